@@ -1,0 +1,180 @@
+//! RISC Zero for the batch runner: bytes in, bytes out, the GIL released while the zkVM works.
+//!
+//! `runner_risc0.pyi` documents the Python side.
+
+mod envelope;
+mod error;
+mod guard;
+mod zkvm;
+
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyDict},
+};
+use risc0_zkvm::Digest;
+
+use crate::{
+    error::{Error, NativeError, Result},
+    guard::guarded,
+};
+
+#[pyclass(frozen, get_all, module = "runner_risc0")]
+struct Execution {
+    journal: Py<PyBytes>,
+    user_cycles: u64,
+    paging_cycles: u64,
+    reserved_cycles: u64,
+    total_cycles: u64,
+    segments: usize,
+    log: String,
+}
+
+#[pyclass(frozen, get_all, module = "runner_risc0")]
+struct Proof {
+    receipt: Py<PyBytes>,
+    execution: Py<Execution>,
+}
+
+#[pyclass(frozen, get_all, module = "runner_risc0")]
+struct ReceiptInfo {
+    kind: &'static str,
+    seal_bytes: usize,
+    segments: usize,
+    assumptions: usize,
+    journal: Py<PyBytes>,
+}
+
+impl Execution {
+    fn new(py: Python<'_>, run: zkvm::Run) -> Self {
+        Execution {
+            journal: PyBytes::new(py, &run.journal).unbind(),
+            user_cycles: run.user_cycles,
+            paging_cycles: run.paging_cycles,
+            reserved_cycles: run.reserved_cycles,
+            total_cycles: run.total_cycles,
+            segments: run.segments,
+            log: run.log,
+        }
+    }
+}
+
+#[pyfunction]
+fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let recursion = py.detach(zkvm::has_recursion);
+    let mut kinds = vec!["composite"];
+    if recursion {
+        kinds.extend(["succinct", "groth16"]);
+    }
+    let info = PyDict::new(py);
+    info.set_item("module_version", env!("CARGO_PKG_VERSION"))?;
+    info.set_item("risc0_zkvm", risc0_zkvm::VERSION)?;
+    info.set_item("receipt_kinds", kinds)?;
+    info.set_item("recursion", recursion)?;
+    info.set_item("cuda", cfg!(feature = "cuda"))?;
+    info.set_item("envelope_version", envelope::VERSION)?;
+    Ok(info)
+}
+
+#[pyfunction]
+#[pyo3(signature = (elf, /))]
+fn image_id<'py>(py: Python<'py>, elf: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    let id = py.detach(|| guarded(|| zkvm::image_id(elf)))?;
+    Ok(PyBytes::new(py, &id))
+}
+
+#[pyfunction]
+#[pyo3(signature = (elf, stdin, assumptions=Vec::new(), *, segment_po2=20))]
+fn execute(
+    py: Python<'_>,
+    elf: &[u8],
+    stdin: &[u8],
+    assumptions: Vec<(Vec<u8>, Vec<u8>)>,
+    segment_po2: u32,
+) -> PyResult<Execution> {
+    let run = py.detach(|| {
+        guarded(|| {
+            let claims = assumptions
+                .into_iter()
+                .map(|(image_id, journal)| Ok((digest(&image_id)?, journal)))
+                .collect::<Result<Vec<_>>>()?;
+            zkvm::execute(elf, stdin, &claims, segment_po2)
+        })
+    })?;
+    Ok(Execution::new(py, run))
+}
+
+#[pyfunction]
+#[pyo3(signature = (elf, stdin, receipts=Vec::new(), *, kind="composite", segment_po2=20, threads=0))]
+fn prove(
+    py: Python<'_>,
+    elf: &[u8],
+    stdin: &[u8],
+    receipts: Vec<Vec<u8>>,
+    kind: &str,
+    segment_po2: u32,
+    threads: usize,
+) -> PyResult<Proof> {
+    let (receipt, run) = py.detach(|| {
+        with_threads(threads, || {
+            guarded(|| zkvm::prove(elf, stdin, &receipts, kind, segment_po2))
+        })
+    })?;
+    Ok(Proof {
+        receipt: PyBytes::new(py, &receipt).unbind(),
+        execution: Py::new(py, Execution::new(py, run))?,
+    })
+}
+
+#[pyfunction]
+#[pyo3(signature = (receipt, image_id, /))]
+fn verify<'py>(py: Python<'py>, receipt: &[u8], image_id: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    let journal = py.detach(|| guarded(|| zkvm::verify(receipt, digest(image_id)?)))?;
+    Ok(PyBytes::new(py, &journal))
+}
+
+#[pyfunction]
+#[pyo3(signature = (receipt, /))]
+fn describe(py: Python<'_>, receipt: &[u8]) -> PyResult<ReceiptInfo> {
+    let info = py.detach(|| guarded(|| zkvm::describe(receipt)))?;
+    Ok(ReceiptInfo {
+        kind: info.kind,
+        seal_bytes: info.seal_bytes,
+        segments: info.segments,
+        assumptions: info.assumptions,
+        journal: PyBytes::new(py, &info.journal).unbind(),
+    })
+}
+
+fn digest(bytes: &[u8]) -> Result<Digest> {
+    Digest::try_from(bytes)
+        .map_err(|_| Error::BadArgument(format!("an image id is 32 bytes, not {}", bytes.len())))
+}
+
+/// Run on a pool of `threads`; 0 means the process's own pool, one thread a core.
+fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    if threads == 0 {
+        return work();
+    }
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|error| Error::BadArgument(format!("{threads} threads: {error}")))?
+        .install(work)
+}
+
+#[pymodule(gil_used = false)]
+mod runner_risc0 {
+    #[pymodule_export]
+    use super::{
+        Execution, NativeError, Proof, ReceiptInfo, build_info, describe, execute, image_id, prove,
+        verify,
+    };
+
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::guard::install_hook();
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+"""Hydra's errors in the words of the runner: one line with field, value and remedy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf.errors import OmegaConfBaseException
+
+from runner.errors import InputError, RunnerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["explain"]
+
+
+def explain(  # noqa: PLR0911  # one return a kind of error
+    error: Exception, arguments: Sequence[str]
+) -> RunnerError | None:
+    """What the user can do about an error of Hydra's, or None if it is not the user's.
+
+    Args:
+        error: as Hydra raised it.
+        arguments: the command line, to quote the value it is about.
+    """
+    cause = error.__cause__
+    while cause is not None:  # Hydra wraps what an engine's constructor raised
+        if isinstance(cause, RunnerError):
+            return cause
+        cause = cause.__cause__
+    if isinstance(error, MissingConfigException):
+        return _missing(error)
+    if isinstance(error, OverrideParseException):
+        return InputError(
+            "command line",
+            error.override,
+            "cannot be read",
+            "write NAME=VALUE, with quotes around spaces and special characters",
+        )
+    if isinstance(error, ConfigCompositionException | OmegaConfBaseException):
+        return _composition(error, arguments)
+    if isinstance(error, OSError):
+        return InputError(
+            "output",
+            str(error.filename or ""),
+            f"cannot be written ({error.strerror})",
+            "choose a folder that this user can write",
+        )
+    if isinstance(error, HydraException):
+        return InputError("command line", " ".join(arguments), _first(error), "see --help")
+    return None
+
+
+def _missing(error: MissingConfigException) -> InputError:
+    group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+    options = ", ".join(error.options or []) or "see --help"
+    return InputError(group or "config", choice, "unknown", f"choose one of: {options}")
+
+
+def _composition(error: Exception, arguments: Sequence[str]) -> InputError:
+    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
+    field = getattr(cause, "full_key", None)
+    text = _first(cause if isinstance(cause, Exception) else error)
+    if not field:
+        field = next((name for name in map(_name, arguments) if name and name in text), "")
+    value = next((_value(a) for a in arguments if field and _name(a) == field), "")
+    if any(part in text for part in ("is not in struct", "not in '", "Could not override")):
+        return InputError(
+            field or "command line", value, "no such setting", "see --cfg job for all settings"
+        )
+    return InputError(field or "command line", value, text, "see --help")
+
+
+def _first(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _name(argument: str) -> str:
+    return argument.partition("=")[0].lstrip("+~")
+
+
+def _value(argument: str) -> str:
+    return argument.partition("=")[2]

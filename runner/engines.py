@@ -1,0 +1,302 @@
+"""Engines that run jobs: any ``concurrent.futures.Executor`` will do, these are ours.
+
+``ProcessExecutor`` exists because the pools at hand (``concurrent.futures``, loky, pebble) share
+one result pipe among their workers: a worker killed while it writes a receipt of megabytes leaves
+the pipe locked or half a message in it, and the whole pool hangs or breaks. Here every worker has
+a pipe of its own, so its death is seen at once, costs one job, and that job can be tried again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from concurrent.futures import Executor, Future
+from multiprocessing import connection
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from typing_extensions import ParamSpec
+
+from runner.errors import JobTimeoutError, WorkerDiedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
+
+__all__ = ["InlineExecutor", "ProcessExecutor", "dask_executor"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_Call = tuple["Future[Any]", "Callable[..., Any]", tuple[Any, ...], dict[str, Any]]
+
+
+class InlineExecutor(Executor):
+    """Runs each job at once in the calling thread: for debugging, profiling and tests.
+
+    A job cannot be ended from outside, so there are no timeouts.
+    """
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run ``fn`` and return its finished future."""
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001  # the future carries whatever it was
+            future.set_exception(error)
+        return future
+
+
+class ProcessExecutor(Executor):
+    """Worker processes that can be ended; each is started when first needed.
+
+    A job whose worker dies fails with WorkerDiedError, one that overruns with JobTimeoutError;
+    either way the worker is replaced and the others go on. Workers end with their parent, also
+    when it is killed.
+
+    Args:
+        workers: number of processes, at least 1.
+        timeout_s: seconds one job may take in its worker; None for no limit.
+    """
+
+    def __init__(self, workers: int, timeout_s: float | None = None) -> None:
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._slots = [_Slot(timeout_s) for _ in range(workers)]
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Queue a picklable call; raises RuntimeError after :meth:`shutdown`."""
+        future: Future[T] = Future()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the executor is shut down")
+            self._calls.put((future, fn, args, kwargs))
+            if len(self._threads) < len(self._slots):
+                slot = self._slots[len(self._threads)]
+                thread = threading.Thread(target=self._serve, args=(slot,), daemon=True)
+                self._threads.append(thread)
+                thread.start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers, after the queued jobs or, with ``cancel_futures``, without them."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                if cancel_futures:
+                    self._cancel_queued()
+                for _ in self._threads:
+                    self._calls.put(None)
+        if wait:
+            for thread in self._threads:
+                thread.join()
+
+    def kill(self) -> None:
+        """End all workers at once; running jobs fail with WorkerDiedError."""
+        self._closed = True
+        self._cancel_queued()
+        for _ in self._threads:
+            self._calls.put(None)
+        for slot in self._slots:
+            slot.kill()
+
+    def pids(self) -> list[int]:
+        """Process ids of the workers alive now."""
+        return [pid for slot in self._slots if (pid := slot.pid) is not None]
+
+    def _cancel_queued(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                call = self._calls.get_nowait()
+                if call is not None:
+                    call[0].cancel()
+
+    def _serve(self, slot: _Slot) -> None:
+        while (call := self._calls.get()) is not None:
+            future, fn, args, kwargs = call
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(slot.run(fn, args, kwargs))
+            except Exception as error:  # noqa: BLE001  # the future carries whatever it was
+                future.set_exception(error)
+            # Do not hold a receipt of megabytes until the next job comes.
+            del call, future, fn, args, kwargs
+        slot.close()
+
+
+class _Slot:
+    """One worker process and the pipe to it; used by one thread, killed from any."""
+
+    def __init__(self, timeout_s: float | None) -> None:
+        self._timeout_s = timeout_s
+        self._process: SpawnProcess | None = None
+        self._pipe: Connection[Any, Any] | None = None
+        self._dead = False
+
+    @property
+    def pid(self) -> int | None:
+        process = self._process
+        return process.pid if process is not None and process.is_alive() else None
+
+    def run(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        if self._dead:
+            raise WorkerDiedError("ended by the runner")
+        process, pipe = self._ready()
+        try:
+            pipe.send((fn, args, kwargs))
+            ready = connection.wait([pipe, process.sentinel], self._timeout_s)
+            if not ready:
+                process.kill()
+                self._discard()
+                raise JobTimeoutError(self._timeout_s or 0.0)
+            ok, value = pipe.recv()
+        except (EOFError, ConnectionError, BrokenPipeError):
+            process.kill()
+            process.join()
+            detail = _how_it_ended(process.exitcode)
+            self._discard()
+            raise WorkerDiedError(detail) from None
+        if ok:
+            return value
+        raise value
+
+    def kill(self) -> None:
+        self._dead = True
+        process = self._process
+        if process is not None:
+            with contextlib.suppress(ValueError):  # closed by its own thread meanwhile
+                process.kill()
+
+    def close(self) -> None:
+        """Ask the worker to end, and see that it does."""
+        if self._process is None:
+            return
+        if self._pipe is not None:
+            self._pipe.close()  # the worker's recv ends with EOFError
+        self._process.join(timeout=2)
+        if self._process.is_alive():
+            self._process.kill()
+        self._discard()
+
+    def _ready(self) -> tuple[SpawnProcess, Connection[Any, Any]]:
+        if self._pipe is not None and self._process is not None and self._process.is_alive():
+            return self._process, self._pipe
+        self._discard()
+        # spawn: a fork would copy locks held by other threads, and the zkVM's thread pool.
+        context = multiprocessing.get_context("spawn")
+        pipe, theirs = context.Pipe()
+        process = context.Process(target=_worker_main, args=(theirs,), daemon=True)
+        process.start()
+        # Only the worker may hold its end, or its death would not show as end of file here.
+        theirs.close()
+        self._process, self._pipe = process, pipe
+        return process, pipe
+
+    def _discard(self) -> None:
+        if self._pipe is not None:
+            self._pipe.close()
+        if self._process is not None:
+            self._process.join()
+        self._pipe = self._process = None
+
+
+def _worker_main(pipe: Connection[Any, Any]) -> None:
+    # Ctrl-C reaches the whole process group; the parent decides what happens to the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    while True:
+        try:
+            fn, args, kwargs = pipe.recv()
+        except (EOFError, ConnectionError):
+            return
+        try:
+            answer: tuple[bool, Any] = (True, fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001  # it is raised again in the parent
+            answer = (False, error)
+        del fn, args, kwargs
+        try:
+            pipe.send(answer)
+        except ConnectionError:
+            return
+        except Exception as error:  # noqa: BLE001  # the answer itself does not pickle
+            pipe.send((False, WorkerDiedError(f"answer does not pickle: {error}")))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _how_it_ended(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        try:
+            return f"signal {signal.Signals(-exitcode).name}"
+        except ValueError:
+            return f"signal {-exitcode}"
+    return f"exit code {exitcode}"
+
+
+def dask_executor(workers: int, timeout_s: float | None = None, address: str = "") -> Executor:
+    """A Dask cluster: the one at ``address``, else one on this machine, on loopback.
+
+    Args:
+        workers: processes of the local cluster; a remote one has its own.
+        timeout_s: must be None; Dask cannot end a running task.
+        address: of a scheduler, e.g. ``tcp://10.0.0.5:8786``; use TLS beyond a trusted network.
+
+    Raises:
+        InputError: ``distributed`` is not installed, or a timeout is asked for.
+    """
+    from runner.errors import InputError
+
+    if timeout_s is not None:
+        raise InputError(
+            "executor.timeout_s",
+            timeout_s,
+            "Dask cannot end a running task",
+            "set executor.timeout_s=null, or use executor=processes",
+        )
+    try:
+        from distributed import Client, LocalCluster
+    except ModuleNotFoundError:
+        raise InputError(
+            "executor", "dask", "distributed is not installed", "pip install '.[dask]'"
+        ) from None
+    if address:
+        client = Client(address)
+    else:
+        cluster = LocalCluster(
+            n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        )
+        client = Client(cluster)
+    return _DaskExecutor(client)
+
+
+class _DaskExecutor(Executor):
+    """Dask's own executor view of a client, which it also closes."""
+
+    def __init__(self, client: Any) -> None:  # noqa: ANN401  # distributed has no type stubs
+        self._client = client
+        # pure=False: the same job submitted again, after a failure, must run again.
+        self._inner = client.get_executor(pure=False, retries=0)
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = self._inner.submit(fn, *args, **kwargs)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._inner.shutdown(wait=wait and not cancel_futures)
+        cluster = self._client.cluster
+        self._client.close()
+        if cluster is not None:
+            cluster.close()

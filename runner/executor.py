@@ -1,0 +1,267 @@
+"""Runs a plan on any ``concurrent.futures.Executor``.
+
+An aggregation starts as soon as its own children are there, and goes before new leaves. A job
+that fails is tried again by the retry policy. One thread, the caller's, decides and records;
+cache look-ups run on a few threads of their own, because each verifies a receipt.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import deque
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    CancelledError,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from runner.errors import JobFailedError
+from runner.retry import Attempts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from runner.model import Outcome, ProofJob
+    from runner.plan import Plan
+    from runner.retry import RetryPolicy
+
+__all__ = ["Jobs", "Observer", "OnFailure", "PlanExecutor"]
+
+OnFailure = Literal["stop", "continue"]
+
+
+class Jobs(Protocol):
+    """Where jobs come from and where their outcomes go.
+
+    Called from the deciding thread only, except :meth:`lookup`.
+    """
+
+    def build(self, job_id: int) -> ProofJob:
+        """The job, all its children being finished; without the children's receipts."""
+        ...
+
+    def load(self, job: ProofJob) -> ProofJob:
+        """The same with the children's receipts, just before it is submitted."""
+        ...
+
+    def lookup(self, job: ProofJob) -> Outcome | None:
+        """A finished and verified outcome from the cache. Called from look-up threads."""
+        ...
+
+    def accept(self, outcome: Outcome) -> None:
+        """Keep and record an outcome."""
+        ...
+
+
+class Observer(Protocol):
+    """Watches a plan being run; called from the deciding thread."""
+
+    def started(self, job: ProofJob, attempt: int) -> None: ...  # noqa: D102
+    def finished(self, job: ProofJob, outcome: Outcome) -> None: ...  # noqa: D102
+    def retrying(self, job: ProofJob, error: BaseException, wait_s: float) -> None: ...  # noqa: D102
+    def failed(self, job: ProofJob, error: JobFailedError) -> None: ...  # noqa: D102
+    def load(self, active: int, queued: int) -> None: ...  # noqa: D102
+
+
+class PlanExecutor:
+    """One run of one plan.
+
+    Args:
+        plan: what to do.
+        engine: runs ``task``; shut down by whoever made it.
+        task: makes one proof; picklable for engines with processes.
+        jobs: source and sink.
+        observer: told of everything.
+        policy: for failed jobs.
+        workers: jobs in the engine at a time.
+        cores: CPU cores to share among them.
+        cached: whether look-ups make sense at all.
+        on_failure: ``stop`` lets running jobs finish and starts no more; ``continue`` makes
+            everything that does not depend on the failed job.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(  # noqa: PLR0913  # the wiring of one run, all by keyword
+        self,
+        plan: Plan,
+        *,
+        engine: Executor,
+        task: Callable[[ProofJob], Outcome],
+        jobs: Jobs,
+        observer: Observer,
+        policy: RetryPolicy,
+        workers: int,
+        cores: int,
+        cached: bool,
+        on_failure: OnFailure = "stop",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._plan = plan
+        self._engine = engine
+        self._task = task
+        self._jobs = jobs
+        self._observer = observer
+        self._retrying = policy.tenacity()
+        self._workers = workers
+        self._cores = cores
+        self._cached = cached
+        self._on_failure = on_failure
+        self._clock = clock
+
+        self._new_leaves: Iterator[int] = iter(range(plan.leaf_jobs))
+        self._leaves_left = plan.leaf_jobs
+        self._missing = {a.id: len(set(a.children)) for a in plan.aggregations}
+        self._ready: deque[int] = deque()  # aggregations whose children are all there
+        self._misses: list[tuple[int, int, ProofJob]] = []  # heap: aggregations first, then by id
+        self._delayed: list[tuple[float, int, ProofJob]] = []  # heap: due time, id
+        self._attempts: dict[int, Attempts] = {}
+        self._lookups: dict[Future[Outcome | None], ProofJob] = {}
+        self._running: dict[Future[Outcome], ProofJob] = {}
+        self._failures: list[JobFailedError] = []
+
+    def run(self) -> None:
+        """Run the plan to its end.
+
+        Raises:
+            JobFailedError: a job failed for good; everything finished has been accepted.
+            KeyboardInterrupt: passed on, after accepting what had finished by then.
+        """
+        pool = ThreadPoolExecutor(min(self._cores, 8), "lookup") if self._cached else None
+        try:
+            while True:
+                self._fill(pool)
+                self._observer.load(len(self._running), self._queued())
+                if not self._lookups and not self._running and not self._delayed:
+                    break
+                self._wait()
+        except KeyboardInterrupt:
+            self._settle({future for future in self._running if future.done()})
+            raise
+        finally:
+            if pool is not None:
+                pool.shutdown(cancel_futures=True)
+        if self._failures:
+            raise self._failures[0]
+
+    @property
+    def failures(self) -> tuple[JobFailedError, ...]:
+        """Jobs that failed for good."""
+        return tuple(self._failures)
+
+    def _queued(self) -> int:
+        waiting = len(self._ready) + len(self._misses) + len(self._delayed) + len(self._lookups)
+        return waiting + self._leaves_left
+
+    def _fill(self, pool: ThreadPoolExecutor | None) -> None:
+        """Start whatever can start now."""
+        now = self._clock()
+        while self._delayed and self._delayed[0][0] <= now:
+            self._enqueue(heapq.heappop(self._delayed)[2])
+        if self._failures and self._on_failure == "stop":
+            self._drop_waiting()
+            return
+        if pool is None:
+            while len(self._running) < self._workers and (self._misses or self._draw(None)):
+                self._submit(heapq.heappop(self._misses)[2])
+            return
+        # Look-ups run ahead of the engine, but not so far that new leaves pile up before the
+        # aggregations that will soon be ready.
+        while len(self._lookups) < 2 * self._cores and len(self._misses) < self._workers:
+            if not self._draw(pool):
+                break
+        while len(self._running) < self._workers and self._misses:
+            self._submit(heapq.heappop(self._misses)[2])
+
+    def _draw(self, pool: ThreadPoolExecutor | None) -> bool:
+        """Take the next job that can start, aggregations first; False if there is none."""
+        if self._ready:
+            job_id = self._ready.popleft()
+        elif self._leaves_left:
+            job_id = next(self._new_leaves)
+            self._leaves_left -= 1
+        else:
+            return False
+        job = self._jobs.build(job_id)
+        if pool is None:
+            self._enqueue(job)
+        else:
+            self._lookups[pool.submit(self._jobs.lookup, job)] = job
+        return True
+
+    def _enqueue(self, job: ProofJob) -> None:
+        heapq.heappush(self._misses, (0 if job.id >= self._plan.leaf_jobs else 1, job.id, job))
+
+    def _submit(self, job: ProofJob) -> None:
+        attempts = self._attempts.setdefault(job.id, Attempts(self._retrying))
+        self._observer.started(job, attempts.number)
+        # As many jobs as will run side by side share the cores; a lone root has them all.
+        beside = len(self._running) + 1 + len(self._misses) + len(self._ready) + self._leaves_left
+        threads = max(1, self._cores // min(self._workers, beside))
+        full = replace(self._jobs.load(job), threads=threads)
+        self._running[self._engine.submit(self._task, full)] = job
+
+    def _wait(self) -> None:
+        futures: list[Future[Any]] = [*self._running, *self._lookups]
+        timeout = None
+        if self._delayed:
+            timeout = max(0.0, self._delayed[0][0] - self._clock())
+        if not futures:
+            time.sleep(min(timeout or 0.0, 0.5))
+            return
+        done, _ = wait(futures, timeout, FIRST_COMPLETED)
+        self._settle(done)
+
+    def _settle(self, done: set[Future[Any]]) -> None:
+        for future in done:
+            if future in self._lookups:
+                job = self._lookups.pop(future)
+                outcome = future.result()
+                if outcome is None:
+                    self._enqueue(job)
+                else:
+                    self._finish(job, outcome)
+                continue
+            job = self._running.pop(future)
+            try:
+                result = future.result()
+            except (Exception, CancelledError) as error:  # noqa: BLE001  # judged by the policy
+                self._fail(job, error)
+            else:
+                self._finish(job, replace(result, attempts=self._attempts[job.id].number))
+                del self._attempts[job.id]
+
+    def _finish(self, job: ProofJob, outcome: Outcome) -> None:
+        self._jobs.accept(outcome)
+        self._observer.finished(job, outcome)
+        for parent in self._plan.parents[job.id]:
+            self._missing[parent] -= 1
+            if self._missing[parent] == 0:
+                self._ready.append(parent)
+
+    def _fail(self, job: ProofJob, error: BaseException) -> None:
+        attempts = self._attempts[job.id]
+        wait_s = attempts.failed(error)
+        if wait_s is None:
+            reason = str(error) or type(error).__name__
+            failure = JobFailedError(job.name, attempts.number, reason)
+            failure.__cause__ = error
+            self._failures.append(failure)
+            self._observer.failed(job, failure)
+            return
+        self._observer.retrying(job, error, wait_s)
+        heapq.heappush(self._delayed, (self._clock() + wait_s, job.id, job))
+
+    def _drop_waiting(self) -> None:
+        self._ready.clear()
+        self._misses.clear()
+        self._delayed.clear()
+        self._leaves_left = 0
+        for future in self._lookups:
+            future.cancel()
+        self._lookups = {f: job for f, job in self._lookups.items() if not f.cancelled()}

@@ -1,0 +1,91 @@
+"""What one run needs to know, as plain values: the far side of the config."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+    from runner.executor import OnFailure
+    from runner.inputs import InputSpec
+    from runner.prover import ProverSpec
+    from runner.retry import RetryPolicy
+    from runner.strategy import FanIn, Thresholds
+
+__all__ = ["CacheSettings", "ExecutorSettings", "Settings", "StrategySettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class StrategySettings:
+    """A strategy's name, the thresholds for ``auto``, and the fan-in."""
+
+    name: str
+    thresholds: Thresholds
+    fan_in: FanIn
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorSettings:
+    """Workers, seconds one job may take (None: no limit), and what a failed job means."""
+
+    workers: int
+    timeout_s: float | None
+    on_failure: OnFailure
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """Folder and bounds of the proof cache."""
+
+    folder: Path
+    max_entries: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One run.
+
+    Attributes:
+        guest: name in the manifest.
+        spec: how its inputs are encoded.
+        journal: type of its journal, for people.
+        inputs: a list of inputs; or None with one of ``count`` and ``inputs_file``.
+        count: how many of the guest's own inputs.
+        inputs_file: JSON lines or CSV.
+        strategy: which plan.
+        prover: which receipts.
+        executor: who works.
+        cache: None for no cache.
+        retry: of failed jobs.
+        textfile: for node_exporter; None for none.
+        guests: folder of the manifest.
+        output: the run's folder.
+        progress: ``auto``, ``bar``, ``lines`` or ``none``.
+        log_level: name of a logging level, lower case.
+        config: all of it as the user composed it, for the record.
+        make_engine: starts the engine; called once everything else is known to be right.
+    """
+
+    guest: str
+    spec: InputSpec
+    journal: str
+    inputs: Any
+    count: Any
+    inputs_file: str | None
+    strategy: StrategySettings
+    prover: ProverSpec
+    executor: ExecutorSettings
+    cache: CacheSettings | None
+    retry: RetryPolicy
+    textfile: Path | None
+    guests: Path
+    output: Path
+    progress: str
+    log_level: str
+    config: dict[str, Any]
+    make_engine: Callable[[], Executor]

@@ -1,0 +1,410 @@
+"""Inputs: a value a guest cannot take is named, with where it stood and what to give instead."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner import inputs
+from runner.errors import InputError
+from runner.inputs import (
+    FieldSpec,
+    InputSpec,
+    RangeSeries,
+    TemplateSeries,
+    encode,
+    leaves,
+    read_inputs,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REASON = "fibonacci(94) does not fit in 64 bits"
+FIBONACCI = InputSpec((FieldSpec("n", "u32", max=93, reason=REASON),), (RangeSeries(modulo=94),))
+SHA256 = InputSpec((FieldSpec("message", "bytes"),), (TemplateSeries("leaf-{i}"),))
+PAIR = InputSpec((FieldSpec("n", "u64"), FieldSpec("flag", "bool"), FieldSpec("name", "string")))
+
+
+def one(kind: str, low: int | None = None, high: int | None = None) -> InputSpec:
+    return InputSpec((FieldSpec("x", kind, min=low, max=high),))
+
+
+def stdin(spec: InputSpec, value: object) -> bytes:
+    return encode(spec, value, "here")[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("u32", 0, "00000000"),
+        ("u32", 2**32 - 1, "ffffffff"),
+        ("u32", 0x01020304, "04030201"),
+        ("u64", 0x0102030405060708, "0807060504030201"),
+        ("bool", True, "01000000"),
+        ("bool", False, "00000000"),
+        ("bytes", "abcde", "05000000 6162636465000000"),
+        ("bytes", "", "00000000"),
+        ("bytes", "hex:", "00000000"),
+        ("bytes", "hex:00fF", "02000000 00ff0000"),
+        ("bytes", "base64:AAECAw==", "04000000 00010203"),
+        ("bytes", "é", "02000000 c3a90000"),
+        ("string", "hex:00", "06000000 6865783a30300000"),
+        ("vec_u8", "hex:00ff", "02000000 00000000 ff000000"),
+        ("vec_u8", "", "00000000"),
+    ],
+)
+def test_encodings(kind: str, value: object, expected: str) -> None:
+    assert stdin(one(kind), value) == bytes.fromhex(expected)
+    assert encode(one(kind), {"x": value}, "here") == ({"x": value}, bytes.fromhex(expected))
+
+
+@given(st.binary(max_size=64))
+def test_every_byte_string_can_be_given(data: bytes) -> None:
+    expected = struct.pack("<I", len(data)) + data + bytes(-len(data) % 4)
+    assert stdin(SHA256, f"hex:{data.hex()}") == expected
+
+
+def test_fields_go_in_the_guests_order() -> None:
+    value, data = encode(PAIR, {"name": "a", "flag": True, "n": 1}, "here")
+    assert list(value) == ["n", "flag", "name"]
+    assert data == bytes.fromhex("0100000000000000 01000000 01000000 61000000")
+    assert encode(InputSpec(()), {}, "here") == ({}, b"")
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (94, f"larger than 93: {REASON}"),
+        (2**32, f"larger than 93: {REASON}"),
+        (-1, "smaller than 0"),
+        ("ten", "not a whole number"),
+        ("10", "not a whole number"),
+        (1.5, "not a whole number"),
+        (1.0, "not a whole number"),
+        (float("nan"), "not a whole number"),
+        (True, "not a whole number"),
+        (None, "no value"),
+        ({"n": None}, "no value"),
+        ({"n": [1]}, "not a whole number"),
+    ],
+)
+def test_numbers_the_guest_cannot_take(value: object, problem: str) -> None:
+    with pytest.raises(InputError) as caught:
+        leaves(FIBONACCI, inputs=[1, 2, 3, value])
+    error = caught.value
+    assert (error.field, error.problem) == ("guest.inputs[3].n", problem)
+    assert error.remedy == "give an integer from 0 to 93"
+    given_ = value["n"] if isinstance(value, dict) else value
+    assert error.value is given_
+
+
+def test_the_message_is_one_line_with_the_remedy() -> None:
+    with pytest.raises(InputError) as caught:
+        leaves(FIBONACCI, inputs=[94])
+    assert str(caught.value) == (
+        f"guest.inputs[0].n = 94: larger than 93: {REASON}; give an integer from 0 to 93"
+    )
+
+
+@pytest.mark.parametrize("value", [10**5000, {"m": 10**5000}], ids=["bare", "inside"])
+def test_numbers_too_long_to_print_still_get_a_message(value: object) -> None:
+    with pytest.raises(InputError) as caught:
+        leaves(FIBONACCI, inputs=[value])
+    assert "too long to print" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "field", "problem"),
+    [
+        (FIBONACCI, {}, "here", "field n is missing"),
+        (FIBONACCI, {"m": 1}, "here", "unknown field 'm'"),
+        (FIBONACCI, {"n": 1, "m": 1}, "here", "unknown field 'm'"),
+        (FIBONACCI, {1: 1}, "here", "unknown field 1"),
+        (FIBONACCI, [1], "here", "not one input"),
+        (PAIR, 3, "here", "not one input"),
+        (PAIR, {"n": 1, "flag": True}, "here", "field name is missing"),
+        (PAIR, {"n": 1, "flag": 1, "name": ""}, "here.flag", "neither true nor false"),
+        (PAIR, {"n": 2**64, "flag": True, "name": ""}, "here.n", f"larger than {2**64 - 1}"),
+        (PAIR, {"n": 1, "flag": True, "name": 7}, "here.name", "not text"),
+        (PAIR, {"n": 1, "flag": True, "name": "\ud800"}, "here.name", "not valid Unicode"),
+        (one("u32"), 2**32, "here.x", f"larger than {2**32 - 1}"),
+        (one("u32", low=5), 4, "here.x", "smaller than 5"),
+        (SHA256, 12, "here.message", "not text"),
+        (SHA256, None, "here.message", "no value"),
+        (SHA256, "hex:0", "here.message", "not hex"),
+        (SHA256, "hex:0g", "here.message", "not hex"),
+        (SHA256, "hex:00 11", "here.message", "not hex"),
+        (SHA256, "base64:AAA", "here.message", "not base64"),
+        (SHA256, "base64:é", "here.message", "not base64"),
+        (one("bytes", low=2), "a", "here.x", "shorter than 2 (bytes)"),
+        (one("vec_u8", high=2), "hex:000000", "here.x", "longer than 2 (bytes)"),
+        (InputSpec(()), 3, "here", "not one input"),
+    ],
+)
+def test_other_unusable_values(spec: InputSpec, value: object, field: str, problem: str) -> None:
+    with pytest.raises(InputError, match=re.escape(problem)) as caught:
+        encode(spec, value, "here")
+    assert caught.value.field == field
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"type": "f64"}, "type"),
+        ({"type": "u32", "max": 2**32}, "max"),
+        ({"type": "u32", "min": -1}, "min"),
+        ({"type": "u32", "max": "9"}, "max"),
+        ({"type": "u32", "min": 5, "max": 4}, "min"),
+    ],
+)
+def test_field_descriptions_are_checked(arguments: dict[str, Any], field: str) -> None:
+    with pytest.raises(InputError) as caught:
+        FieldSpec("n", **arguments)
+    assert caught.value.field == f"guest.fields.n.{field}"
+
+
+def test_input_descriptions_are_checked() -> None:
+    with pytest.raises(InputError, match="twice"):
+        InputSpec((FieldSpec("n", "u32"), FieldSpec("n", "u32")))
+    with pytest.raises(InputError, match=r"guest\.series"):
+        InputSpec((FieldSpec("n", "u32"),), (RangeSeries(), RangeSeries()))
+    with pytest.raises(InputError, match=r"guest\.series\.modulo = 0"):
+        RangeSeries(modulo=0)
+
+
+# --- sources ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {},
+        {"inputs": [1], "count": 1},
+        {"inputs": [], "count": 0},
+        {"count": 1, "inputs_file": "a.csv"},
+        {"inputs": [1], "count": 1, "inputs_file": "a.csv"},
+    ],
+)
+def test_exactly_one_source(sources: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="exactly one") as caught:
+        leaves(FIBONACCI, **sources)
+    for name in ("guest.inputs", "guest.count", "guest.inputs_file"):
+        assert name in caught.value.field
+
+
+@pytest.mark.parametrize("value", ["12", {"n": 5}, 5, b"12"])
+def test_inputs_is_a_list(value: list[object]) -> None:
+    with pytest.raises(InputError, match="not a list"):
+        leaves(FIBONACCI, inputs=value)
+
+
+def test_an_empty_list_is_an_empty_batch() -> None:
+    with pytest.raises(InputError, match=r"guest\.inputs = \[\]: empty batch"):
+        leaves(FIBONACCI, inputs=[])
+
+
+def test_leaves_are_numbered() -> None:
+    batch = leaves(FIBONACCI, inputs=[10, {"n": 20}])
+    assert [(leaf.index, leaf.value) for leaf in batch] == [(0, {"n": 10}), (1, {"n": 20})]
+
+
+def test_a_range_wraps() -> None:
+    numbers = [leaf.value["n"] for leaf in leaves(FIBONACCI, count=190)]
+    assert numbers == [*range(94), *range(94), 0, 1]
+    assert [RangeSeries(start=3, step=10).at(i) for i in range(3)] == [3, 13, 23]
+    assert [RangeSeries(start=3, step=-2, modulo=4).at(i) for i in range(3)] == [3, 1, 3]
+
+
+def test_a_template_is_no_format_string() -> None:
+    assert TemplateSeries("{i}-{i.real}-{}-{i}").at(7) == "7-{i.real}-{}-7"
+    batch = leaves(SHA256, count=3)
+    assert [leaf.value for leaf in batch] == [{"message": f"leaf-{i}"} for i in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("count", "problem"),
+    [
+        (0, "empty batch"),
+        (-1, "not a batch size"),
+        (True, "not a batch size"),
+        (False, "not a batch size"),
+        ("5", "not a batch size"),
+        (2.0, "not a batch size"),
+        (inputs.MAX_LEAVES + 1, "not a batch size"),
+        pytest.param(10**5000, "not a batch size", id="huge"),
+    ],
+)
+def test_unusable_counts(count: int, problem: str) -> None:
+    with pytest.raises(InputError, match=rf"guest\.count = .*: {problem}; give"):
+        leaves(FIBONACCI, count=count)
+
+
+def test_a_series_that_runs_out_says_how_far_it_goes() -> None:
+    spec = InputSpec(FIBONACCI.fields, (RangeSeries(),))
+    assert len(leaves(spec, count=94)) == 94
+    with pytest.raises(InputError) as caught:
+        leaves(spec, count=95)
+    assert str(caught.value).startswith(
+        f"guest.count = 95: input 94 would be n = 94: larger than 93: {REASON}; give at most 94,"
+    )
+
+
+def test_a_guest_without_a_series_has_no_inputs_of_its_own() -> None:
+    with pytest.raises(InputError, match=r"guest\.count = 2: this guest has no inputs of its own"):
+        leaves(PAIR, count=2)
+    assert len(leaves(InputSpec(()), count=2)) == 2
+
+
+def test_too_many_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "MAX_LEAVES", 3)
+    assert len(leaves(FIBONACCI, inputs=[1, 2, 3])) == 3
+    with pytest.raises(InputError, match=r"guest\.inputs = '4 values': more than 3 leaves"):
+        leaves(FIBONACCI, inputs=[1, 2, 3, 4])
+
+
+def test_a_hundred_thousand_leaves_are_cheap(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text("".join(f'{{"message": "leaf-{i}"}}\n' for i in range(10**5)))
+    start = time.process_time()
+    assert len(leaves(SHA256, count=10**5)) == 10**5
+    assert time.process_time() - start < 2
+    start = time.process_time()
+    assert leaves(SHA256, inputs_file=path) == leaves(SHA256, count=10**5)
+    assert time.process_time() - start < 5
+
+
+# --- files ------------------------------------------------------------------------------------
+
+
+def written(tmp_path: Path, name: str, content: str | bytes) -> Path:
+    path = tmp_path / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", '10\n{"n": 20}\n'),
+        ("a.ndjson", '10\r\n\r\n{"n": 20}'),
+        ("a.JSON", "\ufeff10\n\n 20 \n"),
+        ("a.csv", "n\n10\n20\n"),
+        ("a.csv", '\ufeffn\r\n"10"\r\n\r\n20'),
+    ],
+)
+def test_files(tmp_path: Path, name: str, content: str) -> None:
+    batch = leaves(FIBONACCI, inputs_file=str(written(tmp_path, name, content)))
+    assert [leaf.value for leaf in batch] == [{"n": 10}, {"n": 20}]
+
+
+def test_a_csv_with_several_fields_in_any_order(tmp_path: Path) -> None:
+    content = 'name,n,flag\n"a,\nb",18446744073709551615,true\n7,0,false\n'
+    path = written(tmp_path, "a.csv", content)
+    assert list(read_inputs(path, PAIR)) == [
+        (f"{path}:2", {"name": "a,\nb", "n": 2**64 - 1, "flag": True}),
+        (f"{path}:4", {"name": "7", "n": 0, "flag": False}),
+    ]
+    assert len(leaves(PAIR, inputs_file=path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line", "problem"),
+    [
+        ("a.jsonl", "1\n94\n", 2, "n = 94: larger than 93: fibonacci"),
+        ("a.jsonl", "1\n\ntrue\n", 3, "n = True: not a whole number"),
+        ("a.jsonl", "null\n", 1, "n = None: no value"),
+        ("a.jsonl", "NaN\n", 1, "n = nan: not a whole number"),
+        ("a.jsonl", "[1, 2]\n", 1, "not one input of this guest"),
+        ("a.jsonl", "1\n{'n': 2}\n", 2, "not JSON: .* at column 2"),
+        ("a.jsonl", "[\n1\n]\n", 1, "not JSON"),
+        ("a.jsonl", "1 2\n", 1, "not JSON: Extra data at column 3"),
+        ("a.jsonl", '{"n": 1, "n": 2}\n', 1, "twice"),
+        ("a.jsonl", '{"m": 1}\n', 1, "unknown field 'm'"),
+        pytest.param("a.jsonl", "9" * 5000 + "\n", 1, "not JSON", id="many digits"),
+        pytest.param("a.jsonl", "[" * 200_000 + "\n", 1, "not JSON", id="deep"),
+        ("a.jsonl", b"1\n2\n\xff\n", 3, "not UTF-8 .byte 1"),
+        ("a.csv", b"n\n\xe9\n", 2, "not UTF-8"),
+        ("a.csv", "n\n94\n", 2, "larger than 93"),
+        ("a.csv", "n\n1\nten\n", 3, "n = 'ten': not a whole number"),
+        ("a.csv", "n\n1.0\n", 2, "not a whole number"),
+        ("a.csv", "n\n 1\n", 2, "not a whole number"),
+        ("a.csv", "n\n1_0\n", 2, "not a whole number"),
+        ("a.csv", "n\n01\n", 2, "not a whole number"),
+        ("a.csv", "n\n-1\n", 2, "smaller than 0"),
+        ("a.csv", "n\n٣\n", 2, "not a whole number"),
+        ("a.csv", 'n\n""\n', 2, "not a whole number"),
+        ("a.csv", "n\n1,2\n", 2, "2 values under a header of 1"),
+        ("a.csv", "m\n1\n", 1, "header m does not name"),
+        ("a.csv", "1\n2\n", 1, "header 1 does not name"),
+        ("a.csv", "n,n\n1,2\n", 1, "header n,n does not name"),
+        ("a.csv", 'n\n"1\n', 2, "not CSV"),
+    ],
+)
+def test_errors_name_file_and_line(
+    tmp_path: Path, name: str, content: str | bytes, line: int, problem: str
+) -> None:
+    path = written(tmp_path, name, content)
+    with pytest.raises(InputError, match=problem) as caught:
+        leaves(FIBONACCI, inputs_file=path)
+    assert caught.value.field == "guest.inputs_file"
+    assert caught.value.value == f"{path}:{line}"
+    assert "\n" not in str(caught.value)
+
+
+def test_a_csv_truth_value(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "x\nTRUE\n")
+    with pytest.raises(InputError, match="x = 'TRUE': neither true nor false"):
+        leaves(one("bool"), inputs_file=path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.jsonl", "", "empty batch"),
+        ("a.jsonl", "\n\n", "empty batch"),
+        ("a.csv", "", "empty batch"),
+        ("a.csv", "n\n", "empty batch"),
+        ("a.txt", "1\n", "unknown extension"),
+        ("jsonl", "1\n", "unknown extension"),
+    ],
+)
+def test_unusable_files(tmp_path: Path, name: str, content: str, problem: str) -> None:
+    path = written(tmp_path, name, content)
+    with pytest.raises(InputError, match=problem) as caught:
+        leaves(FIBONACCI, inputs_file=path)
+    assert (caught.value.field, caught.value.value) == ("guest.inputs_file", str(path))
+
+
+def test_missing_and_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No such file"):
+        leaves(FIBONACCI, inputs_file=tmp_path / "none.csv")
+    folder = tmp_path / "folder.jsonl"
+    folder.mkdir()
+    with pytest.raises(InputError, match="Is a directory"):
+        leaves(FIBONACCI, inputs_file=folder)
+
+
+def test_long_values_do_not_flood_the_message(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.jsonl", json.dumps("x" * 10_000))
+    with pytest.raises(InputError) as caught:
+        leaves(FIBONACCI, inputs_file=path)
+    assert len(str(caught.value)) < 400
+
+
+@given(st.lists(st.text(max_size=12), min_size=1, max_size=8))
+def test_any_text_survives_a_json_file(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "texts.jsonl"
+    path.write_text("".join(json.dumps(text) + "\n" for text in texts))
+    spec = one("string")
+    assert leaves(spec, inputs_file=path) == leaves(spec, inputs=texts)
