@@ -1,0 +1,380 @@
+#!/usr/bin/env bash
+# Builds every guest under guests/ into guests/elfs/NAME.bin and writes guests/manifest.json.
+set -euo pipefail
+
+readonly TARGET=riscv32im-risc0-zkvm-elf
+readonly RISC0_ZKVM=3.0.6
+# The tag risc0-build 3.0 uses. RISC0_DOCKER_CONTAINER_TAG overrides it, as it does there.
+readonly DOCKER_IMAGE="risczero/risc0-guest-builder:${RISC0_DOCKER_CONTAINER_TAG:-r0.1.88.0}"
+# Where the user program starts; below it the RISC Zero tools put the stack.
+readonly TEXT_START=0x00200800
+
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+guests_dir=$repo/guests
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/zk-batch-runner/guests
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+
+usage() {
+    cat <<'TEXT'
+Usage: scripts/compile_guests.sh [--method rzup|docker|stock] [--only NAME]... [--check] [--plain]
+
+Builds the guests (every crate under guests/ with a src/main.rs, the host tool guests/pack aside)
+and writes guests/elfs/NAME.bin and guests/manifest.json.
+
+  --method X   build with
+                 rzup    an installed RISC Zero toolchain (https://risczero.com/install)
+                 docker  RISC Zero's reproducible guest builder, in Docker
+                 stock   a stock Rust with its sources (-Z build-std)
+               Without it: the first of these that is installed; with --check: the manifest's.
+  --only NAME  build only this guest; may be repeated. The manifest keeps the others' entries.
+  --check      build into a temporary folder and compare image ids with the manifest. Changes
+               nothing. Exit status 1 and one line a guest where they differ.
+  --plain      build the yardstick guests in benchmarks/plain_guests instead, into
+               benchmarks/plain_guests/elfs, with a manifest of their own.
+  --help       this text
+
+Environment: GUEST_RUSTC, the compiler of the stock method (default: /usr/bin/rustc if there is
+one, else the rustc on the PATH); CARGO_TARGET_DIR, for what is built on the way (default: a folder
+below ~/.cache/zk-batch-runner/guests).
+TEXT
+}
+
+die() {
+    printf 'compile_guests: %s\n' "$*" >&2
+    exit 1
+}
+
+say() {
+    printf 'compile_guests: %s\n' "$*" >&2
+}
+
+# --- what there is to build with -----------------------------------------------------------------
+
+rzup_rustc() {
+    command -v rustup >/dev/null && rustup which --toolchain risc0 rustc 2>/dev/null
+}
+
+docker_ready() {
+    command -v docker >/dev/null && docker version >/dev/null 2>&1
+}
+
+stock_rustc() {
+    if [[ -n ${GUEST_RUSTC:-} ]]; then
+        printf '%s\n' "$GUEST_RUSTC"
+    elif [[ -x /usr/bin/rustc ]]; then
+        printf '%s\n' /usr/bin/rustc
+    else
+        command -v rustc
+    fi
+}
+
+# Prints what the stock method lacks, one a line.
+stock_missing() {
+    local rustc
+    if ! command -v cargo >/dev/null; then
+        echo "cargo (https://rustup.rs, or Debian: cargo-web)"
+    fi
+    if ! rustc=$(stock_rustc); then
+        echo "rustc (https://rustup.rs, or Debian: rustc-web)"
+    elif [[ ! -f $("$rustc" --print sysroot)/lib/rustlib/src/rust/library/Cargo.lock ]]; then
+        echo "the sources of $("$rustc" --version) (rustup component add rust-src, or Debian: rust-web-src)"
+    fi
+    if ! command -v ld.lld >/dev/null; then
+        echo "ld.lld (Debian: lld)"
+    fi
+}
+
+require() {
+    local missing
+    case $1 in
+        rzup)
+            rzup_rustc >/dev/null ||
+                die "no RISC Zero toolchain. Install it: curl -L https://risczero.com/install | bash, then rzup install rust"
+            command -v cargo >/dev/null || die "the rzup method needs cargo (https://rustup.rs)"
+            ;;
+        docker)
+            docker_ready || die "Docker is not there or its daemon does not answer (docker version)"
+            ;;
+        stock)
+            missing=$(stock_missing)
+            [[ -z $missing ]] || die "the stock method lacks:
+$missing
+On Debian: apt-get install rustc-web rust-web-src lld"
+            ;;
+        *) die "unknown method '$1': rzup, docker or stock" ;;
+    esac
+}
+
+pick_method() {
+    if rzup_rustc >/dev/null; then
+        echo rzup
+    elif docker_ready; then
+        echo docker
+    else
+        echo stock
+    fi
+}
+
+# --- building ------------------------------------------------------------------------------------
+
+# The flags risc0-build passes, and the path prefixes that would otherwise be compiled in, separated
+# as CARGO_ENCODED_RUSTFLAGS wants them.
+encoded_rustflags() {
+    local separator=$'\x1f' flags=("$@")
+    flags+=(
+        -C passes=lower-atomic
+        -C "link-arg=-Ttext=$TEXT_START"
+        -C link-arg=--fatal-warnings
+        -C panic=abort
+        --cfg 'getrandom_backend="custom"'
+    )
+    local IFS=$separator
+    printf '%s' "${flags[*]}"
+}
+
+# build_native METHOD: into $target_dir/$TARGET/release.
+build_native() {
+    local method=$1 rustc library name args=() flags=()
+    if [[ $method == rzup ]]; then
+        rustc=$(rzup_rustc)
+    else
+        rustc=$(stock_rustc)
+        # The whole of std, although our own guests need only core: a further guest may want it, and
+        # one set of arguments for all keeps an image id from depending on its neighbours.
+        args+=(-Z build-std=core,alloc,proc_macro,panic_abort,std)
+        args+=(-Z build-std-features=compiler-builtins-mem)
+        # The stock compiler comes without rust-lld.
+        flags+=(-C linker=ld.lld)
+    fi
+    library=$("$rustc" --print sysroot)/lib/rustlib/src/rust
+    flags+=(
+        "--remap-path-prefix=$workspace=/guests"
+        "--remap-path-prefix=$(realpath -m "$cargo_home")=/cargo"
+        "--remap-path-prefix=$library=/rust"
+        "--remap-path-prefix=$(realpath -m "$library")=/rust"
+    )
+
+    (
+        cd "$workspace" || exit 1
+        # A user's own flags, wrappers and profiles would change the image ids.
+        while read -r variable; do
+            unset "$variable"
+        done < <(compgen -e | grep -E '^(RUSTFLAGS|RUSTC_.*|CARGO_(BUILD|PROFILE|TARGET|ENCODED|UNSTABLE)_.*)$' || true)
+        [[ $method == rzup ]] || export RUSTC_BOOTSTRAP=1
+        export RUSTC=$rustc CARGO_TARGET_DIR=$target_dir CARGO_INCREMENTAL=0
+        CARGO_ENCODED_RUSTFLAGS=$(encoded_rustflags "${flags[@]}")
+        export CARGO_ENCODED_RUSTFLAGS
+        # One by one: built together, a guest would get the features its neighbours ask for.
+        for name in "${names[@]}"; do
+            cargo build --release --locked --target "$TARGET" "${args[@]}" -p "$name" || exit 1
+        done
+    ) || die "the build failed"
+    toolchain_rustc=$("$rustc" --version)
+}
+
+# The steps of risc0-build's docker_build, for a whole workspace.
+build_docker() {
+    local context out name flags
+    context=$(mktemp -d "$scratch/docker.XXXXXX")
+    out=$target_dir/$TARGET/release
+    mkdir -p "$out"
+    # Quoted in a Dockerfile, only quotes and backslashes need an escape.
+    flags=$(encoded_rustflags --remap-path-prefix=/src=/guests --remap-path-prefix=/root/.cargo=/cargo |
+        sed -e 's/["\\]/\\&/g')
+    cat >"$context/Dockerfile" <<TEXT
+FROM $DOCKER_IMAGE AS build
+WORKDIR /src
+COPY . .
+ENV CARGO_ENCODED_RUSTFLAGS="$flags"
+ENV CARGO_TARGET_DIR=/target
+ENV CARGO_INCREMENTAL=0
+RUN cargo +risc0 fetch --locked --target $TARGET
+$(for name in "${names[@]}"; do
+        echo "RUN cargo +risc0 build --release --locked --target $TARGET -p $name"
+    done)
+RUN rustc +risc0 --version > /target/$TARGET/release/rustc-version
+FROM scratch AS export
+COPY --from=build /target/$TARGET/release /
+TEXT
+    printf '%s\n' '**/target' '**/elfs' '**/.git' >"$context/Dockerfile.dockerignore"
+    DOCKER_BUILDKIT=1 docker build --output="$out" -f "$context/Dockerfile" "$workspace" >&2
+    toolchain_rustc=$(cat "$out/rustc-version")
+}
+
+# Joins the ELFs with the kernel: $out/NAME.bin, and the image ids in $out/ids as "NAME ID SHA256".
+pack() {
+    local name id sum pack_dir=$cache/pack
+    (
+        cd "$guests_dir" || exit 1
+        CARGO_TARGET_DIR=$pack_dir cargo build --quiet --release --locked -p guest-pack
+    ) || die "guests/pack does not build"
+    mkdir -p "$out"
+    : >"$out/ids"
+    for name in "${names[@]}"; do
+        id=$("$pack_dir/release/guest-pack" "$target_dir/$TARGET/release/$name" "$out/$name.bin")
+        sum=$(sha256sum "$out/$name.bin" | cut -d' ' -f1)
+        printf '%s %s %s\n' "$name" "$id" "$sum" >>"$out/ids"
+    done
+}
+
+# --- the manifest --------------------------------------------------------------------------------
+
+# Writes $workspace/manifest.json from "NAME ID SHA256" lines on standard input. With --only, the
+# other guests' entries stay.
+write_manifest() {
+    python3 - "$workspace/manifest.json" "$method" "$toolchain_rustc" "$RISC0_ZKVM" "$keep" "$all_names" 3<&0 <<'PYTHON'
+import json
+import os
+import sys
+
+path, method, rustc, zkvm, keep, all_names = sys.argv[1:]
+toolchain = {"method": method, "risc0_zkvm": zkvm, "rustc": rustc}
+guests = {}
+if keep == "1" and os.path.exists(path):
+    with open(path, encoding="utf-8") as file:
+        old = json.load(file)
+    guests = {name: entry for name, entry in old["guests"].items() if name in all_names.split()}
+    if guests and old["toolchain"] != toolchain:
+        sys.exit(
+            "compile_guests: the manifest's other guests were built with another toolchain "
+            f"({old['toolchain']['method']}, {old['toolchain']['rustc']}); build all of them"
+        )
+with os.fdopen(3, encoding="utf-8") as lines:
+    for line in lines:
+        name, image_id, digest = line.split()
+        guests[name] = {"elf": f"elfs/{name}.bin", "elf_sha256": digest, "image_id": image_id}
+text = json.dumps({"format": 1, "guests": guests, "toolchain": toolchain}, indent=2, sort_keys=True)
+with open(path + ".tmp", "w", encoding="utf-8") as file:
+    file.write(text + "\n")
+os.replace(path + ".tmp", path)
+PYTHON
+}
+
+# manifest_value KEY...: one value of the manifest, or nothing.
+manifest_value() {
+    python3 - "$workspace/manifest.json" "$@" <<'PYTHON'
+import json
+import sys
+
+with open(sys.argv[1], encoding="utf-8") as file:
+    value = json.load(file)
+for key in sys.argv[2:]:
+    value = value.get(key, {})
+print(value or "")
+PYTHON
+}
+
+compare() {
+    local name id sum expected committed_rustc differing=0
+    committed_rustc=$(manifest_value toolchain rustc)
+    if [[ $(manifest_value toolchain method) != "$method" || $committed_rustc != "$toolchain_rustc" ]]; then
+        say "note: the manifest is of another toolchain ($(manifest_value toolchain method), $committed_rustc); this is $method, $toolchain_rustc. Other compilers give other image ids."
+    fi
+    while read -r name id _; do
+        expected=$(manifest_value guests "$name" image_id)
+        if [[ $id != "$expected" ]]; then
+            printf '%s: differs: built %s, manifest %s\n' "$name" "$id" "${expected:-has none}"
+            differing=1
+        else
+            printf '%s: ok %s\n' "$name" "$id"
+            sum=$(manifest_value guests "$name" elf_sha256)
+            if [[ $(sha256sum "$workspace/elfs/$name.bin" 2>/dev/null | cut -d' ' -f1) != "$sum" ]]; then
+                printf '%s: elfs/%s.bin is not the file the manifest names\n' "$name" "$name"
+                differing=1
+            fi
+        fi
+    done <"$out/ids"
+    if [[ $keep == 0 ]]; then
+        local listed
+        for listed in $(manifest_guests); do
+            if [[ " $all_names " != *" $listed "* ]]; then
+                printf '%s: in the manifest, but there is no such guest\n' "$listed"
+                differing=1
+            fi
+        done
+    fi
+    return "$differing"
+}
+
+manifest_guests() {
+    python3 -c 'import json, sys; print(*json.load(open(sys.argv[1], encoding="utf-8"))["guests"])' \
+        "$workspace/manifest.json"
+}
+
+# --- the command ---------------------------------------------------------------------------------
+
+method="" check=0 plain=0 only=()
+while (($#)); do
+    case $1 in
+        --method) [[ $# -ge 2 ]] || die "--method needs a value"; method=$2; shift ;;
+        --method=*) method=${1#*=} ;;
+        --only) [[ $# -ge 2 ]] || die "--only needs a value"; only+=("$2"); shift ;;
+        --only=*) only+=("${1#*=}") ;;
+        --check) check=1 ;;
+        --plain) plain=1 ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; die "unknown argument '$1'" ;;
+    esac
+    shift
+done
+
+case $(uname -s) in
+    MINGW* | MSYS* | CYGWIN*)
+        die "guests cannot be built on Windows itself. Run this script inside WSL (wsl --install), or in a Linux container with Docker Desktop. The compiled guests in guests/elfs need no build."
+        ;;
+esac
+command -v python3 >/dev/null || die "python3 is needed to write the manifest"
+
+workspace=$guests_dir
+((plain)) && workspace=$repo/benchmarks/plain_guests
+
+found=()
+for main in "$workspace"/*/src/main.rs; do
+    name=$(basename "$(dirname "$(dirname "$main")")")
+    [[ $workspace == "$guests_dir" && $name == pack ]] || found+=("$name")
+done
+all_names=${found[*]}
+
+names=("${found[@]}") keep=0
+if ((${#only[@]})); then
+    names=("${only[@]}") keep=1
+    for name in "${names[@]}"; do
+        [[ " $all_names " == *" $name "* ]] || die "no guest '$name' in $workspace; there are: $all_names"
+    done
+fi
+
+if ((check)); then
+    [[ -f $workspace/manifest.json ]] || die "there is no $workspace/manifest.json to check against"
+    [[ -n $method ]] || method=$(manifest_value toolchain method)
+fi
+[[ -n $method ]] || method=$(pick_method)
+require "$method"
+command -v cargo >/dev/null || die "cargo is needed to pack the guests (https://rustup.rs)"
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+target_dir=${CARGO_TARGET_DIR:-$cache/$method}
+((plain)) && target_dir+=-plain
+out=$scratch/elfs
+toolchain_rustc=""
+
+say "building ${names[*]} ($method)"
+case $method in
+    docker) build_docker ;;
+    *) build_native "$method" ;;
+esac
+pack
+
+if ((check)); then
+    compare || exit 1
+    exit 0
+fi
+
+mkdir -p "$workspace/elfs"
+for name in "${names[@]}"; do
+    install -m 644 "$out/$name.bin" "$workspace/elfs/$name.bin"
+done
+write_manifest <"$out/ids"
+while read -r name id _; do
+    printf '%s %s\n' "$name" "$id"
+done <"$out/ids"
