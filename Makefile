@@ -1,0 +1,74 @@
+# Every command a person types. What they do is in scripts/ and runner/; `make` lists them.
+
+export RUNNER_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/zk-batch-runner
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+
+supported = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+found = $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c '$(supported)' 2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(or $(found),$(error no Python 3.11, 3.12 or 3.13 on PATH; install one or give PYTHON=FILE))
+set-up = @$(PYTHON) scripts/setup.py
+python := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run verify setup test test-fast lint format stubtest test-guests doctor \
+	guests guests-check clean
+
+help: ## this list
+	@echo 'make run ARGS="guest=fibonacci ..." does everything from a fresh clone. Targets:'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
+
+run: ## set up what is missing, then python -m runner $(ARGS)
+	$(set-up) run
+	@$(python) -m runner $(ARGS)
+
+verify: ## check a finished batch: make verify ARGS=FOLDER
+	$(set-up) run
+	@$(python) -m runner.verify $(ARGS)
+
+setup: ## only set up, and ask again for what was not available before
+	$(set-up) run --retry
+
+doctor: ## what this machine has and what is missing
+	$(set-up) packages
+	@$(python) -m runner.doctor $(ARGS)
+
+test: ## everything: linters, types, Rust tests, all Python tests with real proofs
+	$(set-up) dev
+	@$(MAKE) --no-print-directory lint stubtest test-guests
+	$(python) -m pytest $(ARGS)
+
+test-fast: ## Python tests without real proofs
+	$(set-up) dev
+	$(python) -m pytest -m "not real" $(ARGS)
+
+lint: ## ruff and mypy
+	$(set-up) tools
+	$(python) -m ruff check
+	$(python) -m ruff format --check
+	MYPYPATH=native/risc0 $(python) -m mypy
+
+format: ## let ruff rewrite what it can
+	$(set-up) tools
+	$(python) -m ruff check --fix
+	$(python) -m ruff format
+
+stubtest: ## the native extension against its stub
+	$(set-up) dev
+	$(python) -m mypy.stubtest --allowlist scripts/stubtest-allowlist.txt runner_risc0
+
+test-guests: ## Rust tests of the guests' logic
+	CARGO_TARGET_DIR=$(RUNNER_CACHE)/guests-test \
+		cargo test --locked --manifest-path guests/Cargo.toml --package guest-core
+
+guests: ## compile the guest programs (needs a guest toolchain)
+	scripts/compile_guests.sh $(ARGS)
+
+guests-check: ## compile them elsewhere and compare image ids with the manifest
+	scripts/compile_guests.sh --check $(ARGS)
+
+clean: ## remove the virtual environment, caches and outputs of this clone
+	rm -rf .venv outputs multirun .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	rm -rf guests/target native/risc0/target *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
