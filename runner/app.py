@@ -67,15 +67,15 @@ def run(settings: Settings) -> Summary:
     batch = _prepare(settings)
     prover = load_prover(batch.prover)
     _writable(settings)
-    console = Console(stderr=True)
     with _open_cache(settings, batch) as cache:
         spool = Spool(settings.output / results.RECEIPTS)
         recorder = Recorder()
         attempt = BatchRun(batch, cache=cache, spool=spool, recorder=recorder, prover=prover)
         report = _Report(settings, batch, attempt, prover, recorder)
+        engine = settings.make_engine()
         log.info("%s", _announcement(batch, settings))
         try:
-            root = _execute(settings, batch, attempt, cache, console)
+            root = _execute(settings, batch, attempt, cache, engine)
         except (RunnerError, OSError, KeyboardInterrupt) as error:
             raise report.failed(error) from error
         summary = report.done(root, spool)
@@ -157,7 +157,7 @@ def _announcement(batch: Batch, settings: Settings) -> str:
 
 
 def _execute(
-    settings: Settings, batch: Batch, attempt: BatchRun, cache: Cache, console: Console
+    settings: Settings, batch: Batch, attempt: BatchRun, cache: Cache, engine: Executor
 ) -> Root | None:
     kind, workers = batch.prover.kind, settings.executor.workers
     earlier = {}
@@ -166,6 +166,7 @@ def _execute(
         mean = cache.mean_prove_s(guest.image_id, kind)
         if mean is not None:
             earlier[level] = mean
+    console = Console(stderr=True)
     bars = settings.progress == "bar" or (settings.progress == "auto" and console.is_terminal)
     verb = "executed" if kind is ReceiptKind.EXECUTE else "proved"
     progress = (
@@ -173,7 +174,6 @@ def _execute(
         if bars
         else LineProgress(batch.plan, workers, earlier, verb)
     )
-    engine = settings.make_engine()
     try:
         with progress:
             root = attempt.run(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from runner import merkle
+from runner.cache import NoCache
 from runner.errors import CacheError, ReceiptRejectedError, VerificationFailedError
 from runner.executor import OnFailure, PlanExecutor
 from runner.journal import AggregationResult, aggregator_stdin
@@ -144,7 +145,7 @@ class BatchRun:
             # A run of milliseconds would leave its worker idle while the next one is handed over.
             workers=workers * 4 if executes else workers,
             cores=cores,
-            cached=not executes,
+            cached=not executes and not isinstance(self._cache, NoCache),
             on_failure=on_failure,
         ).run()
         if self._batch.plan.root is not None:
@@ -225,10 +226,11 @@ class BatchRun:
         """See :class:`runner.executor.Jobs`."""
         job_id = outcome.job_id
         if outcome.receipt is not None:
-            self._spool.put(job_id, outcome.receipt)
-            self.receipt_bytes[job_id] = len(outcome.receipt)
+            # The cache first: whoever stops this run now still has the proof in the next one.
             if not outcome.cached:
                 self._keep(outcome, outcome.receipt)
+            self._spool.put(job_id, outcome.receipt)
+            self.receipt_bytes[job_id] = len(outcome.receipt)
         self.outcomes[job_id] = replace(outcome, receipt=None)
         self._record(outcome)
 

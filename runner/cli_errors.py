@@ -12,7 +12,7 @@ from hydra.errors import (
 )
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.errors import InputError, RunnerError
+from runner.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,20 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["explain"]
 
 
-def explain(  # noqa: PLR0911  # one return a kind of error
-    error: Exception, arguments: Sequence[str]
-) -> RunnerError | None:
+def explain(error: Exception, arguments: Sequence[str]) -> InputError | None:
     """What the user can do about an error of Hydra's, or None if it is not the user's.
 
     Args:
         error: as Hydra raised it.
         arguments: the command line, to quote the value it is about.
     """
-    cause = error.__cause__
-    while cause is not None:  # Hydra wraps what an engine's constructor raised
-        if isinstance(cause, RunnerError):
-            return cause
-        cause = cause.__cause__
     if isinstance(error, MissingConfigException):
         return _missing(error)
     if isinstance(error, OverrideParseException):

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from hydra.core.config_store import ConfigStore
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from runner.errors import InputError
+from runner.errors import InputError, RunnerError
 from runner.executor import OnFailure  # noqa: TC001  # Settings' annotation
 from runner.guests import DEFAULT_FOLDER
 from runner.inputs import FieldSpec, InputSpec, RangeSeries, Series, TemplateSeries
@@ -23,6 +24,9 @@ from runner.prover import ProverSpec
 from runner.retry import RetryPolicy
 from runner.settings import CacheSettings, ExecutorSettings, Settings, StrategySettings
 from runner.strategy import Thresholds
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 __all__ = ["RunnerConf", "register", "settings"]
 
@@ -180,9 +184,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         progress=conf.progress,
         log_level=conf.log_level,
         config={str(key): value for key, value in plain.items()},
-        make_engine=lambda: instantiate(
-            _engine(conf.executor, executor.workers, executor.timeout_s)
-        ),
+        make_engine=lambda: _make_engine(conf.executor, executor),
     )
 
 
@@ -251,10 +253,22 @@ def _executor(conf: ExecutorConf) -> ExecutorSettings:
     return ExecutorSettings(workers, conf.timeout_s, on_failure)
 
 
-def _engine(conf: ExecutorConf, workers: int, timeout_s: float | None) -> dict[str, Any]:
-    if conf.engine["_target_"] == "runner.engines.InlineExecutor":
-        return conf.engine
-    return {"workers": workers, "timeout_s": timeout_s, **conf.engine}
+def _make_engine(conf: ExecutorConf, executor: ExecutorSettings) -> Executor:
+    target = {**conf.engine}
+    if conf.engine["_target_"] != "runner.engines.InlineExecutor":
+        target |= {"workers": executor.workers, "timeout_s": executor.timeout_s}
+    try:
+        engine: Executor = instantiate(target)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, RunnerError):
+            raise error.__cause__ from None
+        raise InputError(
+            "executor.engine",
+            conf.engine["_target_"],
+            f"cannot be started: {error.__cause__ or error}",
+            "use executor=processes",
+        ) from None
+    return engine
 
 
 def _cache(conf: CacheConf) -> CacheSettings | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import pickle
 import queue
 import signal
 import threading
@@ -87,22 +88,15 @@ class ProcessExecutor(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers, after the queued jobs or, with ``cancel_futures``, without them."""
         with self._lock:
-            if not self._closed:
-                self._closed = True
-                if cancel_futures:
-                    self._cancel_queued()
-                for _ in self._threads:
-                    self._calls.put(None)
+            self._close(cancel_futures=cancel_futures)
         if wait:
             for thread in self._threads:
                 thread.join()
 
     def kill(self) -> None:
         """End all workers at once; running jobs fail with WorkerDiedError."""
-        self._closed = True
-        self._cancel_queued()
-        for _ in self._threads:
-            self._calls.put(None)
+        with self._lock:
+            self._close(cancel_futures=True)
         for slot in self._slots:
             slot.kill()
 
@@ -110,12 +104,18 @@ class ProcessExecutor(Executor):
         """Process ids of the workers alive now."""
         return [pid for slot in self._slots if (pid := slot.pid) is not None]
 
-    def _cancel_queued(self) -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                call = self._calls.get_nowait()
-                if call is not None:
-                    call[0].cancel()
+    def _close(self, *, cancel_futures: bool) -> None:
+        if cancel_futures:
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    call = self._calls.get_nowait()
+                    # The second call tells whoever waits for several futures at once.
+                    if call is not None and call[0].cancel():
+                        call[0].set_running_or_notify_cancel()
+        if cancel_futures or not self._closed:
+            for _ in self._threads:
+                self._calls.put(None)
+        self._closed = True
 
     def _serve(self, slot: _Slot) -> None:
         while (call := self._calls.get()) is not None:
@@ -148,21 +148,23 @@ class _Slot:
     def run(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
         if self._dead:
             raise WorkerDiedError("ended by the runner")
+        call = pickle.dumps((fn, args, kwargs))
         process, pipe = self._ready()
         try:
-            pipe.send((fn, args, kwargs))
+            pipe.send_bytes(call)
             ready = connection.wait([pipe, process.sentinel], self._timeout_s)
             if not ready:
                 process.kill()
                 self._discard()
                 raise JobTimeoutError(self._timeout_s or 0.0)
-            ok, value = pipe.recv()
-        except (EOFError, ConnectionError, BrokenPipeError):
+            answer = pipe.recv_bytes()
+        except (EOFError, OSError):  # OSError also where the worker died in mid-message
             process.kill()
             process.join()
             detail = _how_it_ended(process.exitcode)
             self._discard()
             raise WorkerDiedError(detail) from None
+        ok, value = pickle.loads(answer)  # noqa: S301  # from our own worker
         if ok:
             return value
         raise value
@@ -191,12 +193,18 @@ class _Slot:
         self._discard()
         # spawn: a fork would copy locks held by other threads, and the zkVM's thread pool.
         context = multiprocessing.get_context("spawn")
+        # A run inside joblib's launcher has loky's start method as the default, and tells it to
+        # the processes it spawns, which do not know it.
+        if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
+            multiprocessing.set_start_method("spawn", force=True)
         pipe, theirs = context.Pipe()
         process = context.Process(target=_worker_main, args=(theirs,), daemon=True)
         process.start()
         # Only the worker may hold its end, or its death would not show as end of file here.
         theirs.close()
         self._process, self._pipe = process, pipe
+        if self._dead:  # since before there was a process to end
+            process.kill()
         return process, pipe
 
     def _discard(self) -> None:
@@ -212,22 +220,33 @@ def _worker_main(pipe: Connection[Any, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    while True:
-        try:
-            fn, args, kwargs = pipe.recv()
-        except (EOFError, ConnectionError):
-            return
-        try:
-            answer: tuple[bool, Any] = (True, fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001  # it is raised again in the parent
-            answer = (False, error)
-        del fn, args, kwargs
-        try:
-            pipe.send(answer)
-        except ConnectionError:
-            return
-        except Exception as error:  # noqa: BLE001  # the answer itself does not pickle
-            pipe.send((False, WorkerDiedError(f"answer does not pickle: {error}")))
+    # An OSError, end of file in mid-message included, means that the parent is gone.
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            pipe.send_bytes(_answer(pipe.recv_bytes()))
+
+
+def _answer(call: bytes) -> bytes:
+    """Run a pickled call; (True, result) or (False, exception), pickled."""
+    try:
+        fn, args, kwargs = pickle.loads(call)  # noqa: S301  # from our own parent
+        result = fn(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001  # it is raised again in the parent
+        return _failure(error)
+    try:
+        return pickle.dumps((True, result))
+    except Exception as error:  # noqa: BLE001  # pickling runs any code
+        return _failure(TypeError(f"the result does not pickle: {error}"))
+
+
+def _failure(error: Exception) -> bytes:
+    """The exception itself, or its words where it would not arrive as it is."""
+    try:
+        data = pickle.dumps((False, error))
+        pickle.loads(data)  # noqa: S301  # made in the line above
+    except Exception:  # noqa: BLE001  # pickling runs any code
+        return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
+    return data
 
 
 def _end_with_parent() -> None:

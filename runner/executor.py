@@ -85,6 +85,7 @@ class PlanExecutor:
         on_failure: ``stop`` lets running jobs finish and starts no more; ``continue`` makes
             everything that does not depend on the failed job.
         clock: seconds, monotonic.
+        sleep: waits for a retry when nothing else is under way.
     """
 
     def __init__(  # noqa: PLR0913  # the wiring of one run, all by keyword
@@ -101,6 +102,7 @@ class PlanExecutor:
         cached: bool,
         on_failure: OnFailure = "stop",
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._plan = plan
         self._engine = engine
@@ -113,6 +115,7 @@ class PlanExecutor:
         self._cached = cached
         self._on_failure = on_failure
         self._clock = clock
+        self._sleep = sleep
 
         self._new_leaves: Iterator[int] = iter(range(plan.leaf_jobs))
         self._leaves_left = plan.leaf_jobs
@@ -212,7 +215,7 @@ class PlanExecutor:
         if self._delayed:
             timeout = max(0.0, self._delayed[0][0] - self._clock())
         if not futures:
-            time.sleep(min(timeout or 0.0, 0.5))
+            self._sleep(min(timeout or 0.0, 0.5))
             return
         done, _ = wait(futures, timeout, FIRST_COMPLETED)
         self._settle(done)

@@ -25,8 +25,8 @@ __all__ = [
 _RESULT = struct.Struct("<32sI32s")
 _WORD = struct.Struct("<I")
 
-MAX_CHILDREN = 2**16 - 1
-"""Most children of one aggregation: the levels of the guest's tree (``guests/core``)."""
+MAX_CHILDREN = 4095
+"""Most children of one aggregation: what the aggregator guest takes (``guests/core``)."""
 
 JOURNAL_TYPES = ("u64", "u32", "hex")
 """What a guest's config may say about its journal."""

@@ -86,6 +86,8 @@ class TimeLeft:
         at most as many workers busy as it has jobs.
         """
         total, known, complete = 0.0, False, True
+        # A copy in one step: the display's thread reads while the run's thread writes.
+        started = list(self._started.values())
         for level, count in self._remaining.items():
             if count <= 0:
                 continue
@@ -94,7 +96,7 @@ class TimeLeft:
                 complete = False
                 continue
             known = True
-            running = [now - at for at_level, at in self._started.values() if at_level == level]
+            running = [now - at for at_level, at in started if at_level == level]
             done = sum(min(spent, mean) for spent in running)
             total += (count * mean - done) / min(self._workers, count)
         return (total, complete) if known else None
@@ -202,15 +204,17 @@ class LineProgress(_Counts):
 class BarProgress(_Counts):
     """Bars on a terminal: one for leaves, one a level of aggregation, and what is running."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the display's own wiring
         self,
         plan: Plan,
         workers: int,
         earlier: Mapping[int, float],
         verb: str,
         console: Console,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(plan, workers, earlier, verb)
+        super().__init__(plan, workers, earlier, verb, clock)
         self._progress = Progress(
             TextColumn("{task.description:>14}"), BarColumn(), MofNCompleteColumn()
         )

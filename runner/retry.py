@@ -46,9 +46,8 @@ class RetryPolicy:
         """The policy as tenacity's object; only its decisions are used, never its sleep."""
         return tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.attempts),
-            wait=tenacity.wait_exponential_jitter(
-                initial=self.wait_initial_s, max=self.wait_max_s, jitter=self.jitter_s
-            ),
+            wait=tenacity.wait_exponential(self.wait_initial_s, self.wait_max_s)
+            + tenacity.wait_random(0, self.jitter_s),
             retry=tenacity.retry_if_exception(is_transient),
         )
 

@@ -180,9 +180,9 @@ def test_a_list_fits_auto_whatever_the_number() -> None:
 
 def test_no_aggregation_is_wider_than_the_guest_takes() -> None:
     assert shape(plan_of("single", MAX_CHILDREN)) == [(1, [MAX_CHILDREN])]
-    with pytest.raises(InputError, match=r"strategy = 'single': .* 65536 children.*three_level"):
+    with pytest.raises(InputError, match=r"strategy = 'single': .* 4096 children.*three_level"):
         plan_of("single", MAX_CHILDREN + 1)
-    with pytest.raises(InputError, match=r"strategy = 'two_level': .* 65536 children"):
+    with pytest.raises(InputError, match=r"strategy = 'two_level': .* 4096 children"):
         plan_of("two_level", 2 * MAX_CHILDREN + 2, 2)
     assert plan_of("none", MAX_CHILDREN + 1).jobs == MAX_CHILDREN + 1
 

@@ -1,0 +1,51 @@
+"""Fixtures: fake guests, the fake prover, its behaviours, a clock that is told the time."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner.guests import Manifest
+from runner.model import ReceiptKind
+from runner.prover import ProverSpec
+from tests import fakes
+
+# Scripts that tests start import a test module by its bare name.
+sys.path.append(str(Path(__file__).parent))
+
+
+@pytest.fixture
+def guests(tmp_path: Path) -> Path:
+    """A folder with a manifest and the fake guests fibonacci, sha256 and aggregator."""
+    folder = tmp_path / "guests"
+    fakes.write_guests(folder)
+    return folder
+
+
+@pytest.fixture
+def manifest(guests: Path) -> Manifest:
+    """The manifest of ``guests``."""
+    return Manifest.load(guests)
+
+
+@pytest.fixture
+def fake_spec() -> ProverSpec:
+    """Composite receipts of the fake prover."""
+    return ProverSpec(fakes.ADAPTER, ReceiptKind.COMPOSITE)
+
+
+@pytest.fixture
+def behaviours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> fakes.Behaviours:
+    """What fake provers do, and a record of what they did, also in workers started from now on."""
+    folder = tmp_path / "behaviours"
+    folder.mkdir()
+    monkeypatch.setenv(fakes.FOLDER, str(folder))
+    return fakes.Behaviours(folder)
+
+
+@pytest.fixture
+def clock() -> fakes.FakeClock:
+    """Seconds that pass only when told; ``clock.sleep`` lets them pass and records it."""
+    return fakes.FakeClock()

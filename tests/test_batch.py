@@ -1,0 +1,385 @@
+"""Whole runs with the fake prover: caching, resuming, failing, recording."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runner import app
+from runner.cache import ProofCache
+from runner.engines import InlineExecutor, ProcessExecutor
+from runner.errors import BatchFailedError, InterruptedBatchError
+from runner.guests import Manifest
+from runner.inputs import FieldSpec, InputSpec, TemplateSeries
+from runner.journal import padded
+from runner.keys import proof_key
+from runner.model import Cycles, ReceiptKind
+from runner.prover import ProverSpec
+from runner.retry import RetryPolicy
+from runner.settings import CacheSettings, ExecutorSettings, Settings, StrategySettings
+from runner.strategy import Thresholds
+from tests import fakes
+
+if TYPE_CHECKING:
+    from runner.summary import Summary
+
+
+@pytest.fixture
+def settings(tmp_path: Path, guests: Path, behaviours: fakes.Behaviours) -> Settings:
+    """Six distinct runs of the fake sha256 guest, composite, inline, cached."""
+    field = FieldSpec("data", "bytes")
+    return Settings(
+        guest="sha256",
+        spec=InputSpec((field,), (TemplateSeries("leaf-{i}"),)),
+        journal="hex",
+        inputs=None,
+        count=6,
+        inputs_file=None,
+        strategy=StrategySettings("auto", Thresholds(), "auto"),
+        prover=ProverSpec(fakes.ADAPTER, ReceiptKind.COMPOSITE),
+        executor=ExecutorSettings(2, None, "stop"),
+        cache=CacheSettings(tmp_path / "proofs", 1000, 10_000_000),
+        retry=RetryPolicy(3, 0.0, 0.0, 0.0),
+        textfile=tmp_path / "runner.prom",
+        guests=guests,
+        output=tmp_path / "out",
+        progress="lines",
+        log_level="info",
+        config={},
+        make_engine=InlineExecutor,
+    )
+
+
+def stdin(leaf: int) -> bytes:
+    """What the guest reads for one leaf."""
+    return padded(f"leaf-{leaf}".encode())
+
+
+def metrics(settings: Settings) -> dict[str, float]:
+    assert settings.textfile is not None
+    lines = settings.textfile.read_text().splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, value in pairs}
+
+
+def record(settings: Settings) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((settings.output / "result.json").read_text())
+    return data
+
+
+def made(summary: Summary) -> tuple[int, int]:
+    return summary.made, summary.cached
+
+
+def test_a_batch_is_proved_aggregated_verified_and_recorded(settings: Settings) -> None:
+    summary = app.run(settings)
+    assert (summary.strategy, summary.leaves, made(summary)) == ("single", 6, (7, 0))
+    names = {path.name for path in settings.output.iterdir()}
+    assert names == {"root.receipt", "leaves.jsonl", "result.json", "SHA256SUMS"}
+    data = record(settings)
+    assert data["status"] == "ok"
+    assert data["root"]["verified_count"] == 6
+    assert [job["id"] for job in data["jobs"]] == list(range(7))
+    assert data["summary"]["bytes_after"] == (settings.output / "root.receipt").stat().st_size
+    found = metrics(settings)
+    assert found["l2_proof_generation_total"] == 7
+    assert found["l2_aggregation_total"] == 1
+    assert found['l2_aggregation_strategy_total{strategy="single"}'] == 1
+    assert found["l2_aggregation_proof_count"] == 6
+    # By its worker each, six as children, and the root once more.
+    assert found["l2_proof_verification_total"] == 7 + 6 + 1
+    assert (found["l2_cache_hits_total"], found["l2_cache_misses_total"]) == (0, 7)
+    assert found["l2_errors_total"] == 0
+    assert found["l2_parallel_workers_active"] == 0
+    assert found["l2_tps_current"] == pytest.approx(summary.tps)
+
+
+def test_the_same_batch_again_is_all_hits_each_verified(settings: Settings) -> None:
+    app.run(settings)
+    again = dataclasses.replace(settings, output=settings.output.with_name("again"))
+    assert made(app.run(again)) == (0, 7)
+    assert record(again)["root"] == record(settings)["root"]
+    found = metrics(again)
+    assert (found["l2_cache_hits_total"], found["l2_cache_hit_rate"]) == (7, 100)
+    assert found["l2_proof_generation_total"] == 0
+    assert found["l2_proof_verification_total"] == 7 + 1
+
+
+def test_another_strategy_reuses_the_leaves(settings: Settings) -> None:
+    app.run(settings)
+    other = dataclasses.replace(
+        settings, strategy=StrategySettings("two_level", Thresholds(), 2), output=Path("x")
+    )
+    other = dataclasses.replace(other, output=settings.output.with_name("other"))
+    summary = app.run(other)
+    assert made(summary) == (4, 6)
+    assert record(other)["root"]["combined_hash"] == record(settings)["root"]["combined_hash"]
+
+
+def test_a_damaged_cache_entry_is_set_aside_and_proved_anew(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.run(settings)
+    victim = next((tmp_path / "proofs" / "objects").rglob("*/*"))
+    victim.write_bytes(fakes.forged(victim.read_bytes()))
+    again = dataclasses.replace(settings, output=settings.output.with_name("again"))
+    assert made(app.run(again)) == (1, 6)
+    assert list((tmp_path / "proofs" / "quarantine").iterdir())
+
+
+def test_a_valid_receipt_of_another_run_under_a_key_is_no_hit(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """The entry's own checksum holds, its receipt verifies, and its journal is another run's.
+
+    The zkVM proves journals, not inputs, so for a leaf nothing but the cache ties the two: what is
+    caught is a receipt of another program, here an aggregation under a leaf's key.
+    """
+    app.run(settings)
+    root = (settings.output / "root.receipt").read_bytes()
+    guest = Manifest.load(settings.guests).get("sha256")
+    key = proof_key(
+        zkvm="fake",
+        zkvm_version="1.0.0",
+        kind=ReceiptKind.COMPOSITE,
+        image_id=guest.image_id,
+        stdin=stdin(0),
+    )
+    with ProofCache(tmp_path / "proofs", 1000, 10_000_000) as cache:
+        assert cache.get(key) is not None
+        cache.put(
+            key,
+            root,
+            image_id=guest.image_id,
+            kind=ReceiptKind.COMPOSITE,
+            cycles=Cycles(),
+            prove_s=1.0,
+        )
+    again = dataclasses.replace(settings, output=settings.output.with_name("again"))
+    summary = app.run(again)
+    assert made(summary) == (1, 6)
+    found = metrics(again)
+    assert (found["l2_cache_misses_total"], found["l2_errors_total"]) == (1, 1)
+
+
+def test_identical_runs_are_proved_once_and_counted_each(settings: Settings) -> None:
+    same = dataclasses.replace(settings, inputs=["a", "b", "a", "a", "b", "c"], count=None)
+    summary = app.run(same)
+    assert (summary.leaves, summary.distinct, summary.made) == (6, 3, 4)
+    assert record(same)["root"]["verified_count"] == 6
+    assert len((same.output / "leaves.jsonl").read_text().splitlines()) == 6
+
+
+def test_evictions_during_a_run_do_not_lose_a_child(settings: Settings) -> None:
+    tight = dataclasses.replace(
+        settings,
+        cache=CacheSettings(settings.output.with_name("tight"), 1, 10_000_000),
+        strategy=StrategySettings("three_level", Thresholds(), 2),
+    )
+    summary = app.run(tight)
+    assert made(summary) == (6 + 3 + 1 + 1, 0)
+    assert metrics(tight)["l2_cache_evictions_total"] == summary.made - 1
+
+
+def test_without_a_cache_nothing_is_looked_up(settings: Settings) -> None:
+    off = dataclasses.replace(settings, cache=None)
+    assert made(app.run(off)) == (7, 0)
+    assert metrics(off)["l2_cache_misses_total"] == 0
+
+
+def test_strategy_none_keeps_and_verifies_every_receipt(settings: Settings) -> None:
+    none = dataclasses.replace(settings, strategy=StrategySettings("none", Thresholds(), "auto"))
+    summary = app.run(none)
+    assert (summary.aggregations, summary.bytes_before) == (0, summary.bytes_after)
+    receipts = sorted(path.name for path in (none.output / "receipts").iterdir())
+    assert receipts == [f"job-{i}.receipt" for i in range(6)]
+    assert metrics(none)["l2_aggregation_proof_count"] == 0
+
+
+def test_execute_mode_proves_caches_and_counts_no_proof(settings: Settings, tmp_path: Path) -> None:
+    spec = ProverSpec(fakes.ADAPTER, ReceiptKind.EXECUTE)
+    executed = dataclasses.replace(settings, prover=spec)
+    summary = app.run(executed)
+    assert (summary.size_savings_percent, summary.tps) == (None, 0.0)
+    assert not (tmp_path / "proofs").exists()
+    assert not (executed.output / "root.receipt").exists()
+    found = metrics(executed)
+    assert found["l2_executions_total"] == 7
+    for name in ("l2_proof_generation_total", "l2_proof_verification_total", "l2_tps_current"):
+        assert found[name] == 0
+
+
+def test_only_the_root_of_a_groth16_batch_is_groth16(settings: Settings) -> None:
+    wrapped = dataclasses.replace(settings, prover=ProverSpec(fakes.ADAPTER, ReceiptKind.GROTH16))
+    app.run(wrapped)
+    kinds = [job["kind"] for job in record(wrapped)["jobs"]]
+    assert kinds == ["succinct"] * 6 + ["groth16"]
+
+
+def test_a_worker_that_dies_is_retried_and_the_batch_succeeds(
+    settings: Settings, behaviours: fakes.Behaviours
+) -> None:
+    behaviours.on("kill", stdin=stdin(2), times=1)
+    processes = dataclasses.replace(settings, make_engine=lambda: ProcessExecutor(2))
+    summary = app.run(processes)
+    assert (made(summary), summary.retries) == ((7, 0), 1)
+    attempts = {job["id"]: job["attempts"] for job in record(processes)["jobs"]}
+    assert attempts[2] == 2
+    found = metrics(processes)
+    assert (found["l2_job_retries_total"], found["l2_errors_total"]) == (1, 1)
+
+
+def test_a_job_that_overruns_is_retried(settings: Settings, behaviours: fakes.Behaviours) -> None:
+    behaviours.on("hang", stdin=stdin(4), times=1)
+    limited = dataclasses.replace(settings, make_engine=lambda: ProcessExecutor(2, timeout_s=3.0))
+    assert app.run(limited).retries == 1
+
+
+def test_a_guest_that_fails_ends_the_batch_and_loses_nothing(
+    settings: Settings, behaviours: fakes.Behaviours
+) -> None:
+    behaviours.on("fail", stdin=stdin(5))
+    with pytest.raises(BatchFailedError, match=r"leaf 5 failed after 1 attempt.*5 of 7") as caught:
+        app.run(settings)
+    assert caught.value.exit_code == 1
+    data = record(settings)
+    assert data["status"] == "failed"
+    assert "leaf 5" in data["error"]
+    assert len(list((settings.output / "receipts").iterdir())) == 5
+    found = metrics(settings)
+    assert found["l2_last_run_exit_status"] == 1
+    assert found["l2_proof_generation_total"] == 5
+    assert found["l2_last_run_success_timestamp_seconds"] == 0
+    behaviours.clear()
+    again = dataclasses.replace(settings, output=settings.output.with_name("again"))
+    assert made(app.run(again)) == (2, 5)
+
+
+def test_on_failure_continue_makes_what_does_not_depend_on_it(
+    settings: Settings, behaviours: fakes.Behaviours
+) -> None:
+    behaviours.on("fail", stdin=stdin(0))
+    going = dataclasses.replace(
+        settings,
+        executor=ExecutorSettings(1, None, "continue"),
+        strategy=StrategySettings("two_level", Thresholds(), 2),
+    )
+    with pytest.raises(BatchFailedError, match="7 of 10 jobs"):
+        app.run(going)
+
+
+def test_a_forged_receipt_never_counts(settings: Settings, behaviours: fakes.Behaviours) -> None:
+    behaviours.on("forge", stdin=stdin(1))
+    with pytest.raises(BatchFailedError, match="receipt rejected"):
+        app.run(settings)
+    assert not (settings.output / "root.receipt").exists()
+    assert 1 not in [job["id"] for job in record(settings)["jobs"]]
+
+
+def test_an_interrupt_ends_the_workers_and_keeps_what_is_finished(
+    settings: Settings, behaviours: fakes.Behaviours
+) -> None:
+    behaviours.on("hang", stdin=stdin(3))
+    engine = ProcessExecutor(2)
+    stopped = dataclasses.replace(settings, make_engine=lambda: engine)
+
+    def interrupt() -> None:
+        deadline = time.monotonic() + 60
+        while len(list((stopped.output / "receipts").glob("*"))) < 5:
+            assert time.monotonic() < deadline, "the other leaves were never finished"
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(InterruptedBatchError) as caught:
+        app.run(stopped)
+    thread.join()
+    assert caught.value.exit_code == 130
+    assert engine.pids() == []
+    assert record(stopped)["status"] == "interrupted"
+    assert metrics(stopped)["l2_last_run_exit_status"] == 130
+    behaviours.clear()
+    again = dataclasses.replace(settings, output=settings.output.with_name("again"))
+    assert made(app.run(again)) == (2, 5)
+
+
+def test_a_killed_runner_is_resumed_by_the_same_command(
+    settings: Settings, behaviours: fakes.Behaviours, tmp_path: Path
+) -> None:
+    behaviours.on("hang", stdin=stdin(5))
+    command = [
+        *[sys.executable, "-m", "runner", "guest=sha256", "prover.adapter=" + fakes.ADAPTER],
+        *[f"guests={settings.guests}", "progress=lines"],
+    ]
+    environment = {**os.environ, "RUNNER_PROOFS": str(tmp_path / "proofs")}
+    first = subprocess.Popen(
+        [*command, f"output={tmp_path / 'first'}"], env=environment, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while len(list((tmp_path / "first" / "receipts").glob("*"))) < 5:
+        assert first.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    first.kill()
+    first.wait()
+    behaviours.clear()
+    subprocess.run(
+        [*command, f"output={tmp_path / 'second'}"],
+        env=environment,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=120,
+    )
+    data = json.loads((tmp_path / "second" / "result.json").read_text())
+    assert (data["summary"]["made"], data["summary"]["cached"]) == (2, 5)
+
+
+def test_runs_side_by_side_share_the_cache_and_nothing_else(
+    settings: Settings, tmp_path: Path
+) -> None:
+    command = [
+        *[sys.executable, "-m", "runner", "guest=sha256", "prover.adapter=" + fakes.ADAPTER],
+        *[f"guests={settings.guests}", "guest.count=20", "executor=inline", "progress=lines"],
+    ]
+    environment = {**os.environ, "RUNNER_PROOFS": str(tmp_path / "proofs")}
+    running = [
+        subprocess.Popen(
+            [*command, f"output={tmp_path / f'run{i}'}", f"strategy={strategy}"],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for i, strategy in enumerate(["single", "two_level", "three_level", "single"])
+    ]
+    assert [process.wait(timeout=120) for process in running] == [0] * 4
+    results = [json.loads((tmp_path / f"run{i}" / "result.json").read_text()) for i in range(4)]
+    assert len({result["root"]["combined_hash"] for result in results}) == 1
+    for i, result in enumerate(results):
+        summary = result["summary"]
+        assert summary["made"] + summary["cached"] == 20 + summary["aggregations"]
+        text = (tmp_path / f"run{i}" / "metrics.prom").read_text()
+        assert f"\nl2_proof_generation_total {float(summary['made'])}\n" in text
+        assert f"\nl2_cache_hits_total {float(summary['cached'])}\n" in text
+
+
+def test_a_textfile_that_cannot_be_written_at_the_end_does_not_fail_the_batch(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(app, "write_textfile", full)
+    assert made(app.run(settings)) == (7, 0)
+    assert "No space left on device" in caplog.text

@@ -1,0 +1,156 @@
+"""Every shipped config composes, converts to plain settings, and starts its engine."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+
+from runner import config
+from runner.cli import CONF
+from runner.errors import InputError
+from runner.inputs import leaves
+from runner.model import ReceiptKind
+from runner.strategy import make_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from omegaconf import DictConfig
+
+    from runner.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def hydra() -> Iterator[None]:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+def composed(*overrides: str) -> DictConfig:
+    conf = compose("config", list(overrides), return_hydra_config=True)
+    # compose() runs no job, so the folder a job would have is given here.
+    conf.hydra.runtime.output_dir = "unused"
+    HydraConfig.instance().set_config(conf)
+    return compose("config", list(overrides))
+
+
+def settings(*overrides: str) -> Settings:
+    return config.settings(composed(*overrides), Path("unused"))
+
+
+def choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+GROUPS = ["guest", "strategy", "prover", "executor", "cache", "retry", "metrics"]
+
+
+@pytest.mark.parametrize(
+    ("group", "choice"), [(group, c) for group in GROUPS for c in choices(group)]
+)
+def test_every_choice_of_every_group_makes_settings(group: str, choice: str) -> None:
+    made = settings(f"{group}={choice}")
+    assert made.guest in {"fibonacci", "sha256"} | {choice}
+
+
+@pytest.mark.parametrize("group", ["preset", "experiment"])
+def test_presets_and_experiments_make_settings(group: str) -> None:
+    assert choices(group), f"no file in conf/{group}"
+    for choice in choices(group):
+        settings(f"{group}={choice}")
+
+
+def test_guests_strategies_and_provers_go_together() -> None:
+    for guest, strategy, prover in product(
+        choices("guest"), choices("strategy"), choices("prover")
+    ):
+        made = settings(f"guest={guest}", f"strategy={strategy}", f"prover={prover}")
+        assert (made.guest, made.strategy.name, made.prover.kind) == (guest, strategy, prover)
+
+
+@pytest.mark.parametrize("guest", choices("guest"))
+def test_a_guests_own_inputs_make_a_default_batch_and_a_large_one(guest: str) -> None:
+    made = settings(f"guest={guest}")
+    assert len(leaves(made.spec, count=made.count)) == 6
+    assert len(leaves(made.spec, count=1000)) == 1000
+
+
+def test_the_default_batch_is_six_fibonacci_runs_aggregated_by_one() -> None:
+    made = settings()
+    batch = leaves(made.spec, inputs=made.inputs, count=made.count, inputs_file=made.inputs_file)
+    plan = make_plan(made.strategy.name, range(len(batch)), made.strategy.thresholds)
+    assert made.guest == "fibonacci"
+    assert made.prover.kind is ReceiptKind.COMPOSITE
+    assert (len(batch), plan.strategy, len(plan.aggregations)) == (6, "single", 1)
+
+
+@pytest.mark.parametrize(
+    ("preset", "workers", "minimum", "entries"),
+    [("small", 8, 6, 10_000), ("medium", 32, 10, 100_000), ("large", 128, 20, 1_000_000)],
+)
+def test_presets_set_workers_minimum_and_cache(
+    preset: str, workers: int, minimum: int, entries: int
+) -> None:
+    made = settings(f"preset={preset}")
+    assert made.executor.workers == workers
+    assert made.strategy.thresholds.minimum == minimum
+    assert made.cache is not None
+    assert made.cache.max_entries == entries
+
+
+def test_the_command_line_wins_over_a_preset() -> None:
+    assert settings("preset=large", "executor.workers=3").executor.workers == 3
+
+
+def test_inputs_on_the_command_line_replace_the_default_count() -> None:
+    made = settings("guest.inputs=[10,20]")
+    assert (made.inputs, made.count) == ([10, 20], None)
+
+
+@pytest.mark.parametrize("executor", ["inline", "processes"])
+def test_the_engine_of_a_config_runs_a_job(executor: str) -> None:
+    with settings(f"executor={executor}", "executor.workers=1").make_engine() as engine:
+        assert engine.submit(abs, -3).result(timeout=60) == 3
+
+
+def test_the_record_of_the_config_is_plain_and_complete() -> None:
+    made = settings("strategy.fan_in=[4,8]", "guest.inputs_file=x.csv")
+    assert made.strategy.fan_in == (4, 8)
+    assert made.config["strategy"]["fan_in"] == [4, 8]
+    assert made.config["guest"]["inputs_file"] == "x.csv"
+    assert set(made.config) >= set(GROUPS)
+
+
+@pytest.mark.parametrize(
+    ("override", "field"),
+    [
+        ("executor.workers=0", "executor.workers"),
+        ("executor.workers=many", "executor.workers"),
+        ("executor.timeout_s=0", "executor.timeout_s"),
+        ("executor.on_failure=panic", "executor.on_failure"),
+        ("retry.attempts=0", "retry.attempts"),
+        ("retry.jitter_s=-1", "retry.jitter_s"),
+        ("cache.max_entries=0", "cache.max_entries"),
+        ("cache.folder=''", "cache.folder"),
+        ("prover.kind=magic", "prover.kind"),
+        ("prover.segment_po2=30", "prover.segment_po2"),
+        ("progress=loud", "progress"),
+        ("log_level=whisper", "log_level"),
+        ("strategy.minimum=0", "strategy.minimum"),
+        ("strategy.two_level_from=6", "strategy.two_level_from"),
+        ("strategy.three_level_from=7", "strategy.three_level_from"),
+        ("guest.fields.0.type=float", "guest.fields.n.type"),
+        ("guest.fields.0.name=m", "guest.series"),
+        ("guest.series.n.kind=random", "guest.series.n.kind"),
+        ("executor.engine._target_=3", "executor.engine"),
+    ],
+)
+def test_an_unusable_value_is_named(override: str, field: str) -> None:
+    with pytest.raises(InputError) as caught:
+        settings(override)
+    assert caught.value.field == field
