@@ -6,6 +6,19 @@ bytes in a versioned, length-checked encoding. Dev mode is off whatever the envi
 
 from typing import Any, final
 
+__all__ = [
+    "Execution",
+    "NativeError",
+    "Proof",
+    "ReceiptInfo",
+    "build_info",
+    "describe",
+    "execute",
+    "image_id",
+    "prove",
+    "verify",
+]
+
 class NativeError(Exception):
     """Every failure of this module; ``args`` is ``(code, message)``.
 

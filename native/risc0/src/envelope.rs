@@ -221,3 +221,130 @@ impl<'a> Reader<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use risc0_zkvm::{FakeReceipt, MaybePruned};
+
+    /// A segment with this seal and the empty claim of another; proves nothing.
+    fn segment(seal: &[u32]) -> SegmentReceipt {
+        let claim = ReceiptClaim::ok(Digest::ZERO, MaybePruned::<Vec<u8>>::Pruned(Digest::ZERO));
+        let parts = [
+            borsh::to_vec(seal).unwrap(),
+            borsh::to_vec(&0u32).unwrap(),
+            borsh::to_vec("poseidon2").unwrap(),
+            borsh::to_vec(&Digest::ZERO).unwrap(),
+            borsh::to_vec(&claim).unwrap(),
+        ];
+        borsh::from_slice(&parts.concat()).unwrap()
+    }
+
+    fn composite(assumptions: Vec<InnerAssumptionReceipt>) -> CompositeReceipt {
+        let mut receipt = empty_composite([7; 32]).unwrap();
+        receipt.segments = vec![segment(&[1, 2, 3]), segment(&[])];
+        receipt.assumption_receipts = assumptions;
+        receipt
+    }
+
+    /// `levels` composites, each the only assumption of the next.
+    fn nested(levels: usize) -> Receipt {
+        let inner = (1..levels).fold(composite(vec![]), |inner, _| {
+            composite(vec![InnerAssumptionReceipt::Composite(inner)])
+        });
+        Receipt::new(InnerReceipt::Composite(inner), b"journal".to_vec())
+    }
+
+    fn code(result: Result<Receipt>) -> &'static str {
+        match result {
+            Ok(_) => "ok",
+            Err(Error::MalformedReceipt(_)) => "malformed",
+            Err(_) => "other",
+        }
+    }
+
+    #[test]
+    fn decoding_reverses_encoding() {
+        for levels in [1, 2, MAX_DEPTH] {
+            let bytes = encode(&nested(levels)).unwrap();
+            let back = decode(&bytes).unwrap();
+            assert_eq!(back.journal.bytes, b"journal");
+            assert_eq!(kind_name(&back), "composite");
+            assert_eq!(encode(&back).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn the_layout_is_the_documented_one() {
+        let receipt = Receipt::new(
+            InnerReceipt::Composite(empty_composite([7; 32]).unwrap()),
+            vec![9, 9],
+        );
+        let expected = [
+            b"ZKRC".as_slice(),
+            &[1, 0, 1, 1],
+            &[2, 0, 0, 0, 0, 0, 0, 0, 9, 9],
+            &[40, 0, 0, 0, 0, 0, 0, 0],
+            &[7; 32],
+            &[0; 8],
+        ];
+        assert_eq!(encode(&receipt).unwrap(), expected.concat());
+    }
+
+    #[test]
+    fn nesting_is_limited_both_ways() {
+        assert!(matches!(
+            encode(&nested(MAX_DEPTH + 1)),
+            Err(Error::BadArgument(_))
+        ));
+        // What `encode` would have written, one level around the deepest that it writes.
+        let deepest = encode(&nested(MAX_DEPTH)).unwrap();
+        let body = &deepest[8 + 8 + 7 + 8..];
+        let mut around = vec![7; 32];
+        put_count(&mut around, 0).unwrap();
+        put_count(&mut around, 1).unwrap();
+        around.push(COMPOSITE);
+        put_blob(&mut around, body);
+        let mut bytes = deepest[..8 + 8 + 7].to_vec();
+        put_blob(&mut bytes, &around);
+        assert_eq!(code(decode(&bytes)), "malformed");
+    }
+
+    #[test]
+    fn every_truncation_and_every_addition_is_refused() {
+        let bytes = encode(&nested(3)).unwrap();
+        for length in 0..bytes.len() {
+            assert_eq!(code(decode(&bytes[..length])), "malformed", "{length}");
+        }
+        assert_eq!(
+            code(decode(&[bytes.as_slice(), &[0]].concat())),
+            "malformed"
+        );
+    }
+
+    #[test]
+    fn fake_receipts_have_no_encoding() {
+        let claim = ReceiptClaim::ok(Digest::ZERO, MaybePruned::<Vec<u8>>::Pruned(Digest::ZERO));
+        let fake = || FakeReceipt::new(MaybePruned::Value(claim.clone()));
+        let outside = Receipt::new(InnerReceipt::Fake(fake()), vec![]);
+        assert!(matches!(encode(&outside), Err(Error::BadArgument(_))));
+
+        let pruned = FakeReceipt::new(MaybePruned::<Unknown>::Pruned(Digest::ZERO));
+        let inside = composite(vec![InnerAssumptionReceipt::Fake(pruned)]);
+        let inside = Receipt::new(InnerReceipt::Composite(inside), vec![]);
+        assert!(matches!(encode(&inside), Err(Error::BadArgument(_))));
+
+        let mut bytes = encode(&nested(1)).unwrap();
+        bytes[7] = 0;
+        assert_eq!(code(decode(&bytes)), "malformed");
+    }
+
+    #[test]
+    fn counts_are_not_believed() {
+        for (at, size) in [(8, 8), (23, 8), (63, 4), (67, 8)] {
+            let mut bytes = encode(&nested(1)).unwrap();
+            bytes[at..at + size].fill(0xff);
+            assert_eq!(code(decode(&bytes)), "malformed", "{at}");
+        }
+    }
+}

@@ -5,6 +5,7 @@
 mod envelope;
 mod error;
 mod guard;
+mod program;
 mod zkvm;
 
 use pyo3::{

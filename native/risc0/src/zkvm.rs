@@ -8,15 +8,17 @@ use std::{
 
 use risc0_circuit_recursion::prove::zkr::get_zkr;
 use risc0_zkvm::{
-    Assumption, AssumptionReceipt, Digest, ExecutorEnv, ExecutorImpl, ExitCode, InnerReceipt,
-    MaybePruned, NullSegmentRef, ProverOpts, RECURSION_PO2, ReceiptClaim, ReceiptKind, Segment,
-    SegmentRef, Session, SimpleSegmentRef, VerifierContext, compute_image_id, get_prover_server,
-    sha::Digestible,
+    Assumption, AssumptionReceipt, CompositeReceipt, Digest, ExecutorEnv, ExecutorImpl, ExitCode,
+    InnerAssumptionReceipt, InnerReceipt, MaybePruned, NullSegmentRef, ProverOpts, RECURSION_PO2,
+    ReceiptClaim, ReceiptKind, Segment, SegmentRef, Session, SimpleSegmentRef, VerifierContext,
+    compute_image_id, get_prover_server, sha::Digestible,
 };
 
 use crate::{
     envelope,
     error::{Error, Result},
+    guard::guarded,
+    program,
 };
 
 /// What guests may print before the rest is dropped; a log is for people.
@@ -45,6 +47,7 @@ pub struct Description {
 }
 
 pub fn image_id(elf: &[u8]) -> Result<[u8; 32]> {
+    program::check_size(elf)?;
     compute_image_id(elf)
         .map(Into::into)
         .map_err(|error| Error::BadElf(format!("not a program binary: {error:#}")))
@@ -114,10 +117,67 @@ pub fn prove(
 /// Check that the receipt proves a successful run of `image_id`, and return what it committed.
 pub fn verify(receipt: &[u8], image_id: Digest) -> Result<Vec<u8>> {
     let receipt = envelope::decode(receipt)?;
-    receipt
-        .verify_with_context(&context(), image_id)
-        .map_err(|error| Error::VerificationFailed(error.to_string()))?;
+    let context = context();
+    // The library indexes into a seal before it knows that there is one, so a bad receipt may also
+    // show as a panic.
+    let verified = guarded(|| {
+        receipt
+            .verify_with_context(&context, image_id)
+            .map_err(|error| Error::VerificationFailed(error.to_string()))
+    });
+    match verified {
+        Err(Error::Internal(panic)) => Err(Error::VerificationFailed(format!(
+            "the verifier gave up on it: {panic}"
+        ))),
+        other => other,
+    }?;
+    if let InnerReceipt::Composite(inner) = &receipt.inner {
+        check_labels(inner, &Labels::of(&context)?)?;
+    }
     Ok(receipt.journal.bytes)
+}
+
+/// What the parts of a composite receipt say of the verifier they were made for.
+struct Labels {
+    composite: Digest,
+    segment: Digest,
+}
+
+impl Labels {
+    fn of(context: &VerifierContext) -> Result<Self> {
+        let composite = context.composite_verifier_parameters();
+        let segment = context.segment_verifier_parameters.as_ref();
+        let (Some(composite), Some(segment)) = (composite, segment) else {
+            return Err(Error::Internal("the verifier has no parameters".into()));
+        };
+        Ok(Labels {
+            composite: composite.digest(),
+            segment: segment.digest(),
+        })
+    }
+}
+
+/// The library verifies composite receipts without reading these fields. Nothing that is proved
+/// depends on them, but a receipt of which some bytes can be changed unnoticed invites mistakes.
+fn check_labels(receipt: &CompositeReceipt, labels: &Labels) -> Result<()> {
+    let failed = |what: &str| Err(Error::VerificationFailed(what.into()));
+    if receipt.verifier_parameters != labels.composite {
+        return failed("made for another verifier (composite parameters differ)");
+    }
+    for (position, segment) in receipt.segments.iter().enumerate() {
+        if segment.verifier_parameters != labels.segment {
+            return failed("made for another verifier (segment parameters differ)");
+        }
+        if segment.index as usize != position {
+            return failed("a segment's number is not its position");
+        }
+    }
+    for assumption in &receipt.assumption_receipts {
+        if let InnerAssumptionReceipt::Composite(inner) = assumption {
+            check_labels(inner, labels)?;
+        }
+    }
+    Ok(())
 }
 
 /// Read off what a receipt says of itself. Nothing is verified.
@@ -160,6 +220,7 @@ fn run<'a>(
             SEGMENT_PO2.end()
         )));
     }
+    program::check_size(elf)?;
     let log = Log::default();
     let mut builder = ExecutorEnv::builder();
     builder
@@ -173,10 +234,22 @@ fn run<'a>(
     let env = builder
         .build()
         .map_err(|error| Error::BadArgument(format!("{error:#}")))?;
-    let session = ExecutorImpl::from_elf(env, elf)
-        .map_err(|error| Error::BadElf(format!("not a program binary: {error:#}")))?
-        .run_with_callback(|segment| Ok(keep(segment)))
-        .map_err(|error| Error::GuestFailed(one_line(&format!("{error:#}"))))?;
+    let mut executor = ExecutorImpl::from_elf(env, elf)
+        .map_err(|error| Error::BadElf(format!("not a program binary: {error:#}")))?;
+    let session = guarded(|| {
+        executor
+            .run_with_callback(|segment| Ok(keep(segment)))
+            .map_err(|error| Error::GuestFailed(one_line(&format!("{error:#}"))))
+    });
+    let session = match session {
+        // One instruction and the pages it touches have to fit into a segment; the executor asserts.
+        Err(Error::Internal(panic)) if panic.starts_with("segment limit (") => {
+            Err(Error::BadArgument(format!(
+                "segment_po2 {segment_po2} is too small for this guest: {panic}"
+            )))
+        }
+        other => other,
+    }?;
     if session.exit_code != ExitCode::Halted(0) {
         return Err(Error::GuestFailed(format!(
             "the guest ended with {:?}",
@@ -206,8 +279,8 @@ fn seal_bytes(inner: &InnerReceipt) -> usize {
     }
 }
 
-fn composite_seal_bytes(receipt: &risc0_zkvm::CompositeReceipt) -> usize {
-    use risc0_zkvm::InnerAssumptionReceipt as Inner;
+fn composite_seal_bytes(receipt: &CompositeReceipt) -> usize {
+    use InnerAssumptionReceipt as Inner;
     let own: usize = receipt
         .segments
         .iter()
