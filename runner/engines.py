@@ -295,7 +295,12 @@ def dask_executor(workers: int, timeout_s: float | None = None, address: str = "
         client = Client(address)
     else:
         cluster = LocalCluster(
-            n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            # Its HTTP server takes any free port: with the fixed one, a second run would collide.
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
         )
         client = Client(cluster)
     return _DaskExecutor(client)

@@ -25,10 +25,16 @@ class RunnerError(Exception):
     """Base of all errors the runner raises on purpose.
 
     Subclasses pass their fields to ``super().__init__`` as positional arguments, which is what
-    makes them picklable, and build the message in ``__str__``.
+    makes them picklable, and build the message in ``_words``.
     """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return " ".join(self._words().split())
+
+    def _words(self) -> str:
+        return super().__str__()
 
 
 class InputError(RunnerError):
@@ -50,9 +56,8 @@ class InputError(RunnerError):
         self.problem = problem
         self.remedy = remedy
 
-    def __str__(self) -> str:
-        line = f"{self.field} = {_shown(self.value)}: {self.problem}; {self.remedy}"
-        return " ".join(line.split())
+    def _words(self) -> str:
+        return f"{self.field} = {_shown(self.value)}: {self.problem}; {self.remedy}"
 
 
 class ProverError(RunnerError):
@@ -68,7 +73,7 @@ class ProverError(RunnerError):
         self.code = code
         self.message = message
 
-    def __str__(self) -> str:
+    def _words(self) -> str:
         return f"{self.message} [{self.code}]"
 
 
@@ -85,7 +90,7 @@ class ReceiptRejectedError(RunnerError):
         self.what = what
         self.reason = reason
 
-    def __str__(self) -> str:
+    def _words(self) -> str:
         return f"{self.what}: receipt rejected: {self.reason}"
 
 
@@ -100,7 +105,7 @@ class JobTimeoutError(RunnerError):
         super().__init__(timeout_s)
         self.timeout_s = timeout_s
 
-    def __str__(self) -> str:
+    def _words(self) -> str:
         return f"no result within {self.timeout_s:g} s, worker ended; raise executor.timeout_s"
 
 
@@ -115,7 +120,7 @@ class WorkerDiedError(RunnerError):
         super().__init__(detail)
         self.detail = detail
 
-    def __str__(self) -> str:
+    def _words(self) -> str:
         return f"worker died ({self.detail})"
 
 
@@ -134,7 +139,7 @@ class JobFailedError(RunnerError):
         self.attempts = attempts
         self.reason = reason
 
-    def __str__(self) -> str:
+    def _words(self) -> str:
         tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
         return f"{self.job} failed after {tries}: {self.reason}"
 
@@ -152,7 +157,7 @@ class BatchFailedError(RunnerError):
         self.message = message
         self.folder = folder
 
-    def __str__(self) -> str:
+    def _words(self) -> str:
         return f"batch failed: {self.message} (finished receipts and figures: {self.folder})"
 
 
@@ -161,7 +166,7 @@ class InterruptedBatchError(BatchFailedError):
 
     exit_code = 130
 
-    def __str__(self) -> str:
+    def _words(self) -> str:
         return f"batch interrupted: {self.message} (the same command continues from here)"
 
 
@@ -180,7 +185,7 @@ class CacheError(RunnerError):
         self.folder = folder
         self.reason = reason
 
-    def __str__(self) -> str:
+    def _words(self) -> str:
         return f"cache.folder = {self.folder!r}: {self.reason}; choose another or use cache=off"
 
 
@@ -197,7 +202,7 @@ class VerificationFailedError(RunnerError):
         self.check = check
         self.reason = reason
 
-    def __str__(self) -> str:
+    def _words(self) -> str:
         return f"NOT VERIFIED: {self.check}: {self.reason}"
 
 
@@ -206,5 +211,5 @@ def _shown(value: object) -> str:
     try:
         text = repr(value) if isinstance(value, str) else str(value)
     except ValueError:  # Python refuses to print integers of more than 4300 digits
-        return f"a number of {int(value).bit_length()} bits"  # type: ignore[call-overload]
+        return f"({type(value).__name__} too long to print)"
     return text if len(text) <= 120 else f"{text[:80]}...{text[-37:]}"

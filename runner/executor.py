@@ -173,13 +173,21 @@ class PlanExecutor:
             while len(self._running) < self._workers and (self._misses or self._draw(None)):
                 self._submit(heapq.heappop(self._misses)[2])
             return
-        # Look-ups run ahead of the engine, but not so far that new leaves pile up before the
-        # aggregations that will soon be ready.
-        while len(self._lookups) < 2 * self._cores and len(self._misses) < self._workers:
+        # Look-ups run ahead of the engine, but not so far that new leaves pile up.
+        while len(self._lookups) < 2 * self._cores and (
+            self._ready or len(self._misses) < self._workers
+        ):
             if not self._draw(pool):
                 break
-        while len(self._running) < self._workers and self._misses:
+        while len(self._running) < self._workers and self._misses and not self._overtakes():
             self._submit(heapq.heappop(self._misses)[2])
+
+    def _overtakes(self) -> bool:
+        """Whether the next miss is a leaf while an aggregation waits for its look-up."""
+        if self._misses[0][0] == 0:
+            return False
+        looked_up = (job.id for job in self._lookups.values())
+        return bool(self._ready) or any(job_id >= self._plan.leaf_jobs for job_id in looked_up)
 
     def _draw(self, pool: ThreadPoolExecutor | None) -> bool:
         """Take the next job that can start, aggregations first; False if there is none."""
@@ -204,10 +212,15 @@ class PlanExecutor:
         attempts = self._attempts.setdefault(job.id, Attempts(self._retrying))
         self._observer.started(job, attempts.number)
         # As many jobs as will run side by side share the cores; a lone root has them all.
-        beside = len(self._running) + 1 + len(self._misses) + len(self._ready) + self._leaves_left
+        beside = len(self._running) + 1 + self._queued()
         threads = max(1, self._cores // min(self._workers, beside))
         full = replace(self._jobs.load(job), threads=threads)
-        self._running[self._engine.submit(self._task, full)] = job
+        try:
+            future = self._engine.submit(self._task, full)
+        except RuntimeError as error:  # a broken pool takes no more jobs; judged like a failure
+            future = Future()
+            future.set_exception(error)
+        self._running[future] = job
 
     def _wait(self) -> None:
         futures: list[Future[Any]] = [*self._running, *self._lookups]
@@ -250,8 +263,9 @@ class PlanExecutor:
     def _fail(self, job: ProofJob, error: BaseException) -> None:
         attempts = self._attempts[job.id]
         wait_s = attempts.failed(error)
-        if wait_s is None:
-            reason = str(error) or type(error).__name__
+        stopping = self._failures and self._on_failure == "stop"
+        if wait_s is None or stopping:
+            reason = " ".join(str(error).split()) or type(error).__name__
             failure = JobFailedError(job.name, attempts.number, reason)
             failure.__cause__ = error
             self._failures.append(failure)

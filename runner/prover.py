@@ -122,4 +122,8 @@ def load_prover(spec: ProverSpec) -> Prover:
         raise InputError(
             "prover.adapter", spec.adapter, f"{error.name} is not installed", "run `make setup`"
         ) from None
+    except AttributeError:
+        raise InputError(
+            "prover.adapter", spec.adapter, f"{module} has no {name}", f"use {', '.join(ADAPTERS)}"
+        ) from None
     return adapter(spec)

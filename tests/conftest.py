@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,8 +11,8 @@ from runner.model import ReceiptKind
 from runner.prover import ProverSpec
 from tests import fakes
 
-# Scripts that tests start import a test module by its bare name.
-sys.path.append(str(Path(__file__).parent))
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

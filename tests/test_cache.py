@@ -566,7 +566,7 @@ def test_another_process_copes_with_a_crash_before_anyone_reopens(tmp_path: Path
 WRITER = """
 import itertools, sys
 sys.path[:0] = {path!r}
-from test_cache import *
+from tests.test_cache import *
 cache = ProofCache(Path({folder!r}), 8, 2000)
 for i in itertools.count({start}):
     name = i % 12

@@ -1,0 +1,512 @@
+"""Running a plan: order, width, retries, failures, the cache; by hand, without a worker."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.engines import InlineExecutor
+from runner.errors import JobFailedError, ProverError, WorkerDiedError
+from runner.executor import OnFailure, PlanExecutor
+from runner.plan import Plan  # noqa: TC001  # Hypothesis and dataclasses resolve annotations
+from runner.retry import RetryPolicy
+from runner.strategy import make_plan
+from tests import fakes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from runner.model import Outcome, ProofJob
+
+TRANSIENT = ProverError("internal", "for now")
+LASTING = ProverError("guest_failed", "panic")
+
+
+def jobs_for(plan: Plan) -> fakes.MemoryJobs:
+    stdins = [b"stdin %d" % n for n in range(plan.leaf_jobs)]
+    guest, aggregator = fakes.sample_guest(), fakes.sample_guest("aggregator")
+    return fakes.MemoryJobs(plan, guest, aggregator, stdins)
+
+
+def prove(job: ProofJob) -> Outcome:
+    return fakes.outcome_of(job)
+
+
+class HandEngine(Executor):
+    """Takes jobs and finishes them when told.
+
+    Args:
+        decide: called when the plan's executor waits for something; finishes at least one job.
+    """
+
+    def __init__(self, decide: Callable[[HandEngine], None]) -> None:
+        self.decide = decide
+        self.running: dict[int, tuple[Future[Any], ProofJob]] = {}
+        self.submitted: list[int] = []
+        self.jobs: list[ProofJob] = []
+        self.widest = 0
+
+    def submit(self, fn: object, /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
+        (job,) = args
+        assert job.id not in self.running, "the same job twice at a time"
+        self.running[job.id] = (future, job)
+        self.submitted.append(job.id)
+        self.jobs.append(job)
+        self.widest = max(self.widest, len(self.running))
+        return future
+
+    def finish(self, job_id: int) -> None:
+        future, job = self.running.pop(job_id)
+        future.set_result(fakes.outcome_of(job))
+
+    def fail(self, job_id: int, error: BaseException) -> None:
+        self.running.pop(job_id)[0].set_exception(error)
+
+
+@dataclass
+class Bench:
+    """One run of a plan with everything at hand.
+
+    Attributes:
+        script: what happens each time the executor waits, instead of time passing.
+    """
+
+    plan: Plan
+    script: Callable[[HandEngine], None]
+    workers: int = 2
+    cores: int = 4
+    cached: bool = False
+    on_failure: OnFailure = "stop"
+    policy: RetryPolicy = field(default_factory=lambda: RetryPolicy(3, 8.0, 100.0, 0.0))
+
+    def __post_init__(self) -> None:
+        self.clock = fakes.FakeClock()
+        self.jobs = jobs_for(self.plan)
+        self.engine = HandEngine(self.script)
+        self.observer = fakes.RecordingObserver()
+
+    def make(self, engine: Executor | None = None) -> PlanExecutor:
+        executor = PlanExecutor(
+            self.plan,
+            engine=engine or self.engine,
+            task=prove,
+            jobs=self.jobs,
+            observer=self.observer,
+            policy=self.policy,
+            workers=self.workers,
+            cores=self.cores,
+            cached=self.cached,
+            on_failure=self.on_failure,
+            clock=self.clock,
+            sleep=self.clock.sleep,
+        )
+        load = self.observer.load
+
+        def decide(active: int, queued: int) -> None:
+            load(active, queued)
+            # Told right before the executor waits, so what finishes here is found at once.
+            if self.engine.running:
+                self.engine.decide(self.engine)
+
+        self.observer.load = decide  # type: ignore[method-assign]
+        return executor
+
+    def run(self) -> Bench:
+        self.make().run()
+        return self
+
+    @property
+    def threads(self) -> list[int]:
+        return [job.threads for job in self.engine.jobs]
+
+
+def oldest(engine: HandEngine) -> None:
+    engine.finish(next(iter(engine.running)))
+
+
+def newest(engine: HandEngine) -> None:
+    engine.finish(next(reversed(engine.running)))
+
+
+def everything(engine: HandEngine) -> None:
+    for job_id in list(engine.running):
+        engine.finish(job_id)
+
+
+EIGHT = make_plan("three_level", range(8), fan_in=2)
+"""Leaves 0-7; 8-11 over pairs of them; 12, 13; the root 14."""
+
+
+# -- order ------------------------------------------------------------------------------------
+
+
+def test_aggregations_start_with_their_children_and_before_new_leaves() -> None:
+    bench = Bench(EIGHT, oldest, workers=1).run()
+    assert bench.engine.submitted == [0, 1, 8, 2, 3, 9, 12, 4, 5, 10, 6, 7, 11, 13, 14]
+    assert bench.jobs.accepted == bench.engine.submitted
+
+
+def test_no_level_waits_for_all_of_the_one_below() -> None:
+    bench = Bench(EIGHT, oldest, workers=2).run()
+    assert bench.engine.submitted == [0, 1, 2, 8, 3, 4, 9, 5, 12, 10, 6, 7, 11, 13, 14]
+
+
+def test_a_slow_leaf_holds_up_only_what_needs_it() -> None:
+    def last_first(engine: HandEngine) -> None:
+        engine.finish(next(iter([job for job in engine.running if job != 0]), 0))
+
+    bench = Bench(EIGHT, last_first, workers=2).run()
+    assert bench.engine.submitted == [0, 1, 2, 3, 9, 4, 5, 10, 6, 7, 11, 13, 8, 12, 14]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 20])
+def test_at_most_so_many_jobs_at_a_time(workers: int) -> None:
+    bench = Bench(EIGHT, newest, workers=workers).run()
+    assert bench.engine.widest == min(workers, 8)
+    assert sorted(bench.engine.submitted) == list(range(15))
+
+
+def test_load_counts_what_runs_and_what_waits() -> None:
+    bench = Bench(make_plan("single", range(4)), oldest, workers=2).run()
+    assert bench.observer.loads == [(2, 2), (2, 1), (2, 0), (1, 0), (1, 0), (0, 0)]
+
+
+def test_without_aggregation() -> None:
+    bench = Bench(make_plan("none", range(3)), everything).run()
+    assert sorted(bench.jobs.accepted) == [0, 1, 2]
+
+
+def test_a_child_that_stands_twice_is_one_child() -> None:
+    plan = make_plan("two_level", [0, 0, 1, 0, 0, 0], fan_in=2)
+    bench = Bench(plan, oldest, workers=1).run()
+    assert sorted(bench.engine.submitted) == list(range(plan.jobs))
+    by_id = {job.id: job for job in bench.engine.jobs}
+    twice = next(a for a in plan.aggregations if a.children == (0, 0))
+    assert len(by_id[twice.id].children) == 1
+    assert bench.jobs.outcomes[plan.jobs - 1].journal == bench.jobs.expected_root().encode()
+
+
+def test_children_come_with_their_receipts() -> None:
+    bench = Bench(EIGHT, oldest).run()
+    for job in bench.engine.jobs[-7:]:
+        assert [child.receipt is None for child in job.children] == [False] * len(job.children)
+
+
+# -- threads ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("leaves", "workers", "cores", "threads"),
+    [
+        (4, 1, 4, [4, 4, 4, 4, 4]),
+        (4, 2, 4, [2, 2, 2, 2, 4]),
+        (3, 2, 4, [2, 2, 4, 4]),  # the last leaf and the root are alone
+        (4, 4, 4, [1, 1, 1, 1, 4]),
+        (1, 4, 8, [8, 8]),
+        (4, 16, 4, [1, 1, 1, 1, 4]),
+        (2, 3, 7, [3, 3, 7]),
+        (4, 4, 1, [1, 1, 1, 1, 1]),
+    ],
+)
+def test_those_side_by_side_share_the_cores(
+    leaves: int, workers: int, cores: int, threads: list[int]
+) -> None:
+    plan = make_plan("single", range(leaves))
+    assert Bench(plan, everything, workers=workers, cores=cores).run().threads == threads
+
+
+def test_the_last_job_of_a_level_shares_with_the_one_still_running() -> None:
+    assert Bench(make_plan("none", range(4)), oldest).run().threads == [2, 2, 2, 2]
+
+
+def test_jobs_still_being_looked_up_count_as_running_beside() -> None:
+    """Otherwise the first of a small batch would take all cores, and the second half of them."""
+    bench = Bench(make_plan("single", range(2)), everything, cached=True)
+    first_runs = threading.Event()
+
+    def lookup(job: ProofJob) -> Outcome | None:
+        assert job.id != 1 or first_runs.wait(60)
+        return None
+
+    def on_event(event: str, job_id: int) -> None:
+        first_runs.set()
+
+    bench.jobs.lookup = lookup  # type: ignore[method-assign]
+    bench.observer.on_event = on_event
+    # The first stays in the engine until the second is there too.
+    bench.engine.decide = lambda engine: everything(engine) if engine.submitted != [0] else None
+    bench.run()
+    assert bench.threads == [2, 2, 4]
+
+
+# -- retries ----------------------------------------------------------------------------------
+
+
+def failing(errors: dict[int, Sequence[BaseException]]) -> Callable[[HandEngine], None]:
+    """Fails the first attempts of some jobs, and finishes everything else, oldest first."""
+    left = {job: list(items) for job, items in errors.items()}
+
+    def script(engine: HandEngine) -> None:
+        job_id = next(iter(engine.running))
+        if left.get(job_id):
+            engine.fail(job_id, left[job_id].pop(0))
+        else:
+            engine.finish(job_id)
+
+    return script
+
+
+def test_a_transient_failure_is_tried_again_after_the_policys_wait() -> None:
+    script = failing({0: [TRANSIENT, WorkerDiedError("signal SIGKILL")]})
+    bench = Bench(make_plan("single", [0]), script, workers=1).run()
+    assert bench.engine.submitted == [0, 0, 0, 1]
+    waits = [more[1] for event, _, more in bench.observer.events if event == "retrying"]
+    assert waits == [8.0, 16.0]
+    assert bench.clock.now == 1024.0
+    assert max(bench.clock.slept) <= 0.5  # in short pieces, so that a signal is heard
+    assert [job.attempts for job in bench.jobs.outcomes.values()] == [3, 1]
+    started = [more for event, job, more in bench.observer.events if (event, job) == ("started", 0)]
+    assert started == [1, 2, 3]
+
+
+def test_others_go_on_while_one_waits() -> None:
+    bench = Bench(make_plan("single", range(4)), failing({0: [TRANSIENT]}), workers=1).run()
+    assert bench.engine.submitted == [0, 1, 2, 3, 0, 4]
+
+
+def test_attempts_end() -> None:
+    bench = Bench(make_plan("single", range(2)), failing({0: [TRANSIENT] * 5}), workers=1)
+    with pytest.raises(JobFailedError) as caught:
+        bench.run()
+    assert caught.value.args == ("leaf 0", 3, "for now [internal]")
+    assert caught.value.__cause__ is TRANSIENT
+    assert bench.observer.ids("failed") == [0]
+
+
+@pytest.mark.parametrize("error", [LASTING, ValueError("a bug"), MemoryError()])
+def test_what_would_fail_again_is_not_tried_again(error: BaseException) -> None:
+    bench = Bench(make_plan("single", range(2)), failing({0: [error]}), workers=1)
+    with pytest.raises(JobFailedError) as caught:
+        bench.run()
+    assert caught.value.attempts == 1
+    assert caught.value.reason == (str(error) or type(error).__name__)
+    assert bench.clock.slept == []
+
+
+def test_a_failures_reason_is_one_line() -> None:
+    script = failing({0: [RuntimeError("thread panicked:\n  at lib.rs:3\n\n")]})
+    with pytest.raises(JobFailedError) as caught:
+        Bench(make_plan("none", [0]), script).run()
+    assert caught.value.reason == "thread panicked: at lib.rs:3"
+
+
+def test_a_broken_pool_counts_as_a_dead_worker() -> None:
+    bench = Bench(make_plan("none", [0]), failing({0: [BrokenProcessPool("gone")]})).run()
+    assert bench.engine.submitted == [0, 0]
+
+
+# -- failures ---------------------------------------------------------------------------------
+
+
+def test_stop_starts_no_more_and_keeps_what_finishes() -> None:
+    bench = Bench(EIGHT, failing({1: [LASTING]}), workers=3)
+    with pytest.raises(JobFailedError, match="leaf 1 failed after 1 attempt: panic"):
+        bench.run()
+    # Leaf 0 is done before leaf 1 fails, and leaf 3 had taken its place.
+    assert bench.engine.submitted == [0, 1, 2, 3]
+    assert bench.jobs.accepted == [0, 2, 3]
+    assert bench.observer.loads[-1] == (0, 0)
+
+
+def test_stop_announces_no_retry_that_will_not_be() -> None:
+    bench = Bench(EIGHT, failing({0: [LASTING], 1: [TRANSIENT]}), workers=2)
+    executor = bench.make()
+    with pytest.raises(JobFailedError, match="leaf 0"):
+        executor.run()
+    assert bench.observer.ids("retrying") == []
+    assert bench.observer.ids("failed") == [0, 1]
+    assert [failure.job for failure in executor.failures] == ["leaf 0", "leaf 1"]
+
+
+def test_stop_drops_a_job_that_waits_for_its_retry() -> None:
+    bench = Bench(EIGHT, failing({0: [TRANSIENT], 1: [LASTING]}), workers=2)
+    with pytest.raises(JobFailedError, match="leaf 1"):
+        bench.run()
+    assert bench.engine.submitted == [0, 1, 2]
+    assert bench.clock.slept == []
+
+
+def test_continue_makes_everything_that_does_not_need_the_failed() -> None:
+    bench = Bench(EIGHT, failing({1: [LASTING], 10: [LASTING]}), on_failure="continue")
+    executor = bench.make()
+    with pytest.raises(JobFailedError, match="leaf 1"):
+        executor.run()
+    assert sorted(bench.jobs.accepted) == [0, 2, 3, 4, 5, 6, 7, 9, 11]
+    assert [failure.job for failure in executor.failures] == ["leaf 1", "aggregation 10"]
+
+
+def test_an_interrupt_keeps_what_has_finished_and_is_passed_on() -> None:
+    def script(engine: HandEngine) -> None:
+        engine.finish(0)
+        engine.finish(2)
+        raise KeyboardInterrupt
+
+    bench = Bench(EIGHT, script, workers=3)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run()
+    assert sorted(bench.jobs.accepted) == [0, 2]
+    assert bench.engine.submitted == [0, 1, 2]
+
+
+def test_an_interrupt_inside_an_inline_job_keeps_the_ones_before() -> None:
+    def task(job: ProofJob) -> Outcome:
+        if job.id == 3:
+            raise KeyboardInterrupt
+        return fakes.outcome_of(job)
+
+    bench = Bench(EIGHT, everything, workers=8)
+    executor = bench.make(InlineExecutor())
+    executor._task = task
+    with pytest.raises(KeyboardInterrupt):
+        executor.run()
+    assert sorted(bench.jobs.accepted) == [0, 1, 2]
+
+
+# -- the cache --------------------------------------------------------------------------------
+
+
+def hits(bench: Bench, *ids: int) -> None:
+    for job_id in ids:
+        bench.jobs.hits[job_id] = fakes.outcome_of(bench.jobs.build(job_id), cached=True)
+
+
+def test_hits_skip_the_engine() -> None:
+    bench = Bench(make_plan("single", range(4)), oldest, cached=True)
+    hits(bench, 0, 1, 3)
+    bench.run()
+    assert bench.engine.submitted == [2, 4]
+    assert sorted(bench.observer.ids("finished")) == [0, 1, 2, 3, 4]
+    assert bench.observer.ids("started") == [2, 4]
+    assert [bench.jobs.outcomes[job].cached for job in range(5)] == [1, 1, 0, 1, 0]
+    assert [bench.jobs.outcomes[job].attempts for job in range(5)] == [0, 0, 1, 0, 1]
+
+
+def test_everything_in_the_cache() -> None:
+    plan = make_plan("none", range(50))
+    bench = Bench(plan, oldest, cached=True)
+    hits(bench, *range(50))
+    bench.run()
+    assert bench.engine.submitted == []
+    assert sorted(bench.jobs.accepted) == list(range(50))
+
+
+def test_without_a_cache_nothing_is_looked_up() -> None:
+    bench = Bench(make_plan("single", range(2)), oldest)
+    hits(bench, 0)
+    bench.run()
+    assert bench.engine.submitted == [0, 1, 2]
+
+
+def no_overtaking(bench: Bench) -> None:
+    """From now on, check that no new leaf starts while an aggregation could."""
+
+    def on_event(event: str, job_id: int) -> None:
+        new = job_id not in bench.engine.submitted
+        if event == "started" and new and job_id < bench.plan.leaf_jobs:
+            done = set(bench.jobs.accepted)
+            ready = {a.id for a in bench.plan.aggregations if done >= set(a.children)}
+            assert ready <= done | set(bench.engine.submitted)
+
+    bench.observer.on_event = on_event
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_leaves_looked_up_ahead_do_not_overtake_aggregations(workers: int) -> None:
+    bench = Bench(EIGHT, oldest, cached=True, workers=workers)
+    no_overtaking(bench)
+    bench.run()
+    assert sorted(bench.jobs.accepted) == list(range(15))
+
+
+def test_a_failed_look_up_ends_the_run() -> None:
+    bench = Bench(EIGHT, oldest, cached=True)
+
+    def lookup(job: ProofJob) -> Outcome | None:
+        raise OSError(5, "Input/output error")
+
+    bench.jobs.lookup = lookup  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="Input/output"):
+        bench.run()
+
+
+# -- anything ---------------------------------------------------------------------------------
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    name = draw(st.sampled_from(["none", "single", "two_level", "three_level"]))
+    raw = draw(st.lists(st.integers(0, 12), min_size=1, max_size=24))
+    ids: dict[int, int] = {}
+    leaves = [ids.setdefault(value, len(ids)) for value in raw]
+    return make_plan(name, leaves, fan_in=draw(st.integers(2, 5)))
+
+
+@settings(deadline=None)
+@given(
+    plan=plans(),
+    workers=st.integers(1, 6),
+    cached=st.booleans(),
+    data=st.data(),
+)
+def test_any_plan_completes_in_any_order(
+    plan: Plan, workers: int, *, cached: bool, data: st.DataObject
+) -> None:
+    failures = data.draw(
+        st.dictionaries(st.integers(0, plan.jobs - 1), st.integers(0, 2), max_size=4)
+    )
+    left = dict(failures)
+
+    def script(engine: HandEngine) -> None:
+        some = data.draw(st.sets(st.sampled_from(sorted(engine.running)), min_size=1))
+        for job_id in some:
+            if left.get(job_id, 0):
+                left[job_id] -= 1
+                engine.fail(job_id, TRANSIENT)
+            else:
+                engine.finish(job_id)
+
+    bench = Bench(plan, script, workers=workers, cached=cached)
+    if cached:
+        hits(bench, *data.draw(st.sets(st.integers(0, plan.leaf_jobs - 1))))
+    no_overtaking(bench)
+    bench.run()
+
+    assert sorted(bench.jobs.accepted) == list(range(plan.jobs))
+    proved = set(range(plan.jobs)) - set(bench.jobs.hits)
+    tries = {job: bench.engine.submitted.count(job) for job in range(plan.jobs)}
+    assert tries == {job: 1 + failures.get(job, 0) if job in proved else 0 for job in tries}
+    assert bench.engine.widest <= workers
+    when = {job: at for at, job in enumerate(bench.jobs.accepted)}
+    for aggregation in plan.aggregations:
+        assert all(when[child] < when[aggregation.id] for child in aggregation.children)
+    if plan.root is not None:
+        assert bench.jobs.outcomes[plan.root].journal == bench.jobs.expected_root().encode()
+
+
+def test_an_engine_that_takes_no_more_jobs_fails_the_batch_not_the_program() -> None:
+    class Broken(InlineExecutor):
+        def submit(self, fn: object, /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401
+            raise BrokenProcessPool("all workers are gone")
+
+    bench = Bench(make_plan("single", range(2)), oldest)
+    with pytest.raises(JobFailedError, match="after 3 attempts: all workers are gone"):
+        bench.make(Broken()).run()
