@@ -12,7 +12,7 @@ python := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run verify setup test test-fast lint format stubtest test-guests doctor \
+.PHONY: help run verify setup test test-fast lint format stubtest test-guests test-native doctor \
 	guests guests-check clean
 
 help: ## this list
@@ -36,7 +36,7 @@ doctor: ## what this machine has and what is missing
 
 test: ## everything: linters, types, Rust tests, all Python tests with real proofs
 	$(set-up) dev
-	@$(MAKE) --no-print-directory lint stubtest test-guests
+	@$(MAKE) --no-print-directory lint stubtest test-guests test-native
 	$(python) -m pytest $(ARGS)
 
 test-fast: ## Python tests without real proofs
@@ -61,6 +61,10 @@ stubtest: ## the native extension against its stub
 test-guests: ## Rust tests of the guests' logic
 	CARGO_TARGET_DIR=$(RUNNER_CACHE)/guests-test \
 		cargo test --locked --manifest-path guests/Cargo.toml --package guest-core
+
+test-native: ## Rust tests of the native extension
+	$(set-up) dev
+	$(set-up) native-tests
 
 guests: ## compile the guest programs (needs a guest toolchain)
 	scripts/compile_guests.sh $(ARGS)

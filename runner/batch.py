@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import functools
-import logging
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from runner import merkle
 from runner.cache import NoCache
-from runner.errors import CacheError, ReceiptRejectedError, VerificationFailedError
+from runner.errors import VerificationFailedError
 from runner.executor import OnFailure, PlanExecutor
 from runner.journal import AggregationResult, aggregator_stdin
-from runner.keys import proof_key
-from runner.model import Child, Outcome, ProofJob, ReceiptKind
+from runner.lookup import Lookup
+from runner.model import Child, ProofJob, ReceiptKind
+from runner.recording import Recording, RecordingObserver
 from runner.worker import perform, verify_receipt
 
 if TYPE_CHECKING:
@@ -24,13 +24,11 @@ if TYPE_CHECKING:
     from runner.cache import Cache
     from runner.executor import Observer
     from runner.metrics import Recorder
-    from runner.model import Guest, Leaf
+    from runner.model import Guest, Leaf, Outcome
     from runner.plan import Plan
     from runner.prover import Prover, ProverSpec
     from runner.retry import RetryPolicy
     from runner.spool import Spool
-
-log = logging.getLogger(__name__)
 
 __all__ = ["Batch", "BatchRun", "Root"]
 
@@ -62,6 +60,10 @@ class Batch:
         if wanted is ReceiptKind.GROTH16 and self.plan.root not in (None, job_id):
             return ReceiptKind.SUCCINCT
         return wanted
+
+    def program(self, job_id: int) -> Guest:
+        """What a job runs."""
+        return self.guest if job_id < self.plan.leaf_jobs else self.aggregator
 
     def name(self, job_id: int) -> str:
         """A job's name for people."""
@@ -104,13 +106,12 @@ class BatchRun:
         self._batch = batch
         self._cache = cache
         self._spool = spool
-        self._recorder = recorder
         self._prover = prover
+        self.recording = Recording(recorder, batch.plan.strategy)
+        self._lookup = Lookup(cache, prover, self.recording)
         self._positions = batch.plan.first_positions()
         self.outcomes: dict[int, Outcome] = {}
         self.receipt_bytes: dict[int, int] = {}
-        self.verify_s = 0.0
-        self.retries = 0
 
     # -- the run ------------------------------------------------------------------------------
 
@@ -140,7 +141,7 @@ class BatchRun:
             engine=engine,
             task=functools.partial(perform, self._batch.prover),
             jobs=self,
-            observer=_Recording(observer, self._recorder, self),
+            observer=RecordingObserver(self.recording, observer),
             policy=policy,
             # A run of milliseconds would leave its worker idle while the next one is handed over.
             workers=workers * 4 if executes else workers,
@@ -158,16 +159,16 @@ class BatchRun:
     def build(self, job_id: int) -> ProofJob:
         """See :class:`runner.executor.Jobs`."""
         batch, plan = self._batch, self._batch.plan
-        name, kind = batch.name(job_id), batch.kind(job_id)
+        name, guest, kind = batch.name(job_id), batch.program(job_id), batch.kind(job_id)
         if job_id < plan.leaf_jobs:
             stdin = batch.leaves[self._positions[job_id]].stdin
-            return ProofJob(job_id, name, batch.guest, stdin, (), kind)
+            return ProofJob(job_id, name, guest, stdin, (), kind)
         children = [self.outcomes[child] for child in plan.aggregation(job_id).children]
         claims = [(child.image_id, child.journal) for child in children]
-        stdin = aggregator_stdin(batch.aggregator.image_id, claims)
+        stdin = aggregator_stdin(guest.image_id, claims)
         # Without receipts for now: a job that is in the cache never needs them.
         bare = tuple(Child(image_id, journal, None) for image_id, journal in dict.fromkeys(claims))
-        return ProofJob(job_id, name, batch.aggregator, stdin, bare, kind)
+        return ProofJob(job_id, name, guest, stdin, bare, kind)
 
     def load(self, job: ProofJob) -> ProofJob:
         """See :class:`runner.executor.Jobs`."""
@@ -182,45 +183,8 @@ class BatchRun:
         return replace(job, children=tuple(children.values()))
 
     def lookup(self, job: ProofJob) -> Outcome | None:
-        """See :class:`runner.executor.Jobs`. A hit is a receipt that verifies, nothing less."""
-        started = time.time()
-        key = self._key(job)
-        entry = self._cache.get(key)
-        if entry is None:
-            self._recorder.inc("l2_cache_misses_total")
-            return None
-        clock = time.perf_counter()
-        try:
-            journal = verify_receipt(
-                self._prover, entry.data, job.guest.image_id, None, f"cache entry {key[:16]}"
-            )
-            found = self._prover.describe(entry.data).kind
-            if found != job.kind.value:
-                raise ReceiptRejectedError(f"cache entry {key[:16]}", f"it is a {found} receipt")
-        except ReceiptRejectedError as error:
-            log.warning("%s; set aside, proving anew", error)
-            self._cache.quarantine(key, str(error))
-            self._count_verified(1, time.perf_counter() - clock)
-            self._recorder.inc("l2_cache_misses_total")
-            self._recorder.inc("l2_errors_total")
-            return None
-        self._recorder.inc("l2_cache_hits_total")
-        return Outcome(
-            job_id=job.id,
-            image_id=job.guest.image_id,
-            journal=journal,
-            receipt=entry.data,
-            kind=job.kind,
-            cycles=entry.cycles,
-            prove_s=0.0,
-            verify_s=time.perf_counter() - clock,
-            verifications=1,
-            worker=0,
-            started=started,
-            finished=time.time(),
-            cached=True,
-            attempts=0,
-        )
+        """See :class:`runner.executor.Jobs`."""
+        return self._lookup.find(job)
 
     def accept(self, outcome: Outcome) -> None:
         """See :class:`runner.executor.Jobs`."""
@@ -228,38 +192,12 @@ class BatchRun:
         if outcome.receipt is not None:
             # The cache first: whoever stops this run now still has the proof in the next one.
             if not outcome.cached:
-                self._keep(outcome, outcome.receipt)
+                self._lookup.keep(self.build(job_id), outcome, outcome.receipt)
             self._spool.put(job_id, outcome.receipt)
             self.receipt_bytes[job_id] = len(outcome.receipt)
         self.outcomes[job_id] = replace(outcome, receipt=None)
-        self._record(outcome)
-
-    def _keep(self, outcome: Outcome, receipt: bytes) -> None:
-        """Into the cache; a cache that fails must not cost a batch its finished proof."""
-        try:
-            evicted = self._cache.put(
-                self._key(self.build(outcome.job_id)),
-                receipt,
-                image_id=outcome.image_id,
-                kind=outcome.kind,
-                cycles=outcome.cycles,
-                prove_s=outcome.prove_s,
-            )
-        except CacheError as error:
-            log.warning("%s not cached: %s", self._batch.name(outcome.job_id), error.reason)
-            self._recorder.inc("l2_errors_total")
-        else:
-            self._recorder.inc("l2_cache_evictions_total", evicted)
-
-    def _key(self, job: ProofJob) -> str:
-        versions = self._prover.versions
-        return proof_key(
-            zkvm=versions.zkvm,
-            zkvm_version=versions.zkvm_version,
-            kind=job.kind,
-            image_id=job.guest.image_id,
-            stdin=job.stdin,
-        )
+        aggregates = job_id >= self._batch.plan.leaf_jobs
+        self.recording.outcome(outcome, self._batch.program(job_id), aggregates=aggregates)
 
     # -- the result ---------------------------------------------------------------------------
 
@@ -283,7 +221,7 @@ class BatchRun:
                 self._prover, receipt, self._batch.aggregator.image_id, done.journal, "root"
             )
             seconds = time.perf_counter() - clock
-            self._verified(1, seconds)
+            self.recording.verified(1, seconds)
         try:
             result = AggregationResult.decode(done.journal)
         except ValueError as error:
@@ -303,71 +241,7 @@ class BatchRun:
             verify_receipt(
                 self._prover, receipt, done.image_id, done.journal, self._batch.name(job_id)
             )
-            self._verified(1, time.perf_counter() - clock)
-
-    # -- metrics ------------------------------------------------------------------------------
-
-    def _verified(self, count: int, seconds: float) -> None:
-        self.verify_s += seconds
-        self._count_verified(count, seconds)
-
-    def _count_verified(self, count: int, seconds: float) -> None:
-        """Safe from any thread, as the recorder is."""
-        if count:
-            self._recorder.inc("l2_proof_verification_total", count)
-            self._recorder.inc("l2_proof_verification_duration_ms_total", seconds * 1000)
-            self._recorder.observe("l2_proof_verification_duration_seconds", seconds)
-
-    def _record(self, outcome: Outcome) -> None:
-        recorder, plan = self._recorder, self._batch.plan
-        self._verified(outcome.verifications, outcome.verify_s)
-        if outcome.cached:
-            return
-        aggregates = outcome.job_id >= plan.leaf_jobs
-        guest = self._batch.aggregator.name if aggregates else self._batch.guest.name
-        for kind in ("user", "paging", "total"):
-            cycles = getattr(outcome.cycles, kind)
-            recorder.inc("l2_guest_cycles_total", cycles, guest=guest, type=kind)
-        recorder.inc("l2_segments_total", outcome.cycles.segments)
-        if outcome.kind is ReceiptKind.EXECUTE:
-            recorder.inc("l2_executions_total")
-        else:
-            recorder.inc("l2_proof_generation_total")
-            recorder.inc("l2_proof_generation_duration_ms_total", outcome.prove_s * 1000)
-            recorder.observe(
-                "l2_proof_generation_duration_seconds", outcome.prove_s, kind=outcome.kind.value
-            )
-        if aggregates:
-            recorder.inc("l2_aggregation_total")
-            recorder.inc("l2_aggregation_strategy_total", strategy=plan.strategy)
-            recorder.inc("l2_aggregation_duration_ms_total", outcome.prove_s * 1000)
-            recorder.observe("l2_aggregation_duration_seconds", outcome.prove_s)
-
-
-class _Recording:
-    """Passes everything on to an observer and keeps the live gauges."""
-
-    def __init__(self, observer: Observer, recorder: Recorder, run: BatchRun) -> None:
-        self._recorder = recorder
-        self._run = run
-        self.started = observer.started
-        self.finished = observer.finished
-        self._observer = observer
-
-    def retrying(self, job: ProofJob, error: BaseException, wait_s: float) -> None:
-        self._run.retries += 1
-        self._recorder.inc("l2_job_retries_total")
-        self._recorder.inc("l2_errors_total")
-        self._observer.retrying(job, error, wait_s)
-
-    def failed(self, job: ProofJob, error: object) -> None:
-        self._recorder.inc("l2_errors_total")
-        self._observer.failed(job, error)  # type: ignore[arg-type]
-
-    def load(self, active: int, queued: int) -> None:
-        self._recorder.set("l2_parallel_workers_active", active)
-        self._recorder.set("l2_queue_depth", queued)
-        self._observer.load(active, queued)
+            self.recording.verified(1, time.perf_counter() - clock)
 
 
 def _same(what: str, expected: object, found: object) -> None:

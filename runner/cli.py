@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from rich.console import Console
 from rich.logging import RichHandler
 
-from runner import app, config
+from runner import app, config, schema
 from runner.cli_errors import explain
 from runner.errors import InputError, RunnerError
 
@@ -32,7 +32,7 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 _failed: list[RunnerError] = []
 """The error of a single run, on its way round Hydra to :func:`main`."""
 
-config.register()
+schema.register()
 
 
 def main() -> int:
@@ -78,7 +78,9 @@ def _log_to(level: str, file: Path) -> None:
     console = Console(stderr=True)
     handlers: list[logging.Handler] = []
     if console.is_terminal:
-        handlers.append(RichHandler(console=console, show_path=False, rich_tracebacks=False))
+        rich = RichHandler(console=console, show_path=False, omit_repeated_times=False)
+        rich.setFormatter(logging.Formatter("%(message)s"))
+        handlers.append(rich)
     else:
         plain = logging.StreamHandler()
         plain.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -1,152 +1,40 @@
-"""The schema of ``conf/`` and the way from Hydra's config to plain values.
-
-Only this module and :mod:`runner.cli` know Hydra and OmegaConf.
-"""
+"""The way from Hydra's config to plain, checked values."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING
 
-from hydra.core.config_store import ConfigStore
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from runner.errors import InputError, RunnerError
 from runner.executor import OnFailure  # noqa: TC001  # Settings' annotation
+from runner.fields import FieldSpec
 from runner.guests import DEFAULT_FOLDER
-from runner.inputs import FieldSpec, InputSpec, RangeSeries, Series, TemplateSeries
+from runner.inputs import InputSpec, RangeSeries, Series, TemplateSeries
 from runner.machine import cores
 from runner.model import ReceiptKind
 from runner.prover import ProverSpec
 from runner.retry import RetryPolicy
+from runner.schema import (
+    CacheConf,
+    ExecutorConf,
+    GuestConf,
+    ProverConf,
+    RetryConf,
+    RunnerConf,
+    SeriesConf,
+    StrategyConf,
+)
 from runner.settings import CacheSettings, ExecutorSettings, Settings, StrategySettings
 from runner.strategy import Thresholds
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-__all__ = ["RunnerConf", "register", "settings"]
-
-# OmegaConf reads these annotations itself and knows Optional, not ``X | None``.
-# ruff: noqa: UP045
-
-
-@dataclass
-class FieldConf:
-    """One input field of a guest; see :class:`runner.inputs.FieldSpec`."""
-
-    name: str = MISSING
-    type: str = MISSING
-    min: Optional[int] = None
-    max: Optional[int] = None
-    reason: Optional[str] = None
-
-
-@dataclass
-class SeriesConf:
-    """The guest's own inputs for one field; ``kind`` is range or template."""
-
-    kind: str = MISSING
-    start: int = 0
-    step: int = 1
-    modulo: Optional[int] = None
-    template: str = "{i}"
-
-
-@dataclass
-class GuestConf:
-    """What a guest reads, and the inputs of this batch."""
-
-    name: str = MISSING
-    fields: list[FieldConf] = field(default_factory=list)
-    series: dict[str, SeriesConf] = field(default_factory=dict)
-    journal: str = "hex"
-    default_count: int = 6
-    inputs: Any = None
-    count: Any = None
-    inputs_file: Optional[str] = None
-
-
-@dataclass
-class StrategyConf:
-    """Which plan is made; thresholds count leaves."""
-
-    name: str = MISSING
-    minimum: int = 6
-    two_level_from: int = 51
-    three_level_from: int = 501
-    fan_in: Any = "auto"
-
-
-@dataclass
-class ProverConf:
-    """Which zkVM makes which receipts; ``segment_po2`` bounds memory, not speed."""
-
-    adapter: str = MISSING
-    kind: str = MISSING
-    segment_po2: int = 20
-
-
-@dataclass
-class ExecutorConf:
-    """Who does the work; ``engine`` is any concurrent.futures.Executor, by ``_target_``."""
-
-    workers: Any = "auto"
-    timeout_s: Optional[float] = None
-    on_failure: str = "stop"
-    engine: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class CacheConf:
-    """Finished proofs kept between runs."""
-
-    enabled: bool = True
-    folder: str = ""
-    max_entries: int = 10000
-    max_bytes: int = 20_000_000_000
-
-
-@dataclass
-class RetryConf:
-    """See :class:`runner.retry.RetryPolicy`."""
-
-    attempts: int = 3
-    wait_initial_s: float = 0.5
-    wait_max_s: float = 30.0
-    jitter_s: float = 0.5
-
-
-@dataclass
-class MetricsConf:
-    """Where the figures for Prometheus go."""
-
-    textfile: Optional[str] = None
-
-
-@dataclass
-class RunnerConf:
-    """The whole configuration; field by field what ``conf/`` fills in."""
-
-    guest: GuestConf = field(default_factory=GuestConf)
-    strategy: StrategyConf = field(default_factory=StrategyConf)
-    prover: ProverConf = field(default_factory=ProverConf)
-    executor: ExecutorConf = field(default_factory=ExecutorConf)
-    cache: CacheConf = field(default_factory=CacheConf)
-    retry: RetryConf = field(default_factory=RetryConf)
-    metrics: MetricsConf = field(default_factory=MetricsConf)
-    guests: Optional[str] = None
-    output: str = MISSING
-    progress: str = "auto"
-    log_level: str = "info"
-
-
-def register() -> None:
-    """Make the schema known to Hydra under the name ``conf/config.yaml`` uses."""
-    ConfigStore.instance().store(name="runner_schema", node=RunnerConf)
+__all__ = ["settings"]
 
 
 def settings(config: DictConfig, output: Path) -> Settings:

@@ -4,23 +4,22 @@
 one result pipe among their workers: a worker killed while it writes a receipt of megabytes leaves
 the pipe locked or half a message in it, and the whole pool hangs or breaks. Here every worker has
 a pipe of its own, so its death is seen at once, costs one job, and that job can be tried again.
+What runs inside it is in :mod:`runner.worker_process`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import pickle
 import queue
 import signal
 import threading
 from concurrent.futures import Executor, Future
 from multiprocessing import connection
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from typing_extensions import ParamSpec
-
+from runner import worker_process
 from runner.errors import JobTimeoutError, WorkerDiedError
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
-__all__ = ["InlineExecutor", "ProcessExecutor", "dask_executor"]
+__all__ = ["InlineExecutor", "ProcessExecutor"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -198,7 +197,7 @@ class _Slot:
         if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
             multiprocessing.set_start_method("spawn", force=True)
         pipe, theirs = context.Pipe()
-        process = context.Process(target=_worker_main, args=(theirs,), daemon=True)
+        process = context.Process(target=worker_process.serve, args=(theirs,), daemon=True)
         process.start()
         # Only the worker may hold its end, or its death would not show as end of file here.
         theirs.close()
@@ -215,47 +214,6 @@ class _Slot:
         self._pipe = self._process = None
 
 
-def _worker_main(pipe: Connection[Any, Any]) -> None:
-    # Ctrl-C reaches the whole process group; the parent decides what happens to the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    # An OSError, end of file in mid-message included, means that the parent is gone.
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            pipe.send_bytes(_answer(pipe.recv_bytes()))
-
-
-def _answer(call: bytes) -> bytes:
-    """Run a pickled call; (True, result) or (False, exception), pickled."""
-    try:
-        fn, args, kwargs = pickle.loads(call)  # noqa: S301  # from our own parent
-        result = fn(*args, **kwargs)
-    except Exception as error:  # noqa: BLE001  # it is raised again in the parent
-        return _failure(error)
-    try:
-        return pickle.dumps((True, result))
-    except Exception as error:  # noqa: BLE001  # pickling runs any code
-        return _failure(TypeError(f"the result does not pickle: {error}"))
-
-
-def _failure(error: Exception) -> bytes:
-    """The exception itself, or its words where it would not arrive as it is."""
-    try:
-        data = pickle.dumps((False, error))
-        pickle.loads(data)  # noqa: S301  # made in the line above
-    except Exception:  # noqa: BLE001  # pickling runs any code
-        return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
-    return data
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-
 def _how_it_ended(exitcode: int | None) -> str:
     if exitcode is not None and exitcode < 0:
         try:
@@ -263,64 +221,3 @@ def _how_it_ended(exitcode: int | None) -> str:
         except ValueError:
             return f"signal {-exitcode}"
     return f"exit code {exitcode}"
-
-
-def dask_executor(workers: int, timeout_s: float | None = None, address: str = "") -> Executor:
-    """A Dask cluster: the one at ``address``, else one on this machine, on loopback.
-
-    Args:
-        workers: processes of the local cluster; a remote one has its own.
-        timeout_s: must be None; Dask cannot end a running task.
-        address: of a scheduler, e.g. ``tcp://10.0.0.5:8786``; use TLS beyond a trusted network.
-
-    Raises:
-        InputError: ``distributed`` is not installed, or a timeout is asked for.
-    """
-    from runner.errors import InputError
-
-    if timeout_s is not None:
-        raise InputError(
-            "executor.timeout_s",
-            timeout_s,
-            "Dask cannot end a running task",
-            "set executor.timeout_s=null, or use executor=processes",
-        )
-    try:
-        from distributed import Client, LocalCluster
-    except ModuleNotFoundError:
-        raise InputError(
-            "executor", "dask", "distributed is not installed", "pip install '.[dask]'"
-        ) from None
-    if address:
-        client = Client(address)
-    else:
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            # Its HTTP server takes any free port: with the fixed one, a second run would collide.
-            dashboard_address="127.0.0.1:0",
-            scheduler_kwargs={"dashboard": False},
-        )
-        client = Client(cluster)
-    return _DaskExecutor(client)
-
-
-class _DaskExecutor(Executor):
-    """Dask's own executor view of a client, which it also closes."""
-
-    def __init__(self, client: Any) -> None:  # noqa: ANN401  # distributed has no type stubs
-        self._client = client
-        # pure=False: the same job submitted again, after a failure, must run again.
-        self._inner = client.get_executor(pure=False, retries=0)
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        future: Future[T] = self._inner.submit(fn, *args, **kwargs)
-        return future
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self._inner.shutdown(wait=wait and not cancel_futures)
-        cluster = self._client.cluster
-        self._client.close()
-        if cluster is not None:
-            cluster.close()

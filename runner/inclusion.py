@@ -13,13 +13,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner.checks import Pins
 from runner.errors import InputError, ReceiptRejectedError, RunnerError, VerificationFailedError
 from runner.guests import DEFAULT_FOLDER, Manifest
 from runner.journal import AggregationResult
 from runner.merkle import InclusionProof
 from runner.model import ReceiptKind
 from runner.prover import ProverSpec, load_prover
-from runner.verify import Pins
 from runner.worker import verify_receipt
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from runner.model import Outcome, ProofJob
     from runner.plan import Plan
 
-__all__ = ["BarProgress", "LineProgress", "TimeLeft", "duration"]
+__all__ = ["BarProgress", "LineProgress", "SilentProgress", "TimeLeft", "duration"]
 
 log = logging.getLogger(__name__)
 
@@ -117,8 +117,8 @@ class TimeLeft:
         return self._earlier.get(level)
 
 
-class _Counts:
-    """What both displays keep: done and total by level, and the estimate."""
+class SilentProgress:
+    """Shows nothing but failures; keeps what the displays show."""
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class _Counts:
         return ", ".join(parts)
 
 
-class LineProgress(_Counts):
+class LineProgress(SilentProgress):
     """Plain log lines, one a proof but at most one every two seconds."""
 
     _last = float("-inf")
@@ -201,7 +201,7 @@ class LineProgress(_Counts):
         log.info("%s %s; %s; %s", job.name, how, self._tally(), self._left.text(now))
 
 
-class BarProgress(_Counts):
+class BarProgress(SilentProgress):
     """Bars on a terminal: one for leaves, one a level of aggregation, and what is running."""
 
     def __init__(  # noqa: PLR0913  # the display's own wiring

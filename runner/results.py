@@ -76,7 +76,7 @@ def job_rows(batch: Batch, run: BatchRun) -> list[dict[str, Any]]:
             {
                 "id": job_id,
                 "name": batch.name(job_id),
-                "guest": (batch.aggregator if aggregates else batch.guest).name,
+                "guest": batch.program(job_id).name,
                 "level": batch.plan.aggregation(job_id).level if aggregates else 0,
                 "kind": outcome.kind.value,
                 "cached": outcome.cached,

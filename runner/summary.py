@@ -89,11 +89,11 @@ def summarise(
         kind=batch.prover.kind.value,
         made=len(made),
         cached=len(run.outcomes) - len(made),
-        retries=run.retries,
+        retries=run.recording.retries,
         wall_s=wall_s,
         prove_s=sum(o.prove_s for o in made if o.job_id < plan.leaf_jobs),
         aggregate_s=sum(o.prove_s for o in made if o.job_id >= plan.leaf_jobs),
-        verify_s=run.verify_s,
+        verify_s=run.recording.verify_s,
         root_verify_s=root.verify_s if root else 0.0,
         user_cycles=sum(o.cycles.user for o in made),
         paging_cycles=sum(o.cycles.paging for o in made),
@@ -127,7 +127,8 @@ def table(summary: Summary, outputs: dict[str, str]) -> Table:
         f" verification {duration(s.verify_s)} (summed over workers)",
     )
     grid.add_row(
-        "cycles", f"{s.total_cycles:,} (user {s.user_cycles:,}, paging {s.paging_cycles:,})"
+        f"cycles {'executed' if executed else 'proved'}",
+        f"{s.total_cycles:,} (user {s.user_cycles:,}, paging {s.paging_cycles:,})",
     )
     if not executed:
         grid.add_row("receipt bytes", f"{s.bytes_before:,} before, {s.bytes_after:,} after")
@@ -136,7 +137,8 @@ def table(summary: Summary, outputs: dict[str, str]) -> Table:
         if s.levels:
             grid.add_row("root verification", f"{s.root_verify_s * 1000:.0f} ms measured")
             grid.add_row("", f"{model.verification_ms_after:.1f} ms by the model (not measured)")
-            grid.add_row("aggregated per second", f"{s.tps:.3g} leaf proofs measured")
+            helped = f" ({s.cached} receipts from cache)" if s.cached else ""
+            grid.add_row("aggregated per second", f"{s.tps:.3g} leaf proofs measured{helped}")
             grid.add_row("", f"{model.tps:.3g} by the model (not measured)")
         grid.add_row("L1 gas savings", f"{model.gas_savings_percent:.1f} % by the model; no L1")
     for name, path in outputs.items():

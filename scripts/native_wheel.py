@@ -25,7 +25,16 @@ from toolchain import Compiler, Rust, cargo_home, ensure_compiler, find_rust
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CRATE", "SWITCHES", "build_env", "install", "preflight", "source_digest", "wheel_key"]
+__all__ = [
+    "CRATE",
+    "SWITCHES",
+    "build_env",
+    "install",
+    "preflight",
+    "run_tests",
+    "source_digest",
+    "wheel_key",
+]
 
 CRATE = Path("native/risc0")
 """The crate's folder, relative to the repository's root."""
@@ -208,7 +217,7 @@ def install(root: Path, cache: Path, python: Path, env: Mapping[str, str]) -> bo
     }
     folder = cache / "wheels" / wheel_key(parts)
     if not list(folder.glob("*.whl")):
-        target = cache / ("native-cpu" if native_cpu else "native") / "risc0"
+        target = target_folder(cache, env)
         build(crate, folder, python, build_env(env, target, rust, compiler, programs))
         (folder / "key.json").write_text(json.dumps(parts, indent=2, sort_keys=True) + "\n")
         prune(folder.parent)
@@ -218,6 +227,26 @@ def install(root: Path, cache: Path, python: Path, env: Mapping[str, str]) -> bo
     with step(f"native extension: installing {folder.name}/{wheel.name}"):
         run([*pip, *PLAIN_INSTALL, wheel])
     return programs is not None
+
+
+def target_folder(cache: Path, env: Mapping[str, str]) -> Path:
+    """Cargo's target folder for the crate."""
+    return cache / ("native-cpu" if enabled(env, "RUNNER_NATIVE_CPU") else "native") / "risc0"
+
+
+def run_tests(root: Path, cache: Path, env: Mapping[str, str]) -> None:
+    """Runs the crate's own tests, on the crates already compiled for its wheel.
+
+    Raises:
+        SetupError: a test failed, or the crate cannot be built here.
+    """
+    crate = root / CRATE
+    rust, compiler = find_rust(env, crate), ensure_compiler(env)
+    wanted = recursion.locked(crate / "Cargo.lock", cargo_home(env))
+    programs = recursion.find(wanted, cache)
+    command: list[str | Path] = [rust.cargo, "test", "--release", "--locked", "--lib"]
+    command += ["--manifest-path", crate / "Cargo.toml"]
+    run(command, env=build_env(env, target_folder(cache, env), rust, compiler, programs))
 
 
 def build(crate: Path, folder: Path, python: Path, env: Mapping[str, str]) -> None:

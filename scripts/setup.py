@@ -4,6 +4,7 @@
     python3 scripts/setup.py tools      the same with linters and test tools
     python3 scripts/setup.py run        `packages` and the native extension
     python3 scripts/setup.py dev        `tools` and the native extension
+    python3 scripts/setup.py native-tests   the extension's own Rust tests
     python3 scripts/setup.py --retry .. asks again for what was not available the last time
 
 Only the standard library is used. Stamps in the virtual environment say what each step was made
@@ -42,6 +43,7 @@ GOALS = {
     "tools": ("packages-dev",),
     "run": ("packages-run", "native"),
     "dev": ("packages-dev", "native"),
+    "native-tests": (),
 }
 EXTRAS = {"packages-run": "joblib", "packages-dev": "dev"}
 
@@ -207,6 +209,9 @@ def main(arguments: list[str] | None = None) -> int:
     place = Place(Path(__file__).resolve().parent.parent, cache_folder(os.environ))
     try:
         set_up(place, options.goal, os.environ, retry=options.retry)
+        if options.goal == "native-tests":
+            with alone(place.cache):
+                native_wheel.run_tests(place.root, place.cache, os.environ)
     except SetupError as error:
         say(f"failed: {error}")
         return 2

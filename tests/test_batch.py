@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runner import app
+from runner import app, outputs, results
 from runner.cache import ProofCache
 from runner.engines import InlineExecutor, ProcessExecutor
 from runner.errors import BatchFailedError, InterruptedBatchError
+from runner.fields import FieldSpec
 from runner.guests import Manifest
-from runner.inputs import FieldSpec, InputSpec, TemplateSeries
+from runner.inputs import InputSpec, TemplateSeries
 from runner.journal import padded
 from runner.keys import proof_key
 from runner.model import Cycles, ReceiptKind
@@ -380,6 +381,46 @@ def test_a_textfile_that_cannot_be_written_at_the_end_does_not_fail_the_batch(
     def full(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(app, "write_textfile", full)
+    monkeypatch.setattr(outputs, "write_textfile", full)
     assert made(app.run(settings)) == (7, 0)
     assert "No space left on device" in caplog.text
+
+
+def test_a_disk_that_fills_up_at_the_end_fails_the_batch_and_keeps_the_receipts(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(results, "write_sums", full)
+    with pytest.raises(BatchFailedError, match="No space left on device") as caught:
+        app.run(settings)
+    assert caught.value.exit_code == 1
+    assert record(settings)["status"] == "failed"
+    assert metrics(settings)["l2_last_run_exit_status"] == 1
+    assert len(list((settings.output / "receipts").iterdir())) == 7
+    again = dataclasses.replace(settings, output=settings.output.with_name("again"))
+    monkeypatch.undo()
+    assert made(app.run(again)) == (0, 7)
+
+
+def test_a_bug_is_recorded_as_a_failure_and_shown_as_a_bug(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(outputs, "summarise", broken)
+    with pytest.raises(ZeroDivisionError):
+        app.run(settings)
+    assert record(settings)["status"] == "failed"
+    assert metrics(settings)["l2_last_run_exit_status"] == 1
+
+
+@pytest.mark.parametrize(("progress", "lines"), [("none", 0), ("lines", 1)])
+def test_progress_can_be_silent(
+    progress: str, lines: int, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="runner.progress")
+    app.run(dataclasses.replace(settings, progress=progress))
+    assert (len([r for r in caplog.records if r.name == "runner.progress"]) > 0) == bool(lines)

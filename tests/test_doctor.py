@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runner import doctor
+from runner import diagnosis, doctor, probes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ class FakeNative:
         return hashlib.sha256(b"id of " + elf).digest()
 
 
-def absent() -> doctor.Native:
+def absent() -> probes.Native:
     raise ImportError("No module named 'runner_risc0'")
 
 
@@ -66,26 +66,28 @@ def guests(tmp_path: Path) -> Path:
 
 
 def test_all_is_well(guests: Path) -> None:
-    report = doctor.diagnose(guests, {}, load=FakeNative, ask=no_tools)
+    report = diagnosis.diagnose(guests, {}, load=FakeNative, ask=no_tools)
     assert report.ready
     assert report.todo == []
-    assert report.guests == [doctor.GuestState("fibonacci", IMAGE_ID.hex(), "ok", recomputed=True)]
+    assert report.guests == [
+        diagnosis.GuestState("fibonacci", IMAGE_ID.hex(), "ok", recomputed=True)
+    ]
     assert report.cores > 0
 
 
 def test_without_the_extension(guests: Path) -> None:
-    report = doctor.diagnose(guests, {}, load=absent, ask=no_tools)
+    report = diagnosis.diagnose(guests, {}, load=absent, ask=no_tools)
     assert not report.ready
     assert report.native is None
     assert "runner_risc0" in report.native_problem
     assert "make setup" in report.todo[0]
     assert not any(kind.available for kind in report.receipts)
-    assert report.guests == [doctor.GuestState("fibonacci", IMAGE_ID.hex(), "ok")]
+    assert report.guests == [diagnosis.GuestState("fibonacci", IMAGE_ID.hex(), "ok")]
 
 
 class TestGuests:
     def state(self, folder: Path) -> str:
-        report = doctor.diagnose(folder, {}, load=FakeNative, ask=no_tools)
+        report = diagnosis.diagnose(folder, {}, load=FakeNative, ask=no_tools)
         assert not report.ready
         assert "fibonacci" in report.todo[0]
         return report.guests[0].state
@@ -109,7 +111,7 @@ class TestGuests:
         (guests / "manifest.json").unlink()
         if text is not None:
             (guests / "manifest.json").write_text(text)
-        report = doctor.diagnose(guests, {}, load=FakeNative, ask=no_tools)
+        report = diagnosis.diagnose(guests, {}, load=FakeNative, ask=no_tools)
         assert not report.ready
         assert "manifest.json" in report.todo[0]
 
@@ -118,8 +120,8 @@ class TestReceiptKinds:
     @staticmethod
     def kinds(
         native: FakeNative, docker: str = "", machine: str = "x86_64"
-    ) -> dict[str, doctor.Ability]:
-        found = doctor.abilities(native.info, docker=docker, machine=machine)
+    ) -> dict[str, diagnosis.Ability]:
+        found = diagnosis.abilities(native.info, docker=docker, machine=machine)
         return {kind.kind: kind for kind in found}
 
     def test_without_recursion_programs(self) -> None:
@@ -148,30 +150,30 @@ class TestReceiptKinds:
 
 class TestTools:
     def test_first_line_of_what_answers(self) -> None:
-        assert doctor.ask(("printf", r"\none\ntwo\n")) == "one"
-        assert doctor.ask(("printf", r"nvcc: NVIDIA\nCuda, release 12.9, V12.9\n")) == (
+        assert probes.ask(("printf", r"\none\ntwo\n")) == "one"
+        assert probes.ask(("printf", r"nvcc: NVIDIA\nCuda, release 12.9, V12.9\n")) == (
             "Cuda, release 12.9, V12.9"
         )
 
     @pytest.mark.parametrize("command", [("/no/such",), ("false",), ("true",)])
     def test_empty_otherwise(self, command: tuple[str, ...]) -> None:
-        assert doctor.ask(command) == ""
+        assert probes.ask(command) == ""
 
 
 def test_proof_cache_folder(tmp_path: Path) -> None:
-    assert doctor.proof_cache({"RUNNER_PROOFS": str(tmp_path)}) == tmp_path
-    assert doctor.proof_cache({"XDG_CACHE_HOME": "/x"}).as_posix() == "/x/zk-batch-runner/proofs"
-    assert doctor.folder_state(tmp_path).startswith("ready, ")
-    assert doctor.folder_state(tmp_path / "a/b").startswith("made when needed, ")
+    assert probes.proof_cache({"RUNNER_PROOFS": str(tmp_path)}) == tmp_path
+    assert probes.proof_cache({"XDG_CACHE_HOME": "/x"}).as_posix() == "/x/zk-batch-runner/proofs"
+    assert probes.folder_state(tmp_path).startswith("ready, ")
+    assert probes.folder_state(tmp_path / "a/b").startswith("made when needed, ")
     (tmp_path / "file").touch()
-    assert doctor.folder_state(tmp_path / "file/b") == f"not writable ({tmp_path / 'file'})"
+    assert probes.folder_state(tmp_path / "file/b") == f"not writable ({tmp_path / 'file'})"
 
 
 class TestCommand:
     @pytest.fixture(autouse=True)
     def _fakes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "runner_risc0", FakeNative())
-        monkeypatch.setattr(doctor, "TOOLS", {"docker engine": ("false",)})
+        monkeypatch.setattr(probes, "TOOLS", {"docker engine": ("false",)})
 
     def test_json(self, guests: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert doctor.main(["--json", "--guests", str(guests)]) == 0

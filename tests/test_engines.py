@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.engines import InlineExecutor, ProcessExecutor, _Slot, dask_executor
+from runner.dask_engine import dask_executor
+from runner.engines import InlineExecutor, ProcessExecutor, _Slot
 from runner.errors import InputError, JobTimeoutError, ProverError, WorkerDiedError
 from runner.executor import PlanExecutor
 from runner.journal import AggregationResult

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import struct
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +12,9 @@ from hypothesis import strategies as st
 
 from runner import inputs
 from runner.errors import InputError
-from runner.inputs import (
-    FieldSpec,
-    InputSpec,
-    RangeSeries,
-    TemplateSeries,
-    encode,
-    leaves,
-    read_inputs,
-)
+from runner.fields import FieldSpec
+from runner.inputfile import read_inputs
+from runner.inputs import InputSpec, RangeSeries, TemplateSeries, leaves
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,48 +27,6 @@ PAIR = InputSpec((FieldSpec("n", "u64"), FieldSpec("flag", "bool"), FieldSpec("n
 
 def one(kind: str, low: int | None = None, high: int | None = None) -> InputSpec:
     return InputSpec((FieldSpec("x", kind, min=low, max=high),))
-
-
-def stdin(spec: InputSpec, value: object) -> bytes:
-    return encode(spec, value, "here")[1]
-
-
-@pytest.mark.parametrize(
-    ("kind", "value", "expected"),
-    [
-        ("u32", 0, "00000000"),
-        ("u32", 2**32 - 1, "ffffffff"),
-        ("u32", 0x01020304, "04030201"),
-        ("u64", 0x0102030405060708, "0807060504030201"),
-        ("bool", True, "01000000"),
-        ("bool", False, "00000000"),
-        ("bytes", "abcde", "05000000 6162636465000000"),
-        ("bytes", "", "00000000"),
-        ("bytes", "hex:", "00000000"),
-        ("bytes", "hex:00fF", "02000000 00ff0000"),
-        ("bytes", "base64:AAECAw==", "04000000 00010203"),
-        ("bytes", "é", "02000000 c3a90000"),
-        ("string", "hex:00", "06000000 6865783a30300000"),
-        ("vec_u8", "hex:00ff", "02000000 00000000 ff000000"),
-        ("vec_u8", "", "00000000"),
-    ],
-)
-def test_encodings(kind: str, value: object, expected: str) -> None:
-    assert stdin(one(kind), value) == bytes.fromhex(expected)
-    assert encode(one(kind), {"x": value}, "here") == ({"x": value}, bytes.fromhex(expected))
-
-
-@given(st.binary(max_size=64))
-def test_every_byte_string_can_be_given(data: bytes) -> None:
-    expected = struct.pack("<I", len(data)) + data + bytes(-len(data) % 4)
-    assert stdin(SHA256, f"hex:{data.hex()}") == expected
-
-
-def test_fields_go_in_the_guests_order() -> None:
-    value, data = encode(PAIR, {"name": "a", "flag": True, "n": 1}, "here")
-    assert list(value) == ["n", "flag", "name"]
-    assert data == bytes.fromhex("0100000000000000 01000000 01000000 61000000")
-    assert encode(InputSpec(()), {}, "here") == ({}, b"")
 
 
 @pytest.mark.parametrize(
@@ -119,57 +69,6 @@ def test_numbers_too_long_to_print_still_get_a_message(value: object) -> None:
     with pytest.raises(InputError) as caught:
         leaves(FIBONACCI, inputs=[value])
     assert "too long to print" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("spec", "value", "field", "problem"),
-    [
-        (FIBONACCI, {}, "here", "field n is missing"),
-        (FIBONACCI, {"m": 1}, "here", "unknown field 'm'"),
-        (FIBONACCI, {"n": 1, "m": 1}, "here", "unknown field 'm'"),
-        (FIBONACCI, {1: 1}, "here", "unknown field 1"),
-        (FIBONACCI, [1], "here", "not one input"),
-        (PAIR, 3, "here", "not one input"),
-        (PAIR, {"n": 1, "flag": True}, "here", "field name is missing"),
-        (PAIR, {"n": 1, "flag": 1, "name": ""}, "here.flag", "neither true nor false"),
-        (PAIR, {"n": 2**64, "flag": True, "name": ""}, "here.n", f"larger than {2**64 - 1}"),
-        (PAIR, {"n": 1, "flag": True, "name": 7}, "here.name", "not text"),
-        (PAIR, {"n": 1, "flag": True, "name": "\ud800"}, "here.name", "not valid Unicode"),
-        (one("u32"), 2**32, "here.x", f"larger than {2**32 - 1}"),
-        (one("u32", low=5), 4, "here.x", "smaller than 5"),
-        (SHA256, 12, "here.message", "not text"),
-        (SHA256, None, "here.message", "no value"),
-        (SHA256, "hex:0", "here.message", "not hex"),
-        (SHA256, "hex:0g", "here.message", "not hex"),
-        (SHA256, "hex:00 11", "here.message", "not hex"),
-        (SHA256, "base64:AAA", "here.message", "not base64"),
-        (SHA256, "base64:é", "here.message", "not base64"),
-        (one("bytes", low=2), "a", "here.x", "shorter than 2 (bytes)"),
-        (one("vec_u8", high=2), "hex:000000", "here.x", "longer than 2 (bytes)"),
-        (InputSpec(()), 3, "here", "not one input"),
-    ],
-)
-def test_other_unusable_values(spec: InputSpec, value: object, field: str, problem: str) -> None:
-    with pytest.raises(InputError, match=re.escape(problem)) as caught:
-        encode(spec, value, "here")
-    assert caught.value.field == field
-    assert caught.value.remedy
-
-
-@pytest.mark.parametrize(
-    ("arguments", "field"),
-    [
-        ({"type": "f64"}, "type"),
-        ({"type": "u32", "max": 2**32}, "max"),
-        ({"type": "u32", "min": -1}, "min"),
-        ({"type": "u32", "max": "9"}, "max"),
-        ({"type": "u32", "min": 5, "max": 4}, "min"),
-    ],
-)
-def test_field_descriptions_are_checked(arguments: dict[str, Any], field: str) -> None:
-    with pytest.raises(InputError) as caught:
-        FieldSpec("n", **arguments)
-    assert caught.value.field == f"guest.fields.n.{field}"
 
 
 def test_input_descriptions_are_checked() -> None:
@@ -309,7 +208,7 @@ def test_files(tmp_path: Path, name: str, content: str) -> None:
 def test_a_csv_with_several_fields_in_any_order(tmp_path: Path) -> None:
     content = 'name,n,flag\n"a,\nb",18446744073709551615,true\n7,0,false\n'
     path = written(tmp_path, "a.csv", content)
-    assert list(read_inputs(path, PAIR)) == [
+    assert list(read_inputs(path, PAIR.fields)) == [
         (f"{path}:2", {"name": "a,\nb", "n": 2**64 - 1, "flag": True}),
         (f"{path}:4", {"name": "7", "n": 0, "flag": False}),
     ]

@@ -19,15 +19,16 @@ FOLDER = Path(runner.__file__).parent
 
 LEVELS = (
     "__init__ errors model",
-    # Pure: values in, values out. `inputs` also reads the one file it is told to.
-    "plan strategy keys merkle journal estimator inputs metric_table",
+    # Pure: values in, values out. `inputfile` also reads the one file it is told to.
+    "plan strategy keys merkle journal estimator fields inputfile inputs metric_table",
     # Adapters: each has its own kind of effect.
-    """files textfile guests prover risc0 cache cache_blobs cache_index cache_store engines executor
-    retry metrics worker progress spool machine""",
+    """files textfile guests prover risc0 cache cache_blobs cache_index cache_store engines
+    worker_process dask_engine executor retry metrics worker progress spool machine probes""",
     # One batch, its results and what checks them.
-    "batch results summary verify inclusion doctor settings app",
+    """settings batch lookup recording results summary prepare outputs app claims checks verify
+    inclusion diagnosis doctor""",
     # The command line.
-    "config cli_errors cli __main__",
+    "schema config cli_errors cli __main__",
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
 
@@ -157,14 +158,14 @@ def test_the_pure_levels_touch_nothing(name: str) -> None:
 
 
 def test_hydra_stays_on_the_command_line() -> None:
-    hydra = {"config", "cli", "cli_errors"}
+    hydra = {"schema", "config", "cli", "cli_errors"}
     assert users("hydra") <= hydra
     assert users("omegaconf") <= hydra
 
 
 def test_the_native_extension_has_one_importer() -> None:
-    assert users("runner_risc0") <= {"risc0", "doctor"}
-    assert all(item.lazy for item in IMPORTS["doctor"] if item.name == "runner_risc0")
+    assert users("runner_risc0") <= {"risc0", "probes"}
+    assert all(item.lazy for item in IMPORTS["probes"] if item.name == "runner_risc0")
 
 
 def test_only_the_adapters_name_loads_the_adapter() -> None:

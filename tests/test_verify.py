@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runner import app, merkle, results
+from runner.checks import Pins, Verified, verify_folder
 from runner.engines import InlineExecutor
 from runner.errors import InputError, RunnerError, VerificationFailedError
+from runner.fields import FieldSpec
 from runner.guests import Manifest
-from runner.inputs import FieldSpec, InputSpec, TemplateSeries
+from runner.inputs import InputSpec, TemplateSeries
 from runner.journal import AggregationResult
 from runner.model import ReceiptKind
 from runner.prover import ProverSpec, load_prover
 from runner.retry import RetryPolicy
 from runner.settings import ExecutorSettings, Settings, StrategySettings
 from runner.strategy import Thresholds
-from runner.verify import Pins, Verified, verify_folder
 from tests import fakes
 
 if TYPE_CHECKING:
@@ -332,3 +333,8 @@ def test_a_folder_that_is_no_batch_is_an_input_error(tmp_path: Path, guests: Pat
     with pytest.raises(RunnerError, match="finished batch") as caught:
         check(tmp_path, guests)
     assert caught.value.exit_code == 2
+
+
+def test_the_kind_of_unaggregated_receipts_is_checked(unaggregated: Path, guests: Path) -> None:
+    edit_record(unaggregated, lambda data: data.update(kind="succinct"))
+    assert refused(unaggregated, guests).check == "receipt kind"

@@ -1,0 +1,103 @@
+"""The proof cache as a run sees it: jobs in, verified outcomes out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from runner.errors import CacheError, ReceiptRejectedError
+from runner.keys import proof_key
+from runner.model import Outcome
+from runner.worker import verify_receipt
+
+if TYPE_CHECKING:
+    from runner.cache import Cache
+    from runner.model import ProofJob
+    from runner.prover import Prover
+    from runner.recording import Recording
+
+__all__ = ["Lookup"]
+
+log = logging.getLogger(__name__)
+
+
+class Lookup:
+    """Finished proofs of earlier runs, by job.
+
+    Args:
+        cache: where they are kept.
+        prover: verifies them, and tells what versions they are of.
+        recording: of the run.
+    """
+
+    def __init__(self, cache: Cache, prover: Prover, recording: Recording) -> None:
+        self._cache = cache
+        self._prover = prover
+        self._recording = recording
+
+    def find(self, job: ProofJob) -> Outcome | None:
+        """A hit is a receipt that verifies, nothing less; safe from any thread."""
+        started = time.time()
+        key = self._key(job)
+        entry = self._cache.get(key)
+        if entry is None:
+            self._recording.missed()
+            return None
+        clock = time.perf_counter()
+        try:
+            journal = verify_receipt(
+                self._prover, entry.data, job.guest.image_id, None, f"cache entry {key[:16]}"
+            )
+            found = self._prover.describe(entry.data).kind
+            if found != job.kind.value:
+                raise ReceiptRejectedError(f"cache entry {key[:16]}", f"it is a {found} receipt")
+        except ReceiptRejectedError as error:
+            log.warning("%s; set aside, proving anew", error)
+            self._cache.quarantine(key, str(error))
+            self._recording.rejected(time.perf_counter() - clock)
+            return None
+        self._recording.hit()
+        return Outcome(
+            job_id=job.id,
+            image_id=job.guest.image_id,
+            journal=journal,
+            receipt=entry.data,
+            kind=job.kind,
+            cycles=entry.cycles,
+            prove_s=0.0,
+            verify_s=time.perf_counter() - clock,
+            verifications=1,
+            worker=0,
+            started=started,
+            finished=time.time(),
+            cached=True,
+            attempts=0,
+        )
+
+    def keep(self, job: ProofJob, outcome: Outcome, receipt: bytes) -> None:
+        """Into the cache; a cache that fails must not cost a batch its finished proof."""
+        try:
+            evicted = self._cache.put(
+                self._key(job),
+                receipt,
+                image_id=outcome.image_id,
+                kind=outcome.kind,
+                cycles=outcome.cycles,
+                prove_s=outcome.prove_s,
+            )
+        except CacheError as error:
+            log.warning("%s not cached: %s", job.name, error.reason)
+            self._recording.error()
+        else:
+            self._recording.kept(evicted)
+
+    def _key(self, job: ProofJob) -> str:
+        versions = self._prover.versions
+        return proof_key(
+            zkvm=versions.zkvm,
+            zkvm_version=versions.zkvm_version,
+            kind=job.kind,
+            image_id=job.guest.image_id,
+            stdin=job.stdin,
+        )

@@ -1,0 +1,215 @@
+"""What one run leaves: its record, its receipts and its metrics, also when it failed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import time
+import uuid
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import runner
+from runner import results
+from runner.errors import BatchFailedError, InterruptedBatchError
+from runner.files import atomic_write
+from runner.machine import machine, packages, peak_memory_mib
+from runner.model import ReceiptKind
+from runner.summary import Summary, summarise
+from runner.textfile import write_textfile
+
+if TYPE_CHECKING:
+    from runner.batch import Batch, BatchRun, Root
+    from runner.metrics import Recorder
+    from runner.prover import Prover
+    from runner.settings import Settings
+    from runner.spool import Spool
+
+__all__ = ["Outputs"]
+
+log = logging.getLogger(__name__)
+
+
+class Outputs:
+    """The outputs of one run, whatever became of it.
+
+    Args:
+        settings: of the run.
+        batch: that is run.
+        attempt: at it.
+        prover: for its versions.
+        recorder: what is written to the metrics textfile.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        batch: Batch,
+        attempt: BatchRun,
+        prover: Prover,
+        recorder: Recorder,
+    ) -> None:
+        self._settings = settings
+        self._batch = batch
+        self._attempt = attempt
+        self._prover = prover
+        self._recorder = recorder
+        self._run_id = uuid.uuid4().hex
+        self._started = time.time()
+        self._clock = time.monotonic()
+
+    def places(self) -> dict[str, str]:
+        """Where things are, for the closing table."""
+        folder = _short(self._settings.output)
+        shown = {"outputs": folder}
+        if self._settings.textfile is not None:
+            shown["metrics"] = _short(self._settings.textfile)
+        if self._batch.prover.kind is not ReceiptKind.EXECUTE:
+            shown["check it with"] = f"python -m runner.verify {folder}"
+        return shown
+
+    def done(self, root: Root | None, spool: Spool) -> Summary:
+        """Write everything a verified batch leaves."""
+        folder, attempt = self._settings.output, self._attempt
+        summary = summarise(
+            self._batch,
+            attempt,
+            root,
+            requested=self._settings.strategy.name,
+            wall_s=time.monotonic() - self._clock,
+        )
+        names = [results.LEAVES, results.RESULT]
+        lines = results.leaf_lines(self._batch, attempt, self._settings.journal)
+        atomic_write(folder / results.LEAVES, lines)
+        receipts = []
+        if root is not None and root.receipt_bytes:
+            assert self._batch.plan.root is not None  # noqa: S101  # there is a Root
+            atomic_write(folder / results.ROOT, spool.get(self._batch.plan.root))
+            receipts = [results.ROOT]
+        elif root is None and self._batch.prover.kind is not ReceiptKind.EXECUTE:
+            receipts = [
+                str(spool.path(job).relative_to(folder))
+                for job in range(self._batch.plan.leaf_jobs)
+            ]
+        record = self._record("ok", None)
+        record["summary"] = summary.to_json()
+        if root is not None:
+            record["root"] = {
+                "image_id": self._batch.aggregator.image_id.hex(),
+                "journal": root.journal.hex(),
+                "verified_count": root.result.verified_count,
+                "combined_hash": root.result.combined_hash.hex(),
+                "proved": bool(root.receipt_bytes),
+            }
+        record["receipts"] = receipts
+        results.write_json(folder / results.RESULT, record)
+        results.write_sums(folder, [*names, *receipts])
+        if receipts == [results.ROOT]:
+            spool.clear()  # the root carries them, and everything else is written
+        self._metrics(summary, 0)
+        return summary
+
+    def failed(self, error: BaseException) -> BatchFailedError:
+        """Write what there is, and say what to raise."""
+        folder = self._settings.output
+        interrupted = isinstance(error, KeyboardInterrupt)
+        done, jobs = len(self._attempt.outcomes), self._batch.plan.jobs
+        reason = "stopped" if interrupted else str(error)
+        message = f"{reason}; {done} of {jobs} jobs were finished"
+        raised: BatchFailedError = (
+            InterruptedBatchError(message, str(folder))
+            if interrupted
+            else BatchFailedError(message, str(folder))
+        )
+        if not interrupted:
+            self._recorder.inc("l2_errors_total")
+        # The error in hand matters more than a disk that also fails to take its record.
+        with contextlib.suppress(OSError):
+            status = "interrupted" if interrupted else "failed"
+            results.write_json(folder / results.RESULT, self._record(status, reason))
+        self._metrics(None, raised.exit_code)
+        return raised
+
+    def _record(self, status: str, error: str | None) -> dict[str, Any]:
+        batch, settings = self._batch, self._settings
+        versions = self._prover.versions
+        return {
+            "format": results.FORMAT,
+            "run_id": self._run_id,
+            "status": status,
+            "error": error,
+            "command": sys.argv,
+            "started": self._started,
+            "finished": time.time(),
+            "config": settings.config,
+            "kind": batch.prover.kind.value,
+            "guests": {
+                guest.name: {"image_id": guest.image_id.hex(), "elf_sha256": guest.elf_sha256}
+                for guest in (batch.guest, batch.aggregator)
+            },
+            "versions": {**packages(), **asdict(versions)},
+            "machine": machine(),
+            "peak_memory_mib": peak_memory_mib(),
+            "plan": batch.plan.to_json(),
+            "jobs": results.job_rows(batch, self._attempt),
+        }
+
+    def _metrics(self, summary: Summary | None, exit_status: int) -> None:
+        recorder, now = self._recorder, time.time()
+        recorder.set("l2_parallel_workers_active", 0)
+        recorder.set("l2_queue_depth", 0)
+        recorder.set("l2_last_run_start_timestamp_seconds", self._started)
+        recorder.set("l2_last_run_completion_timestamp_seconds", now)
+        recorder.set("l2_last_run_duration_seconds", time.monotonic() - self._clock)
+        recorder.set("l2_last_run_exit_status", exit_status)
+        recorder.set("l2_last_run_leaves", len(self._batch.leaves))
+        if exit_status == 0:
+            recorder.set("l2_last_run_success_timestamp_seconds", now)
+        versions = self._prover.versions
+        recorder.set(
+            "l2_build_info",
+            1,
+            version=runner.__version__,
+            zkvm=versions.zkvm,
+            zkvm_version=versions.zkvm_version,
+            receipt_kind=self._batch.prover.kind.value,
+        )
+        hits = recorder.value("l2_cache_hits_total")
+        looked_up = hits + recorder.value("l2_cache_misses_total")
+        rate = hits / looked_up if looked_up else 0.0
+        recorder.set("l2_cache_hit_rate", 100 * rate)
+        recorder.set("l2_cache_hit_ratio", rate)
+        if summary is not None:
+            _summary_metrics(recorder, summary)
+        if self._settings.textfile is not None:
+            self._write_textfile(self._settings.textfile)
+
+    def _write_textfile(self, path: Path) -> None:
+        try:
+            write_textfile(path, self._recorder.render())
+        except OSError as error:
+            # The batch's own result stands; a scrape that finds an old file is the alert's job.
+            log.warning("metrics textfile %s not written: %s", path, error.strerror)
+
+
+def _summary_metrics(recorder: Recorder, summary: Summary) -> None:
+    if summary.size_savings_percent is None:
+        return
+    recorder.set("l2_proof_size_savings_percent", summary.size_savings_percent)
+    recorder.set("l2_proof_size_savings_ratio", summary.size_savings_percent / 100)
+    recorder.set("l2_receipt_bytes", summary.bytes_before, stage="before")
+    recorder.set("l2_receipt_bytes", summary.bytes_after, stage="after")
+    if summary.levels:
+        recorder.inc("l2_aggregation_proof_count", summary.leaves)
+        recorder.set("l2_tps_current", summary.tps)
+        recorder.set("l2_tps_average", summary.tps)
+        recorder.set("l2_gas_savings_percent", summary.model.gas_savings_percent)
+        recorder.set("l2_gas_savings_ratio", summary.model.gas_savings_percent / 100)
+
+
+def _short(path: Path) -> str:
+    """Relative to where the user stands, if it is below."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -1,0 +1,80 @@
+"""From settings to a batch: everything that can be wrong is found here, before any proof."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from runner.batch import Batch
+from runner.errors import InputError
+from runner.guests import AGGREGATOR, Manifest, read_elf
+from runner.inputs import leaves
+from runner.plan import distinct
+from runner.prover import load_prover
+from runner.strategy import make_plan
+
+if TYPE_CHECKING:
+    from runner.model import Guest
+    from runner.prover import Prover
+    from runner.settings import Settings
+
+__all__ = ["prepare"]
+
+
+def prepare(settings: Settings) -> Batch:
+    """The batch that is asked for.
+
+    Raises:
+        InputError: it cannot be: guests that are not what the manifest says, a prover that cannot
+            make such receipts here, unusable inputs or strategy, a folder that takes no file.
+    """
+    manifest = Manifest.load(settings.guests)
+    guest = manifest.get(settings.guest)
+    aggregator = manifest.get(AGGREGATOR)
+    prover = load_prover(settings.prover)
+    prover.require(settings.prover.kind)
+    for program in (guest, aggregator):
+        _check_image_id(prover, program)
+    batch_leaves = leaves(
+        settings.spec,
+        inputs=settings.inputs,
+        count=settings.count,
+        inputs_file=settings.inputs_file,
+    )
+    positions, _ = distinct(leaf.stdin for leaf in batch_leaves)
+    chosen = settings.strategy
+    plan = make_plan(chosen.name, positions, chosen.thresholds, chosen.fan_in)
+    batch = Batch(guest, aggregator, batch_leaves, plan, settings.prover)
+    _check_writable(settings)
+    return batch
+
+
+def _check_image_id(prover: Prover, guest: Guest) -> None:
+    found = prover.image_id(read_elf(guest))
+    if found != guest.image_id:
+        raise InputError(
+            f"guests.{guest.name}.image_id",
+            guest.image_id.hex(),
+            f"the program's image id is {found.hex()}",
+            "run scripts/compile_guests.sh, or restore the manifest from git",
+        )
+
+
+def _check_writable(settings: Settings) -> None:
+    """A proof of minutes must not end at a folder that takes no file."""
+    folders = [("output", settings.output)]
+    if settings.textfile is not None:
+        folders.append(("metrics.textfile", settings.textfile.parent))
+    for field, folder in folders:
+        probe = folder / f".probe-{uuid.uuid4().hex}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise InputError(
+                field,
+                str(folder),
+                f"cannot be written ({error.strerror})",
+                "choose a folder that this user can write",
+            ) from None

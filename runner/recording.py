@@ -1,0 +1,136 @@
+"""What one run did, as figures: every metric that is counted while a batch is run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runner.model import ReceiptKind
+
+if TYPE_CHECKING:
+    from runner.errors import JobFailedError
+    from runner.executor import Observer
+    from runner.metrics import Recorder
+    from runner.model import Guest, Outcome, ProofJob
+
+__all__ = ["Recording", "RecordingObserver"]
+
+
+class Recording:
+    """Counts for one run. What look-ups call is safe from any thread, as the recorder is.
+
+    Args:
+        recorder: this run's metrics.
+        strategy: as resolved.
+
+    Attributes:
+        retries: attempts that failed and were tried again.
+        verify_s: seconds spent verifying receipts that count.
+    """
+
+    def __init__(self, recorder: Recorder, strategy: str) -> None:
+        self._recorder = recorder
+        self._strategy = strategy
+        self.retries = 0
+        self.verify_s = 0.0
+
+    # -- receipts and outcomes: from the deciding thread --------------------------------------
+
+    def verified(self, count: int, seconds: float) -> None:
+        """Receipts were verified, and hold."""
+        self.verify_s += seconds
+        self._count_verified(count, seconds)
+
+    def outcome(self, outcome: Outcome, guest: Guest, *, aggregates: bool) -> None:
+        """A job is finished."""
+        self.verified(outcome.verifications, outcome.verify_s)
+        if outcome.cached:
+            return
+        recorder = self._recorder
+        for kind in ("user", "paging", "total"):
+            cycles = getattr(outcome.cycles, kind)
+            recorder.inc("l2_guest_cycles_total", cycles, guest=guest.name, type=kind)
+        recorder.inc("l2_segments_total", outcome.cycles.segments)
+        if outcome.kind is ReceiptKind.EXECUTE:
+            recorder.inc("l2_executions_total")
+        else:
+            recorder.inc("l2_proof_generation_total")
+            recorder.inc("l2_proof_generation_duration_ms_total", outcome.prove_s * 1000)
+            recorder.observe(
+                "l2_proof_generation_duration_seconds", outcome.prove_s, kind=outcome.kind.value
+            )
+        if aggregates:
+            recorder.inc("l2_aggregation_total")
+            recorder.inc("l2_aggregation_strategy_total", strategy=self._strategy)
+            recorder.inc("l2_aggregation_duration_ms_total", outcome.prove_s * 1000)
+            recorder.observe("l2_aggregation_duration_seconds", outcome.prove_s)
+
+    # -- the cache: look-ups from any thread --------------------------------------------------
+
+    def hit(self) -> None:
+        """The cache had a proof, and it verified."""
+        self._recorder.inc("l2_cache_hits_total")
+
+    def missed(self) -> None:
+        """The cache had no proof."""
+        self._recorder.inc("l2_cache_misses_total")
+
+    def rejected(self, seconds: float) -> None:
+        """The cache had a proof, and it did not hold."""
+        self._count_verified(1, seconds)
+        self._recorder.inc("l2_cache_misses_total")
+        self._recorder.inc("l2_errors_total")
+
+    def kept(self, evicted: int) -> None:
+        """The cache took a proof, and others had to go."""
+        self._recorder.inc("l2_cache_evictions_total", evicted)
+
+    # -- what goes wrong, and what is under way -----------------------------------------------
+
+    def error(self) -> None:
+        """Something failed that the run may survive."""
+        self._recorder.inc("l2_errors_total")
+
+    def retrying(self) -> None:
+        """A job failed and is tried again."""
+        self.retries += 1
+        self._recorder.inc("l2_job_retries_total")
+        self.error()
+
+    def load(self, active: int, queued: int) -> None:
+        """Jobs under way and waiting."""
+        self._recorder.set("l2_parallel_workers_active", active)
+        self._recorder.set("l2_queue_depth", queued)
+
+    def _count_verified(self, count: int, seconds: float) -> None:
+        if count:
+            self._recorder.inc("l2_proof_verification_total", count)
+            self._recorder.inc("l2_proof_verification_duration_ms_total", seconds * 1000)
+            self._recorder.observe("l2_proof_verification_duration_seconds", seconds)
+
+
+class RecordingObserver:
+    """Records what it is told, and passes everything on.
+
+    Args:
+        recording: of the run.
+        observer: is told next.
+    """
+
+    def __init__(self, recording: Recording, observer: Observer) -> None:
+        self._recording = recording
+        self._observer = observer
+        self.started = observer.started
+        self.finished = observer.finished
+
+    def retrying(self, job: ProofJob, error: BaseException, wait_s: float) -> None:
+        """See :class:`runner.executor.Observer`; likewise the others."""
+        self._recording.retrying()
+        self._observer.retrying(job, error, wait_s)
+
+    def failed(self, job: ProofJob, error: JobFailedError) -> None:  # noqa: D102
+        self._recording.error()
+        self._observer.failed(job, error)
+
+    def load(self, active: int, queued: int) -> None:  # noqa: D102
+        self._recording.load(active, queued)
+        self._observer.load(active, queued)

@@ -1,0 +1,64 @@
+"""What runs in a worker process: a loop that answers calls, and the watch over its parent."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from multiprocessing import connection
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+__all__ = ["serve"]
+
+
+def serve(pipe: Connection[Any, Any]) -> None:
+    """Answer calls until the parent closes its end, or ends.
+
+    Args:
+        pipe: brings pickled ``(fn, args, kwargs)``; takes ``(True, result)`` or
+            ``(False, exception)``, pickled.
+    """
+    # Ctrl-C reaches the whole process group; the parent decides what happens to the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # An OSError, end of file in mid-message included, means that the parent is gone.
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            pipe.send_bytes(_answer(pipe.recv_bytes()))
+
+
+def _answer(call: bytes) -> bytes:
+    """Run a pickled call; (True, result) or (False, exception), pickled."""
+    try:
+        fn, args, kwargs = pickle.loads(call)  # noqa: S301  # from our own parent
+        result = fn(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001  # it is raised again in the parent
+        return _failure(error)
+    try:
+        return pickle.dumps((True, result))
+    except Exception as error:  # noqa: BLE001  # pickling runs any code
+        return _failure(TypeError(f"the result does not pickle: {error}"))
+
+
+def _failure(error: Exception) -> bytes:
+    """The exception itself, or its words where it would not arrive as it is."""
+    try:
+        data = pickle.dumps((False, error))
+        pickle.loads(data)  # noqa: S301  # made in the line above
+    except Exception:  # noqa: BLE001  # pickling runs any code
+        return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
+    return data
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
