@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import runner
 from runner import results
-from runner.errors import BatchFailedError, InterruptedBatchError
+from runner.errors import BatchFailedError, InterruptedBatchError, JobFailedError
 from runner.files import atomic_write
 from runner.machine import machine, packages, peak_memory_mib
 from runner.model import ReceiptKind
@@ -123,7 +123,7 @@ class Outputs:
             if interrupted
             else BatchFailedError(message, str(folder))
         )
-        if not interrupted:
+        if not isinstance(error, KeyboardInterrupt | JobFailedError):  # that one is counted
             self._recorder.inc("l2_errors_total")
         # The error in hand matters more than a disk that also fails to take its record.
         with contextlib.suppress(OSError):
@@ -160,6 +160,7 @@ class Outputs:
         recorder, now = self._recorder, time.time()
         recorder.set("l2_parallel_workers_active", 0)
         recorder.set("l2_queue_depth", 0)
+        recorder.set("l2_parallel_workers_limit", self._settings.executor.workers)
         recorder.set("l2_last_run_start_timestamp_seconds", self._started)
         recorder.set("l2_last_run_completion_timestamp_seconds", now)
         recorder.set("l2_last_run_duration_seconds", time.monotonic() - self._clock)
@@ -203,6 +204,7 @@ def _summary_metrics(recorder: Recorder, summary: Summary) -> None:
     recorder.set("l2_receipt_bytes", summary.bytes_after, stage="after")
     if summary.levels:
         recorder.inc("l2_aggregation_proof_count", summary.leaves)
+        recorder.inc("l2_aggregation_batch_seconds_total", summary.wall_s)
         recorder.set("l2_tps_current", summary.tps)
         recorder.set("l2_tps_average", summary.tps)
         recorder.set("l2_gas_savings_percent", summary.model.gas_savings_percent)

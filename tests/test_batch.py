@@ -103,6 +103,8 @@ def test_a_batch_is_proved_aggregated_verified_and_recorded(settings: Settings) 
     assert found["l2_errors_total"] == 0
     assert found["l2_parallel_workers_active"] == 0
     assert found["l2_tps_current"] == pytest.approx(summary.tps)
+    assert found["l2_aggregation_batch_seconds_total"] == pytest.approx(summary.wall_s)
+    assert found["l2_parallel_workers_limit"] == 2
 
 
 def test_the_same_batch_again_is_all_hits_each_verified(settings: Settings) -> None:
@@ -260,6 +262,7 @@ def test_a_guest_that_fails_ends_the_batch_and_loses_nothing(
     found = metrics(settings)
     assert found["l2_last_run_exit_status"] == 1
     assert found["l2_proof_generation_total"] == 5
+    assert found["l2_errors_total"] == 1
     assert found["l2_last_run_success_timestamp_seconds"] == 0
     behaviours.clear()
     again = dataclasses.replace(settings, output=settings.output.with_name("again"))
