@@ -168,7 +168,10 @@ class BatchRun:
         stdin = aggregator_stdin(guest.image_id, claims)
         # Without receipts for now: a job that is in the cache never needs them.
         bare = tuple(Child(image_id, journal, None) for image_id, journal in dict.fromkeys(claims))
-        return ProofJob(job_id, name, guest, stdin, bare, kind)
+        # A cached receipt of another aggregation, or a machine that computes wrongly, shows here
+        # and not only at the root.
+        expected = merkle.aggregate(guest.image_id, claims).encode()
+        return ProofJob(job_id, name, guest, stdin, bare, kind, expected=expected)
 
     def load(self, job: ProofJob) -> ProofJob:
         """See :class:`runner.executor.Jobs`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -40,21 +41,31 @@ class Lookup:
         """A hit is a receipt that verifies, nothing less; safe from any thread."""
         started = time.time()
         key = self._key(job)
-        entry = self._cache.get(key)
+        try:
+            entry = self._cache.get(key)
+        except CacheError as error:
+            log.warning("%s not looked up: %s", job.name, error.reason)
+            self._recording.error()
+            entry = None
         if entry is None:
             self._recording.missed()
             return None
         clock = time.perf_counter()
         try:
             journal = verify_receipt(
-                self._prover, entry.data, job.guest.image_id, None, f"cache entry {key[:16]}"
+                self._prover,
+                entry.data,
+                job.guest.image_id,
+                job.expected,
+                f"cache entry {key[:16]}",
             )
             found = self._prover.describe(entry.data).kind
             if found != job.kind.value:
                 raise ReceiptRejectedError(f"cache entry {key[:16]}", f"it is a {found} receipt")
         except ReceiptRejectedError as error:
             log.warning("%s; set aside, proving anew", error)
-            self._cache.quarantine(key, str(error))
+            with contextlib.suppress(CacheError):
+                self._cache.quarantine(key, str(error))
             self._recording.rejected(time.perf_counter() - clock)
             return None
         self._recording.hit()

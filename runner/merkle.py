@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
+from runner.journal import AggregationResult
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -30,6 +32,7 @@ __all__ = [
     "MAX_PATH",
     "InclusionProof",
     "Step",
+    "aggregate",
     "check_inclusion",
     "combined_hash",
     "inclusion_path",
@@ -72,6 +75,30 @@ def root(nodes: Sequence[bytes]) -> bytes:
     while len(level) > 1:
         level = _above(level)
     return level[0]
+
+
+def aggregate(self_image_id: bytes, children: Sequence[tuple[bytes, bytes]]) -> AggregationResult:
+    """What an aggregation over these children must commit; the guest's rules, without a proof.
+
+    Args:
+        self_image_id: of the aggregator, 32 bytes.
+        children: (image id, journal) in order, at least one.
+
+    Raises:
+        ValueError: a child with the aggregator's image id whose journal is no aggregate of it.
+    """
+    count, nodes = 0, []
+    for image_id, journal in children:
+        if image_id != self_image_id:
+            count += 1
+            nodes.append(leaf_hash(image_id, journal))
+            continue
+        below = AggregationResult.decode(journal)
+        if below.self_image_id != self_image_id:
+            raise ValueError("an aggregate names another program as its own")
+        count += below.verified_count
+        nodes.append(below.combined_hash)
+    return AggregationResult(self_image_id, count, root(nodes))
 
 
 def node_hashes(plan: Plan, leaf_hashes: Sequence[bytes]) -> list[bytes]:

@@ -98,6 +98,8 @@ class ProofJob:
         children: verified by the worker, then given as assumptions; each distinct one once.
         kind: the receipt to make.
         threads: CPU threads this job may use; 0 leaves it to the prover.
+        expected: the journal that must come out, where it is known beforehand: an aggregation's
+            follows from its children's.
     """
 
     id: int
@@ -107,6 +109,7 @@ class ProofJob:
     children: tuple[Child, ...]
     kind: ReceiptKind
     threads: int = 0
+    expected: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,9 @@ def perform(spec: ProverSpec, job: ProofJob) -> Outcome:
     proof = prover.run(job.guest, job.stdin, children, job.kind, job.threads)
     prove_s = time.perf_counter() - clock
 
+    if job.expected is not None and proof.journal != job.expected:
+        raise ReceiptRejectedError(job.name, "commits another result than its children demand")
+
     outcome = Outcome(
         job_id=job.id,
         image_id=job.guest.image_id,
@@ -80,7 +83,7 @@ def verify_receipt(
     except ProverError as error:
         raise ReceiptRejectedError(what, str(error)) from None
     if journal is not None and found != journal:
-        raise ReceiptRejectedError(what, "proves another journal than the one reported")
+        raise ReceiptRejectedError(what, "proves another journal than it must")
     return found
 
 

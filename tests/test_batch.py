@@ -18,7 +18,7 @@ import pytest
 from runner import app, outputs, results
 from runner.cache import ProofCache
 from runner.engines import InlineExecutor, ProcessExecutor
-from runner.errors import BatchFailedError, InterruptedBatchError
+from runner.errors import BatchFailedError, CacheError, InterruptedBatchError
 from runner.fields import FieldSpec
 from runner.guests import Manifest
 from runner.inputs import InputSpec, TemplateSeries
@@ -173,6 +173,43 @@ def test_a_valid_receipt_of_another_run_under_a_key_is_no_hit(
     assert made(summary) == (1, 6)
     found = metrics(again)
     assert (found["l2_cache_misses_total"], found["l2_errors_total"]) == (1, 1)
+
+
+def test_another_aggregations_receipt_under_a_key_is_set_aside(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """It verifies against the aggregator, and its journal is not what these children demand."""
+    app.run(settings)
+    other = dataclasses.replace(settings, count=7, output=settings.output.with_name("other"))
+    app.run(other)
+    ours, theirs = ((s.output / "root.receipt").read_bytes() for s in (settings, other))
+    key = next(
+        path.name
+        for path in (tmp_path / "proofs" / "objects").rglob("*/*")
+        if path.read_bytes() == ours
+    )
+    aggregator = Manifest.load(settings.guests).get("aggregator")
+    kind = ReceiptKind.COMPOSITE
+    with ProofCache(tmp_path / "proofs", 1000, 10_000_000) as cache:
+        cache.put(
+            key, theirs, image_id=aggregator.image_id, kind=kind, cycles=Cycles(), prove_s=1.0
+        )
+    again = dataclasses.replace(settings, output=settings.output.with_name("again"))
+    assert made(app.run(again)) == (1, 6)
+    assert (again.output / "root.receipt").read_bytes() == ours
+
+
+def test_a_cache_that_fails_in_the_middle_is_done_without(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gone(self: ProofCache, *_: object, **__: object) -> None:
+        raise CacheError("proofs", "disk I/O error")
+
+    monkeypatch.setattr(ProofCache, "get", gone)
+    monkeypatch.setattr(ProofCache, "put", gone)
+    assert made(app.run(settings)) == (7, 0)
+    assert "not looked up: disk I/O error" in caplog.text
+    assert metrics(settings)["l2_errors_total"] == 14
 
 
 def test_identical_runs_are_proved_once_and_counted_each(settings: Settings) -> None:

@@ -290,3 +290,19 @@ def test_a_hundred_thousand_leaves() -> None:
     assert time.process_time() - start < 2
     assert check_inclusion(hashes[77_777], path, expected)
     assert len(path) <= 17
+
+
+def test_an_aggregate_is_what_the_guests_vectors_say() -> None:
+    own, leaf = bytes(range(32)), bytes(32)
+    leaves = [(leaf, b"%d" % i) for i in range(5)]
+    low = merkle.aggregate(own, leaves[:2]), merkle.aggregate(own, leaves[2:4])
+    top = merkle.aggregate(own, [*((own, part.encode()) for part in low), leaves[4]])
+    assert top.verified_count == 5
+    assert top.combined_hash == merkle.root([merkle.leaf_hash(*claim) for claim in leaves])
+
+
+def test_an_aggregate_of_another_aggregator_has_no_result() -> None:
+    own, other = bytes(32), bytes([1]) * 32
+    stranger = merkle.aggregate(other, [(bytes([2]) * 32, b"")])
+    with pytest.raises(ValueError, match="another program"):
+        merkle.aggregate(own, [(own, stranger.encode())])

@@ -166,7 +166,7 @@ def test_a_prover_that_misreports_its_journal_is_noticed(
             return replace(proof, journal=b"something else")
 
     monkeypatch.setattr(worker, "load_prover", Misreports)
-    with pytest.raises(ReceiptRejectedError, match="another journal than the one reported"):
+    with pytest.raises(ReceiptRejectedError, match="another journal than it must"):
         perform(fake_spec, leaf_job)
 
 
@@ -228,3 +228,12 @@ def test_adapters_by_name() -> None:
         load_prover(replace(spec, adapter="nobody"))
     with pytest.raises(InputError, match="no_such_module is not installed"):
         load_prover(replace(spec, adapter="no_such_module:Prover"))
+
+
+def test_an_aggregation_that_commits_another_result_is_refused(
+    parent: ProofJob, fake_spec: ProverSpec
+) -> None:
+    honest = perform(fake_spec, parent).journal
+    perform(fake_spec, replace(parent, expected=honest))
+    with pytest.raises(ReceiptRejectedError, match="another result than its children demand"):
+        perform(fake_spec, replace(parent, expected=honest[:-1] + b"\x00"))
