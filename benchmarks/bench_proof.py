@@ -1,0 +1,163 @@
+"""Real proofs: the plain std guests and ours, side by side in one run.
+
+    make bench-proof                        12 leaves, one aggregation over them
+    make bench-proof ARGS="--leaves 4"      a quicker look
+
+Both sides use the same native extension and the same host loop; leaves alternate, so that a machine
+that slows down slows both. Times are wall seconds of single proofs on all cores. The last line is
+
+    leaf <ratio> aggregation <ratio> batch <ratio>
+
+each the plain guests' time divided by ours. ``--save FILE`` keeps every figure as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import struct
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import runner_risc0 as native
+
+from runner.guests import DEFAULT_FOLDER, Manifest, read_elf
+from runner.journal import aggregator_stdin
+from runner.machine import machine, packages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from runner.model import Guest
+
+    Claims = Sequence[tuple[bytes, bytes]]
+
+ROOT = Path(__file__).resolve().parent.parent
+PLAIN = ROOT / "benchmarks" / "plain_guests"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One proof.
+
+    Attributes:
+        seconds: wall time of the prover call.
+        cycles: padded, what the proof is paid by; ``user`` and ``paging`` of them do something.
+        receipt_bytes: of the encoded receipt.
+    """
+
+    seconds: float
+    cycles: int
+    user: int
+    paging: int
+    receipt_bytes: int
+
+
+@dataclass(frozen=True)
+class Side:
+    """One set of guests and how its aggregator reads its input."""
+
+    name: str
+    manifest: Manifest
+    stdin: Callable[[bytes, Claims], bytes]
+
+    def prove(
+        self, guest: Guest, stdin: bytes, receipts: list[bytes]
+    ) -> tuple[Sample, bytes, bytes]:
+        """Prove and verify; the figures, the receipt and the journal."""
+        elf = read_elf(guest)
+        clock = time.perf_counter()
+        proof = native.prove(elf, stdin, receipts)
+        seconds = time.perf_counter() - clock
+        journal = native.verify(proof.receipt, guest.image_id)
+        run = proof.execution
+        cycles = (run.total_cycles, run.user_cycles, run.paging_cycles)
+        return Sample(seconds, *cycles, len(proof.receipt)), proof.receipt, journal
+
+
+def serde_stdin(own: bytes, children: Claims) -> bytes:
+    """What ``env::read`` wants: a ``Vec<u8>`` is its length, then one word a byte."""
+    parts = [own, struct.pack("<I", len(children))]
+    for image_id, journal in children:
+        parts += (image_id, struct.pack(f"<{len(journal) + 1}I", len(journal), *journal))
+    return b"".join(parts)
+
+
+def measure(leaves: int) -> dict[str, dict[str, list[Sample]]]:
+    """Prove ``leaves`` fibonacci runs and one aggregation over them, with both sets of guests."""
+    plain = Side("plain", Manifest.load(PLAIN), serde_stdin)
+    ours = Side("ours", Manifest.load(DEFAULT_FOLDER), aggregator_stdin)
+    samples: dict[str, dict[str, list[Sample]]] = {}
+    done: dict[str, list[tuple[bytes, bytes]]] = {"plain": [], "ours": []}
+    for n in range(10, 10 + leaves):
+        for side in (plain, ours):
+            guest = side.manifest.get("fibonacci")
+            sample, receipt, journal = side.prove(guest, struct.pack("<I", n), [])
+            samples.setdefault(side.name, {"leaf": [], "aggregation": []})["leaf"].append(sample)
+            done[side.name].append((receipt, journal))
+            say(f"{side.name} leaf n={n}", sample)
+    for side in (plain, ours):
+        aggregator = side.manifest.get("aggregator")
+        image_id = side.manifest.get("fibonacci").image_id
+        claims = [(image_id, journal) for _, journal in done[side.name]]
+        stdin = side.stdin(aggregator.image_id, claims)
+        sample, _, _ = side.prove(aggregator, stdin, [receipt for receipt, _ in done[side.name]])
+        samples[side.name]["aggregation"].append(sample)
+        say(f"{side.name} aggregation of {leaves}", sample)
+    return samples
+
+
+def say(what: str, sample: Sample) -> None:
+    """One line a proof, as it comes."""
+    cycles = f"{sample.cycles:>9,} cycles (user {sample.user:,}, paging {sample.paging:,})"
+    print(f"{what:<24} {sample.seconds:7.2f} s {cycles} {sample.receipt_bytes:,} bytes", flush=True)
+
+
+def ratios(samples: dict[str, dict[str, list[Sample]]]) -> dict[str, float]:
+    """Plain time divided by ours, for a leaf, for aggregation in total, for the whole batch."""
+
+    def total(side: str, *kinds: str) -> float:
+        return sum(sample.seconds for kind in kinds for sample in samples[side][kind])
+
+    return {
+        "leaf": total("plain", "leaf") / total("ours", "leaf"),
+        "aggregation": total("plain", "aggregation") / total("ours", "aggregation"),
+        "batch": total("plain", "leaf", "aggregation") / total("ours", "leaf", "aggregation"),
+    }
+
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Plain guests against ours, real proofs.")
+    parser.add_argument("--leaves", type=int, default=12, help="in the batch (default 12)")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="keep all figures as JSON")
+    options = parser.parse_args()
+    if not 1 <= options.leaves <= 84:
+        parser.error(f"--leaves {options.leaves}: fibonacci has inputs for 1 to 84 leaves here")
+    if not (PLAIN / "manifest.json").exists():
+        subprocess.run([ROOT / "scripts" / "compile_guests.sh", "--plain"], check=True)
+    samples = measure(options.leaves)
+    found = ratios(samples)
+    if options.save is not None:
+        record = {
+            "leaves": options.leaves,
+            "ratios": found,
+            "samples": {
+                s: {k: [asdict(x) for x in v] for k, v in kinds.items()}
+                for s, kinds in samples.items()
+            },
+            "machine": machine(),
+            "versions": {**packages(), **native.build_info()},
+        }
+        options.save.parent.mkdir(parents=True, exist_ok=True)
+        options.save.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(" ".join(f"{name} {value:.2f}" for name, value in found.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
