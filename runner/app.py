@@ -13,6 +13,7 @@ from runner.batch import BatchRun
 from runner.cache import NoCache, ProofCache
 from runner.engines import ProcessExecutor
 from runner.errors import RunnerError, WorkerDiedError
+from runner.live import LiveFile
 from runner.machine import cores
 from runner.metrics import Recorder
 from runner.model import ReceiptKind
@@ -57,7 +58,8 @@ def run(settings: Settings) -> Summary:
         engine = settings.make_engine()
         log.info("%s", _announcement(batch, settings))
         try:
-            root = _execute(settings, batch, attempt, cache, engine)
+            with _live(settings, batch, outputs) as live:
+                root = _execute(settings, batch, attempt, cache, engine=engine, live=live)
             summary = outputs.done(root, spool)
         except (RunnerError, OSError, KeyboardInterrupt) as error:
             raise outputs.failed(error) from error
@@ -75,6 +77,18 @@ def _open_cache(settings: Settings, batch: Batch) -> Cache:
     return ProofCache(bounds.folder, bounds.max_entries, bounds.max_bytes)
 
 
+def _live(settings: Settings, batch: Batch, outputs: Outputs) -> LiveFile:
+    return LiveFile(
+        settings.metrics.textfile,
+        plan=batch.plan,
+        leaves=len(batch.leaves),
+        kind=batch.prover.kind,
+        workers=settings.executor.workers,
+        run_id=outputs.run_id,
+        started=outputs.started,
+    )
+
+
 def _announcement(batch: Batch, settings: Settings) -> str:
     plan = batch.plan
     what = (
@@ -89,8 +103,14 @@ def _announcement(batch: Batch, settings: Settings) -> str:
     )
 
 
-def _execute(
-    settings: Settings, batch: Batch, attempt: BatchRun, cache: Cache, engine: Executor
+def _execute(  # noqa: PLR0913  # the wiring of one run
+    settings: Settings,
+    batch: Batch,
+    attempt: BatchRun,
+    cache: Cache,
+    *,
+    engine: Executor,
+    live: LiveFile,
 ) -> Root | None:
     kind, workers = batch.prover.kind, settings.executor.workers
     earlier = {}
@@ -104,7 +124,7 @@ def _execute(
         with _progress(settings.progress, batch.plan, workers, earlier, verb) as progress:
             root = attempt.run(
                 engine=engine,
-                observer=progress,
+                observer=live.observing(progress),
                 policy=settings.retry,
                 workers=workers,
                 cores=cores(),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
@@ -15,20 +17,30 @@ from runner.fields import FieldSpec
 from runner.guests import DEFAULT_FOLDER
 from runner.inputs import InputSpec, RangeSeries, Series, TemplateSeries
 from runner.machine import cores
+from runner.metrics import METRICS
 from runner.model import ReceiptKind
 from runner.prover import ProverSpec
+from runner.pushgateway import Gateway
 from runner.retry import RetryPolicy
 from runner.schema import (
     CacheConf,
     ExecutorConf,
     GuestConf,
+    MetricsConf,
     ProverConf,
+    PushgatewayConf,
     RetryConf,
     RunnerConf,
     SeriesConf,
     StrategyConf,
 )
-from runner.settings import CacheSettings, ExecutorSettings, Settings, StrategySettings
+from runner.settings import (
+    CacheSettings,
+    ExecutorSettings,
+    MetricsSettings,
+    Settings,
+    StrategySettings,
+)
 from runner.strategy import Thresholds
 
 if TYPE_CHECKING:
@@ -66,7 +78,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         executor=executor,
         cache=_cache(conf.cache),
         retry=_retry(conf.retry),
-        textfile=Path(conf.metrics.textfile) if conf.metrics.textfile else None,
+        metrics=_metrics(conf.metrics, output),
         guests=Path(conf.guests) if conf.guests else DEFAULT_FOLDER,
         output=output,
         progress=conf.progress,
@@ -176,6 +188,77 @@ def _retry(conf: RetryConf) -> RetryPolicy:
         if value < 0:
             raise InputError(f"retry.{name}", value, "negative", "give seconds, 0 or more")
     return RetryPolicy(conf.attempts, conf.wait_initial_s, conf.wait_max_s, conf.jitter_s)
+
+
+def _metrics(conf: MetricsConf, output: Path) -> MetricsSettings:
+    textfile = Path(conf.textfile).expanduser() if conf.textfile else None
+    ledger = Path(conf.ledger).expanduser() if conf.ledger else None
+    if ledger is None and textfile is not None:
+        ledger = textfile.with_name(f"{textfile.name}.ledger.json")
+    gateway = _gateway(conf.pushgateway)
+    if gateway is not None and (ledger is None or _is_within(ledger, output)):
+        # Every run would push totals that start at zero.
+        raise InputError(
+            "metrics.ledger",
+            conf.ledger,
+            "what is pushed must add up over runs, and this ledger would be each run's own",
+            "give a file that stays, or use metrics=pushgateway",
+        )
+    return MetricsSettings(textfile, ledger, gateway)
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    return path.absolute().is_relative_to(folder.absolute())
+
+
+def _gateway(conf: PushgatewayConf) -> Gateway | None:
+    if not conf.url:
+        return None
+    _check_url("metrics.pushgateway.url", conf.url)
+    if not conf.job:
+        raise InputError("metrics.pushgateway.job", conf.job, "empty", "give a name")
+    grouping = _grouping("metrics.pushgateway.grouping", conf.grouping)
+    if not 0 < conf.timeout_s < float("inf"):
+        raise InputError(
+            "metrics.pushgateway.timeout_s", conf.timeout_s, "not a time limit", "give seconds"
+        )
+    return Gateway(conf.url, conf.job, grouping, conf.timeout_s)
+
+
+def _grouping(where: str, labels: object) -> dict[str, str]:
+    if labels is None:
+        return {}
+    if not isinstance(labels, dict):
+        raise InputError(where, labels, "not labels and values", "give {instance: host1}, or null")
+    taken = {"job", "le"}.union(*(metric.labels for metric in METRICS))
+    for label, value in labels.items():
+        if label in taken or not re.fullmatch(r"(?!__)[A-Za-z_][A-Za-z0-9_]*", str(label)):
+            raise InputError(
+                where,
+                label,
+                "cannot be a label of the group",
+                "use letters, digits and _, and no label that the metrics have",
+            )
+        if isinstance(value, dict | list) or value is None:
+            raise InputError(f"{where}.{label}", value, "not a label's value", "give a text")
+    return {str(label): str(value) for label, value in labels.items()}
+
+
+def _check_url(where: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        usable = False
+    else:
+        usable = usable and not (parts.query or parts.fragment or "@" in parts.netloc)
+    if not usable or not url.isprintable() or " " in url:
+        raise InputError(
+            where,
+            re.sub(r"//.*@", "//...@", url),
+            "not the address of a Pushgateway",
+            "give http://HOST:PORT or https://HOST:PORT, without user and password",
+        )
 
 
 def _choice(where: str, value: str, choices: tuple[str, ...]) -> None:

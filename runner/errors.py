@@ -13,6 +13,8 @@ __all__ = [
     "InterruptedBatchError",
     "JobFailedError",
     "JobTimeoutError",
+    "LedgerCorruptError",
+    "LedgerNewerError",
     "ProverError",
     "ReceiptRejectedError",
     "RunnerError",
@@ -187,6 +189,41 @@ class CacheError(RunnerError):
 
     def _words(self) -> str:
         return f"cache.folder = {self.folder!r}: {self.reason}; choose another or use cache=off"
+
+
+class LedgerCorruptError(RunnerError):
+    """A metrics ledger's content is not what was written.
+
+    Args:
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def _words(self) -> str:
+        return f"damaged metrics ledger: {self.reason}"
+
+
+class LedgerNewerError(RunnerError):
+    """A metrics ledger was written by a later version, and is left as it is.
+
+    Args:
+        version: of the ledger.
+        known: the last this version knows.
+    """
+
+    def __init__(self, version: int, known: int) -> None:
+        super().__init__(version, known)
+        self.version = version
+        self.known = known
+
+    def _words(self) -> str:
+        return (
+            f"metrics ledger of format {self.version}, known up to {self.known}: update, or choose"
+            " another metrics.ledger"
+        )
 
 
 class VerificationFailedError(RunnerError):

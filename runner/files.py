@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import tempfile
 from pathlib import Path
 
-__all__ = ["atomic_write", "fsync_folder", "write_temp"]
+__all__ = ["atomic_write", "fsync_folder", "make_folder", "remove_leftovers", "write_temp"]
 
 
-def write_temp(folder: Path, data: bytes, mode: int = 0o644) -> Path:
+def write_temp(folder: Path, data: bytes, mode: int = 0o644, prefix: str = ".") -> Path:
     """Write ``data`` to a new file in ``folder`` and wait until it is on disk.
 
     The name starts with a dot and ends in ``.tmp``, so that nothing that looks for finished files
@@ -20,6 +21,7 @@ def write_temp(folder: Path, data: bytes, mode: int = 0o644) -> Path:
         folder: existing folder.
         data: the content.
         mode: permission bits, set whatever the umask is.
+        prefix: of the name, starting with a dot.
 
     Returns:
         The file's path.
@@ -27,7 +29,7 @@ def write_temp(folder: Path, data: bytes, mode: int = 0o644) -> Path:
     Raises:
         OSError: it could not be written; no file is left behind.
     """
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), mode)
@@ -68,10 +70,43 @@ def atomic_write(path: Path, data: bytes, mode: int = 0o644) -> None:
     Raises:
         OSError: it could not be written; no temporary file is left behind.
     """
-    temp = write_temp(path.parent, data, mode)
+    temp = write_temp(path.parent, data, mode, f".{path.name}.")
     try:
         temp.replace(path)
     except BaseException:
         temp.unlink(missing_ok=True)
         raise
     fsync_folder(path.parent)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what processes left beside ``path`` that were killed within :func:`atomic_write`.
+
+    Only for who knows that nobody writes ``path`` now, e.g. by a lock.
+
+    Raises:
+        OSError: the folder cannot be read or changed.
+    """
+    # No dot in between: `a.prom.tmp` has leftovers of its own.
+    leftover = re.compile(rf"\.{re.escape(path.name)}\.[^.]+\.tmp")
+    for entry in path.parent.iterdir():
+        if leftover.fullmatch(entry.name):
+            entry.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents with mode 0755 whatever the umask is; existing ones stay.
+
+    Raises:
+        OSError: it cannot be made, or something else has its name.
+    """
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        if folder.is_dir():  # made by another process a moment ago
+            return
+        raise
+    folder.chmod(0o755)

@@ -30,6 +30,8 @@ class Metric:
         unit: empty for a plain number.
         labels: values each label can have; () where they are not known beforehand.
         buckets: upper bounds of a histogram in ascending order, without infinity.
+        quotient: of a gauge that is one counter divided by another, and never set; 0 for 0 / 0.
+        kept: of a gauge that keeps its value over runs that do not set it; 0 is not set.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Metric:
     unit: str = ""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     buckets: tuple[float, ...] = ()
+    quotient: tuple[str, str] | None = None
+    kept: bool = False
 
     def series(self) -> tuple[str, ...]:
         """Names of the time series, as rules and dashboards use them."""
@@ -94,6 +98,7 @@ CONTRACT: tuple[Metric, ...] = (
         "Leaf proofs aggregated per second of wall time, over all batches of this file.",
         "l2_aggregation_proof_count / l2_aggregation_batch_seconds_total",
         "proofs/s",
+        quotient=("l2_aggregation_proof_count", "l2_aggregation_batch_seconds_total"),
     ),
     Metric(
         "l2_gas_savings_percent",
@@ -278,6 +283,12 @@ _EXTRAS: tuple[Metric, ...] = (
         "receipts of L1 transactions",
     ),
     Metric(
+        "l2_push_failures_total",
+        "counter",
+        "Pushes to the Pushgateway that failed; the batch and its figures stand.",
+        "answers of the Pushgateway",
+    ),
+    Metric(
         "l2_last_run_start_timestamp_seconds",
         "gauge",
         "Unix time at which the last run started.",
@@ -297,6 +308,7 @@ _EXTRAS: tuple[Metric, ...] = (
         "Unix time at which a run last ended well; 0 when none has.",
         _RUN,
         "seconds",
+        kept=True,
     ),
     Metric("l2_last_run_duration_seconds", "gauge", "Wall time of the last run.", _RUN, "seconds"),
     Metric(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from runner.metric_table import CONTRACT, METRICS, Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from prometheus_client import core
 
@@ -25,14 +25,14 @@ __all__ = ["CONTRACT", "METRICS", "Metric", "Recorder", "Total"]
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """One series that adds up over runs: a counter, or a histogram.
+    """One series: a counter or a histogram, which add up over runs, or a gauge.
 
     Attributes:
         name: of the metric.
         labels: all its labels.
-        value: of the counter; sum of the observations of a histogram, in seconds.
-        bounds: the histogram's bucket bounds, () for a counter.
-        counts: observations in each bucket (not cumulative) and beyond the last; () for a counter.
+        value: of the counter or gauge; sum of the observations of a histogram, in seconds.
+        bounds: the histogram's bucket bounds, else ().
+        counts: observations in each bucket (not cumulative) and beyond the last, else ().
     """
 
     name: str
@@ -65,6 +65,7 @@ class Recorder:
     def __init__(self, metrics: Iterable[Metric] = METRICS) -> None:
         self._metrics = {metric.name: metric for metric in metrics}
         self._lock = threading.Lock()
+        self._found: dict[tuple[object, ...], tuple[Metric, tuple[str, ...]]] = {}
         # By metric, then by its label values in the table's order.
         self._series: dict[str, dict[tuple[str, ...], _Series]] = {}
         for name, metric in self._metrics.items():
@@ -82,6 +83,8 @@ class Recorder:
     def set(self, name: str, value: float, **labels: str) -> None:
         """Set a gauge."""
         metric, key = self._find(name, labels, "gauge")
+        if metric.quotient is not None:
+            raise ValueError(f"{name} is {' / '.join(metric.quotient)}, and cannot be set")
         _check(name, value)
         with self._lock:
             self._at(metric, key).value = value
@@ -100,23 +103,15 @@ class Recorder:
         metric, key = self._find(name, labels)
         with self._lock:
             series = self._series[name].get(key, _Series())
-            return sum(series.counts) if metric.type == "histogram" else series.value
+            return sum(series.counts) if metric.type == "histogram" else self._read(metric, series)
 
     def snapshot(self) -> tuple[Total, ...]:
         """All that adds up over runs: counters and histograms, no gauges."""
-        with self._lock:
-            return tuple(
-                Total(
-                    name=metric.name,
-                    labels=dict(zip(metric.labels, key, strict=True)),
-                    value=series.value,
-                    bounds=metric.buckets,
-                    counts=tuple(series.counts),
-                )
-                for metric in self._metrics.values()
-                if metric.type != "gauge"
-                for key, series in self._sorted(metric)
-            )
+        return self._totals(lambda metric: metric.type != "gauge")
+
+    def gauges(self) -> tuple[Total, ...]:
+        """All gauges that are set, not computed."""
+        return self._totals(lambda metric: metric.type == "gauge" and metric.quotient is None)
 
     def merge(self, totals: Iterable[Total]) -> None:
         """Add the totals of another recorder, e.g. of earlier runs: all of them or, on error, none.
@@ -168,7 +163,7 @@ class Recorder:
                     if metric.type == "histogram":
                         _add_histogram(family, metric, labels, series)
                     else:
-                        family.add_sample(metric.name, labels, series.value)
+                        family.add_sample(metric.name, labels, self._read(metric, series))
                 yield family
 
     # -- with the lock held, or before there is another thread ------------------------------------
@@ -181,6 +176,12 @@ class Recorder:
                 counts = [0] * (len(metric.buckets) + 1) if metric.type == "histogram" else []
                 every.setdefault(sibling, _Series(counts=counts))
         return every[key]
+
+    def _read(self, metric: Metric, series: _Series) -> float:
+        if metric.quotient is None:
+            return series.value
+        above, below = (self._series[name][()].value for name in metric.quotient)
+        return above / below if below else 0.0
 
     def _sorted(self, metric: Metric) -> list[tuple[tuple[str, ...], _Series]]:
         """Series in the table's order of label values; those not known beforehand by name."""
@@ -195,8 +196,32 @@ class Recorder:
 
     # -- without ----------------------------------------------------------------------------------
 
+    def _totals(self, wanted: Callable[[Metric], bool]) -> tuple[Total, ...]:
+        with self._lock:
+            return tuple(
+                Total(
+                    name=metric.name,
+                    labels=dict(zip(metric.labels, key, strict=True)),
+                    value=series.value,
+                    bounds=metric.buckets,
+                    counts=tuple(series.counts),
+                )
+                for metric in self._metrics.values()
+                if wanted(metric)
+                for key, series in self._sorted(metric)
+            )
+
     def _find(
         self, name: str, labels: dict[str, str], *types: str
+    ) -> tuple[Metric, tuple[str, ...]]:
+        asked = (name, types, *labels.items())
+        known = self._found.get(asked)
+        if known is None:
+            known = self._found[asked] = self._searched(name, labels, types)
+        return known
+
+    def _searched(
+        self, name: str, labels: dict[str, str], types: tuple[str, ...]
     ) -> tuple[Metric, tuple[str, ...]]:
         metric = self._metrics.get(name)
         if metric is None:

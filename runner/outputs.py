@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import sys
 import time
 import uuid
@@ -17,8 +16,8 @@ from runner.errors import BatchFailedError, InterruptedBatchError, JobFailedErro
 from runner.files import atomic_write
 from runner.machine import machine, packages, peak_memory_mib
 from runner.model import ReceiptKind
+from runner.publish import publish
 from runner.summary import Summary, summarise
-from runner.textfile import write_textfile
 
 if TYPE_CHECKING:
     from runner.batch import Batch, BatchRun, Root
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Outputs"]
 
-log = logging.getLogger(__name__)
-
 
 class Outputs:
     """The outputs of one run, whatever became of it.
@@ -40,7 +37,11 @@ class Outputs:
         batch: that is run.
         attempt: at it.
         prover: for its versions.
-        recorder: what is written to the metrics textfile.
+        recorder: what is published.
+
+    Attributes:
+        run_id: tells this run from all others.
+        started: Unix time.
     """
 
     def __init__(
@@ -56,16 +57,19 @@ class Outputs:
         self._attempt = attempt
         self._prover = prover
         self._recorder = recorder
-        self._run_id = uuid.uuid4().hex
-        self._started = time.time()
+        self.run_id = uuid.uuid4().hex
+        self.started = time.time()
         self._clock = time.monotonic()
 
     def places(self) -> dict[str, str]:
         """Where things are, for the closing table."""
         folder = _short(self._settings.output)
         shown = {"outputs": folder}
-        if self._settings.textfile is not None:
-            shown["metrics"] = _short(self._settings.textfile)
+        metrics = self._settings.metrics
+        if metrics.textfile is not None:
+            shown["metrics"] = _short(metrics.textfile)
+        if metrics.gateway is not None:
+            shown["pushed to"] = metrics.gateway.url
         if self._batch.prover.kind is not ReceiptKind.EXECUTE:
             shown["check it with"] = f"python -m runner.verify {folder}"
         return shown
@@ -137,11 +141,11 @@ class Outputs:
         versions = self._prover.versions
         return {
             "format": results.FORMAT,
-            "run_id": self._run_id,
+            "run_id": self.run_id,
             "status": status,
             "error": error,
             "command": sys.argv,
-            "started": self._started,
+            "started": self.started,
             "finished": time.time(),
             "config": settings.config,
             "kind": batch.prover.kind.value,
@@ -161,7 +165,7 @@ class Outputs:
         recorder.set("l2_parallel_workers_active", 0)
         recorder.set("l2_queue_depth", 0)
         recorder.set("l2_parallel_workers_limit", self._settings.executor.workers)
-        recorder.set("l2_last_run_start_timestamp_seconds", self._started)
+        recorder.set("l2_last_run_start_timestamp_seconds", self.started)
         recorder.set("l2_last_run_completion_timestamp_seconds", now)
         recorder.set("l2_last_run_duration_seconds", time.monotonic() - self._clock)
         recorder.set("l2_last_run_exit_status", exit_status)
@@ -184,15 +188,7 @@ class Outputs:
         recorder.set("l2_cache_hit_ratio", rate)
         if summary is not None:
             _summary_metrics(recorder, summary)
-        if self._settings.textfile is not None:
-            self._write_textfile(self._settings.textfile)
-
-    def _write_textfile(self, path: Path) -> None:
-        try:
-            write_textfile(path, self._recorder.render())
-        except OSError as error:
-            # The batch's own result stands; a scrape that finds an old file is the alert's job.
-            log.warning("metrics textfile %s not written: %s", path, error.strerror)
+        publish(self._settings.metrics, self.run_id, recorder)
 
 
 def _summary_metrics(recorder: Recorder, summary: Summary) -> None:
@@ -206,7 +202,6 @@ def _summary_metrics(recorder: Recorder, summary: Summary) -> None:
         recorder.inc("l2_aggregation_proof_count", summary.leaves)
         recorder.inc("l2_aggregation_batch_seconds_total", summary.wall_s)
         recorder.set("l2_tps_current", summary.tps)
-        recorder.set("l2_tps_average", summary.tps)
         recorder.set("l2_gas_savings_percent", summary.model.gas_savings_percent)
         recorder.set("l2_gas_savings_ratio", summary.model.gas_savings_percent / 100)
 

@@ -63,8 +63,10 @@ def _check_image_id(prover: Prover, guest: Guest) -> None:
 def _check_writable(settings: Settings) -> None:
     """A proof of minutes must not end at a folder that takes no file."""
     folders = [("output", settings.output)]
-    if settings.textfile is not None:
-        folders.append(("metrics.textfile", settings.textfile.parent))
+    metrics = settings.metrics
+    for field, file in (("textfile", metrics.textfile), ("ledger", metrics.ledger)):
+        if file is not None:
+            folders.append((f"metrics.{field}", file.parent))
     for field, folder in folders:
         probe = folder / f".probe-{uuid.uuid4().hex}"
         try:

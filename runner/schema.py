@@ -15,6 +15,7 @@ __all__ = [
     "GuestConf",
     "MetricsConf",
     "ProverConf",
+    "PushgatewayConf",
     "RetryConf",
     "RunnerConf",
     "SeriesConf",
@@ -113,10 +114,22 @@ class RetryConf:
 
 
 @dataclass
+class PushgatewayConf:
+    """See :class:`runner.pushgateway.Gateway`; no ``url``, no push."""
+
+    url: Optional[str] = None
+    job: str = "runner"
+    grouping: Any = None
+    timeout_s: float = 5.0
+
+
+@dataclass
 class MetricsConf:
-    """Where the figures for Prometheus go."""
+    """Where the figures for Prometheus go; ``ledger`` null is beside the textfile."""
 
     textfile: Optional[str] = None
+    ledger: Optional[str] = None
+    pushgateway: PushgatewayConf = field(default_factory=PushgatewayConf)
 
 
 @dataclass

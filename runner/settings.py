@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from runner.executor import OnFailure
     from runner.inputs import InputSpec
     from runner.prover import ProverSpec
+    from runner.pushgateway import Gateway
     from runner.retry import RetryPolicy
     from runner.strategy import FanIn, Thresholds
 
-__all__ = ["CacheSettings", "ExecutorSettings", "Settings", "StrategySettings"]
+__all__ = ["CacheSettings", "ExecutorSettings", "MetricsSettings", "Settings", "StrategySettings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,15 @@ class CacheSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """The textfile for node_exporter, the ledger of totals, the Pushgateway; None for none."""
+
+    textfile: Path | None = None
+    ledger: Path | None = None
+    gateway: Gateway | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One run.
 
@@ -62,7 +72,7 @@ class Settings:
         executor: who works.
         cache: None for no cache.
         retry: of failed jobs.
-        textfile: for node_exporter; None for none.
+        metrics: where the figures for Prometheus go.
         guests: folder of the manifest.
         output: the run's folder.
         progress: ``auto``, ``bar``, ``lines`` or ``none``.
@@ -82,7 +92,7 @@ class Settings:
     executor: ExecutorSettings
     cache: CacheSettings | None
     retry: RetryPolicy
-    textfile: Path | None
+    metrics: MetricsSettings
     guests: Path
     output: Path
     progress: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runner.files import atomic_write
+from runner.files import atomic_write, make_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,18 +28,5 @@ def write_textfile(path: Path, data: bytes) -> None:
     """
     if not data.endswith(b"\n"):
         raise ValueError("a metrics file must end in a newline")
-    _make_folder(path.parent)
+    make_folder(path.parent)
     atomic_write(path, data, mode=0o644)
-
-
-def _make_folder(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        if folder.is_dir():  # made by another process a moment ago
-            return
-        raise
-    folder.chmod(0o755)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runner import app, outputs, results
+from runner import app, ledger, outputs, results
 from runner.cache import ProofCache
 from runner.engines import InlineExecutor, ProcessExecutor
-from runner.errors import BatchFailedError, CacheError, InterruptedBatchError
+from runner.errors import BatchFailedError, CacheError, InputError, InterruptedBatchError
 from runner.fields import FieldSpec
 from runner.guests import Manifest
 from runner.inputs import InputSpec, TemplateSeries
@@ -27,7 +27,13 @@ from runner.keys import proof_key
 from runner.model import Cycles, ReceiptKind
 from runner.prover import ProverSpec
 from runner.retry import RetryPolicy
-from runner.settings import CacheSettings, ExecutorSettings, Settings, StrategySettings
+from runner.settings import (
+    CacheSettings,
+    ExecutorSettings,
+    MetricsSettings,
+    Settings,
+    StrategySettings,
+)
 from runner.strategy import Thresholds
 from tests import fakes
 
@@ -51,7 +57,7 @@ def settings(tmp_path: Path, guests: Path, behaviours: fakes.Behaviours) -> Sett
         executor=ExecutorSettings(2, None, "stop"),
         cache=CacheSettings(tmp_path / "proofs", 1000, 10_000_000),
         retry=RetryPolicy(3, 0.0, 0.0, 0.0),
-        textfile=tmp_path / "runner.prom",
+        metrics=MetricsSettings(tmp_path / "runner.prom", tmp_path / "ledger.json"),
         guests=guests,
         output=tmp_path / "out",
         progress="lines",
@@ -67,8 +73,8 @@ def stdin(leaf: int) -> bytes:
 
 
 def metrics(settings: Settings) -> dict[str, float]:
-    assert settings.textfile is not None
-    lines = settings.textfile.read_text().splitlines()
+    assert settings.metrics.textfile is not None
+    lines = settings.metrics.textfile.read_text().splitlines()
     pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return {name: float(value) for name, value in pairs}
 
@@ -113,9 +119,11 @@ def test_the_same_batch_again_is_all_hits_each_verified(settings: Settings) -> N
     assert made(app.run(again)) == (0, 7)
     assert record(again)["root"] == record(settings)["root"]
     found = metrics(again)
-    assert (found["l2_cache_hits_total"], found["l2_cache_hit_rate"]) == (7, 100)
-    assert found["l2_proof_generation_total"] == 0
-    assert found["l2_proof_verification_total"] == 7 + 1
+    # Counters are of both runs, the hit rate is of the last.
+    assert (found["l2_cache_hits_total"], found["l2_cache_misses_total"]) == (7, 7)
+    assert found["l2_cache_hit_rate"] == 100
+    assert found["l2_proof_generation_total"] == 7
+    assert found["l2_proof_verification_total"] == 14 + 7 + 1
 
 
 def test_another_strategy_reuses_the_leaves(settings: Settings) -> None:
@@ -172,7 +180,7 @@ def test_a_valid_receipt_of_another_run_under_a_key_is_no_hit(
     summary = app.run(again)
     assert made(summary) == (1, 6)
     found = metrics(again)
-    assert (found["l2_cache_misses_total"], found["l2_errors_total"]) == (1, 1)
+    assert (found["l2_cache_misses_total"], found["l2_errors_total"]) == (7 + 1, 1)
 
 
 def test_another_aggregations_receipt_under_a_key_is_set_aside(
@@ -387,12 +395,13 @@ def test_a_killed_runner_is_resumed_by_the_same_command(
     assert (data["summary"]["made"], data["summary"]["cached"]) == (2, 5)
 
 
-def test_runs_side_by_side_share_the_cache_and_nothing_else(
+def test_runs_side_by_side_share_the_cache_and_the_totals(
     settings: Settings, tmp_path: Path
 ) -> None:
     command = [
         *[sys.executable, "-m", "runner", "guest=sha256", "prover.adapter=" + fakes.ADAPTER],
         *[f"guests={settings.guests}", "guest.count=20", "executor=inline", "progress=lines"],
+        f"metrics.textfile={settings.metrics.textfile}",
     ]
     environment = {**os.environ, "RUNNER_PROOFS": str(tmp_path / "proofs")}
     running = [
@@ -407,12 +416,13 @@ def test_runs_side_by_side_share_the_cache_and_nothing_else(
     assert [process.wait(timeout=120) for process in running] == [0] * 4
     results = [json.loads((tmp_path / f"run{i}" / "result.json").read_text()) for i in range(4)]
     assert len({result["root"]["combined_hash"] for result in results}) == 1
-    for i, result in enumerate(results):
+    for result in results:
         summary = result["summary"]
         assert summary["made"] + summary["cached"] == 20 + summary["aggregations"]
-        text = (tmp_path / f"run{i}" / "metrics.prom").read_text()
-        assert f"\nl2_proof_generation_total {float(summary['made'])}\n" in text
-        assert f"\nl2_cache_hits_total {float(summary['cached'])}\n" in text
+    found = metrics(settings)
+    for name, of in (("proof_generation", "made"), ("cache_hits", "cached")):
+        assert found[f"l2_{name}_total"] == sum(result["summary"][of] for result in results)
+    assert found["l2_aggregation_proof_count"] == 80
 
 
 def test_a_textfile_that_cannot_be_written_at_the_end_does_not_fail_the_batch(
@@ -421,9 +431,46 @@ def test_a_textfile_that_cannot_be_written_at_the_end_does_not_fail_the_batch(
     def full(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(outputs, "write_textfile", full)
+    monkeypatch.setattr(ledger, "write_textfile", full)
     assert made(app.run(settings)) == (7, 0)
     assert "No space left on device" in caplog.text
+    monkeypatch.undo()
+    again = dataclasses.replace(settings, output=settings.output.with_name("again"))
+    app.run(again)
+    assert metrics(again)["l2_proof_generation_total"] == 7
+
+
+def test_totals_are_of_all_runs_and_outlive_those_that_fail(
+    settings: Settings, behaviours: fakes.Behaviours
+) -> None:
+    first = app.run(settings)
+    succeeded = metrics(settings)["l2_last_run_success_timestamp_seconds"]
+    assert succeeded > 0
+    others = dataclasses.replace(
+        settings, cache=None, output=settings.output.with_name("failing"), count=20
+    )
+    behaviours.on("fail", stdin=stdin(17))
+    with pytest.raises(BatchFailedError):
+        app.run(others)
+    found = metrics(settings)
+    assert found["l2_last_run_success_timestamp_seconds"] == succeeded
+    assert (found["l2_last_run_exit_status"], found["l2_last_run_leaves"]) == (1, 20)
+    assert (found["l2_errors_total"], found["l2_aggregation_proof_count"]) == (1, 6)
+    behaviours.clear()
+    last = app.run(dataclasses.replace(others, output=settings.output.with_name("last")))
+    found = metrics(settings)
+    assert found["l2_last_run_success_timestamp_seconds"] > succeeded
+    assert (found["l2_aggregation_total"], found["l2_aggregation_proof_count"]) == (2, 26)
+    assert found["l2_tps_current"] == pytest.approx(20 / last.wall_s)
+    assert found["l2_tps_average"] == pytest.approx(26 / (first.wall_s + last.wall_s))
+
+
+def test_a_run_that_never_began_publishes_nothing(settings: Settings) -> None:
+    with pytest.raises(InputError):
+        app.run(dataclasses.replace(settings, count=0))
+    assert settings.metrics.textfile is not None
+    assert not settings.metrics.textfile.exists()
+    assert not settings.metrics.textfile.with_name("ledger.json").exists()
 
 
 def test_a_disk_that_fills_up_at_the_end_fails_the_batch_and_keeps_the_receipts(

@@ -154,6 +154,18 @@ def test_executing_a_batch_leaves_a_labelled_result_and_metrics(
     assert not (tmp_path / "proofs").exists()
 
 
+def test_metrics_that_cannot_be_counted_are_said_in_the_log_and_fail_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = '{"format": "zk-batch-runner metrics ledger", "version": 99}'
+    (tmp_path / "l.json").write_text(later)
+    arguments = ["prover=execute", "output=out", "metrics.ledger=l.json"]
+    assert run(monkeypatch, *RUN, *arguments) == 0
+    assert "metrics of this run not counted" in (tmp_path / "out" / "run.log").read_text()
+    assert (tmp_path / "l.json").read_text() == later
+    assert not (tmp_path / "out" / "metrics.prom").exists()
+
+
 def test_inputs_from_csv_and_jsonl_give_the_same_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,8 @@ SAMPLES: list[RunnerError] = [
     errors.InterruptedBatchError("SIGTERM", "outputs/1"),
     errors.CacheError("/proc/no", "read-only file system"),
     errors.VerificationFailedError("combined_hash", "expected 00, found 01"),
+    errors.LedgerCorruptError("the checksum is another"),
+    errors.LedgerNewerError(7, 1),
 ]
 
 ids = pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
@@ -100,6 +102,8 @@ def test_messages() -> None:
         "batch interrupted: SIGTERM (the same command continues from here)",
         "cache.folder = '/proc/no': read-only file system; choose another or use cache=off",
         "NOT VERIFIED: combined_hash: expected 00, found 01",
+        "damaged metrics ledger: the checksum is another",
+        "metrics ledger of format 7, known up to 1: update, or choose another metrics.ledger",
     ]
 
 

@@ -23,7 +23,7 @@ from runner.journal import AggregationResult
 from runner.model import ReceiptKind
 from runner.prover import ProverSpec, load_prover
 from runner.retry import RetryPolicy
-from runner.settings import ExecutorSettings, Settings, StrategySettings
+from runner.settings import ExecutorSettings, MetricsSettings, Settings, StrategySettings
 from runner.strategy import Thresholds
 from tests import fakes
 
@@ -48,7 +48,7 @@ def make(folder: Path, guests: Path, **changes: object) -> Path:
         executor=ExecutorSettings(1, None, "stop"),
         cache=None,
         retry=RetryPolicy(1),
-        textfile=None,
+        metrics=MetricsSettings(),
         guests=guests,
         output=folder,
         progress="lines",

@@ -1,0 +1,139 @@
+"""The metrics ledger as bytes: version, checksum, migrations.
+
+.. code-block:: json
+
+    {"format": "zk-batch-runner metrics ledger", "version": 1, "sha256": "...",
+     "content": {"totals": [], "gauges": [], "runs": []}}
+
+Every version keeps the keys ``format`` and ``version``, so that an older runner can tell a later
+ledger from a damaged one. The checksum is over version and content, written compactly with sorted
+keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from runner.errors import LedgerCorruptError, LedgerNewerError
+from runner.metrics import Total
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["MIGRATIONS", "VERSION", "Contents", "decode", "encode"]
+
+VERSION = 1
+FORMAT = "zk-batch-runner metrics ledger"
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""From the content of a version to the content of the next. A version that is not here, and is not
+the current one, never was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a ledger holds.
+
+    Attributes:
+        totals: counters and histograms over all runs, also such as this version does not know.
+        gauges: of the last run, and those that outlive it.
+        runs: ids of the last runs counted, oldest first.
+    """
+
+    totals: tuple[Total, ...] = ()
+    gauges: tuple[Total, ...] = ()
+    runs: tuple[str, ...] = ()
+
+
+def encode(contents: Contents) -> bytes:
+    """The file for these contents."""
+    content = {
+        "totals": [asdict(total) for total in contents.totals],
+        "gauges": [asdict(gauge) for gauge in contents.gauges],
+        "runs": contents.runs,
+    }
+    data = {
+        "format": FORMAT,
+        "version": VERSION,
+        "sha256": _checksum(VERSION, content),
+        "content": content,
+    }
+    return (_compact(data) + "\n").encode()
+
+
+def decode(data: bytes) -> Contents:
+    """The contents of a file, brought to this version.
+
+    Raises:
+        LedgerCorruptError: it is not what any version wrote.
+        LedgerNewerError: a later version wrote it.
+    """
+    try:
+        file = json.loads(data, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise LedgerCorruptError(f"not JSON: {error}") from None
+    if not isinstance(file, dict) or file.get("format") != FORMAT:
+        raise LedgerCorruptError("not a metrics ledger")
+    version: object = file.get("version")
+    content: Any = file.get("content")
+    if not isinstance(version, int):
+        raise LedgerCorruptError("no version")
+    if version > VERSION:
+        raise LedgerNewerError(version, VERSION)
+    if file.get("sha256") != _checksum(version, content):
+        raise LedgerCorruptError("the checksum does not match the content")
+    try:
+        for number in range(version, VERSION):
+            content = MIGRATIONS[number](content)
+        return Contents(
+            totals=_series(content["totals"], least=0),
+            gauges=_series(content["gauges"], least=-math.inf),
+            runs=tuple(map(_text, content["runs"])),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise LedgerCorruptError(f"of the wrong shape: {error!r}") from None
+
+
+def _series(rows: Iterable[dict[str, Any]], least: float) -> tuple[Total, ...]:
+    found = tuple(
+        Total(
+            name=_text(row["name"]),
+            labels={_text(label): _text(value) for label, value in row["labels"].items()},
+            value=_number(row["value"], least),
+            bounds=tuple(_number(bound, -math.inf) for bound in row["bounds"]),
+            counts=tuple(int(_number(count, 0)) for count in row["counts"]),
+        )
+        for row in rows
+    )
+    for total in found:
+        if len(total.counts) != len(total.bounds) + bool(total.bounds):
+            raise ValueError(f"{total.name}: {len(total.counts)} counts")
+    return found
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def _number(value: float, least: float) -> float:
+    if type(value) not in {int, float} or not math.isfinite(value) or value < least:
+        raise ValueError(f"{value!r} is not a number it can be")
+    return value
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a number")
+
+
+def _checksum(version: int, content: object) -> str:
+    return hashlib.sha256(_compact([version, content]).encode()).hexdigest()
+
+
+def _compact(data: object) -> str:
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
