@@ -1,0 +1,199 @@
+"""Every alert, declared once: what it watches and what it says. The numbers are in conf/alerts.
+
+Placeholders: ``<name>`` is a setting of the alert's file, ``<name.s>`` a duration in seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from runner.metric_table import Metric
+
+__all__ = ["ALERTS", "FOREIGN", "SEVERITIES", "Alert", "Setting"]
+
+SEVERITIES = ("critical", "warning", "info")
+
+FOREIGN: tuple[Metric, ...] = (
+    Metric(
+        "node_textfile_scrape_error",
+        "gauge",
+        "1 if a file of the textfile collector could not be read.",
+        "node_exporter",
+    ),
+)
+"""Metrics of others that alerts may name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One number in an alert's file.
+
+    Attributes:
+        name: in the file.
+        kind: ``number`` is 0 or more, ``percent`` 0 to 100,
+            ``duration`` as Prometheus writes it, ``instances`` a list of names.
+    """
+
+    name: str
+    kind: Literal["number", "percent", "duration", "instances"]
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert.
+
+    Attributes:
+        name: as operators see it.
+        expr: PromQL, true while something is wrong.
+        summary: one line, with Prometheus' templates.
+        description: a sentence or two, likewise.
+        settings: besides ``for``, ``severity`` and ``enabled``.
+        holds: the setting that says how long the condition stays true after one run. The figures
+            of a run appear all at once when it ends, so an alert whose ``for`` is not shorter
+            could never fire.
+        rate: the setting that is the window of ``increase()``, which needs two samples.
+    """
+
+    name: str
+    expr: str
+    summary: str
+    description: str
+    settings: tuple[Setting, ...] = ()
+    holds: str = ""
+    rate: str = ""
+
+    @property
+    def file(self) -> str:
+        """Of its settings: ``BatchStale`` is in ``batch_stale.yaml``."""
+        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", self.name)
+        return f"{words.lower()}.yaml"
+
+
+_WHERE = "{{ $labels.instance }} ({{ $labels.job }})"
+_WINDOW = Setting("window", "duration")
+_THRESHOLD = Setting("threshold", "number")
+
+ALERTS: tuple[Alert, ...] = (
+    Alert(
+        "LowCacheHitRate",
+        # Of the look-ups in the window; without any it is 0 / 0, which is below nothing.
+        "100 * increase(l2_cache_hits_total[<window>])\n"
+        "  / (increase(l2_cache_hits_total[<window>])"
+        " + increase(l2_cache_misses_total[<window>]))\n"
+        "  < <threshold>",
+        f"Cache hit rate below <threshold> % on {_WHERE}",
+        '{{ printf "%.1f" $value }} % of the look-ups in the last <window> found their proof in'
+        " the cache; the others were proved anew.",
+        (Setting("threshold", "percent"), _WINDOW),
+        holds="window",
+        rate="window",
+    ),
+    Alert(
+        "TPSDrop",
+        # 0 is no speed where nothing was ever aggregated, nor after a run that did well without
+        # (execute mode, strategy none); after one that failed it is.
+        "avg_over_time(l2_tps_current[<window>]) < <threshold>\n"
+        "  unless l2_aggregation_proof_count == 0\n"
+        "  unless (l2_tps_current == 0 and l2_last_run_exit_status == 0)",
+        f"Fewer than <threshold> leaf proofs aggregated per second on {_WHERE}",
+        'The last batch aggregated {{ printf "%.2f" $value }} leaf proofs per second of wall time.',
+        (_THRESHOLD, _WINDOW),
+    ),
+    Alert(
+        "HighErrorRate",
+        "increase(l2_errors_total[<window>]) > <threshold>",
+        f"More than <threshold> errors in <window>, for minutes on end, on {_WHERE}",
+        '{{ printf "%.0f" $value }} errors in the last <window>: failed attempts at jobs, cached'
+        " proofs that did not verify, failed batches.",
+        (_THRESHOLD, _WINDOW),
+        rate="window",
+    ),
+    Alert(
+        "ErrorBurst",
+        "increase(l2_errors_total[<window>]) > <threshold>",
+        f"More than <threshold> errors in <window> on {_WHERE}",
+        "Failed attempts at jobs, cached proofs that did not verify, failed batches; one run or"
+        " several reported them within <window>.",
+        (_THRESHOLD, _WINDOW),
+        holds="window",
+        rate="window",
+    ),
+    Alert(
+        "L1GasAnomaly",
+        # Without submissions it is 0 / 0, which is above nothing.
+        "increase(l2_l1_submission_gas_used[<window>])\n"
+        "  / increase(l2_l1_submissions_total[<window>])\n"
+        "  > <threshold>",
+        f"More than <threshold> gas a submission to the L1 on {_WHERE}",
+        '{{ printf "%.0f" $value }} gas a submission, on average over the submissions in the last'
+        " <window>.",
+        (_THRESHOLD, _WINDOW),
+        holds="window",
+        rate="window",
+    ),
+    Alert(
+        "WorkerSaturation",
+        "l2_parallel_workers_active >= l2_parallel_workers_limit\n"
+        "  and l2_parallel_workers_limit > 0",
+        f"All workers busy on {_WHERE}",
+        '{{ printf "%.0f" $value }} workers are busy, as many as the run may use.',
+    ),
+    Alert(
+        "BatchStale",
+        # last_over_time keeps the last value of a host whose figures have gone, so that silence
+        # does not end the alert.
+        "time() - last_over_time(l2_last_run_success_timestamp_seconds[<memory>])\n"
+        "  > <intervals> * <interval.s>",
+        f"No successful run for <intervals> intervals of <interval> on {_WHERE}",
+        # Without a success the metric is 0 and the age is that of 1970.
+        "{{ if gt $value 1e9 }}No run has succeeded yet.{{ else }}The last successful run ended"
+        " {{ $value | humanizeDuration }} ago.{{ end }}",
+        (
+            Setting("interval", "duration"),
+            Setting("intervals", "number"),
+            Setting("memory", "duration"),
+        ),
+        holds="memory",
+    ),
+    Alert(
+        "BatchFailed",
+        "l2_last_run_exit_status != 0",
+        f"The last run failed on {_WHERE}",
+        'It ended with exit status {{ printf "%.0f" $value }}'
+        "{{ if eq $value 130.0 }} (stopped by a person or a signal){{ end }}; finished proofs are"
+        " in the cache.",
+    ),
+    Alert(
+        "MetricsMissing",
+        # Of hosts that had them, and of hosts that are named and never had them.
+        "(last_over_time(l2_last_run_completion_timestamp_seconds[<memory>])"
+        " unless l2_last_run_completion_timestamp_seconds)\n"
+        "  <or_absent>",
+        "The runner's metrics are missing"
+        "{{ with $labels.instance }} from {{ . }}{{ end }}"
+        "{{ with $labels.job }} ({{ . }}){{ end }}",
+        "Prometheus no longer has them or never had: no run has ended there, the textfile is gone"
+        " or unreadable, or the exporter is down.",
+        (Setting("memory", "duration"), Setting("instances", "instances")),
+        holds="memory",
+    ),
+    Alert(
+        "PushFailed",
+        "increase(l2_push_failures_total[<window>]) > <threshold>",
+        f"Pushes to the Pushgateway fail on {_WHERE}",
+        "More than <threshold> failed in the last <window>; what they would have shown comes with"
+        " the next one that succeeds.",
+        (_THRESHOLD, _WINDOW),
+        holds="window",
+        rate="window",
+    ),
+    Alert(
+        "TextfileScrapeError",
+        "node_textfile_scrape_error > 0",
+        f"node_exporter cannot read a textfile on {_WHERE}",
+        "At least one file in the textfile folder is dropped whole. It need not be the runner's.",
+    ),
+)
+"""In the order of the rule file."""
