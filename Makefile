@@ -12,8 +12,8 @@ python := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run verify setup test test-fast lint format stubtest test-guests test-native doctor \
-	guests guests-check clean
+.PHONY: help run verify setup test test-fast lint format stubtest test-guests test-native \
+	doctor stack guests guests-check bench-proof clean alerts dashboard docs
 
 help: ## this list
 	@echo 'make run ARGS="guest=fibonacci ..." does everything from a fresh clone. Targets:'
@@ -39,9 +39,9 @@ test: ## everything: linters, types, Rust tests, all Python tests with real proo
 	@$(MAKE) --no-print-directory lint stubtest test-guests test-native
 	$(python) -m pytest $(ARGS)
 
-test-fast: ## Python tests without real proofs
+test-fast: ## Python tests without real proofs and without real monitoring tools
 	$(set-up) dev
-	$(python) -m pytest -m "not real" $(ARGS)
+	$(python) -m pytest -m "not real and not monitoring" $(ARGS)
 
 lint: ## ruff and mypy
 	$(set-up) tools
@@ -65,6 +65,27 @@ test-guests: ## Rust tests of the guests' logic
 test-native: ## Rust tests of the native extension
 	$(set-up) dev
 	$(set-up) native-tests
+
+bench-proof: ## real proofs: plain std guests against ours (10 minutes, a guest toolchain)
+	$(set-up) run
+	@$(python) benchmarks/bench_proof.py $(ARGS)
+
+stack: ## Prometheus, node_exporter, Alertmanager, Pushgateway on loopback, as deploy/ has them
+	$(set-up) packages
+	@$(python) scripts/stack.py $(ARGS)
+
+alerts: ## alert rules from conf/alerts, and their promtool tests
+	$(set-up) packages
+	@$(python) -m runner.alerts $(ARGS)
+	$(if $(ARGS),,@$(python) -m tests.alert_cases)
+
+dashboard: ## the Grafana dashboard from the metric table
+	$(set-up) packages
+	@$(python) -m runner.dashboard $(ARGS)
+
+docs: ## docs/metrics.md from the metric table
+	$(set-up) packages
+	@$(python) -m runner.reference $(ARGS)
 
 guests: ## compile the guest programs (needs a guest toolchain)
 	scripts/compile_guests.sh $(ARGS)

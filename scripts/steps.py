@@ -122,8 +122,9 @@ def apt_install(packages: Sequence[str], why: str, env: Mapping[str, str]) -> bo
     names = " ".join(packages)
     try:
         with step(f"apt-get install {names} ({why}; RUNNER_NO_INSTALL=1 forbids this)"):
-            run([*prefix, "apt-get", "-qq", "update"])
-            run([*prefix, "apt-get", "-qq", "install", "-y", "--no-install-recommends", *packages])
+            apt = [*prefix, "apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
+            run([*apt, "update"])
+            run([*apt, "install", "-y", "--no-install-recommends", *packages])
     except SetupError as error:
         say(str(error))
         return False

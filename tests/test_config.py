@@ -15,6 +15,7 @@ from runner.cli import CONF
 from runner.errors import InputError
 from runner.inputs import leaves
 from runner.model import ReceiptKind
+from runner.pushgateway import Gateway
 from runner.strategy import make_plan
 
 if TYPE_CHECKING:
@@ -116,6 +117,67 @@ def test_inputs_on_the_command_line_replace_the_default_count() -> None:
 def test_the_engine_of_a_config_runs_a_job(executor: str) -> None:
     with settings(f"executor={executor}", "executor.workers=1").make_engine() as engine:
         assert engine.submit(abs, -3).result(timeout=60) == 3
+
+
+def test_the_ledger_is_beside_the_textfile_and_without_one_there_is_none() -> None:
+    made = settings("metrics.textfile=/a/runner.prom").metrics
+    assert (made.textfile, made.gateway) == (Path("/a/runner.prom"), None)
+    assert made.ledger == Path("/a/runner.prom.ledger.json")
+    made = settings("metrics.textfile=/a/x.prom", "metrics.ledger=/b/l.json").metrics
+    assert (made.textfile, made.ledger) == (Path("/a/x.prom"), Path("/b/l.json"))
+    made = settings("metrics=off").metrics
+    assert (made.textfile, made.ledger, made.gateway) == (None, None, None)
+
+
+def test_a_gateway_is_asked_for_by_its_url() -> None:
+    made = settings(
+        "metrics=pushgateway",
+        "metrics.pushgateway.url='https://[::1]:9091/below'",
+        "metrics.pushgateway.grouping={instance: host1}",
+    ).metrics
+    assert made.gateway == Gateway(
+        "https://[::1]:9091/below", job="runner", grouping={"instance": "host1"}, timeout_s=5
+    )
+    assert made.textfile is None
+    assert made.ledger is not None
+    assert settings("metrics=pushgateway", "metrics.pushgateway.url=null").metrics.gateway is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "field"),
+    [
+        *[
+            ([f"metrics.pushgateway.url='{url}'"], "url")
+            for url in (
+                *("gateway:9091", "ftp://gateway", "http://", "http://:9091", "http://h:99999"),
+                *("http://h:x", "http://h/?a=b", "http://h#a", "http://[::1", "http://h h/"),
+                "http://user:secret@h:9091",
+            )
+        ],
+        (["metrics.pushgateway.job=''"], "job"),
+        (["metrics.pushgateway.timeout_s=0"], "timeout_s"),
+        (["metrics.pushgateway.timeout_s=inf"], "timeout_s"),
+        (["metrics.pushgateway.timeout_s=nan"], "timeout_s"),
+        (["metrics.pushgateway.grouping={job: x}"], "grouping"),
+        (["metrics.pushgateway.grouping={strategy: x}"], "grouping"),
+        (["metrics.pushgateway.grouping={__x: x}"], "grouping"),
+        (["metrics.pushgateway.grouping={a-b: x}"], "grouping"),
+        (["metrics.pushgateway.grouping=host1"], "grouping"),
+        (["metrics.pushgateway.grouping={a: null}"], "grouping.a"),
+    ],
+)
+def test_an_unusable_gateway_is_named(overrides: list[str], field: str) -> None:
+    with pytest.raises(InputError) as caught:
+        settings("metrics=pushgateway", *overrides)
+    assert caught.value.field == f"metrics.pushgateway.{field}"
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ledger", ["null", "unused/l.json", "unused/a/../l.json"])
+def test_each_runs_own_totals_are_not_pushed(ledger: str) -> None:
+    with pytest.raises(InputError, match=r"add up over runs.*metrics=pushgateway") as caught:
+        settings("metrics.pushgateway.url=http://h:9091", f"metrics.ledger={ledger}")
+    assert caught.value.field == "metrics.ledger"
 
 
 def test_the_record_of_the_config_is_plain_and_complete() -> None:

@@ -1,0 +1,351 @@
+"""Brings node_exporter, Prometheus, Alertmanager, a Pushgateway and the runner's own page up.
+
+    make stack                     on loopback, with the configuration in deploy/; Ctrl-C ends all
+    python scripts/stack.py --free-ports
+
+Everything is written to a scratch folder that is removed at the end. Only the standard library is
+used. Missing tools are installed as Debian packages where that is allowed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from steps import SetupError, apt_install, ask, run, say
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["TOOLS", "Options", "Stack", "install", "missing", "substitute"]
+
+ROOT = Path(__file__).resolve().parent.parent
+DEPLOY = ROOT / "deploy"
+
+TOOLS = {
+    "node_exporter": ("prometheus-node-exporter", "node_exporter"),
+    "prometheus": ("prometheus",),
+    "alertmanager": ("prometheus-alertmanager", "alertmanager"),
+    "pushgateway": ("prometheus-pushgateway", "pushgateway"),
+}
+"""What is started, and the names it may have on the PATH; the first is also Debian's package."""
+
+PORTS = {
+    "node_exporter": 9100,
+    "prometheus": 9090,
+    "alertmanager": 9093,
+    "pushgateway": 9091,
+    "server": 9464,
+    "receiver": 9095,
+}
+"""Where they are in the shipped configuration."""
+
+
+def find(tool: str) -> str | None:
+    """The program, if it is installed."""
+    return next((path for name in TOOLS[tool] if (path := shutil.which(name))), None)
+
+
+def missing() -> list[str]:
+    """Debian packages of the tools that are not installed."""
+    return [names[0] for tool, names in TOOLS.items() if find(tool) is None]
+
+
+def install(env: Mapping[str, str]) -> list[str]:
+    """Installs what is missing, where that is allowed; returns what still is.
+
+    Debian starts a service with its package. What was started that way is stopped and disabled:
+    this stack runs its own, and nobody asked for one that stays.
+    """
+    wanted = missing()
+    if not wanted:
+        return []
+    apt_install(wanted, "the monitoring tools themselves", env)
+    for unit in wanted:
+        if Path("/run/systemd/system").exists() and ask("systemctl", "is-enabled", unit):
+            sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+            with suppress(SetupError):
+                run([*sudo, "systemctl", "disable", "--quiet", "--now", unit])
+    return missing()
+
+
+def free_port() -> int:
+    """A port nobody uses at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    """Whether a port can be listened on."""
+    try:
+        with socket.create_server(("127.0.0.1", port)):
+            return True
+    except OSError:
+        return False
+
+
+def substitute(text: str, changes: Mapping[str, str]) -> str:
+    """The text with every key replaced; each must be there, or the shipped file is another one.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for old, new in changes.items():
+        if old not in text:
+            raise ValueError(f"{old!r} is not in the shipped configuration")
+        text = text.replace(old, new)
+    return text
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a stack differs from what is shipped.
+
+    Attributes:
+        textfiles: folders for node_exporter, one exporter each.
+        runner: textfile of the runner's page; None for none.
+        rules: rule files in place of the shipped ones; None for those.
+        scrape: interval; the shipped one when empty.
+        group_wait: of Alertmanager; the shipped one when empty.
+        ports: by name; those not in it are chosen here.
+    """
+
+    textfiles: Sequence[Path]
+    runner: Path | None = None
+    rules: Sequence[Path] | None = None
+    scrape: str = ""
+    group_wait: str = ""
+    ports: Mapping[str, int] = field(default_factory=dict)
+
+
+class Stack:
+    """Running tools; ends them all on exit.
+
+    Args:
+        folder: for configuration, data and logs.
+        options: what is different.
+
+    Attributes:
+        ports: by name of tool.
+    """
+
+    def __init__(self, folder: Path, options: Options) -> None:
+        self.folder = folder
+        self.options = options
+        self.ports = {name: options.ports.get(name) or free_port() for name in PORTS}
+        self.node_ports = [
+            self.ports["node_exporter"],
+            *(free_port() for _ in options.textfiles[1:]),
+        ]
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def url(self, tool: str, path: str = "") -> str:
+        """Of a tool."""
+        return f"http://127.0.0.1:{self.ports[tool]}{path}"
+
+    def __enter__(self) -> Self:
+        try:
+            self._configure()
+            self._start_all()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._running.values():
+            with suppress(OSError):
+                process.terminate()
+        for process in self._running.values():
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def dead(self) -> list[str]:
+        """Tools that have ended."""
+        return [name for name, process in self._running.items() if process.poll() is not None]
+
+    def log(self, name: str) -> str:
+        """What a tool wrote."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    # -- configuration ----------------------------------------------------------------------------
+
+    def _configure(self) -> None:
+        prometheus = self.folder / "prometheus"
+        (prometheus / "rules").mkdir(parents=True)
+        shipped = DEPLOY / "prometheus" / "rules"
+        rules = sorted(shipped.glob("*.yml")) if self.options.rules is None else self.options.rules
+        for path in rules:
+            shutil.copy(path, prometheus / "rules" / path.name)
+        nodes = ", ".join(f'"127.0.0.1:{port}"' for port in self.node_ports)
+        changes = {
+            '"127.0.0.1:9100"': nodes,
+            "(.+):9464": f"(.+):{self.ports['server']}",
+            "${1}:9100": f"${{1}}:{self.node_ports[0]}",
+        } | {
+            f"127.0.0.1:{PORTS[name]}": f"127.0.0.1:{self.ports[name]}"
+            for name in ("alertmanager", "pushgateway", "server")
+        }
+        if self.options.scrape:
+            changes |= {
+                f"{name}_interval: 15s": f"{name}_interval: {self.options.scrape}"
+                for name in ("scrape", "evaluation")
+            }
+        text = (DEPLOY / "prometheus" / "prometheus.yml").read_text()
+        (prometheus / "prometheus.yml").write_text(substitute(text, changes))
+
+        changes = {f"127.0.0.1:{PORTS['receiver']}": f"127.0.0.1:{self.ports['receiver']}"}
+        if self.options.group_wait:
+            changes["group_wait: 30s"] = f"group_wait: {self.options.group_wait}"
+        text = (DEPLOY / "alertmanager" / "alertmanager.yml").read_text()
+        (self.folder / "alertmanager.yml").write_text(substitute(text, changes))
+
+    # -- processes --------------------------------------------------------------------------------
+
+    def _start_all(self) -> None:
+        listen = "--web.listen-address=127.0.0.1:{}".format
+        for at, (port, textfiles) in enumerate(
+            zip(self.node_ports, self.options.textfiles, strict=True)
+        ):
+            self._start(
+                f"node_exporter{at or ''}",
+                self._tool("node_exporter"),
+                "--collector.disable-defaults",
+                "--collector.textfile",
+                f"--collector.textfile.directory={textfiles}",
+                listen(port),
+            )
+        self._start(
+            "alertmanager",
+            self._tool("alertmanager"),
+            f"--config.file={self.folder / 'alertmanager.yml'}",
+            f"--storage.path={self.folder / 'alertmanager-data'}",
+            "--cluster.listen-address=",
+            listen(self.ports["alertmanager"]),
+        )
+        self._start(
+            "pushgateway",
+            self._tool("pushgateway"),
+            "--persistence.file=",  # in memory; Debian's would keep it in /var/lib for the next one
+            listen(self.ports["pushgateway"]),
+        )
+        if self.options.runner is not None:
+            self._start(
+                "server",
+                *(sys.executable, "-m", "runner.server", "--textfile", self.options.runner),
+                *("--port", self.ports["server"]),
+            )
+        self._start(
+            "prometheus",
+            self._tool("prometheus"),
+            f"--config.file={self.folder / 'prometheus' / 'prometheus.yml'}",
+            f"--storage.tsdb.path={self.folder / 'prometheus-data'}",
+            "--log.level=warn",
+            listen(self.ports["prometheus"]),
+        )
+        for name, path in (("alertmanager", "/-/ready"), ("pushgateway", "/-/ready")):
+            self._wait(name, self.url(name, path))
+        for at, port in enumerate(self.node_ports):
+            self._wait(f"node_exporter{at or ''}", f"http://127.0.0.1:{port}/metrics")
+        if self.options.runner is not None:
+            self._wait("server", self.url("server", "/metrics"))
+        self._wait("prometheus", self.url("prometheus", "/-/ready"))
+
+    def _tool(self, name: str) -> str:
+        path = find(name)
+        if path is None:
+            raise SetupError(f"{name} is not installed; run `apt-get install {TOOLS[name][0]}`")
+        return path
+
+    def _start(self, name: str, *command: object) -> None:
+        with (self.folder / f"{name}.log").open("wb") as log:
+            self._running[name] = subprocess.Popen(
+                [str(word) for word in command],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for this script, which then ends them in order
+            )
+
+    def _wait(self, name: str, url: str, seconds: float = 30.0) -> None:
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                with urllib.request.urlopen(url, timeout=2):
+                    return
+            except (OSError, urllib.error.URLError):
+                pass
+            if self._running[name].poll() is not None or time.monotonic() > until:
+                last = self.log(name).strip().splitlines()[-1:] or ["it says nothing"]
+                raise SetupError(f"{name} did not come up: {last[0]}")
+            time.sleep(0.05)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; 0 after Ctrl-C or SIGTERM, 2 when something is missing."""
+    parser = argparse.ArgumentParser(description="The local monitoring stack, on loopback.")
+    parser.add_argument("--free-ports", action="store_true", help="not the usual ones")
+    options = parser.parse_args(arguments)
+    try:
+        left = install(os.environ)
+        if left:
+            raise SetupError(f"not installed: run `apt-get install {' '.join(left)}`")
+        with tempfile.TemporaryDirectory(prefix="zk-batch-stack-") as name:
+            return _serve(Path(name), free=options.free_ports)
+    except SetupError as error:
+        say(f"failed: {error}")
+        return 2
+
+
+def _serve(folder: Path, *, free: bool) -> int:
+    ports = {} if free else {name: port for name, port in PORTS.items() if is_free(port)}
+    textfiles = folder / "textfile"
+    textfiles.mkdir(mode=0o755)
+    textfile = textfiles / "runner.prom"
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        with Stack(folder, Options([textfiles], textfile, ports=ports)) as stack:
+            print(
+                f"Prometheus     {stack.url('prometheus')}   (alerts: /alerts, targets: /targets)"
+            )
+            print(f"Alertmanager   {stack.url('alertmanager')}")
+            print(f"Pushgateway    {stack.url('pushgateway')}")
+            print(f"node_exporter  {stack.url('node_exporter', '/metrics')}")
+            print(f"the runner     {stack.url('server')}")
+            print(f"logs           {folder}/*.log")
+            print("\nNow run batches, in another terminal:\n")
+            print(f"  make run ARGS='prover=execute guest.count=90 metrics.textfile={textfile}'")
+            print("\nCtrl-C ends everything and removes the folder.", flush=True)
+            while not stack.dead():
+                time.sleep(1)
+            name = stack.dead()[0]
+            last = stack.log(name).strip().splitlines()[-1:]
+            raise SetupError(f"{name} has ended: {last[0] if last else 'it says nothing'}")
+    except KeyboardInterrupt:
+        print("\nstopped", flush=True)
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,448 @@
+"""The monitoring server: what it says, what it refuses, and that nobody can hold it up."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from runner import server_pages as pages
+from runner.live import Live, read_live
+from runner.metrics import METRICS, Recorder
+from runner.server import MonitoringServer, Site, main
+from tests.test_live import eventually, live_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from prometheus_client import Metric
+
+PROMETHEUS_2 = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+NOW = 1_800_000_000.0
+
+LIVE = Live(
+    run_id="<b>",
+    pid=1,
+    started=NOW - 60,
+    updated=NOW,
+    kind="composite",
+    strategy="two_level",
+    leaves=1234,
+    levels=((3, 8), (0, 4), (0, 1)),
+    workers_active=2,
+    workers_limit=3,
+    queue_depth=7,
+    proofs=3,
+    executions=0,
+    hits=1,
+    retries=2,
+    errors=2,
+)
+
+
+def text(exit_status: int = 0, completed: float = NOW - 10) -> bytes:
+    recorder = Recorder()
+    recorder.inc("l2_aggregation_total", 5)
+    recorder.inc("l2_aggregation_proof_count", 8)
+    recorder.inc("l2_guest_cycles_total", 9, guest='a"b\\c\n', type="user")
+    recorder.observe("l2_aggregation_duration_seconds", 0.3)
+    recorder.set("l2_last_run_start_timestamp_seconds", completed - 5)
+    recorder.set("l2_last_run_completion_timestamp_seconds", completed)
+    recorder.set("l2_last_run_exit_status", exit_status)
+    return recorder.render()
+
+
+@pytest.fixture
+def textfile(tmp_path: Path) -> Path:
+    path = tmp_path / "runner.prom"
+    path.write_bytes(text())
+    return path
+
+
+def serving(server: MonitoringServer) -> Iterator[MonitoringServer]:
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def server(textfile: Path) -> Iterator[MonitoringServer]:
+    yield from serving(MonitoringServer(("127.0.0.1", 0), Site(textfile, clock=lambda: NOW)))
+
+
+@pytest.fixture
+def impatient(textfile: Path) -> Iterator[MonitoringServer]:
+    """Three clients at most, half a second each."""
+    site = Site(textfile, clock=lambda: NOW)
+    yield from serving(MonitoringServer(("127.0.0.1", 0), site, most_clients=3, patience_s=0.5))
+
+
+def ask(
+    server: MonitoringServer, path: str, method: str = "GET", **headers: str
+) -> tuple[int, dict[str, str], bytes]:
+    with closing(http.client.HTTPConnection("127.0.0.1", server.server_port, 10)) as client:
+        client.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
+        answer = client.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+
+
+def parsed(body: bytes) -> Iterator[Metric]:
+    """OpenMetrics, by a parser that takes nothing else."""
+    text = body.decode()
+    yield from openmetrics.text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+
+
+# -- /metrics ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("", pages.TEXT),
+        ("*/*", pages.TEXT),
+        ("text/html,application/xhtml+xml;q=0.9", pages.TEXT),
+        ("application/openmetrics-text", pages.OPENMETRICS),
+        ("application/openmetrics-text; version=0.0.1", pages.OPENMETRICS),
+        ("application/openmetrics-text;version=9.9.9,text/plain;q=0.1", pages.TEXT),
+        ("application/openmetrics-text;q=0.3,text/plain;version=0.0.4;q=0.5", pages.TEXT),
+        ("application/openmetrics-text;q=0", pages.TEXT),
+        ("application/openmetrics-text;q=lots", pages.TEXT),
+        (PROMETHEUS_2, pages.OPENMETRICS),
+        (";;,,=;", pages.TEXT),
+    ],
+)
+def test_negotiation(accept: str, kind: str) -> None:
+    assert pages.negotiate(accept) == kind
+
+
+def test_by_default_the_textfile_as_it_is(server: MonitoringServer, textfile: Path) -> None:
+    status, headers, body = ask(server, "/metrics")
+    assert status == 200
+    assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert body == textfile.read_bytes()
+
+
+def test_openmetrics_is_valid_and_says_the_same(server: MonitoringServer) -> None:
+    status, headers, body = ask(server, "/metrics", Accept=PROMETHEUS_2)
+    assert status == 200
+    assert headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    families = {f.name: f for f in parsed(body)}
+    assert families["l2_aggregation"].type == "counter"
+    bare = {m.name for m in METRICS if m.type == "counter" and not m.name.endswith("_total")}
+    assert "l2_aggregation_proof_count" in bare
+    for name in bare:
+        assert families[name].type == "unknown"
+        assert "OpenMetrics" in families[name].documentation
+
+    def samples(found: Iterable[Metric]) -> set[tuple[str, tuple[tuple[str, str], ...], float]]:
+        return {
+            (s.name, tuple(sorted(s.labels.items())), s.value)
+            for family in found
+            for s in family.samples
+        }
+
+    plain = text().replace(
+        b"l2_aggregation_proof_count counter", b"l2_aggregation_proof_count untyped"
+    )
+    plain = plain.replace(
+        b"l2_l1_submission_gas_used counter", b"l2_l1_submission_gas_used untyped"
+    )
+    assert samples(families.values()) == samples(text_string_to_metric_families(plain.decode()))
+
+
+@pytest.mark.parametrize(
+    ("accepted", "zipped"),
+    [("gzip", True), ("br, GZIP;q=0.5", True), ("gzip;q=0", False), ("identity", False)],
+)
+def test_gzip_when_asked(server: MonitoringServer, accepted: str, *, zipped: bool) -> None:
+    _, headers, body = ask(server, "/metrics", Accept_Encoding=accepted)
+    assert (headers.get("Content-Encoding") == "gzip") is zipped
+    assert "Accept-Encoding" in headers["Vary"]
+    assert (gzip.decompress(body) if zipped else body) == text()
+
+
+def test_only_gauges_are_live(server: MonitoringServer, textfile: Path) -> None:
+    before = pages.values(text())
+    with live_file(textfile) as file:
+        file.load(2, 5)
+        for _ in range(3):
+            file.count("retries", "errors")
+        eventually(lambda: (found := read_live(textfile)) is not None and found.retries == 3)
+        during = pages.values(ask(server, "/metrics")[2])
+    changed = {name for name in before if during[name] != before[name]}
+    assert changed == {"l2_parallel_workers_active", "l2_parallel_workers_limit", "l2_queue_depth"}
+    assert {m.name for m in METRICS if m.type == "gauge"} > changed
+    assert (during["l2_parallel_workers_active"], during["l2_queue_depth"]) == (2, 5)
+    assert pages.values(ask(server, "/metrics")[2]) == before
+
+
+def test_before_the_first_run_ends(tmp_path: Path) -> None:
+    site = Site(tmp_path / "none.prom")
+    assert site.answer("/metrics").body == b""
+    assert site.answer("/metrics", PROMETHEUS_2).body == b"# EOF\n"
+    with live_file(tmp_path / "none.prom") as file:
+        file.load(1, 5)
+        eventually(lambda: b"l2_queue_depth 5\n" in site.answer("/metrics").body)
+        assert len(list(parsed(site.answer("/metrics", PROMETHEUS_2).body))) == 3
+
+
+def test_a_textfile_that_cannot_be_read_is_no_empty_answer(tmp_path: Path) -> None:
+    site = Site(tmp_path)  # a folder
+    assert site.answer("/metrics").status == 503
+    assert json.loads(site.answer("/health").body)["status"] == "unreadable"
+    assert site.answer("/").status == 200
+
+
+def test_a_huge_file_given_by_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "huge"
+    with path.open("wb") as file:
+        file.truncate(2**40)
+    assert Site(path).answer("/metrics").status == 503
+
+
+def test_what_is_not_text_format_goes_out_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "x.prom"
+    path.write_bytes(b"{{{ what\n\xff")
+    answer = Site(path).answer("/metrics", PROMETHEUS_2)
+    assert (answer.status, answer.body) == (200, b"{{{ what\n\xff")
+    assert answer.headers["Content-Type"] == pages.TEXT
+    assert Site(path).answer("/").status == 200
+
+
+# -- /health and / ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "live", "stale_after", "status", "reason"),
+    [
+        (None, None, None, "never_run", "no run has ended yet"),
+        (Recorder().render(), None, None, "never_run", "no run has ended yet"),
+        (None, LIVE, None, "never_run", "no run has ended yet; the first is under way"),
+        (text(), None, None, "ok", "the last run ended well"),
+        (text(), None, 3600.0, "ok", "the last run ended well"),
+        (text(1), None, None, "failed", "the last run failed (exit status 1)"),
+        (text(130), LIVE, None, "failed", "the last run was stopped (exit status 130)"),
+        (text(0, NOW - 99), None, 50.0, "stale", "the last run ended 99 s ago, more than 50 s"),
+        (text(0, NOW - 9999), LIVE, 70.0, "ok", "the last run ended well"),
+        (
+            *(text(0, NOW - 9999), LIVE, 50.0, "stale"),
+            "the last run has been under way 60 s, more than 50 s",
+        ),
+        (text(0, NOW + 9999), None, 50.0, "ok", "the last run ended well"),
+    ],
+)
+def test_health(
+    content: bytes | None, live: Live | None, stale_after: float | None, status: str, reason: str
+) -> None:
+    found = pages.health(content, live, NOW, stale_after)
+    assert (found.status, found.reason) == (status, reason)
+
+
+def test_health_over_http(server: MonitoringServer, textfile: Path) -> None:
+    status, headers, body = ask(server, "/health")
+    assert (status, headers["Content-Type"]) == (200, "application/json")
+    assert json.loads(body)["last_run"]["exit_status"] == 0
+    textfile.write_bytes(text(1))
+    status, _, body = ask(server, "/health?verbose=1")
+    assert (status, json.loads(body)["status"]) == (503, "failed")
+    textfile.unlink()
+    assert ask(server, "/health")[0] == 503
+
+
+def test_health_has_the_progress(server: MonitoringServer, textfile: Path) -> None:
+    with live_file(textfile):
+        eventually(lambda: json.loads(ask(server, "/health")[2])["running"] is not None)
+        running = json.loads(ask(server, "/health")[2])["running"]
+    assert running["levels"][0] == {"done": 0, "total": 4}
+    assert running["proofs"] == 0
+
+
+def test_the_page_shows_what_is_known_and_escapes_it(server: MonitoringServer) -> None:
+    status, headers, body = ask(server, "/")
+    assert status == 200
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    page = body.decode()
+    assert "2027-01-15" in page
+    assert "Running now" not in page
+    state = pages.health(text(), LIVE, NOW, None)
+    page = pages.index(state, text()).decode()
+    assert "Running now" in page
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
+    assert "3 of 8" in page
+    assert not re.findall(r"(?:src|href)=.https?:", page), "nothing from elsewhere"
+    assert set(re.findall(r'href="([^"]*)"', page)) == {"metrics", "health"}
+
+
+# -- what is refused --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/metrics/", "/metric", "/Metrics", "/favicon.ico", "/../runner.prom", "/health/../x"),
+        *(
+            "/runner.prom",
+            "/etc/passwd",
+            "/%2e%2e/%2e%2e/etc/passwd",
+            "/metrics%00",
+            "//etc/passwd",
+        ),
+    ],
+)
+def test_there_is_nothing_else(server: MonitoringServer, path: str) -> None:
+    status, _, body = ask(server, path)
+    assert status == 404
+    assert body == b"not found; there are /, /metrics and /health\n", "nothing is echoed"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
+def test_nothing_can_be_changed(server: MonitoringServer, textfile: Path, method: str) -> None:
+    status, headers, _ = ask(server, "/metrics", method)
+    assert (status, headers["Allow"]) == (405, "GET, HEAD")
+    assert textfile.read_bytes() == text()
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/health", "/nothing"])
+def test_head_is_get_without_the_body(server: MonitoringServer, path: str) -> None:
+    status, headers, body = ask(server, path, "HEAD")
+    full = ask(server, path)
+    assert (status, headers["Content-Length"]) == (full[0], str(len(full[2])))
+    assert body == b""
+
+
+def test_the_server_says_little_of_itself(server: MonitoringServer) -> None:
+    assert ask(server, "/")[1]["Server"] == "zk-batch-runner"
+
+
+# -- clients that are slow, many or broken ----------------------------------------------------
+
+
+def connect(server: MonitoringServer) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.server_port), timeout=10)
+
+
+def drip(client: socket.socket) -> None:
+    for _ in range(100):  # each byte comes well within the patience of one read
+        client.sendall(b"a")
+        time.sleep(0.05)
+
+
+def test_silent_and_dripping_clients_are_cut_off(impatient: MonitoringServer) -> None:
+    silent, dripping = connect(impatient), connect(impatient)
+    begin = time.monotonic()
+    with silent, dripping:
+        dripping.sendall(b"GET / HTTP/1.1\r\nX: ")
+        assert ask(impatient, "/metrics")[0] == 200, "others do not wait for them"
+        assert time.monotonic() - begin < 0.4
+        with pytest.raises(OSError):  # noqa: PT011  # reset or broken pipe
+            drip(dripping)
+        assert silent.recv(1) == b""
+        assert time.monotonic() - begin < 3
+
+
+def test_too_many_clients_cost_no_threads(impatient: MonitoringServer) -> None:
+    before = threading.active_count()
+    clients = [connect(impatient) for _ in range(40)]
+    try:
+        assert clients[-1].recv(1) == b"", "turned away at once"
+        assert threading.active_count() <= before + 3
+    finally:
+        for client in clients:
+            client.close()
+    eventually(lambda: not impatient._clients)
+    assert ask(impatient, "/health")[0] == 200
+
+
+def test_clients_that_go_away_or_talk_nonsense(
+    impatient: MonitoringServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for nonsense in (
+        b"\0\xff\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"A" * 70000,
+        b"",
+    ):
+        with connect(impatient) as client:
+            client.sendall(nonsense)
+    with connect(impatient) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+    eventually(lambda: not impatient._clients)
+    assert ask(impatient, "/metrics")[0] == 200
+    assert "Traceback" not in capfd.readouterr().err
+
+
+# -- the command line -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--port", "65536"], "--port = '65536': not a port"),
+        (["--port", "-1"], "not a port"),
+        (["--port", "http"], "not a port"),
+        (["--host", "192.0.2.1"], "Cannot assign requested address"),
+        (["--host", "no such host"], "--host"),
+        (["--stale-after", "0"], "--stale-after = '0': not a time"),
+        (["--stale-after", "nan"], "not a time"),
+    ],
+)
+def test_bad_arguments_are_one_line(
+    arguments: list[str], words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--textfile", "x.prom", "--port", "0", *arguments]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert words in err
+
+
+def test_a_port_in_use_is_one_line(
+    server: MonitoringServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--textfile", "x.prom", "--port", str(server.server_port)]) == 2
+    assert "Address already in use" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_cleanly(textfile: Path, number: int) -> None:
+    command = [sys.executable, "-m", "runner.server", "--textfile", str(textfile), "--port", "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        line = process.stdout.readline()
+        port = int(line.rstrip("/\n").rpartition(":")[2])
+        listening = Path(f"/proc/{process.pid}/net/tcp").read_text()
+        assert f" 0100007F:{port:04X} 00000000:0000 0A" in listening, "on loopback only"
+        with closing(http.client.HTTPConnection("127.0.0.1", port, 10)) as client:
+            client.request("GET", "/health")
+            assert client.getresponse().status == 200
+        with socket.create_connection(("127.0.0.1", port)):  # a silent client holds nothing up
+            os.kill(process.pid, number)
+            assert process.wait(timeout=5) == 0
+        assert process.stderr.read() == ""
