@@ -37,6 +37,7 @@ doctor: ## what this machine has and what is missing
 test: ## everything: linters, types, Rust tests, all Python tests with real proofs
 	$(set-up) dev
 	@$(MAKE) --no-print-directory lint stubtest test-guests test-native
+	@$(python) scripts/stack.py --tools
 	$(python) -m pytest $(ARGS)
 
 test-fast: ## Python tests without real proofs and without real monitoring tools

@@ -302,9 +302,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; 0 after Ctrl-C or SIGTERM, 2 when something is missing."""
     parser = argparse.ArgumentParser(description="The local monitoring stack, on loopback.")
     parser.add_argument("--free-ports", action="store_true", help="not the usual ones")
+    parser.add_argument(
+        "--tools", action="store_true", help="only install what is missing, where that is allowed"
+    )
     options = parser.parse_args(arguments)
     try:
         left = install(os.environ)
+        if options.tools:
+            if left:
+                say(f"without {', '.join(left)}: tests that need them are skipped")
+            return 0
         if left:
             raise SetupError(f"not installed: run `apt-get install {' '.join(left)}`")
         with tempfile.TemporaryDirectory(prefix="zk-batch-stack-") as name:
