@@ -16,6 +16,7 @@ from runner.executor import OnFailure  # noqa: TC001  # Settings' annotation
 from runner.fields import FieldSpec
 from runner.guests import DEFAULT_FOLDER
 from runner.inputs import InputSpec, RangeSeries, Series, TemplateSeries
+from runner.ledger import beside
 from runner.machine import cores
 from runner.metrics import METRICS
 from runner.model import ReceiptKind
@@ -194,7 +195,7 @@ def _metrics(conf: MetricsConf, output: Path) -> MetricsSettings:
     textfile = Path(conf.textfile).expanduser() if conf.textfile else None
     ledger = Path(conf.ledger).expanduser() if conf.ledger else None
     if ledger is None and textfile is not None:
-        ledger = textfile.with_name(f"{textfile.name}.ledger.json")
+        ledger = beside(textfile)
     gateway = _gateway(conf.pushgateway)
     if gateway is not None and (ledger is None or _is_within(ledger, output)):
         # Every run would push totals that start at zero.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import LedgerCorruptError
 from runner.files import atomic_write, make_folder, remove_leftovers
-from runner.ledger_file import Contents, decode, encode
+from runner.ledger_file import Contents, Glance, decode, encode
 from runner.metrics import METRICS, Metric, Recorder, Total
 from runner.recovery import read_series
 from runner.textfile import write_textfile
@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["KEPT_RUNS", "Ledger"]
+__all__ = ["KEPT_RUNS", "RECENT_RUNS", "Ledger", "beside"]
 
 log = logging.getLogger(__name__)
 
 KEPT_RUNS = 10_000
 """Of so many last runs it is known that they are counted."""
+
+RECENT_RUNS = 20
+"""So many are kept with what people ask for first."""
 
 _WAIT_S = 30.0
 """For another run that holds the lock, which takes it milliseconds."""
@@ -83,6 +86,7 @@ class Ledger:
                 totals=before.totals + run.snapshot(),
                 gauges=tuple(gauges),
                 runs=(*before.runs, run_id)[-KEPT_RUNS:],
+                recent=(*before.recent, _glance(run_id, run))[-RECENT_RUNS:],
             )
 
         return self._change(counted)
@@ -104,6 +108,10 @@ class Ledger:
             OSError: e.g. no run was counted yet.
         """
         return self._merged(decode(self.path.read_bytes()))[0]
+
+    def recent(self) -> tuple[Glance, ...]:
+        """The last runs, oldest first. Takes no lock; raises as :meth:`read`."""
+        return decode(self.path.read_bytes()).recent
 
     @contextlib.contextmanager
     def turn(self, name: str, wait_s: float) -> Iterator[None]:
@@ -199,3 +207,25 @@ class Ledger:
             ),
             gauges=tuple(one for one in series if one.name in gauges),
         )
+
+
+def beside(textfile: Path) -> Path:
+    """Where the ledger of a textfile is, unless the configuration says otherwise."""
+    return textfile.with_name(f"{textfile.name}.ledger.json")
+
+
+def _glance(run_id: str, run: Recorder) -> Glance:
+    gauges = {gauge.name: gauge for gauge in run.gauges()}
+
+    def value(name: str) -> float:
+        return gauges[name].value if name in gauges else 0.0
+
+    info = gauges.get("l2_build_info")
+    return Glance(
+        run_id=run_id,
+        started=value("l2_last_run_start_timestamp_seconds"),
+        duration_s=value("l2_last_run_duration_seconds"),
+        exit_status=value("l2_last_run_exit_status"),
+        leaves=value("l2_last_run_leaves"),
+        kind=info.labels.get("receipt_kind", "") if info else "",
+    )

@@ -3,7 +3,7 @@
 .. code-block:: json
 
     {"format": "zk-batch-runner metrics ledger", "version": 1, "sha256": "...",
-     "content": {"totals": [], "gauges": [], "runs": []}}
+     "content": {"totals": [], "gauges": [], "runs": [], "recent": []}}
 
 Every version keeps the keys ``format`` and ``version``, so that an older runner can tell a later
 ledger from a damaged one. The checksum is over version and content, written compactly with sorted
@@ -24,7 +24,7 @@ from runner.metrics import Total
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["MIGRATIONS", "VERSION", "Contents", "decode", "encode"]
+__all__ = ["MIGRATIONS", "VERSION", "Contents", "Glance", "decode", "encode"]
 
 VERSION = 1
 FORMAT = "zk-batch-runner metrics ledger"
@@ -35,6 +35,26 @@ the current one, never was."""
 
 
 @dataclass(frozen=True, slots=True)
+class Glance:
+    """One of the last runs, for people.
+
+    Attributes:
+        run_id: as in ``result.json``.
+        started: Unix time; ``duration_s`` seconds from then to its end.
+        exit_status: 0 for a verified result.
+        leaves: of the batch.
+        kind: of its receipts, ``execute`` where nothing was proved.
+    """
+
+    run_id: str
+    started: float
+    duration_s: float
+    exit_status: float
+    leaves: float
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Contents:
     """What a ledger holds.
 
@@ -42,11 +62,13 @@ class Contents:
         totals: counters and histograms over all runs, also such as this version does not know.
         gauges: of the last run, and those that outlive it.
         runs: ids of the last runs counted, oldest first.
+        recent: the last few of them, oldest first.
     """
 
     totals: tuple[Total, ...] = ()
     gauges: tuple[Total, ...] = ()
     runs: tuple[str, ...] = ()
+    recent: tuple[Glance, ...] = ()
 
 
 def encode(contents: Contents) -> bytes:
@@ -55,6 +77,7 @@ def encode(contents: Contents) -> bytes:
         "totals": [asdict(total) for total in contents.totals],
         "gauges": [asdict(gauge) for gauge in contents.gauges],
         "runs": contents.runs,
+        "recent": [asdict(glance) for glance in contents.recent],
     }
     data = {
         "format": FORMAT,
@@ -93,6 +116,7 @@ def decode(data: bytes) -> Contents:
             totals=_series(content["totals"], least=0),
             gauges=_series(content["gauges"], least=-math.inf),
             runs=tuple(map(_text, content["runs"])),
+            recent=tuple(map(_glance, content["recent"])),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LedgerCorruptError(f"of the wrong shape: {error!r}") from None
@@ -113,6 +137,17 @@ def _series(rows: Iterable[dict[str, Any]], least: float) -> tuple[Total, ...]:
         if len(total.counts) != len(total.bounds) + bool(total.bounds):
             raise ValueError(f"{total.name}: {len(total.counts)} counts")
     return found
+
+
+def _glance(row: dict[str, Any]) -> Glance:
+    return Glance(
+        run_id=_text(row["run_id"]),
+        started=_number(row["started"], -math.inf),
+        duration_s=_number(row["duration_s"], 0),
+        exit_status=_number(row["exit_status"], -math.inf),
+        leaves=_number(row["leaves"], 0),
+        kind=_text(row["kind"]),
+    )
 
 
 def _text(value: object) -> str:

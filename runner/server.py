@@ -26,12 +26,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner import server_pages as pages
-from runner.errors import InputError
+from runner.errors import InputError, LedgerCorruptError, LedgerNewerError
+from runner.ledger import Ledger, beside
 from runner.live import read_live
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from runner.ledger_file import Glance
     from runner.live import Live
 
 __all__ = ["Answer", "MonitoringServer", "Site", "main"]
@@ -67,6 +69,7 @@ class Site:
         textfile: what they show.
         stale_after: seconds; see :func:`runner.server_pages.health`.
         clock: Unix time.
+        ledger: for the last runs; None: beside the textfile.
     """
 
     def __init__(
@@ -74,8 +77,10 @@ class Site:
         textfile: Path,
         stale_after: float | None = None,
         clock: Callable[[], float] = time.time,
+        ledger: Path | None = None,
     ) -> None:
         self._textfile = textfile
+        self._ledger = Ledger(ledger or beside(textfile))
         self._stale_after = stale_after
         self._clock = clock
 
@@ -89,7 +94,8 @@ class Site:
         text, live, problem = self._read()
         state = pages.health(text, live, self._clock(), self._stale_after, problem)
         if path == "/":
-            return Answer(HTTPStatus.OK, "text/html; charset=utf-8", pages.index(state, text))
+            page = pages.index(state, text, self._recent())
+            return Answer(HTTPStatus.OK, "text/html; charset=utf-8", page)
         status = HTTPStatus.OK if state.ok else HTTPStatus.SERVICE_UNAVAILABLE
         body = json.dumps(state.to_json(), indent=1).encode() + b"\n"
         return Answer(status, "application/json", body)
@@ -109,6 +115,12 @@ class Site:
             body = gzip.compress(body, 6, mtime=0)
             headers["Content_Encoding"] = "gzip"
         return Answer(HTTPStatus.OK, kind, body, **headers)
+
+    def _recent(self) -> tuple[Glance, ...]:
+        try:
+            return self._ledger.recent()
+        except (OSError, LedgerCorruptError, LedgerNewerError):
+            return ()  # the page has the last run all the same
 
     def _read(self) -> tuple[bytes | None, Live | None, str]:
         """The textfile, the run under way, and why the textfile cannot be read."""
@@ -307,6 +319,9 @@ def _parser() -> argparse.ArgumentParser:
         "--textfile", type=Path, required=True, help="what metrics.textfile of the runs says"
     )
     parser.add_argument(
+        "--ledger", type=Path, help="what metrics.ledger of the runs says, if they say it"
+    )
+    parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
     )
     parser.add_argument(
@@ -326,7 +341,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         stale_after = None if options.stale_after is None else _seconds(options.stale_after)
-        site = Site(options.textfile.absolute(), stale_after)
+        site = Site(options.textfile.absolute(), stale_after, ledger=options.ledger)
         server = _listen(options.host, _port(options.port), site)
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")

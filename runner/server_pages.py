@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from runner.ledger_file import Glance
     from runner.live import Live
 
 __all__ = [
@@ -211,6 +212,7 @@ h2 {{ font-size: 1.1rem; margin-top: 2rem; }}
 table {{ border-collapse: collapse; width: 100%; }}
 th, td {{ text-align: left; padding: .25rem .5rem; border-bottom: 1px solid #ddd; }}
 th {{ font-weight: normal; color: #555; width: 16rem; }}
+.runs th {{ width: auto; }}
 .state {{ padding: .25rem .6rem; border-radius: .25rem; background: #fbd5d0; }}
 .ok {{ background: #d3efd6; }}
 progress {{ width: 12rem; }}
@@ -242,8 +244,14 @@ _TOTALS = (
 )
 
 
-def index(state: Health, text: bytes | None) -> bytes:
-    """The page for people, which loads nothing from anywhere."""
+def index(state: Health, text: bytes | None, recent: Sequence[Glance] = ()) -> bytes:
+    """The page for people, which loads nothing from anywhere.
+
+    Args:
+        state: of the last run.
+        text: of the textfile.
+        recent: the last runs, oldest first.
+    """
     sections = []
     if state.running is not None:
         sections.append(_running(state.running))
@@ -262,6 +270,8 @@ def index(state: Health, text: bytes | None) -> bytes:
         totals = [
             (label, shape.format(found[name])) for label, name, shape in _TOTALS if name in found
         ]
+        if recent:
+            sections.append(_runs(recent))
         sections.append(_table("All runs so far", totals))
     return _PAGE.format(
         css="state ok" if state.ok else "state",
@@ -290,6 +300,24 @@ def _running(live: Live) -> str:
         ("retries, errors", f"{live.retries:,}, {live.errors:,}"),
     ]
     return _table("Running now", rows)
+
+
+def _runs(recent: Sequence[Glance]) -> str:
+    head = "".join(f"<th>{name}</th>" for name in ("started", "result", "leaves", "took", "run"))
+    rows = []
+    for run in reversed(recent):
+        result = "ok" if run.exit_status == 0 else f"exit status {run.exit_status:.0f}"
+        executed = ", executed only" if run.kind == "execute" else ""
+        cells = (
+            _time(run.started),
+            f"{result}{executed}",
+            f"{run.leaves:,.0f}",
+            f"{run.duration_s:,.1f} s",
+            f"<code>{html.escape(run.run_id[:12])}</code>",
+        )
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    body = "\n".join(rows)
+    return f'<h2>Last runs</h2>\n<table class="runs">\n<tr>{head}</tr>\n{body}\n</table>'
 
 
 def _table(title: str, rows: list[tuple[str, str]]) -> str:

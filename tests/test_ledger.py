@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from runner import ledger_file
 from runner.errors import LedgerCorruptError, LedgerNewerError
-from runner.ledger import KEPT_RUNS, Ledger
+from runner.ledger import KEPT_RUNS, RECENT_RUNS, Ledger
 from runner.ledger_file import Contents, decode, encode
 from runner.metrics import METRICS, Metric, Recorder, Total
 from runner.recovery import read_series
@@ -371,3 +371,24 @@ def test_a_counter_that_became_a_gauge_and_a_label_value_that_went(tmp_path: Pat
     assert after.value("e") == 0
     back = Ledger(path, metrics=table(1.0, extra="e")).read()
     assert (back.value("x_total", kind="a"), back.value("e")) == (1, 10)
+
+
+# -- the last runs, for people ---------------------------------------------------------------------
+
+
+def test_the_last_runs_are_kept_in_order_and_once(ledger: Ledger) -> None:
+    for number in range(RECENT_RUNS + 5):
+        for _ in range(2):
+            ledger.record(f"run {number}", run(1, l2_last_run_leaves=number))
+    recent = ledger.recent()
+    assert [glance.leaves for glance in recent] == list(range(5, RECENT_RUNS + 5))
+    assert recent[-1].run_id == f"run {RECENT_RUNS + 4}"
+
+
+def test_a_glance_says_what_the_run_said(ledger: Ledger) -> None:
+    failed = run(0, l2_last_run_exit_status=1, l2_last_run_duration_seconds=2.5)
+    labels = {"version": "1", "zkvm": "risc0", "zkvm_version": "3", "receipt_kind": "execute"}
+    failed.set("l2_build_info", 1, **labels)
+    ledger.record("a", failed)
+    (glance,) = ledger.recent()
+    assert (glance.exit_status, glance.duration_s, glance.kind) == (1, 2.5, "execute")

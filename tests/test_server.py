@@ -22,6 +22,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from runner import server_pages as pages
+from runner.ledger import Ledger, beside
 from runner.live import Live, read_live
 from runner.metrics import METRICS, Recorder
 from runner.server import MonitoringServer, Site, main
@@ -446,3 +447,26 @@ def test_it_ends_cleanly(textfile: Path, number: int) -> None:
             os.kill(process.pid, number)
             assert process.wait(timeout=5) == 0
         assert process.stderr.read() == ""
+
+
+def test_the_page_shows_the_last_runs_newest_first_and_escapes_them(textfile: Path) -> None:
+    ledger = Ledger(beside(textfile), textfile)
+    for number, status in enumerate((0, 1)):
+        recorder = Recorder()
+        recorder.set("l2_last_run_completion_timestamp_seconds", NOW)
+        recorder.set("l2_last_run_exit_status", status)
+        recorder.set("l2_last_run_leaves", 1000 + number)
+        ledger.record(f"<i>{number}", recorder)
+    page = Site(textfile).answer("/").body.decode()
+    assert "<i>" not in page
+    assert page.index("&lt;i&gt;1") < page.index("&lt;i&gt;0")
+    assert page.index("exit status 1</td><td>1,001") < page.index("ok</td><td>1,000")
+
+
+@pytest.mark.parametrize("content", [None, b"garbage"])
+def test_the_page_does_without_a_ledger(content: bytes | None, textfile: Path) -> None:
+    if content is not None:
+        beside(textfile).write_bytes(content)
+    page = Site(textfile).answer("/").body.decode()
+    assert "Last runs" not in page
+    assert "Last run<" in page
