@@ -206,13 +206,13 @@ _PAGE = """<!doctype html>
 <meta http-equiv="refresh" content="5">
 <title>zk-batch-runner: {status}</title>
 <style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: 2rem auto; padding: 0 1rem;
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 48rem; margin: 2rem auto; padding: 0 1rem;
   color: #1a1a1a; background: #fff; }}
 h2 {{ font-size: 1.1rem; margin-top: 2rem; }}
 table {{ border-collapse: collapse; width: 100%; }}
 th, td {{ text-align: left; padding: .25rem .5rem; border-bottom: 1px solid #ddd; }}
 th {{ font-weight: normal; color: #555; width: 16rem; }}
-.runs th {{ width: auto; }}
+.runs th {{ width: auto; }} .runs td {{ white-space: nowrap; }}
 .state {{ padding: .25rem .6rem; border-radius: .25rem; background: #fbd5d0; }}
 .ok {{ background: #d3efd6; }}
 progress {{ width: 12rem; }}
