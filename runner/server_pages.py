@@ -104,7 +104,7 @@ def openmetrics(text: bytes) -> bytes:
                     family.documentation += _SUFFIX
                 yield family
 
-    rendered: bytes = generate_latest(Families())  # type: ignore[no-untyped-call]
+    rendered: bytes = generate_latest(Families())
     return rendered
 
 

@@ -111,7 +111,7 @@ def ask(
 def parsed(body: bytes) -> Iterator[Metric]:
     """OpenMetrics, by a parser that takes nothing else."""
     text = body.decode()
-    yield from openmetrics.text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+    yield from openmetrics.text_string_to_metric_families(text)
 
 
 # -- /metrics ---------------------------------------------------------------------------------
