@@ -13,7 +13,7 @@ from runner.batch import BatchRun
 from runner.cache import NoCache, ProofCache
 from runner.engines import ProcessExecutor
 from runner.errors import RunnerError, WorkerDiedError
-from runner.live import LiveFile
+from runner.live_file import LiveFile
 from runner.machine import cores
 from runner.metrics import Recorder
 from runner.model import ReceiptKind

@@ -227,7 +227,7 @@ _EXTRAS: tuple[Metric, ...] = (
         "ratio",
     ),
     Metric(
-        "l2_gas_savings_ratio",
+        "l2_model_gas_savings_ratio",
         "gauge",
         "Model, not measured: l2_gas_savings_percent as a ratio.",
         _GAS_MODEL,

@@ -203,7 +203,7 @@ def _summary_metrics(recorder: Recorder, summary: Summary) -> None:
         recorder.inc("l2_aggregation_batch_seconds_total", summary.wall_s)
         recorder.set("l2_tps_current", summary.tps)
         recorder.set("l2_gas_savings_percent", summary.model.gas_savings_percent)
-        recorder.set("l2_gas_savings_ratio", summary.model.gas_savings_percent / 100)
+        recorder.set("l2_model_gas_savings_ratio", summary.model.gas_savings_percent / 100)
 
 
 def _short(path: Path) -> str:

@@ -84,7 +84,7 @@ class Recording:
         """The cache took a proof, and others had to go."""
         self._recorder.inc("l2_cache_evictions_total", evicted)
 
-    # -- what goes wrong, and what is under way -----------------------------------------------
+    # -- what goes wrong -----------------------------------------------
 
     def error(self) -> None:
         """Something failed that the run may survive."""
@@ -95,11 +95,6 @@ class Recording:
         self.retries += 1
         self._recorder.inc("l2_job_retries_total")
         self.error()
-
-    def load(self, active: int, queued: int) -> None:
-        """Jobs under way and waiting."""
-        self._recorder.set("l2_parallel_workers_active", active)
-        self._recorder.set("l2_queue_depth", queued)
 
     def _count_verified(self, count: int, seconds: float) -> None:
         if count:
@@ -121,6 +116,7 @@ class RecordingObserver:
         self._observer = observer
         self.started = observer.started
         self.finished = observer.finished
+        self.load = observer.load  # the live file has these; in the textfile they end at 0
 
     def retrying(self, job: ProofJob, error: BaseException, wait_s: float) -> None:
         """See :class:`runner.executor.Observer`; likewise the others."""
@@ -130,7 +126,3 @@ class RecordingObserver:
     def failed(self, job: ProofJob, error: JobFailedError) -> None:  # noqa: D102
         self._recording.error()
         self._observer.failed(job, error)
-
-    def load(self, active: int, queued: int) -> None:  # noqa: D102
-        self._recording.load(active, queued)
-        self._observer.load(active, queued)

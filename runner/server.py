@@ -7,12 +7,9 @@ check. The paths are fixed and lead to nothing else on the disk.
 from __future__ import annotations
 
 import argparse
-import gzip
 import ipaddress
-import json
 import logging
 import math
-import re
 import signal
 import socket
 import socketserver
@@ -25,128 +22,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner import server_pages as pages
-from runner.errors import InputError, LedgerCorruptError, LedgerNewerError
-from runner.ledger import Ledger, beside
-from runner.live import read_live
+from runner.errors import InputError
+from runner.site import Answer, Site, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from runner.ledger_file import Glance
-    from runner.live import Live
-
-__all__ = ["Answer", "MonitoringServer", "Site", "main"]
+__all__ = ["MonitoringServer", "main"]
 
 log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 9464
-_MOST_BYTES = 16 * 2**20
-"""More than any textfile has; a path given by mistake must not fill the memory."""
-
-
-class Answer:
-    """What goes out: status, headers and body."""
-
-    __slots__ = ("body", "headers", "status")
-
-    def __init__(self, status: HTTPStatus, kind: str, body: bytes, **headers: str) -> None:
-        self.status = status
-        self.body = body
-        self.headers = {
-            "Content-Type": kind,
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-            **{name.replace("_", "-"): value for name, value in headers.items()},
-        }
-
-
-class Site:
-    """The three pages.
-
-    Args:
-        textfile: what they show.
-        stale_after: seconds; see :func:`runner.server_pages.health`.
-        clock: Unix time.
-        ledger: for the last runs; None: beside the textfile.
-    """
-
-    def __init__(
-        self,
-        textfile: Path,
-        stale_after: float | None = None,
-        clock: Callable[[], float] = time.time,
-        ledger: Path | None = None,
-    ) -> None:
-        self._textfile = textfile
-        self._ledger = Ledger(ledger or beside(textfile))
-        self._stale_after = stale_after
-        self._clock = clock
-
-    def answer(self, path: str, accept: str = "", accept_encoding: str = "") -> Answer:
-        """To a GET."""
-        path = path.partition("?")[0].partition("#")[0]
-        if path == "/metrics":
-            return self._metrics(accept, accept_encoding)
-        if path not in {"/", "/health"}:
-            return _plain(HTTPStatus.NOT_FOUND, "not found; there are /, /metrics and /health")
-        text, live, problem = self._read()
-        state = pages.health(text, live, self._clock(), self._stale_after, problem)
-        if path == "/":
-            page = pages.index(state, text, self._recent())
-            return Answer(HTTPStatus.OK, "text/html; charset=utf-8", page)
-        status = HTTPStatus.OK if state.ok else HTTPStatus.SERVICE_UNAVAILABLE
-        body = json.dumps(state.to_json(), indent=1).encode() + b"\n"
-        return Answer(status, "application/json", body)
-
-    def _metrics(self, accept: str, accept_encoding: str) -> Answer:
-        text, live, problem = self._read()
-        if problem:  # an empty answer would look like a counter that has gone
-            return _plain(HTTPStatus.SERVICE_UNAVAILABLE, problem)
-        kind, body = pages.negotiate(accept), pages.metrics(text or b"", live)
-        if kind == pages.OPENMETRICS:
-            try:
-                body = pages.openmetrics(body)
-            except ValueError:
-                kind = pages.TEXT  # the scraper's own message about it is better than ours
-        headers = {"Vary": "Accept, Accept-Encoding"}
-        if _takes_gzip(accept_encoding):
-            body = gzip.compress(body, 6, mtime=0)
-            headers["Content_Encoding"] = "gzip"
-        return Answer(HTTPStatus.OK, kind, body, **headers)
-
-    def _recent(self) -> tuple[Glance, ...]:
-        try:
-            return self._ledger.recent()
-        except (OSError, LedgerCorruptError, LedgerNewerError):
-            return ()  # the page has the last run all the same
-
-    def _read(self) -> tuple[bytes | None, Live | None, str]:
-        """The textfile, the run under way, and why the textfile cannot be read."""
-        live = read_live(self._textfile)
-        try:
-            with self._textfile.open("rb") as file:
-                text = file.read(_MOST_BYTES + 1)
-        except FileNotFoundError:
-            return None, live, ""
-        except OSError as error:
-            return None, live, f"the textfile cannot be read: {error.strerror}"
-        if len(text) > _MOST_BYTES:
-            return None, live, "the textfile is too large to be one"
-        return text, live, ""
-
-
-def _plain(status: HTTPStatus, line: str, **headers: str) -> Answer:
-    return Answer(status, "text/plain; charset=utf-8", f"{line}\n".encode(), **headers)
-
-
-def _takes_gzip(accept_encoding: str) -> bool:
-    for part in accept_encoding.lower().split(","):
-        name, *parameters = (piece.strip().replace(" ", "") for piece in part.split(";"))
-        if name == "gzip":
-            return not any(re.fullmatch(r"q=0(\.0*)?", piece) for piece in parameters)
-    return False
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -172,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refuse(self) -> None:
         text = "read only: GET and HEAD"
-        self._send(_plain(HTTPStatus.METHOD_NOT_ALLOWED, text, Allow="GET, HEAD"))
+        self._send(plain(HTTPStatus.METHOD_NOT_ALLOWED, text, Allow="GET, HEAD"))
 
     def _answer(self) -> Answer:
         try:
@@ -183,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
             )
         except Exception:
             log.exception("GET %s", self.path)
-            return _plain(HTTPStatus.INTERNAL_SERVER_ERROR, "a bug; the server's log has it")
+            return plain(HTTPStatus.INTERNAL_SERVER_ERROR, "a bug; the server's log has it")
 
     def _send(self, answer: Answer, *, with_body: bool = True) -> None:
         self.close_connection = True

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from runner import alerts, generated
+from runner import alert_config, alerts, generated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from runner.alerts import Configured
+    from runner.alert_config import Configured
 
 FOLDER = Path(__file__).parent / "promtool"
 
@@ -94,7 +94,7 @@ class Make:
 
     def seconds(self, name: str) -> float:
         value = self.alert.values[name]
-        assert isinstance(value, alerts.Duration)
+        assert isinstance(value, alert_config.Duration)
         return value.seconds
 
     # -- texts --------------------------------------------------------------------------------
@@ -413,7 +413,7 @@ def documents(folder: Path, rules: str) -> dict[str, dict[str, Any]]:
         folder: the configuration.
         rules: path of the rule file as seen from the test files.
     """
-    common, configured = alerts.load(folder)
+    common, configured = alert_config.load(folder)
     scrape = common.scrape_interval
     tests: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
     for alert in configured:
@@ -464,7 +464,7 @@ def _expected(alert: Configured, check: Check) -> dict[str, Any]:
     }
 
 
-def render(folder: Path = alerts.CONF, rules: str | None = None) -> dict[str, str]:
+def render(folder: Path = alert_config.CONF, rules: str | None = None) -> dict[str, str]:
     """The files by name, always the same for the same configuration."""
     shipped = f"../../{alerts.RULES.relative_to(generated.ROOT)}"
     head = "# Made by `python -m tests.alert_cases` from conf/alerts; changes here are lost.\n"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from runner import alerts
+from runner import alert_config, alerts
 from runner.alert_table import ALERTS, FOREIGN, SEVERITIES
 from runner.errors import InputError
 from runner.generated import ROOT
@@ -46,7 +46,7 @@ def rules(text: str) -> dict[str, dict[str, Any]]:
 @pytest.fixture
 def conf(tmp_path: Path) -> Path:
     """A copy of conf/alerts."""
-    return Path(shutil.copytree(alerts.CONF, tmp_path / "conf"))
+    return Path(shutil.copytree(alert_config.CONF, tmp_path / "conf"))
 
 
 def change(conf: Path, file: str, **values: str) -> None:
@@ -253,16 +253,16 @@ def test_bad_files_are_refused_in_one_line(
 def test_files_that_are_missing_or_unknown(conf: Path, tmp_path: Path) -> None:
     (conf / "tps_dorp.yaml").write_text("")
     with pytest.raises(InputError, match=r"tps_dorp.yaml.*belongs to no alert"):
-        alerts.load(conf)
+        alert_config.load(conf)
     (conf / "tps_dorp.yaml").unlink()
     (conf / "tps_drop.yaml").write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(InputError, match="not YAML"):
-        alerts.load(conf)
+        alert_config.load(conf)
     (conf / "tps_drop.yaml").unlink()
     with pytest.raises(InputError, match="no such file"):
-        alerts.load(conf)
+        alert_config.load(conf)
     with pytest.raises(InputError, match="no such folder"):
-        alerts.load(tmp_path / "nowhere")
+        alert_config.load(tmp_path / "nowhere")
 
 
 def test_check_writes_nothing_and_says_what_to_do(
@@ -287,7 +287,7 @@ def test_check_writes_nothing_and_says_what_to_do(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_alert_has_a_case_that_fires_and_one_that_does_not(name: str) -> None:
-    common, configured = alerts.load()
+    common, configured = alert_config.load()
     alert = next(alert for alert in configured if alert.alert.name == name)
     cases = alert_cases.Make(alert, common.scrape_interval.seconds).cases()
     assert {case.fires for case in cases} == {True, False}
@@ -358,7 +358,7 @@ def unit(
 @needs_promtool
 def test_a_host_without_any_success_is_not_said_to_be_from_1970(tmp_path: Path) -> None:
     """Only a real clock tells: a thousand million seconds and more after the epoch."""
-    alert = next(a for a in alerts.load()[1] if a.alert.name == "BatchStale")
+    alert = next(a for a in alert_config.load()[1] if a.alert.name == "BatchStale")
     summary = alert.filled(alert.alert.summary)
     for label, value in (("instance", "a"), ("job", "node")):
         summary = summary.replace(f"{{{{ $labels.{label} }}}}", value)
@@ -431,7 +431,7 @@ def test_nodes_and_pushed_groups_add_up(tmp_path: Path) -> None:
 def test_a_named_host_that_never_reported_is_missing(conf: Path, tmp_path: Path) -> None:
     change(conf, "metrics_missing.yaml", instances='["a:9100", "b:9100"]')
     assert alerts.main(["--conf", str(conf), "--out", str(tmp_path / "rules.yml")]) == 0
-    alert = next(a for a in alerts.load(conf)[1] if a.alert.name == "MetricsMissing")
+    alert = next(a for a in alert_config.load(conf)[1] if a.alert.name == "MetricsMissing")
     expected = {
         "exp_labels": {"severity": "warning", "instance": "b:9100"},
         "exp_annotations": {

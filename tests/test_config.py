@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
 
 from runner import config
 from runner.cli import CONF
@@ -56,7 +57,10 @@ GROUPS = ["guest", "strategy", "prover", "executor", "cache", "retry", "metrics"
 )
 def test_every_choice_of_every_group_makes_settings(group: str, choice: str) -> None:
     made = settings(f"{group}={choice}")
-    assert made.guest in {"fibonacci", "sha256"} | {choice}
+    assert made.guest == (choice if group == "guest" else "fibonacci")
+    assert made.config[group] == OmegaConf.to_container(
+        composed(f"{group}={choice}")[group], resolve=True
+    )
 
 
 @pytest.mark.parametrize("group", ["preset", "experiment"])

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runner import live
+from runner import live_file as writer
 from runner.errors import JobFailedError
-from runner.live import LiveFile, live_path, read_live
+from runner.live import live_path, read_live
+from runner.live_file import LiveFile
 from runner.model import ProofJob, ReceiptKind
 from runner.strategy import make_plan
 from tests import fakes
@@ -100,7 +102,7 @@ def test_writes_are_throttled_and_the_last_change_is_written(
 ) -> None:
     written: list[dict[str, Any]] = []
     monkeypatch.setattr(
-        live, "_replace", lambda _path, data, _run_id: written.append(json.loads(data))
+        writer, "_replace", lambda _path, data, _run_id: written.append(json.loads(data))
     )
     with live_file(textfile, every_s=0.1) as file:
         begin = time.monotonic()
@@ -138,7 +140,7 @@ def test_a_folder_that_takes_nothing_costs_one_warning(
 def test_a_disk_that_hangs_does_not_hold_up_the_batch(
     textfile: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "_replace", lambda *_: time.sleep(30))
+    monkeypatch.setattr(writer, "_replace", lambda *_: time.sleep(30))
     begin = time.monotonic()
     with live_file(textfile) as file:
         for _ in range(1000):
@@ -210,7 +212,7 @@ def test_what_a_killed_run_left_is_stale(textfile: Path) -> None:
 def test_a_pid_used_again_is_another_process(
     textfile: Path, monkeypatch: pytest.MonkeyPatch, now: int | None, there: bool
 ) -> None:
-    monkeypatch.setattr(live, "_process_started", lambda _: 7)
+    monkeypatch.setattr(writer, "process_started", lambda _: 7)
     with live_file(textfile):
         eventually(live_path(textfile).exists)
         assert (read_live(textfile, lambda _: now) is not None) == there
@@ -230,6 +232,6 @@ def test_a_damaged_file_is_no_run(textfile: Path, data: bytes) -> None:
 
 
 def test_the_own_process_is_there_and_an_impossible_one_is_not() -> None:
-    assert live._process_started(os.getpid())
-    assert live._process_started(2**22 + 1) is None
-    assert live._process_started(0) is None
+    assert live.process_started(os.getpid())
+    assert live.process_started(2**22 + 1) is None
+    assert live.process_started(0) is None

@@ -49,7 +49,7 @@ EXTRA_NAMES = {
     "l2_proof_verification_duration_seconds": "histogram",
     "l2_cache_hit_ratio": "gauge",
     "l2_proof_size_savings_ratio": "gauge",
-    "l2_gas_savings_ratio": "gauge",
+    "l2_model_gas_savings_ratio": "gauge",
     "l2_receipt_bytes": "gauge",
     "l2_guest_cycles_total": "counter",
     "l2_segments_total": "counter",
@@ -114,7 +114,7 @@ def test_every_row_of_the_table_makes_sense(metric: Metric) -> None:
 
 def test_what_is_modelled_says_so_first() -> None:
     modelled = [metric.name for metric in METRICS if metric.help.startswith("Model, not measured:")]
-    assert modelled == ["l2_gas_savings_percent", "l2_gas_savings_ratio"]
+    assert modelled == ["l2_gas_savings_percent", "l2_model_gas_savings_ratio"]
 
 
 def test_buckets_reach_from_a_verification_to_half_an_hour() -> None:

@@ -19,7 +19,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.utils import floatToGoString
 
-from runner import server_pages as pages
+from runner import exposition
 from runner.ledger import Ledger
 from runner.live import read_live
 from runner.metrics import METRICS
@@ -101,7 +101,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 def values(text: str) -> dict[str, float]:
     """All series without labels."""
-    return pages.values(text.encode())
+    return exposition.values(text.encode())
 
 
 # The tests below go on from each other, in this order.
@@ -334,7 +334,7 @@ def shown(records: list[dict[str, Any]]) -> dict[str, float]:
             "l2_cache_hit_rate": 100 * hits,
             "l2_cache_hit_ratio": hits,
             "l2_gas_savings_percent": model["gas_savings_percent"],
-            "l2_gas_savings_ratio": model["gas_savings_percent"] / 100,
+            "l2_model_gas_savings_ratio": model["gas_savings_percent"] / 100,
             "l2_proof_size_savings_percent": summary["size_savings_percent"],
             "l2_proof_size_savings_ratio": summary["size_savings_percent"] / 100,
             "l2_receipt_bytes stage=before": summary["bytes_before"],

@@ -21,11 +21,13 @@ import pytest
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from runner import exposition
 from runner import server_pages as pages
 from runner.ledger import Ledger, beside
 from runner.live import Live, read_live
 from runner.metrics import METRICS, Recorder
-from runner.server import MonitoringServer, Site, main
+from runner.server import MonitoringServer, main
+from runner.site import Site
 from tests.test_live import eventually, live_file
 
 if TYPE_CHECKING:
@@ -120,21 +122,21 @@ def parsed(body: bytes) -> Iterator[Metric]:
 @pytest.mark.parametrize(
     ("accept", "kind"),
     [
-        ("", pages.TEXT),
-        ("*/*", pages.TEXT),
-        ("text/html,application/xhtml+xml;q=0.9", pages.TEXT),
-        ("application/openmetrics-text", pages.OPENMETRICS),
-        ("application/openmetrics-text; version=0.0.1", pages.OPENMETRICS),
-        ("application/openmetrics-text;version=9.9.9,text/plain;q=0.1", pages.TEXT),
-        ("application/openmetrics-text;q=0.3,text/plain;version=0.0.4;q=0.5", pages.TEXT),
-        ("application/openmetrics-text;q=0", pages.TEXT),
-        ("application/openmetrics-text;q=lots", pages.TEXT),
-        (PROMETHEUS_2, pages.OPENMETRICS),
-        (";;,,=;", pages.TEXT),
+        ("", exposition.TEXT),
+        ("*/*", exposition.TEXT),
+        ("text/html,application/xhtml+xml;q=0.9", exposition.TEXT),
+        ("application/openmetrics-text", exposition.OPENMETRICS),
+        ("application/openmetrics-text; version=0.0.1", exposition.OPENMETRICS),
+        ("application/openmetrics-text;version=9.9.9,text/plain;q=0.1", exposition.TEXT),
+        ("application/openmetrics-text;q=0.3,text/plain;version=0.0.4;q=0.5", exposition.TEXT),
+        ("application/openmetrics-text;q=0", exposition.TEXT),
+        ("application/openmetrics-text;q=lots", exposition.TEXT),
+        (PROMETHEUS_2, exposition.OPENMETRICS),
+        (";;,,=;", exposition.TEXT),
     ],
 )
 def test_negotiation(accept: str, kind: str) -> None:
-    assert pages.negotiate(accept) == kind
+    assert exposition.negotiate(accept) == kind
 
 
 def test_by_default_the_textfile_as_it_is(server: MonitoringServer, textfile: Path) -> None:
@@ -184,18 +186,18 @@ def test_gzip_when_asked(server: MonitoringServer, accepted: str, *, zipped: boo
 
 
 def test_only_gauges_are_live(server: MonitoringServer, textfile: Path) -> None:
-    before = pages.values(text())
+    before = exposition.values(text())
     with live_file(textfile) as file:
         file.load(2, 5)
         for _ in range(3):
             file.count("retries", "errors")
         eventually(lambda: (found := read_live(textfile)) is not None and found.retries == 3)
-        during = pages.values(ask(server, "/metrics")[2])
+        during = exposition.values(ask(server, "/metrics")[2])
     changed = {name for name in before if during[name] != before[name]}
     assert changed == {"l2_parallel_workers_active", "l2_parallel_workers_limit", "l2_queue_depth"}
     assert {m.name for m in METRICS if m.type == "gauge"} > changed
     assert (during["l2_parallel_workers_active"], during["l2_queue_depth"]) == (2, 5)
-    assert pages.values(ask(server, "/metrics")[2]) == before
+    assert exposition.values(ask(server, "/metrics")[2]) == before
 
 
 def test_before_the_first_run_ends(tmp_path: Path) -> None:
@@ -227,7 +229,7 @@ def test_what_is_not_text_format_goes_out_as_it_is(tmp_path: Path) -> None:
     path.write_bytes(b"{{{ what\n\xff")
     answer = Site(path).answer("/metrics", PROMETHEUS_2)
     assert (answer.status, answer.body) == (200, b"{{{ what\n\xff")
-    assert answer.headers["Content-Type"] == pages.TEXT
+    assert answer.headers["Content-Type"] == exposition.TEXT
     assert Site(path).answer("/").status == 200
 
 
