@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra import compose, initialize_config_dir
 
-from runner import app, config, live, outputs, schema
+from runner import app, config, live_file, outputs, schema
 from runner.cli import CONF
 from runner.files import atomic_write
 from runner.ledger import KEPT_RUNS, Ledger
@@ -200,7 +200,7 @@ def watched() -> tuple[StopWatch, StopWatch, StopWatch]:
         recording.around(Recorder, name)
     publishing.around(outputs, "publish")
     for name in ("__enter__", "__exit__", "finished", "load", "count"):
-        following.around(live.LiveFile, name)
+        following.around(live_file.LiveFile, name)
     return recording, publishing, following
 
 
