@@ -40,6 +40,7 @@ class Risc0Prover:
             "receipt_encoding": str(build["envelope_version"]),
             "recursion_programs": str(build["recursion"]).lower(),
             "cuda": str(build["cuda"]).lower(),
+            "simd": build["simd"] or "off",
         }
         return Versions("risc0", str(build["risc0_zkvm"]), extra)
 

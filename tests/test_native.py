@@ -357,6 +357,7 @@ def test_build_info() -> None:
         "recursion",
         "cuda",
         "envelope_version",
+        "simd",
     }
     assert info["receipt_kinds"][0] == "composite"
     assert info["envelope_version"] == 1

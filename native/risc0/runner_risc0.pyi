@@ -76,7 +76,9 @@ def build_info() -> dict[str, Any]:
     """What this build can do.
 
     Keys: ``module_version``, ``risc0_zkvm`` (str), ``receipt_kinds`` (list of str),
-    ``recursion``, ``cuda`` (bool), ``envelope_version`` (int).
+    ``recursion``, ``cuda`` (bool), ``envelope_version`` (int), ``simd`` (``avx512``, ``avx2`` or
+    None: the vector instructions that proofs use on this CPU; the environment variable
+    ``RUNNER_SIMD``, read once, names one of them, or ``off``).
     """
 
 def image_id(elf: bytes, /) -> bytes:

@@ -6,6 +6,8 @@ mod envelope;
 mod error;
 mod guard;
 mod program;
+#[cfg(simd)]
+mod simd;
 mod zkvm;
 
 use pyo3::{
@@ -72,8 +74,17 @@ fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     info.set_item("receipt_kinds", kinds)?;
     info.set_item("recursion", recursion)?;
     info.set_item("cuda", cfg!(feature = "cuda"))?;
+    info.set_item("simd", simd_instructions())?;
     info.set_item("envelope_version", envelope::VERSION)?;
     Ok(info)
+}
+
+/// The vector instructions that proofs on this CPU use.
+fn simd_instructions() -> Option<&'static str> {
+    #[cfg(simd)]
+    return simd::instructions();
+    #[cfg(not(simd))]
+    None
 }
 
 #[pyfunction]
@@ -151,12 +162,24 @@ fn digest(bytes: &[u8]) -> Result<Digest> {
         .map_err(|_| Error::BadArgument(format!("an image id is 32 bytes, not {}", bytes.len())))
 }
 
+/// What a thread of a proof may use: the vector code's frames alone take 2.4 MB.
+const STACK_BYTES: usize = 8 << 20;
+
+fn pool() -> rayon::ThreadPoolBuilder {
+    let builder = rayon::ThreadPoolBuilder::new().stack_size(STACK_BYTES);
+    #[cfg(simd)]
+    let builder = builder.start_handler(|_| simd::enable_here());
+    builder
+}
+
 /// Run on a pool of `threads`; 0 means the process's own pool, one thread a core.
 fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     if threads == 0 {
+        // Fails where it was made before, by us.
+        let _ = pool().build_global();
         return work();
     }
-    rayon::ThreadPoolBuilder::new()
+    pool()
         .num_threads(threads)
         .build()
         .map_err(|error| Error::BadArgument(format!("{threads} threads: {error}")))?

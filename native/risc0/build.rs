@@ -1,0 +1,130 @@
+//! Compiles RISC Zero's constraint polynomial a second time, for vectors.
+//!
+//! Two thirds of a proof on a CPU go into evaluating the rv32im circuit's constraints at every point
+//! of a domain, in generated C++ that does one point at a time. Its source is taken from the
+//! registry's copy of `risc0-circuit-rv32im-sys`, its numbers are made vectors (`kernels/field.h`),
+//! and the result is put before the library's own by the linker: `--wrap` sends the library's calls
+//! to `src/simd.rs`. The binary has one copy for each instruction set and picks at run time.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+const CIRCUIT: &str = "risc0-circuit-rv32im-sys";
+const SYMBOL: &str = "risc0_circuit_rv32im_cpu_poly_fp";
+const INSTRUCTION_SETS: [(&str, &str); 2] = [("avx2", "-mavx2"), ("avx512", "-mavx512f")];
+
+fn main() {
+    println!("cargo:rustc-check-cfg=cfg(simd)");
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=kernels");
+    let target = |what: &str| env::var(format!("CARGO_CFG_TARGET_{what}")).unwrap_or_default();
+    // Apple's linker cannot wrap, and its machines have Metal; other CPUs keep the library's code.
+    if target("ARCH") != "x86_64" || target("OS") != "linux" {
+        return;
+    }
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let sources = vectorised(&sources_of(CIRCUIT).join("kernels/cxx"), &out);
+    for (name, flag) in INSTRUCTION_SETS {
+        cc::Build::new()
+            .cpp(true)
+            .std("c++17")
+            .debug(false)
+            .flag(flag)
+            .flags(["-fno-exceptions", "-fno-rtti"])
+            .flag_if_supported("-Wno-psabi")
+            .warnings(false)
+            .define("RUNNER_ISA", name)
+            .include("kernels")
+            .file("kernels/eval.cpp")
+            .files(&sources)
+            .compile(&format!("runner_eval_{name}"));
+    }
+    println!("cargo:rustc-link-arg=-Wl,--wrap={SYMBOL}");
+    println!("cargo:rustc-cfg=simd");
+}
+
+/// Where cargo keeps the sources of a package that this crate is built with.
+fn sources_of(package: &str) -> PathBuf {
+    let target = env::var("TARGET").expect("cargo sets TARGET");
+    let metadata = cargo_metadata::MetadataCommand::new()
+        .other_options(["--locked".into(), "--filter-platform".into(), target])
+        .exec()
+        .unwrap_or_else(|error| panic!("cargo metadata failed: {error}"));
+    let found = metadata
+        .packages
+        .iter()
+        .find(|p| p.name.as_str() == package);
+    let manifest = &found
+        .unwrap_or_else(|| panic!("{package} is not in Cargo.lock"))
+        .manifest_path;
+    manifest
+        .parent()
+        .expect("a file has a folder")
+        .as_std_path()
+        .to_owned()
+}
+
+/// Rewrites the generated files for `kernels/field.h`; returns the new ones.
+fn vectorised(from: &Path, to: &Path) -> Vec<PathBuf> {
+    let mut written = Vec::new();
+    for part in 0.. {
+        let name = format!("rust_poly_fp_{part}.cpp");
+        let Ok(text) = fs::read_to_string(from.join(&name)) else {
+            break;
+        };
+        let path = to.join(&name);
+        fs::write(&path, rewrite(&text)).expect("OUT_DIR takes files");
+        written.push(path);
+    }
+    assert!(
+        !written.is_empty(),
+        "{CIRCUIT} has no rust_poly_fp_*.cpp any more"
+    );
+    written
+}
+
+fn rewrite(text: &str) -> String {
+    let mut lines = String::with_capacity(text.len() / 8);
+    for line in text.lines() {
+        // Nine tenths of the text is a comment on where each line came from.
+        let code = line.split("//").next().unwrap_or_default();
+        lines.push_str(&with_taps(code));
+        lines.push('\n');
+    }
+    for label in ["data", "accum", "mix", "global"] {
+        lines = lines.replace(&format!("/*{label}=*/"), "");
+    }
+    let renamed = lines
+        .replace("#include \"fp.h\"", "#include \"field.h\"")
+        .replace("#include \"fpext.h\"", "")
+        .replace(
+            "namespace risc0::circuit::rv32im_v2",
+            "namespace RUNNER_ISA",
+        )
+        .replace("constexpr Fp ", "constexpr Const ")
+        .replace("constexpr FpExt ", "const FpExt ")
+        .replace("FpExt* poly_mix", "const Mix* poly_mix");
+    // A tap that was left would read vectors where there are numbers.
+    assert!(
+        !renamed.contains("& mask)"),
+        "{CIRCUIT} reads its columns in a new way"
+    );
+    assert!(renamed.contains("tap("), "{CIRCUIT} reads no columns");
+    renamed
+}
+
+/// `x[3 * steps + ((cycle - kInvRate * 1) & mask)]` becomes `tap(x, 3, kInvRate * 1, cycle, steps)`.
+fn with_taps(code: &str) -> String {
+    let tap = || -> Option<String> {
+        let (before, rest) = code.split_once(" * steps + ((cycle - ")?;
+        let (back, after) = rest.split_once(") & mask)]")?;
+        let (place, column) = before.rsplit_once('[')?;
+        let (left, columns) = place.rsplit_once(' ')?;
+        Some(format!(
+            "{left} tap({columns}, {column}, {back}, cycle, steps){after}"
+        ))
+    };
+    tap().unwrap_or_else(|| code.to_owned())
+}
