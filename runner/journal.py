@@ -18,6 +18,7 @@ __all__ = [
     "MAX_CHILDREN",
     "AggregationResult",
     "aggregator_stdin",
+    "journal_bytes",
     "padded",
     "show_journal",
 ]
@@ -28,7 +29,8 @@ _WORD = struct.Struct("<I")
 MAX_CHILDREN = 4095
 """Most children of one aggregation: what the aggregator guest takes (``guests/core``)."""
 
-JOURNAL_TYPES = ("u64", "u32", "hex")
+_BYTES = {"u64": 8, "u32": 4}
+JOURNAL_TYPES = (*_BYTES, "hex")
 """What a guest's config may say about its journal."""
 
 
@@ -105,9 +107,14 @@ def show_journal(journal_type: str, journal: bytes) -> str:
         raise ValueError(f"journal type {journal_type!r} is not one of {', '.join(JOURNAL_TYPES)}")
     if journal_type == "hex":
         return journal.hex()
-    if len(journal) != {"u32": 4, "u64": 8}[journal_type]:
+    if len(journal) != _BYTES[journal_type]:
         return f"{journal.hex()} ({len(journal)} bytes, not a {journal_type})"
     return str(int.from_bytes(journal, "little"))
+
+
+def journal_bytes(journal_type: str) -> int:
+    """Bytes of a leaf's journal, for estimates; a digest's 32 where the type does not say."""
+    return _BYTES.get(journal_type, 32)
 
 
 def _word(value: int, what: str) -> bytes:

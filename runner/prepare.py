@@ -6,9 +6,11 @@ import uuid
 from typing import TYPE_CHECKING
 
 from runner.batch import Batch
+from runner.cost import RISC0
 from runner.errors import InputError
 from runner.guests import AGGREGATOR, Manifest, read_elf
 from runner.inputs import leaves
+from runner.journal import journal_bytes
 from runner.plan import distinct
 from runner.prover import load_prover
 from runner.strategy import make_plan
@@ -43,7 +45,14 @@ def prepare(settings: Settings) -> Batch:
     )
     positions, _ = distinct(leaf.stdin for leaf in batch_leaves)
     chosen = settings.strategy
-    plan = make_plan(chosen.name, positions, chosen.thresholds, chosen.fan_in)
+    plan = make_plan(
+        chosen.name,
+        positions,
+        chosen.thresholds,
+        chosen.fan_in,
+        cost=RISC0 if prover.versions.zkvm == "risc0" else None,
+        journal_bytes=journal_bytes(settings.journal),
+    )
     batch = Batch(guest, aggregator, batch_leaves, plan, settings.prover)
     _check_writable(settings)
     return batch

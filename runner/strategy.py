@@ -1,9 +1,9 @@
 """Strategies: pure functions from the leaves of a batch to its plan.
 
 A strategy lists the leaves in batch order, groups neighbours level by level and ends in one root.
-With fan-ins that are powers of two (``auto`` gives such) the groups are complete subtrees of an
+With fan-ins that are powers of two (``balanced`` gives such) the groups are complete subtrees of an
 RFC 6962 tree, so the root's combined hash is the same for every strategy: that of the flat tree
-over all leaves. With other fan-ins the hash depends on the plan.
+over all leaves. With other fan-ins, as ``auto`` gives them, the hash depends on the plan.
 
 A new strategy is one function of type :data:`Shape` and one entry in :data:`STRATEGIES`.
 """
@@ -14,17 +14,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from runner.cost import AggregationCost, cheapest
 from runner.errors import InputError
 from runner.journal import MAX_CHILDREN
 from runner.model import Aggregation
 from runner.plan import Plan
 
-__all__ = ["AUTO", "STRATEGIES", "FanIn", "Strategy", "Thresholds", "make_plan", "resolve"]
+__all__ = [
+    "AUTO",
+    "BALANCED",
+    "STRATEGIES",
+    "FanIn",
+    "Strategy",
+    "Thresholds",
+    "make_plan",
+    "resolve",
+]
 
 AUTO = "auto"
+BALANCED = "balanced"
 
 FanIn: TypeAlias = "int | Sequence[int] | str"
-"""Group size at every grouping level, or one a level from the bottom up, or ``auto``."""
+"""Group size at every grouping level, or one a level from the bottom up, or ``auto`` (the cheapest)
+or ``balanced`` (the smallest power of two that spreads the leaves evenly over the levels)."""
 
 Shape: TypeAlias = Callable[[str, Sequence[int], Sequence[int]], Plan]
 """(name, leaf job ids by batch position, group sizes from the bottom up) -> plan."""
@@ -98,11 +110,14 @@ def resolve(name: str, n: int, thresholds: Thresholds | None = None) -> str:
     return "two_level" if n < limits.three_level_from else "three_level"
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913  # what shapes a plan
     name: str,
     leaves: Sequence[int],
     thresholds: Thresholds | None = None,
     fan_in: FanIn = AUTO,
+    *,
+    cost: AggregationCost | None = None,
+    journal_bytes: int = 32,
     field: str = "guest.count",
 ) -> Plan:
     """Plan a batch.
@@ -115,6 +130,8 @@ def make_plan(
             grouping levels (two_level 1, three_level 2). ``auto`` takes a list for the deepest
             strategy and uses as many, from the bottom, as the one it picks has: a list is then
             right or wrong whatever the size of the batch.
+        cost: of the aggregator, for fan-in ``auto``; without it ``auto`` is ``balanced``.
+        journal_bytes: of one leaf, for ``cost``.
         field: the setting an empty batch is blamed on.
 
     Returns:
@@ -130,7 +147,9 @@ def make_plan(
     levels = STRATEGIES[picked].grouping_levels
     takes = max(s.grouping_levels for s in STRATEGIES.values()) if name == AUTO else levels
     sizes = _group_sizes(fan_in, name, takes)
-    if sizes is None:
+    if sizes is None and cost is not None and fan_in == AUTO:
+        sizes = cheapest(len(leaves), levels, cost, journal_bytes)
+    elif sizes is None:
         sizes = (_balanced(len(leaves), levels + 1),) * levels
     plan = STRATEGIES[picked].shape(picked, leaves, sizes[:levels])
     plan.validate()
@@ -143,9 +162,9 @@ def make_plan(
 
 
 def _group_sizes(fan_in: FanIn, name: str, takes: int) -> tuple[int, ...] | None:
-    """Fan-ins for ``takes`` grouping levels, checked; None for ``auto``."""
-    field, remedy = "strategy.fan_in", "give a whole number of at least 2, or auto"
-    if fan_in == AUTO:
+    """Fan-ins for ``takes`` grouping levels, checked; None for ``auto`` and ``balanced``."""
+    field, remedy = "strategy.fan_in", "give a whole number of at least 2, auto or balanced"
+    if fan_in in (AUTO, BALANCED):
         return None
     if isinstance(fan_in, str) or not isinstance(fan_in, (int, Sequence)):
         raise InputError(field, fan_in, "not a fan-in", remedy)

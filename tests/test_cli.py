@@ -185,6 +185,7 @@ def test_strategies_with_fan_ins_of_powers_of_two_agree_on_the_hash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ["--multirun", "strategy=single,two_level,three_level", "guest=sha256"]
+    arguments += ["strategy.fan_in=balanced"]
     assert run(monkeypatch, *arguments, *RUN, "prover=execute", "guest.count=20", "output=o") == 0
     records = [json.loads((tmp_path / "o" / f"{i}" / "result.json").read_text()) for i in range(3)]
     assert [r["plan"]["strategy"] for r in records] == ["single", "two_level", "three_level"]

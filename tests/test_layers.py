@@ -20,7 +20,7 @@ FOLDER = Path(runner.__file__).parent
 LEVELS = (
     "__init__ errors model",
     # Pure: values in, values out. `inputfile` also reads the one file it is told to.
-    """plan strategy keys merkle journal estimator fields inputfile inputs metric_table
+    """plan strategy cost keys merkle journal estimator fields inputfile inputs metric_table
     promql alert_table panels""",
     # Adapters: each has its own kind of effect.
     """files textfile guests prover risc0 cache cache_blobs cache_index cache_store engines
