@@ -39,6 +39,14 @@ __all__ = [
 CRATE = Path("native/risc0")
 """The crate's folder, relative to the repository's root."""
 
+PORTABLE = "portable"
+V3 = {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}
+LEVELS = {
+    "x86-64-v4": V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
+    "x86-64-v3": V3,
+}
+"""The x86-64 psABI's levels above the portable one, the best first, by the flags Linux shows."""
+
 KEPT_WHEELS = 8
 PLAIN_INSTALL = (
     "--disable-pip-version-check",
@@ -49,7 +57,7 @@ PLAIN_INSTALL = (
 
 SWITCHES = (
     "RUNNER_CUDA",
-    "RUNNER_NATIVE_CPU",
+    "RUNNER_CPU",
     "CC",
     "CXX",
     "CFLAGS",
@@ -112,21 +120,36 @@ def build_env(
         result["DOCS_RS"] = "1"
     else:
         result["RECURSION_SRC_PATH"] = str(programs)
-    if enabled(env, "RUNNER_NATIVE_CPU"):
-        for name, flag in [
-            ("RUSTFLAGS", "-C target-cpu=native"),
-            ("CFLAGS", "-march=native"),
-            ("CXXFLAGS", "-march=native"),
-        ]:
-            result[name] = f"{env.get(name, '')} {flag}".strip()
+    if (cpu := target_cpu(env)) != PORTABLE:
+        # Rust only: the C++ that takes time picks its instructions at run time (native/risc0).
+        result["RUSTFLAGS"] = f"{env.get('RUSTFLAGS', '')} -C target-cpu={cpu}".strip()
     if shutil.which("cc") is None:
         triple = rust.host.upper().replace("-", "_")
         result.setdefault(f"CARGO_TARGET_{triple}_LINKER", compiler.cc)
     return result
 
 
+def target_cpu(env: Mapping[str, str]) -> str:
+    """What rustc is told to compile for: ``RUNNER_CPU``, or the best level this CPU has.
+
+    A level is kept by every CPU of the last ten years or so, unlike a model's own instructions, so
+    a wheel serves all machines of a level and a changed CI machine builds nothing anew.
+
+    Raises:
+        SetupError: not a choice.
+    """
+    chosen = env.get("RUNNER_CPU", "")
+    if chosen in {PORTABLE, "native", *LEVELS}:
+        return chosen
+    if chosen:
+        known = ", ".join((PORTABLE, "native", *LEVELS))
+        raise SetupError(f"RUNNER_CPU={chosen} is not a choice; give one of {known}, or unset it")
+    flags = set(re.findall(r"\w+", cpu_model()))
+    return next((level for level, needed in LEVELS.items() if needed <= flags), PORTABLE)
+
+
 def cpu_model() -> str:
-    """What ``RUNNER_NATIVE_CPU=1`` compiles for."""
+    """The CPU's model and flags, as the kernel names them."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -204,14 +227,14 @@ def install(root: Path, cache: Path, python: Path, env: Mapping[str, str]) -> bo
         run(fetch, env=dict(env), remedy="a network or a filled CARGO_HOME is needed")
     wanted = recursion.locked(crate / "Cargo.lock", cargo_home(env))
     programs = recursion.obtain(wanted, cache, env.get("RECURSION_SRC_PATH"))
-    native_cpu = enabled(env, "RUNNER_NATIVE_CPU")
+    cpu = target_cpu(env)
     parts = {
         "source": source_digest(crate),
         "rust": rust.version,
         "compiler": f"{compiler.cc} {compiler.cxx} {compiler.version}",
         "recursion": wanted.sha256 if programs else "none",
         "platform": " ".join((sys.platform, platform.machine(), *platform.libc_ver())),
-        "cpu": cpu_model() if native_cpu else "portable",
+        "cpu": cpu_model() if cpu == "native" else cpu,
         **{name: env.get(name, "") for name in SWITCHES},
         **cuda,
     }
@@ -231,7 +254,8 @@ def install(root: Path, cache: Path, python: Path, env: Mapping[str, str]) -> bo
 
 def target_folder(cache: Path, env: Mapping[str, str]) -> Path:
     """Cargo's target folder for the crate."""
-    return cache / ("native-cpu" if enabled(env, "RUNNER_NATIVE_CPU") else "native") / "risc0"
+    cpu = target_cpu(env)
+    return cache / ("native" if cpu == PORTABLE else f"native-{cpu}") / "risc0"
 
 
 def run_tests(root: Path, cache: Path, env: Mapping[str, str]) -> None:

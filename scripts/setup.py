@@ -95,6 +95,7 @@ def inputs(place: Place, name: str, env: Mapping[str, str]) -> str:
     if name == "native":
         parts["source"] = native_wheel.source_digest(place.root / native_wheel.CRATE)
         parts["switches"] = {key: env.get(key, "") for key in native_wheel.SWITCHES}
+        parts["cpu"] = native_wheel.target_cpu(env)
     else:
         parts["project"] = (place.root / "pyproject.toml").read_text()
         parts["extra"] = EXTRAS[name]

@@ -220,11 +220,34 @@ class TestBuildEnvironment:
         assert env["RECURSION_SRC_PATH"] == "/cache/r.zip"
         assert "DOCS_RS" not in env
 
-    def test_portable_unless_asked(self) -> None:
-        assert not any("native" in self.env({}).get(k, "") for k in ("RUSTFLAGS", "CXXFLAGS"))
-        env = self.env({"RUNNER_NATIVE_CPU": "1", "RUSTFLAGS": "-C debuginfo=0"})
-        assert env["RUSTFLAGS"] == "-C debuginfo=0 -C target-cpu=native"
-        assert env["CXXFLAGS"] == "-march=native"
+    @pytest.mark.parametrize(
+        ("flags", "level"),
+        [
+            ("fpu sse4_2", "portable"),
+            ("avx avx2 bmi1 bmi2 f16c fma abm movbe", "x86-64-v3"),
+            ("avx avx2 bmi1 bmi2 f16c fma abm movbe avx512f", "x86-64-v3"),
+            (
+                "avx avx2 bmi1 bmi2 f16c fma abm movbe"
+                " avx512f avx512bw avx512cd avx512dq avx512vl sha_ni",
+                "x86-64-v4",
+            ),
+        ],
+    )
+    def test_the_best_level_of_this_cpu(
+        self, monkeypatch: pytest.MonkeyPatch, flags: str, level: str
+    ) -> None:
+        monkeypatch.setattr(native_wheel, "cpu_model", lambda: f"flags\t: {flags}")
+        assert native_wheel.target_cpu({}) == level
+        rustflags = self.env({"RUSTFLAGS": "-C debuginfo=0"})["RUSTFLAGS"]
+        assert rustflags.removeprefix("-C debuginfo=0") == (
+            "" if level == "portable" else f" -C target-cpu={level}"
+        )
+
+    def test_a_cpu_that_is_asked_for(self) -> None:
+        assert "RUSTFLAGS" not in self.env({"RUNNER_CPU": "portable"})
+        assert self.env({"RUNNER_CPU": "native"})["RUSTFLAGS"] == "-C target-cpu=native"
+        with pytest.raises(SetupError, match=r"RUNNER_CPU=fast is not a choice; give one of"):
+            native_wheel.target_cpu({"RUNNER_CPU": "fast"})
 
     def test_cuda_driver_is_linked_where_docs_rs_drops_it(self) -> None:
         cuda = {"RUNNER_CUDA": "1", "CUDA_PATH": "/opt/cuda"}
