@@ -265,6 +265,27 @@ _EXTRAS: tuple[Metric, ...] = (
     ),
     Metric("l2_job_retries_total", "counter", "Attempts at jobs after the first.", _OUTCOMES),
     Metric(
+        "l2_cuda_errors_total",
+        "counter",
+        "Attempts at proofs that failed on the GPU; always 0 without a CUDA build.",
+        _OUTCOMES,
+    ),
+    Metric(
+        "l2_gpu_utilization_ratio",
+        "gauge",
+        "Mean share of the last run in which a kernel ran on the GPU; only with a CUDA build.",
+        "the NVIDIA driver, several samples a second",
+        labels={"gpu": ()},
+    ),
+    Metric(
+        "l2_gpu_memory_used_bytes",
+        "gauge",
+        "Most GPU memory in use at once during the last run, by any process; with a CUDA build.",
+        "the NVIDIA driver, several samples a second",
+        "bytes",
+        labels={"gpu": ()},
+    ),
+    Metric(
         "l2_queue_depth",
         "gauge",
         "Jobs that could start now but have no worker; 0 in the file of a run that has ended.",

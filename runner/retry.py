@@ -11,7 +11,7 @@ from runner.errors import JobTimeoutError, ProverError, ReceiptRejectedError, Wo
 
 __all__ = ["Attempts", "RetryPolicy", "is_transient"]
 
-_TRANSIENT_CODES = frozenset({"internal", "prover_failed"})
+_TRANSIENT_CODES = frozenset({"internal", "prover_failed", "cuda_failed"})
 
 
 def is_transient(error: BaseException) -> bool:

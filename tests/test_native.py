@@ -32,6 +32,7 @@ CODES = {
     "verification_failed",
     "unavailable",
     "prover_failed",
+    "cuda_failed",
     "internal",
 }
 REJECTED = {"malformed_receipt", "verification_failed"}

@@ -26,6 +26,7 @@ TRANSIENT = [
     BrokenProcessPool("gone"),
     ProverError("internal", "?"),
     ProverError("prover_failed", "?"),
+    ProverError("cuda_failed", "out of memory"),
     KilledWorker("Dask's"),
 ]
 LASTING = [

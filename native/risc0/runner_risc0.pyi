@@ -23,7 +23,7 @@ class NativeError(Exception):
     """Every failure of this module; ``args`` is ``(code, message)``.
 
     Codes are stable: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``malformed_receipt``,
-    ``verification_failed``, ``unavailable``, ``prover_failed``, ``internal``.
+    ``verification_failed``, ``unavailable``, ``prover_failed``, ``cuda_failed``, ``internal``.
     """
 
 @final
@@ -117,7 +117,7 @@ def prove(
 
     Raises:
         NativeError: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``malformed_receipt``,
-            ``unavailable``, ``prover_failed``.
+            ``unavailable``, ``prover_failed``, ``cuda_failed`` (a CUDA build's ``prover_failed``).
     """
 
 def verify(receipt: bytes, image_id: bytes, /) -> bytes:

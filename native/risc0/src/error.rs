@@ -8,7 +8,7 @@ create_exception!(
     PyException,
     "Every failure of this module. `args` is `(code, message)`, both str; codes are stable:\n\
      bad_argument, bad_elf, guest_failed, malformed_receipt, verification_failed, unavailable,\n\
-     prover_failed, internal."
+     prover_failed, cuda_failed, internal."
 );
 
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub enum Error {
     Unavailable(String),
     /// Proving failed for a reason that is neither guest nor argument.
     ProverFailed(String),
+    /// Proving failed in a CUDA build: the driver, the device or its memory.
+    CudaFailed(String),
     /// A panic in the zkVM's code, caught.
     Internal(String),
 }
@@ -43,6 +45,7 @@ impl From<Error> for PyErr {
             Error::VerificationFailed(message) => ("verification_failed", message),
             Error::Unavailable(message) => ("unavailable", message),
             Error::ProverFailed(message) => ("prover_failed", message),
+            Error::CudaFailed(message) => ("cuda_failed", message),
             Error::Internal(message) => ("internal", message),
         };
         NativeError::new_err((code, message))

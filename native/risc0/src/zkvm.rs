@@ -108,9 +108,18 @@ pub fn prove(
         .with_receipt_kind(kind)
         .with_dev_mode(false);
     // Both are `Rc` inside: made here, on the thread that proves, and never sent anywhere.
-    let info = get_prover_server(&options)
-        .and_then(|prover| prover.prove_session(&context(), &session))
-        .map_err(|error| Error::ProverFailed(format!("{error:#}")))?;
+    let info = guarded(|| {
+        get_prover_server(&options)
+            .and_then(|prover| prover.prove_session(&context(), &session))
+            .map_err(|error| Error::ProverFailed(format!("{error:#}")))
+    })
+    .map_err(|error| match error {
+        // Some of the library's CUDA calls return their error, others panic with it.
+        Error::ProverFailed(what) | Error::Internal(what) if cfg!(feature = "cuda") => {
+            Error::CudaFailed(what)
+        }
+        other => other,
+    })?;
     Ok((envelope::encode(&info.receipt)?, figures(&session, log)))
 }
 
