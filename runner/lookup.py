@@ -7,12 +7,14 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from runner import audit_events
 from runner.errors import CacheError, ReceiptRejectedError
 from runner.keys import proof_key
 from runner.model import Outcome
 from runner.worker import verify_receipt
 
 if TYPE_CHECKING:
+    from runner.audit_trail import Trail
     from runner.cache import Cache
     from runner.model import ProofJob
     from runner.prover import Prover
@@ -30,12 +32,14 @@ class Lookup:
         cache: where they are kept.
         prover: verifies them, and tells what versions they are of.
         recording: of the run.
+        trail: is told of entries that do not hold.
     """
 
-    def __init__(self, cache: Cache, prover: Prover, recording: Recording) -> None:
+    def __init__(self, cache: Cache, prover: Prover, recording: Recording, trail: Trail) -> None:
         self._cache = cache
         self._prover = prover
         self._recording = recording
+        self._trail = trail
 
     def find(self, job: ProofJob) -> Outcome | None:
         """A hit is a receipt that verifies, nothing less; safe from any thread."""
@@ -67,6 +71,7 @@ class Lookup:
             with contextlib.suppress(CacheError):
                 self._cache.quarantine(key, str(error))
             self._recording.rejected(time.perf_counter() - clock)
+            audit_events.rejected(self._trail, error, job)
             return None
         self._recording.hit()
         return Outcome(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
+from runner.audit_log import AuditLog
 from runner.batch import Batch
-from runner.errors import InputError
+from runner.errors import AuditError, InputError
 from runner.guests import AGGREGATOR, Manifest, read_elf
 from runner.inputs import leaves
 from runner.plan import distinct
@@ -46,6 +47,7 @@ def prepare(settings: Settings) -> Batch:
     plan = make_plan(chosen.name, positions, chosen.thresholds, chosen.fan_in)
     batch = Batch(guest, aggregator, batch_leaves, plan, settings.prover)
     _check_writable(settings)
+    _check_audit(settings)
     return batch
 
 
@@ -60,6 +62,17 @@ def _check_image_id(prover: Prover, guest: Guest) -> None:
         )
 
 
+def _check_audit(settings: Settings) -> None:
+    """Nor at an audit log that takes no line."""
+    if settings.audit is None:
+        return
+    try:
+        AuditLog(settings.audit).check()
+    except AuditError as error:
+        remedy = "give another file, or use audit=off"
+        raise InputError("audit.file", str(error.path), error.reason, remedy) from None
+
+
 def _check_writable(settings: Settings) -> None:
     """A proof of minutes must not end at a folder that takes no file."""
     folders = [("output", settings.output)]
@@ -67,6 +80,9 @@ def _check_writable(settings: Settings) -> None:
     for field, file in (("textfile", metrics.textfile), ("ledger", metrics.ledger)):
         if file is not None:
             folders.append((f"metrics.{field}", file.parent))
+    # A log may be there in a folder that takes no other file.
+    if settings.audit is not None and not settings.audit.exists():
+        folders.append(("audit.file", settings.audit.parent))
     for field, folder in folders:
         probe = folder / f".probe-{uuid.uuid4().hex}"
         try:
