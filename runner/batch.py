@@ -19,7 +19,7 @@ from runner.recording import Recording, RecordingObserver
 from runner.worker import perform, verify_receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
 
     from runner.audit_trail import Trail
@@ -66,6 +66,29 @@ class Batch:
     def program(self, job_id: int) -> Guest:
         """What a job runs."""
         return self.guest if job_id < self.plan.leaf_jobs else self.aggregator
+
+    def job(
+        self, job_id: int, positions: Sequence[int], journal: Callable[[int], bytes]
+    ) -> ProofJob:
+        """A job without its children's receipts: one that is in the cache never needs them.
+
+        Args:
+            job_id: of the plan.
+            positions: for each leaf job, a batch position that asks for it.
+            journal: of a child, by its job id.
+        """
+        name, guest, kind = self.name(job_id), self.program(job_id), self.kind(job_id)
+        if job_id < self.plan.leaf_jobs:
+            stdin = self.leaves[positions[job_id]].stdin
+            return ProofJob(job_id, name, guest, stdin, (), kind)
+        children = self.plan.aggregation(job_id).children
+        claims = [(self.program(child).image_id, journal(child)) for child in children]
+        stdin = aggregator_stdin(guest.image_id, claims)
+        bare = tuple(Child(*claim, None) for claim in dict.fromkeys(claims))
+        # A cached receipt of another aggregation, or a machine that computes wrongly, shows here
+        # and not only at the root.
+        expected = merkle.aggregate(guest.image_id, claims).encode()
+        return ProofJob(job_id, name, guest, stdin, bare, kind, expected=expected)
 
     def name(self, job_id: int) -> str:
         """A job's name for people."""
@@ -171,20 +194,7 @@ class BatchRun:
 
     def build(self, job_id: int) -> ProofJob:
         """See :class:`runner.executor.Jobs`."""
-        batch, plan = self._batch, self._batch.plan
-        name, guest, kind = batch.name(job_id), batch.program(job_id), batch.kind(job_id)
-        if job_id < plan.leaf_jobs:
-            stdin = batch.leaves[self._positions[job_id]].stdin
-            return ProofJob(job_id, name, guest, stdin, (), kind)
-        children = [self.outcomes[child] for child in plan.aggregation(job_id).children]
-        claims = [(child.image_id, child.journal) for child in children]
-        stdin = aggregator_stdin(guest.image_id, claims)
-        # Without receipts for now: a job that is in the cache never needs them.
-        bare = tuple(Child(image_id, journal, None) for image_id, journal in dict.fromkeys(claims))
-        # A cached receipt of another aggregation, or a machine that computes wrongly, shows here
-        # and not only at the root.
-        expected = merkle.aggregate(guest.image_id, claims).encode()
-        return ProofJob(job_id, name, guest, stdin, bare, kind, expected=expected)
+        return self._batch.job(job_id, self._positions, lambda child: self.outcomes[child].journal)
 
     def load(self, job: ProofJob) -> ProofJob:
         """See :class:`runner.executor.Jobs`."""

@@ -87,6 +87,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         config={str(key): value for key, value in plain.items()},
         make_engine=lambda: _make_engine(conf.executor, executor),
         audit=Path(conf.audit.file).expanduser() if conf.audit.file else None,
+        dry_run=conf.dry_run,
     )
 
 

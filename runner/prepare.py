@@ -15,6 +15,9 @@ from runner.prover import load_prover
 from runner.strategy import make_plan
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from runner.model import Guest
     from runner.prover import Prover
     from runner.settings import Settings
@@ -46,8 +49,11 @@ def prepare(settings: Settings) -> Batch:
     chosen = settings.strategy
     plan = make_plan(chosen.name, positions, chosen.thresholds, chosen.fan_in)
     batch = Batch(guest, aggregator, batch_leaves, plan, settings.prover)
-    _check_writable(settings)
-    _check_audit(settings)
+    if settings.dry_run:
+        _check_folders([("output", settings.output)])
+    else:
+        _check_writable(settings)
+        _check_audit(settings)
     return batch
 
 
@@ -83,6 +89,10 @@ def _check_writable(settings: Settings) -> None:
     # A log may be there in a folder that takes no other file.
     if settings.audit is not None and not settings.audit.exists():
         folders.append(("audit.file", settings.audit.parent))
+    _check_folders(folders)
+
+
+def _check_folders(folders: Sequence[tuple[str, Path]]) -> None:
     for field, folder in folders:
         probe = folder / f".probe-{uuid.uuid4().hex}"
         try:

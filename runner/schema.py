@@ -154,6 +154,7 @@ class RunnerConf:
     audit: AuditConf = field(default_factory=AuditConf)
     guests: Optional[str] = None
     output: str = MISSING
+    dry_run: bool = False
     progress: str = "auto"
     log_level: str = "info"
 

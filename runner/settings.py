@@ -80,6 +80,7 @@ class Settings:
         config: all of it as the user composed it, for the record.
         make_engine: starts the engine; called once everything else is known to be right.
         audit: the audit log; None for none.
+        dry_run: say what a run would do, and do nothing.
     """
 
     guest: str
@@ -101,3 +102,4 @@ class Settings:
     config: dict[str, Any]
     make_engine: Callable[[], Executor]
     audit: Path | None = None
+    dry_run: bool = False

@@ -24,13 +24,14 @@ LEVELS = (
     promql alert_table panels audit_chain""",
     # Adapters: each has its own kind of effect.
     """files textfile guests prover risc0 cache cache_blobs cache_index cache_store engines
+    cache_origins cache_view
     worker_process dask_engine executor retry metrics ledger ledger_file recovery
     pushgateway worker progress spool machine probes
     audit_log live live_file site exposition server_pages generated alert_config""",
     # One batch, its results and what checks them.
     """settings batch lookup recording results summary prepare publish outputs app claims checks
     verify inclusion diagnosis doctor server alerts dashboard reference
-    audit_trail audit_events audit""",
+    audit_trail audit_events audit forecast dry_run dry_run_report""",
     # The command line.
     "schema config cli_errors cli __main__",
 )
