@@ -72,7 +72,7 @@ class AuditTrail:
         self._every_s = every_s
         self._clock = clock
         self._events: list[dict[str, Any]] = []
-        self._lock = threading.Lock()
+        self._head: Head | None = None
         self._writing = threading.Lock()
         self._added = threading.Event()
         self._ended = threading.Event()
@@ -90,8 +90,7 @@ class AuditTrail:
     def add(self, event: str, **fields: Any) -> None:  # noqa: ANN401  # JSON values
         """An event happened now; it is on disk a second later, or when the run finishes."""
         line = {"event": event, "time": utc(self._clock()), "run": self._run_id, **fields}
-        with self._lock:
-            self._events.append(line)
+        self._events.append(line)
         self._added.set()
 
     def finish(self, status: str, reason: str | None) -> Head:
@@ -130,12 +129,9 @@ class AuditTrail:
             self._ended.wait(self._every_s)
 
     def _flush(self) -> Head:
-        with self._writing:  # so that events stay in their order
-            with self._lock:
-                events, self._events = self._events, []
-            try:
-                return self._log.append(events)
-            finally:
-                if events:
-                    with self._lock:
-                        self._events[:0] = events
+        with self._writing:
+            if self._events or self._head is None:
+                self._head = None  # unless this one is known to be on disk
+                # Meanwhile events may be added at the end; taken out are those at the start.
+                self._head = self._log.append(self._events)
+            return self._head

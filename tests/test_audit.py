@@ -368,6 +368,27 @@ def test_events_are_on_disk_soon_and_at_the_end_at_the_latest(path: Path) -> Non
     assert (found[-1]["event"], found[-1]["status"]) == ("run_finished", "ok")
 
 
+def test_a_run_is_sealed_by_its_own_last_line(path: Path) -> None:
+    def runs(who: str) -> None:
+        for number in range(30):
+            with AuditTrail(path, f"{who}{number}", every_s=0.0) as trail:
+                trail.add("a")
+                heads[f"{who}{number}"] = trail.finish("ok", None)
+
+    heads: dict[str, Head] = {}
+    threads = [threading.Thread(target=runs, args=(who,)) for who in "xyz"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = events(path)
+    assert len(found) == 1 + 3 * 30 * 2
+    for run, head in heads.items():
+        sealed = found[head.lines - 1]
+        last = (sealed["run"], sealed["event"], sealed["hash"])
+        assert last == (run, "run_finished", head.hash)
+
+
 def test_events_wait_while_the_log_cannot_be_written(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
