@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "Seal", "check_log", "main", "read_seal"]
 
+_STATUSES = ("ok", "failed", "interrupted")
 _NAME = "audit.jsonl"
 """Of a log in an output folder, unless its ``result.json`` says otherwise."""
 
@@ -85,7 +86,9 @@ class Report:
 
     def words(self) -> str:
         """On one line, without the file."""
-        ends = Counter(status or "without an end" for status in self.runs.values())
+        known = {None: "without an end"} | {status: status for status in _STATUSES}
+        # What else a log says is not for the terminal.
+        ends = Counter(known.get(status, "of no known end") for status in self.runs.values())
         shown = ", ".join(f"{count} {name}" for name, count in sorted(ends.items()))
         torn = f", {self.torn} torn" if self.torn else ""
         runs = f"{len(self.runs)} run{'' if len(self.runs) == 1 else 's'}"

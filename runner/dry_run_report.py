@@ -213,13 +213,15 @@ def _name(level: Level) -> str:
 
 
 def _reason(decision: Decision) -> str:
+    # Some of it was read from files: nothing in it may steer the terminal.
+    detail = "".join(c if c.isprintable() else " " for c in decision.detail)
     if decision.why is Why.CHILDREN_FIRST:
-        return "not known yet, children must be proved first"
+        return f"not known yet, {detail}"
     if decision.why is Why.REJECTED:
-        return f"to prove, its entry does not verify ({decision.detail})"
+        return f"to prove, its entry does not verify ({detail})"
     if decision.why is Why.DAMAGED:
-        return f"to prove, its entry is damaged ({decision.detail})"
-    return f"to prove, {decision.detail}"
+        return f"to prove, its entry is damaged ({detail})"
+    return f"to prove, {detail}"
 
 
 def _expected(report: Report) -> str:

@@ -333,6 +333,16 @@ def test_a_log_made_anew_shows_beside_a_hash_kept_elsewhere(
     assert "result.json says line" in line
 
 
+def test_what_a_log_says_does_not_steer_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "audit.jsonl"
+    AuditLog(log).append([{"event": "run_finished", "run": "\x1b[2J", "status": "\x1b[2J"}])
+    code, line = check(capsys, log)
+    assert (code, "1 run (1 of no known end)" in line) == (0, True)
+    assert line.strip().isprintable()
+
+
 @pytest.mark.parametrize("name", ["leaves.jsonl", "root.receipt"])
 def test_files_are_those_that_were_handed_over(
     name: str, finished: Path, capsys: pytest.CaptureFixture[str]

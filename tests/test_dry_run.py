@@ -139,7 +139,9 @@ def test_what_is_said_comes_true(seed: int, settings: Settings) -> None:
     assert {Why.HIT} < {decision.why for decision in report.decisions}
 
 
-def test_damaged_and_rejected_and_set_aside(settings: Settings) -> None:
+def test_damaged_and_rejected_and_set_aside(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert settings.cache is not None
     prove(settings)
     first = dry_run.run(settings)
@@ -151,12 +153,13 @@ def test_damaged_and_rejected_and_set_aside(settings: Settings) -> None:
     with ProofCache(*made) as cache:
         image_id = Manifest.load(settings.guests).get("sha256").image_id
         cache.put(key, data, image_id=image_id, kind=COMPOSITE, cycles=Cycles(), prove_s=1)
-        cache.quarantine(str(first.decisions[2].key), "it looked wrong")
+        cache.quarantine(str(first.decisions[2].key), "it \x1b[31mlooked\nwrong")
     report = dry_run.run(settings)
     assert whys(report)[:4] == ["damaged", "rejected", "set_aside", "hit"]
     assert "SHA-256 is" in report.decisions[0].detail
     assert "the seal is another run's" in report.decisions[1].detail
-    assert report.decisions[2].detail == "set aside earlier: it looked wrong"
+    assert report.decisions[2].detail == "set aside earlier: it \x1b[31mlooked\nwrong"
+    assert "to prove, set aside earlier: it  [31mlooked wrong: leaf 2\n" in capsys.readouterr().out
     assert whys(report)[9] == "children_first"
 
 
