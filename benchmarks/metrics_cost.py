@@ -59,11 +59,11 @@ def main() -> int:
                 folder,
                 args.batches,
                 f"{args.leaves} leaves executed",
-                ["prover=execute", "guest=sha256", f"guest.count={args.leaves}"],
+                ["prover=execute", "guest=sha256", f"guest.count={args.leaves}", "audit=off"],
             ),
         }
         if args.real:
-            real = ["guest=fibonacci", "cache=off"]
+            real = ["guest=fibonacci", "cache=off", "audit=off"]
             figures |= batches(folder / "real", 1, "6 leaves proved", real)
     for label, value in figures.items():
         first = label.partition(" ")[0]

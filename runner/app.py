@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import uuid
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from runner import results
+from runner import audit_events, results
+from runner.audit_trail import AuditTrail, NoTrail
 from runner.batch import BatchRun
 from runner.cache import NoCache, ProofCache
 from runner.engines import ProcessExecutor
@@ -50,13 +52,18 @@ def run(settings: Settings) -> Summary:
     """
     batch = prepare(settings)
     prover = load_prover(batch.prover)
-    with _open_cache(settings, batch) as cache:
+    run_id = uuid.uuid4().hex
+    trail = NoTrail() if settings.audit is None else AuditTrail(settings.audit, run_id)
+    with _open_cache(settings, batch) as cache, trail:
         spool = Spool(settings.output / results.RECEIPTS)
         recorder = Recorder()
-        attempt = BatchRun(batch, cache=cache, spool=spool, recorder=recorder, prover=prover)
-        outputs = Outputs(settings, batch, attempt, prover, recorder)
+        attempt = BatchRun(
+            batch, cache=cache, spool=spool, recorder=recorder, prover=prover, trail=trail
+        )
+        outputs = Outputs(settings, batch, attempt, prover, recorder, run_id=run_id, trail=trail)
         engine = settings.make_engine()
         log.info("%s", _announcement(batch, settings))
+        audit_events.run_started(trail, batch, prover.versions)
         try:
             with _live(settings, batch, outputs) as live:
                 root = _execute(settings, batch, attempt, cache, engine=engine, live=live)

@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from runner import merkle
+from runner import audit_events, merkle
+from runner.audit_trail import NoTrail
 from runner.cache import NoCache
-from runner.errors import VerificationFailedError
+from runner.errors import ReceiptRejectedError, VerificationFailedError
 from runner.executor import OnFailure, PlanExecutor
 from runner.journal import AggregationResult, aggregator_stdin
 from runner.lookup import Lookup
@@ -18,9 +19,10 @@ from runner.recording import Recording, RecordingObserver
 from runner.worker import perform, verify_receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
 
+    from runner.audit_trail import Trail
     from runner.cache import Cache
     from runner.executor import Observer
     from runner.metrics import Recorder
@@ -65,6 +67,29 @@ class Batch:
         """What a job runs."""
         return self.guest if job_id < self.plan.leaf_jobs else self.aggregator
 
+    def job(
+        self, job_id: int, positions: Sequence[int], journal: Callable[[int], bytes]
+    ) -> ProofJob:
+        """A job without its children's receipts: one that is in the cache never needs them.
+
+        Args:
+            job_id: of the plan.
+            positions: for each leaf job, a batch position that asks for it.
+            journal: of a child, by its job id.
+        """
+        name, guest, kind = self.name(job_id), self.program(job_id), self.kind(job_id)
+        if job_id < self.plan.leaf_jobs:
+            stdin = self.leaves[positions[job_id]].stdin
+            return ProofJob(job_id, name, guest, stdin, (), kind)
+        children = self.plan.aggregation(job_id).children
+        claims = [(self.program(child).image_id, journal(child)) for child in children]
+        stdin = aggregator_stdin(guest.image_id, claims)
+        bare = tuple(Child(*claim, None) for claim in dict.fromkeys(claims))
+        # A cached receipt of another aggregation, or a machine that computes wrongly, shows here
+        # and not only at the root.
+        expected = merkle.aggregate(guest.image_id, claims).encode()
+        return ProofJob(job_id, name, guest, stdin, bare, kind, expected=expected)
+
     def name(self, job_id: int) -> str:
         """A job's name for people."""
         if job_id < self.plan.leaf_jobs:
@@ -98,17 +123,26 @@ class BatchRun:
         spool: keeps this run's receipts until the end.
         recorder: this run's metrics.
         prover: for verification in this process.
+        trail: for the audit log; None for none.
     """
 
-    def __init__(
-        self, batch: Batch, *, cache: Cache, spool: Spool, recorder: Recorder, prover: Prover
+    def __init__(  # noqa: PLR0913  # the wiring of one run, all by keyword
+        self,
+        batch: Batch,
+        *,
+        cache: Cache,
+        spool: Spool,
+        recorder: Recorder,
+        prover: Prover,
+        trail: Trail | None = None,
     ) -> None:
         self._batch = batch
         self._cache = cache
         self._spool = spool
         self._prover = prover
         self.recording = Recording(recorder, batch.plan.strategy)
-        self._lookup = Lookup(cache, prover, self.recording)
+        self._trail = trail if trail is not None else NoTrail()
+        self._lookup = Lookup(cache, prover, self.recording, self._trail)
         self._positions = batch.plan.first_positions()
         self.outcomes: dict[int, Outcome] = {}
         self.receipt_bytes: dict[int, int] = {}
@@ -141,7 +175,9 @@ class BatchRun:
             engine=engine,
             task=functools.partial(perform, self._batch.prover),
             jobs=self,
-            observer=RecordingObserver(self.recording, observer),
+            observer=RecordingObserver(
+                self.recording, audit_events.observing(self._trail, observer)
+            ),
             policy=policy,
             # A run of milliseconds would leave its worker idle while the next one is handed over.
             workers=workers * 4 if executes else workers,
@@ -158,20 +194,7 @@ class BatchRun:
 
     def build(self, job_id: int) -> ProofJob:
         """See :class:`runner.executor.Jobs`."""
-        batch, plan = self._batch, self._batch.plan
-        name, guest, kind = batch.name(job_id), batch.program(job_id), batch.kind(job_id)
-        if job_id < plan.leaf_jobs:
-            stdin = batch.leaves[self._positions[job_id]].stdin
-            return ProofJob(job_id, name, guest, stdin, (), kind)
-        children = [self.outcomes[child] for child in plan.aggregation(job_id).children]
-        claims = [(child.image_id, child.journal) for child in children]
-        stdin = aggregator_stdin(guest.image_id, claims)
-        # Without receipts for now: a job that is in the cache never needs them.
-        bare = tuple(Child(image_id, journal, None) for image_id, journal in dict.fromkeys(claims))
-        # A cached receipt of another aggregation, or a machine that computes wrongly, shows here
-        # and not only at the root.
-        expected = merkle.aggregate(guest.image_id, claims).encode()
-        return ProofJob(job_id, name, guest, stdin, bare, kind, expected=expected)
+        return self._batch.job(job_id, self._positions, lambda child: self.outcomes[child].journal)
 
     def load(self, job: ProofJob) -> ProofJob:
         """See :class:`runner.executor.Jobs`."""
@@ -217,14 +240,7 @@ class BatchRun:
         done = self.outcomes[root]
         seconds, size = 0.0, 0
         if done.kind is not ReceiptKind.EXECUTE:
-            receipt = self._spool.get(root)
-            size = len(receipt)
-            clock = time.perf_counter()
-            verify_receipt(
-                self._prover, receipt, self._batch.aggregator.image_id, done.journal, "root"
-            )
-            seconds = time.perf_counter() - clock
-            self.recording.verified(1, seconds)
+            size, seconds = self._verify(root, "root")
         try:
             result = AggregationResult.decode(done.journal)
         except ValueError as error:
@@ -239,12 +255,32 @@ class BatchRun:
         for job_id, done in self.outcomes.items():
             if done.kind is ReceiptKind.EXECUTE or done.cached:
                 continue
-            clock = time.perf_counter()
-            receipt = self._spool.get(job_id)
-            verify_receipt(
-                self._prover, receipt, done.image_id, done.journal, self._batch.name(job_id)
-            )
-            self.recording.verified(1, time.perf_counter() - clock)
+            self._verify(job_id, self._batch.name(job_id))
+
+    def _verify(self, job_id: int, what: str) -> tuple[int, float]:
+        """Verify a receipt of this run in this process; its bytes, and the seconds it took."""
+        receipt, done = self._spool.get(job_id), self.outcomes[job_id]
+        image_id = self._batch.program(job_id).image_id
+        clock = time.perf_counter()
+        try:
+            verify_receipt(self._prover, receipt, image_id, done.journal, what)
+        except ReceiptRejectedError as error:
+            audit_events.rejected(self._trail, error)
+            raise
+        seconds = time.perf_counter() - clock
+        self.recording.verified(1, seconds)
+        audit_events.verified(
+            self._trail,
+            what,
+            image_id=image_id,
+            journal=done.journal,
+            receipt=receipt,
+            job=job_id,
+            by="runner",
+            receipts=1,
+            verify_s=seconds,
+        )
+        return len(receipt), seconds
 
 
 def _same(what: str, expected: object, found: object) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.cache_blobs import Blobs
+    from runner.cache_origins import Origin
 
-__all__ = ["Cache", "CacheStats", "Entry", "NoCache", "ProofCache"]
+__all__ = ["ESTIMATE_FROM", "Cache", "CacheStats", "Entry", "NoCache", "ProofCache"]
 
 _log = logging.getLogger(__name__)
-_ESTIMATE_FROM = 20
+ESTIMATE_FROM = 20
+"""Times of so many of the newest proofs say how long the next one may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class Cache(Protocol):
         kind: ReceiptKind,
         cycles: Cycles,
         prove_s: float,
+        origin: Origin | None = None,
     ) -> int:
         """Keep a proof; returns how many others had to go."""
 
@@ -209,6 +213,7 @@ class ProofCache(Cache):
         kind: ReceiptKind,
         cycles: Cycles,
         prove_s: float,
+        origin: Origin | None = None,
     ) -> int:
         """Keep a proof, in place of one with the same key.
 
@@ -221,6 +226,7 @@ class ProofCache(Cache):
             kind: of the receipt, never ``EXECUTE``.
             cycles: of the run.
             prove_s: wall seconds the proof took.
+            origin: what it was made from, so that later misses can be explained.
 
         Returns:
             How many other proofs had to go to stay within the bounds.
@@ -257,6 +263,8 @@ class ProofCache(Cache):
                 with index.transaction(durable=True):
                     blobs.place(temp, key)
                     index.insert(row)
+                    if origin is not None:
+                        index.origins.put(key, origin)
                     evicted = self._store.evict(index)
                     index.settle(temp.name)
             except BaseException:
@@ -286,9 +294,10 @@ class ProofCache(Cache):
 
     def mean_prove_s(self, image_id: bytes, kind: ReceiptKind) -> float | None:
         """Mean wall seconds of the newest 20 cached proofs of a guest; None without any."""
-        return self._store.run(
-            lambda index, _: index.mean_prove_s(image_id.hex(), kind.value, _ESTIMATE_FROM)
+        times = self._store.run(
+            lambda index, _: index.prove_times(image_id.hex(), kind.value, ESTIMATE_FROM)
         )
+        return statistics.fmean(times) if times else None
 
 
 def _entry(row: Row, data: bytes) -> Entry:

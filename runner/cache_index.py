@@ -12,6 +12,8 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING
 
+from runner.cache_origins import Origins
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -85,22 +87,32 @@ class Index:
 
     Args:
         path: the file, made when it is missing.
+        read_only: make and change nothing, no file either.
+
+    Attributes:
+        origins: what the entries were made from.
 
     Raises:
         sqlite3.DatabaseError: the file cannot be opened or is of another version.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self.pid = os.getpid()
         # Autocommit, so that BEGIN below is the only one. The owner serialises its threads.
         self._db = sqlite3.connect(
-            path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False
+            _read_only(path) if read_only else path,
+            timeout=_WAIT_S,
+            isolation_level=None,
+            check_same_thread=False,
+            uri=read_only,
         )
+        self.origins = Origins(self._db)
         try:
             # Readers then do not wait for writers. Some file systems cannot do it (no shared
             # memory); SQLite stays with a rollback journal there, which is slower and as safe.
-            self._db.execute("PRAGMA journal_mode = WAL").fetchone()
+            if not read_only:
+                self._db.execute("PRAGMA journal_mode = WAL").fetchone()
             self.is_new = self._version() == 0
             if self._version() not in {0, _VERSION}:
                 raise sqlite3.DatabaseError(
@@ -150,6 +162,7 @@ class Index:
         """Make the tables."""
         for statement in _SCHEMA:
             self._db.execute(statement)
+        self.origins.create()
         self.is_new = False
 
     def row(self, key: str) -> Row | None:
@@ -194,14 +207,14 @@ class Index:
         entries, size = self._db.execute("SELECT entries, bytes FROM totals").fetchone()
         return int(entries), int(size)
 
-    def mean_prove_s(self, image_id: str, kind: str, newest: int) -> float | None:
-        """Mean wall seconds of the ``newest`` measured proofs of a program."""
+    def prove_times(self, image_id: str, kind: str, newest: int) -> list[float]:
+        """Wall seconds of the ``newest`` measured proofs of a program."""
         found = self._db.execute(
-            "SELECT avg(prove_s) FROM (SELECT prove_s FROM entries WHERE image_id = ? AND kind = ?"
-            " AND prove_s IS NOT NULL ORDER BY created DESC LIMIT ?)",
+            "SELECT prove_s FROM entries WHERE image_id = ? AND kind = ?"
+            " AND prove_s IS NOT NULL ORDER BY created DESC LIMIT ?",
             (image_id, kind, newest),
-        ).fetchone()[0]
-        return None if found is None else float(found)
+        )
+        return [float(row[0]) for row in found]
 
     def intend(self, temp: str, row: Row) -> None:
         """Announce that the temporary file ``temp`` is about to become the blob of ``row``."""
@@ -217,3 +230,13 @@ class Index:
     def settle(self, temp: str) -> None:
         """Take an announcement back."""
         self._db.execute("DELETE FROM intents WHERE temp = ?", (temp,))
+
+
+def _read_only(path: Path) -> str:
+    """How SQLite is told to leave no trace.
+
+    A reader makes the files that it shares with writers, and cannot remove them again. Where they
+    are missing nobody writes, and the file can be read as one that does not change.
+    """
+    beside = path.with_name(f"{path.name}-wal")
+    return f"{path.absolute().as_uri()}?{'mode=ro' if beside.exists() else 'immutable=1'}"

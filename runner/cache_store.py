@@ -147,6 +147,7 @@ class Store:
                     index.create()
                     self._adopt(index)
                 else:
+                    index.origins.create()  # an earlier version made the index without
                     self.blobs.remove_stale_temps()
                     self.finish(index)
         except BaseException:

@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from rich.console import Console
 from rich.logging import RichHandler
 
-from runner import app, config, schema
+from runner import app, config, dry_run, schema
 from runner.cli_errors import explain
 from runner.errors import InputError, RunnerError
 
@@ -66,7 +66,7 @@ def _job(conf: DictConfig) -> None:
     try:
         settings = config.settings(conf, output)
         _log_to(settings.log_level, output / "run.log")
-        app.run(settings)
+        (dry_run if settings.dry_run else app).run(settings)
     except RunnerError as error:
         if context.mode is RunMode.MULTIRUN:
             raise  # Hydra runs the rest, says which run failed, and hands the error to main()

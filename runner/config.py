@@ -86,6 +86,8 @@ def settings(config: DictConfig, output: Path) -> Settings:
         log_level=conf.log_level,
         config={str(key): value for key, value in plain.items()},
         make_engine=lambda: _make_engine(conf.executor, executor),
+        audit=Path(conf.audit.file).expanduser() if conf.audit.file else None,
+        dry_run=conf.dry_run,
     )
 
 

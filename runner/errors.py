@@ -7,6 +7,8 @@ message is one line that names the remedy. ``exit_code`` is what the process exi
 from __future__ import annotations
 
 __all__ = [
+    "AuditBrokenError",
+    "AuditError",
     "BatchFailedError",
     "CacheError",
     "InputError",
@@ -224,6 +226,40 @@ class LedgerNewerError(RunnerError):
             f"metrics ledger of format {self.version}, known up to {self.known}: update, or choose"
             " another metrics.ledger"
         )
+
+
+class AuditError(RunnerError):
+    """The audit log cannot be written: the disk, or what is in it already.
+
+    Args:
+        path: of the log.
+        reason: why not.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def _words(self) -> str:
+        return f"audit log {self.path}: {self.reason}; see docs/audit.md"
+
+
+class AuditBrokenError(RunnerError):
+    """An audit log is not what was written.
+
+    Args:
+        line: number in the file of the first line that is not, from 1.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(line, reason)
+        self.line = line
+        self.reason = reason
+
+    def _words(self) -> str:
+        return f"line {self.line}: {self.reason}"
 
 
 class VerificationFailedError(RunnerError):

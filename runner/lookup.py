@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import time
 from typing import TYPE_CHECKING
 
+from runner import audit_events
+from runner.cache_origins import Origin
 from runner.errors import CacheError, ReceiptRejectedError
 from runner.keys import proof_key
 from runner.model import Outcome
 from runner.worker import verify_receipt
 
 if TYPE_CHECKING:
+    from runner.audit_trail import Trail
     from runner.cache import Cache
     from runner.model import ProofJob
     from runner.prover import Prover
     from runner.recording import Recording
 
-__all__ = ["Lookup"]
+__all__ = ["Lookup", "job_key", "verify_entry"]
 
 log = logging.getLogger(__name__)
 
@@ -30,17 +34,19 @@ class Lookup:
         cache: where they are kept.
         prover: verifies them, and tells what versions they are of.
         recording: of the run.
+        trail: is told of entries that do not hold.
     """
 
-    def __init__(self, cache: Cache, prover: Prover, recording: Recording) -> None:
+    def __init__(self, cache: Cache, prover: Prover, recording: Recording, trail: Trail) -> None:
         self._cache = cache
         self._prover = prover
         self._recording = recording
+        self._trail = trail
 
     def find(self, job: ProofJob) -> Outcome | None:
         """A hit is a receipt that verifies, nothing less; safe from any thread."""
         started = time.time()
-        key = self._key(job)
+        key = job_key(self._prover, job)
         try:
             entry = self._cache.get(key)
         except CacheError as error:
@@ -52,21 +58,13 @@ class Lookup:
             return None
         clock = time.perf_counter()
         try:
-            journal = verify_receipt(
-                self._prover,
-                entry.data,
-                job.guest.image_id,
-                job.expected,
-                f"cache entry {key[:16]}",
-            )
-            found = self._prover.describe(entry.data).kind
-            if found != job.kind.value:
-                raise ReceiptRejectedError(f"cache entry {key[:16]}", f"it is a {found} receipt")
+            journal = verify_entry(self._prover, job, key, entry.data)
         except ReceiptRejectedError as error:
             log.warning("%s; set aside, proving anew", error)
             with contextlib.suppress(CacheError):
                 self._cache.quarantine(key, str(error))
             self._recording.rejected(time.perf_counter() - clock)
+            audit_events.rejected(self._trail, error, job)
             return None
         self._recording.hit()
         return Outcome(
@@ -90,12 +88,13 @@ class Lookup:
         """Into the cache; a cache that fails must not cost a batch its finished proof."""
         try:
             evicted = self._cache.put(
-                self._key(job),
+                job_key(self._prover, job),
                 receipt,
                 image_id=outcome.image_id,
                 kind=outcome.kind,
                 cycles=outcome.cycles,
                 prove_s=outcome.prove_s,
+                origin=self._origin(job),
             )
         except CacheError as error:
             log.warning("%s not cached: %s", job.name, error.reason)
@@ -103,12 +102,38 @@ class Lookup:
         else:
             self._recording.kept(evicted)
 
-    def _key(self, job: ProofJob) -> str:
+    def _origin(self, job: ProofJob) -> Origin:
         versions = self._prover.versions
-        return proof_key(
+        return Origin(
+            guest=job.guest.name,
+            stdin=hashlib.sha256(job.stdin).hexdigest(),
             zkvm=versions.zkvm,
             zkvm_version=versions.zkvm_version,
-            kind=job.kind,
-            image_id=job.guest.image_id,
-            stdin=job.stdin,
+            children=len(job.children),
         )
+
+
+def job_key(prover: Prover, job: ProofJob) -> str:
+    """What the cache calls the proof of a job."""
+    versions = prover.versions
+    return proof_key(
+        zkvm=versions.zkvm,
+        zkvm_version=versions.zkvm_version,
+        kind=job.kind,
+        image_id=job.guest.image_id,
+        stdin=job.stdin,
+    )
+
+
+def verify_entry(prover: Prover, job: ProofJob, key: str, data: bytes) -> bytes:
+    """The journal of a cache entry that is the proof of a job, and nothing less.
+
+    Raises:
+        ReceiptRejectedError: it does not verify, or is of another kind.
+    """
+    what = f"cache entry {key[:16]}"
+    journal = verify_receipt(prover, data, job.guest.image_id, job.expected, what)
+    found = prover.describe(data).kind
+    if found != job.kind.value:
+        raise ReceiptRejectedError(what, f"it is a {found} receipt")
+    return journal

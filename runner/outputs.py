@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-import uuid
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import runner
-from runner import results
-from runner.errors import BatchFailedError, InterruptedBatchError, JobFailedError
+from runner import audit_events, results
+from runner.errors import AuditError, BatchFailedError, InterruptedBatchError, JobFailedError
 from runner.files import atomic_write
 from runner.machine import machine, packages, peak_memory_mib
 from runner.model import ReceiptKind
@@ -20,6 +19,8 @@ from runner.publish import publish
 from runner.summary import Summary, summarise
 
 if TYPE_CHECKING:
+    from runner.audit_log import Head
+    from runner.audit_trail import Trail
     from runner.batch import Batch, BatchRun, Root
     from runner.metrics import Recorder
     from runner.prover import Prover
@@ -38,26 +39,32 @@ class Outputs:
         attempt: at it.
         prover: for its versions.
         recorder: what is published.
+        run_id: tells this run from all others.
+        trail: for the audit log.
 
     Attributes:
-        run_id: tells this run from all others.
+        run_id: as given.
         started: Unix time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the wiring of one run
         self,
         settings: Settings,
         batch: Batch,
         attempt: BatchRun,
         prover: Prover,
         recorder: Recorder,
+        *,
+        run_id: str,
+        trail: Trail,
     ) -> None:
         self._settings = settings
         self._batch = batch
         self._attempt = attempt
         self._prover = prover
         self._recorder = recorder
-        self.run_id = uuid.uuid4().hex
+        self.run_id = run_id
+        self._trail = trail
         self.started = time.time()
         self._clock = time.monotonic()
 
@@ -70,6 +77,8 @@ class Outputs:
             shown["metrics"] = _short(metrics.textfile)
         if metrics.gateway is not None:
             shown["pushed to"] = metrics.gateway.url
+        if self._settings.audit is not None:
+            shown["audit log"] = _short(self._settings.audit)
         if self._batch.prover.kind is not ReceiptKind.EXECUTE:
             shown["check it with"] = f"python -m runner.verify {folder}"
         return shown
@@ -87,17 +96,19 @@ class Outputs:
         names = [results.LEAVES, results.RESULT]
         lines = results.leaf_lines(self._batch, attempt, self._settings.journal)
         atomic_write(folder / results.LEAVES, lines)
-        receipts = []
+        receipts, written = [], {results.LEAVES: lines}
         if root is not None and root.receipt_bytes:
             assert self._batch.plan.root is not None  # noqa: S101  # there is a Root
-            atomic_write(folder / results.ROOT, spool.get(self._batch.plan.root))
+            written[results.ROOT] = spool.get(self._batch.plan.root)
+            atomic_write(folder / results.ROOT, written[results.ROOT])
             receipts = [results.ROOT]
         elif root is None and self._batch.prover.kind is not ReceiptKind.EXECUTE:
             receipts = [
                 str(spool.path(job).relative_to(folder))
                 for job in range(self._batch.plan.leaf_jobs)
             ]
-        record = self._record("ok", None)
+        audit_events.submitted(self._trail, written, len(receipts))
+        record = self._record("ok", None, self._trail.finish("ok", None))
         record["summary"] = summary.to_json()
         if root is not None:
             record["root"] = {
@@ -130,14 +141,19 @@ class Outputs:
         if not isinstance(error, KeyboardInterrupt | JobFailedError):  # that one is counted
             self._recorder.inc("l2_errors_total")
         # The error in hand matters more than a disk that also fails to take its record.
+        status, head = "interrupted" if interrupted else "failed", None
+        with contextlib.suppress(AuditError):
+            head = self._trail.finish(status, audit_events.short(reason))
         with contextlib.suppress(OSError):
-            status = "interrupted" if interrupted else "failed"
-            results.write_json(folder / results.RESULT, self._record(status, reason))
+            results.write_json(folder / results.RESULT, self._record(status, reason, head))
         self._metrics(None, raised.exit_code)
         return raised
 
-    def _record(self, status: str, error: str | None) -> dict[str, Any]:
+    def _record(self, status: str, error: str | None, head: Head | None) -> dict[str, Any]:
         batch, settings = self._batch, self._settings
+        seal = None
+        if head is not None and settings.audit is not None:
+            seal = {"file": _within(settings.audit, settings.output), **asdict(head)}
         versions = self._prover.versions
         return {
             "format": results.FORMAT,
@@ -158,6 +174,7 @@ class Outputs:
             "peak_memory_mib": peak_memory_mib(),
             "plan": batch.plan.to_json(),
             "jobs": results.job_rows(batch, self._attempt),
+            "audit": seal,
         }
 
     def _metrics(self, summary: Summary | None, exit_status: int) -> None:
@@ -204,6 +221,12 @@ def _summary_metrics(recorder: Recorder, summary: Summary) -> None:
         recorder.set("l2_tps_current", summary.tps)
         recorder.set("l2_gas_savings_percent", summary.model.gas_savings_percent)
         recorder.set("l2_model_gas_savings_ratio", summary.model.gas_savings_percent / 100)
+
+
+def _within(file: Path, folder: Path) -> str:
+    """A file's name in a folder, which may be moved with it; elsewhere its full path."""
+    file, folder = file.absolute(), folder.absolute()
+    return str(file.relative_to(folder) if file.is_relative_to(folder) else file)
 
 
 def _short(path: Path) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
+from runner.audit_log import AuditLog
 from runner.batch import Batch
 from runner.cost import RISC0
-from runner.errors import InputError
+from runner.errors import AuditError, InputError
 from runner.guests import AGGREGATOR, Manifest, read_elf
 from runner.inputs import leaves
 from runner.journal import journal_bytes
@@ -16,6 +17,9 @@ from runner.prover import load_prover
 from runner.strategy import make_plan
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from runner.model import Guest
     from runner.prover import Prover
     from runner.settings import Settings
@@ -54,7 +58,11 @@ def prepare(settings: Settings) -> Batch:
         journal_bytes=journal_bytes(settings.journal),
     )
     batch = Batch(guest, aggregator, batch_leaves, plan, settings.prover)
-    _check_writable(settings)
+    if settings.dry_run:
+        _check_folders([("output", settings.output)])
+    else:
+        _check_writable(settings)
+        _check_audit(settings)
     return batch
 
 
@@ -69,6 +77,17 @@ def _check_image_id(prover: Prover, guest: Guest) -> None:
         )
 
 
+def _check_audit(settings: Settings) -> None:
+    """Nor at an audit log that takes no line."""
+    if settings.audit is None:
+        return
+    try:
+        AuditLog(settings.audit).check()
+    except AuditError as error:
+        remedy = "give another file, or use audit=off"
+        raise InputError("audit.file", str(error.path), error.reason, remedy) from None
+
+
 def _check_writable(settings: Settings) -> None:
     """A proof of minutes must not end at a folder that takes no file."""
     folders = [("output", settings.output)]
@@ -76,6 +95,13 @@ def _check_writable(settings: Settings) -> None:
     for field, file in (("textfile", metrics.textfile), ("ledger", metrics.ledger)):
         if file is not None:
             folders.append((f"metrics.{field}", file.parent))
+    # A log may be there in a folder that takes no other file.
+    if settings.audit is not None and not settings.audit.exists():
+        folders.append(("audit.file", settings.audit.parent))
+    _check_folders(folders)
+
+
+def _check_folders(folders: Sequence[tuple[str, Path]]) -> None:
     for field, folder in folders:
         probe = folder / f".probe-{uuid.uuid4().hex}"
         try:

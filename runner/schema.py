@@ -9,6 +9,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 __all__ = [
+    "AuditConf",
     "CacheConf",
     "ExecutorConf",
     "FieldConf",
@@ -133,6 +134,13 @@ class MetricsConf:
 
 
 @dataclass
+class AuditConf:
+    """The log of what was done; see :mod:`runner.audit_chain`. No ``file``, no log."""
+
+    file: Optional[str] = None
+
+
+@dataclass
 class RunnerConf:
     """The whole configuration; field by field what ``conf/`` fills in."""
 
@@ -143,8 +151,10 @@ class RunnerConf:
     cache: CacheConf = field(default_factory=CacheConf)
     retry: RetryConf = field(default_factory=RetryConf)
     metrics: MetricsConf = field(default_factory=MetricsConf)
+    audit: AuditConf = field(default_factory=AuditConf)
     guests: Optional[str] = None
     output: str = MISSING
+    dry_run: bool = False
     progress: str = "auto"
     log_level: str = "info"
 

@@ -79,6 +79,8 @@ class Settings:
         log_level: name of a logging level, lower case.
         config: all of it as the user composed it, for the record.
         make_engine: starts the engine; called once everything else is known to be right.
+        audit: the audit log; None for none.
+        dry_run: say what a run would do, and do nothing.
     """
 
     guest: str
@@ -99,3 +101,5 @@ class Settings:
     log_level: str
     config: dict[str, Any]
     make_engine: Callable[[], Executor]
+    audit: Path | None = None
+    dry_run: bool = False

@@ -27,6 +27,18 @@ def test_the_cost_of_metrics_is_measured(tmp_path: Path) -> None:
     assert figures["events recorded, 5 leaves executed"] > 0
 
 
+def test_the_cost_of_the_audit_log_is_measured(tmp_path: Path) -> None:
+    script = ROOT / "benchmarks" / "audit_cost.py"
+    small = ["--rounds", "2", "--batches", "1", "--leaves", "5", "--folder", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, script, *small], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout.splitlines()[-1])["figures"]
+    assert 0 < figures["share of the log, 5 leaves executed"] < 1
+    assert figures["lines of a batch"] == 1 + 1 + 2 * 5 + 2  # nothing is aggregated
+
+
 def test_the_yardstick_divides_plain_time_by_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import bench_proof

@@ -49,7 +49,7 @@ def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-GROUPS = ["guest", "strategy", "prover", "executor", "cache", "retry", "metrics"]
+GROUPS = ["guest", "strategy", "prover", "executor", "cache", "retry", "metrics", "audit"]
 
 
 @pytest.mark.parametrize(

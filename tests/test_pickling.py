@@ -41,6 +41,8 @@ SAMPLES: list[RunnerError] = [
     errors.InterruptedBatchError("SIGTERM", "outputs/1"),
     errors.CacheError("/proc/no", "read-only file system"),
     errors.VerificationFailedError("combined_hash", "expected 00, found 01"),
+    errors.AuditError("audit.jsonl", "no space left on device"),
+    errors.AuditBrokenError(17, "it was changed"),
     errors.LedgerCorruptError("the checksum is another"),
     errors.LedgerNewerError(7, 1),
 ]
@@ -102,6 +104,8 @@ def test_messages() -> None:
         "batch interrupted: SIGTERM (the same command continues from here)",
         "cache.folder = '/proc/no': read-only file system; choose another or use cache=off",
         "NOT VERIFIED: combined_hash: expected 00, found 01",
+        "audit log audit.jsonl: no space left on device; see docs/audit.md",
+        "line 17: it was changed",
         "damaged metrics ledger: the checksum is another",
         "metrics ledger of format 7, known up to 1: update, or choose another metrics.ledger",
     ]

@@ -1,0 +1,125 @@
+"""What the audit log costs: one append, its share of a batch, batches with and without it in turn.
+
+    .venv/bin/python benchmarks/audit_cost.py                 a table, then JSON
+    .venv/bin/python benchmarks/audit_cost.py --folder /var/log
+
+The share is of a batch of 1000 leaves in execute mode: no job is shorter, so for no batch is it
+larger. It is processor time of the deciding thread in making events, processor time of the thread
+that appends, and wall time of the last append, for which the batch waits. The ratio is of the wall
+times of batches with and without a log, in turn; what else the machine does is in it too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from metrics_cost import StopWatch, idle, median, run
+
+from runner import audit_events, schema
+from runner.audit_log import AuditLog, read_log
+from runner.audit_trail import AuditTrail
+from runner.machine import machine, packages
+
+Figures = dict[str, float]
+EVENT = {"event": "proved", "run": "0" * 32, "receipt_sha256": "0" * 64, "stdin_sha256": "0" * 64}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, help="where files are written; a temporary one")
+    parser.add_argument("--rounds", type=int, default=200, help="of each measurement (200)")
+    parser.add_argument("--batches", type=int, default=7, help="executed of each kind (7)")
+    parser.add_argument("--leaves", type=int, default=1000, help="of each batch (1000)")
+    args = parser.parse_args()
+    schema.register()
+    with tempfile.TemporaryDirectory(dir=args.folder) as name:
+        folder = Path(name)
+        figures = {**appends(folder, args.rounds), **batches(folder, args.batches, args.leaves)}
+    for label, value in figures.items():
+        first = label.partition(" ")[0]
+        units = {"share": (100, "%"), "batch": (1, "s"), "ratio": (1, ""), "lines": (1, "")}
+        factor, unit = units.get(first, (1e6, "µs"))
+        print(f"{label:<60} {value * factor:>12,.3f} {unit}")
+    told = {"date": time.strftime("%Y-%m-%d"), "folder": str(args.folder or tempfile.gettempdir())}
+    print(json.dumps({**told, "machine": machine(), **packages(), "figures": figures}))
+    return 0
+
+
+def appends(folder: Path, rounds: int) -> Figures:
+    log = AuditLog(folder / "appends.jsonl")
+    figures = {
+        "one append of a line, on disk": median(rounds, lambda: log.append([EVENT])),
+        "one append of 700 lines, on disk": median(rounds, lambda: log.append([EVENT] * 700)),
+    }
+    lines = sum(1 for _ in read_log(log.path))
+    began = time.perf_counter()
+    for _ in read_log(log.path):
+        pass
+    return {**figures, "checking one line": (time.perf_counter() - began) / lines}
+
+
+def batches(folder: Path, count: int, leaves: int) -> Figures:
+    making, last = StopWatch(time.thread_time), StopWatch(time.perf_counter)
+    for owner, name in (
+        (audit_events, "_of"),
+        (audit_events, "_made"),
+        (audit_events, "_sha256"),
+        (AuditTrail, "add"),
+    ):
+        making.around(owner, name)
+    last.around(AuditTrail, "_flush")  # by the main thread at the end only
+    appending = _thread_time(AuditLog, "append")
+    own = idle()
+    told = f"{leaves} leaves executed"
+    shares: list[float] = []
+    walls: dict[str, list[float]] = {"with": [], "without": []}
+    for number in range(count):
+        for watch in (making, last):
+            watch.reset()
+        appending[0] = 0.0
+        log = folder / f"{number}.jsonl"
+        for how, audit in (("with", f"audit.file={log}"), ("without", "audit=off")):
+            output = folder / how / str(number)
+            overrides = ["prover=execute", "guest=sha256", f"guest.count={leaves}", audit]
+            walls[how].append(run(output, folder / "batch.prom", overrides))
+        spent = making.seconds - making.calls * own + last.seconds + appending[0]
+        shares.append(spent / walls["with"][-1])
+    with_it, without = (statistics.median(walls[how]) for how in ("with", "without"))
+    return {
+        f"batch wall time with a log, {told}": with_it,
+        f"batch wall time without, {told}": without,
+        "ratio of the two": with_it / without,
+        f"share of the log, {told}": statistics.median(shares),
+        f"share of the log, {told}, the largest": max(shares),
+        "lines of a batch": sum(1 for _ in read_log(log)),
+    }
+
+
+def _thread_time(owner: Any, name: str) -> list[float]:  # noqa: ANN401  # a class
+    """Sums the processor time that other threads than the main one spend in a function."""
+    function, spent = getattr(owner, name), [0.0]
+
+    def timed(*args: Any) -> Any:  # noqa: ANN401
+        began = time.thread_time()
+        try:
+            return function(*args)
+        finally:
+            if threading.current_thread() is not threading.main_thread():
+                spent[0] += time.thread_time() - began
+
+    setattr(owner, name, timed)
+    return spent
+
+
+if __name__ == "__main__":
+    sys.exit(main())
