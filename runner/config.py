@@ -86,6 +86,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         log_level=conf.log_level,
         config={str(key): value for key, value in plain.items()},
         make_engine=lambda: _make_engine(conf.executor, executor),
+        report=conf.report,
     )
 
 

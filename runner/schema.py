@@ -145,6 +145,7 @@ class RunnerConf:
     metrics: MetricsConf = field(default_factory=MetricsConf)
     guests: Optional[str] = None
     output: str = MISSING
+    report: bool = False
     progress: str = "auto"
     log_level: str = "info"
 

@@ -79,6 +79,7 @@ class Settings:
         log_level: name of a logging level, lower case.
         config: all of it as the user composed it, for the record.
         make_engine: starts the engine; called once everything else is known to be right.
+        report: whether the run leaves a page for people.
     """
 
     guest: str
@@ -99,3 +100,4 @@ class Settings:
     log_level: str
     config: dict[str, Any]
     make_engine: Callable[[], Executor]
+    report: bool = False

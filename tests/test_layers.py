@@ -21,7 +21,7 @@ LEVELS = (
     "__init__ errors model",
     # Pure: values in, values out. `inputfile` also reads the one file it is told to.
     """plan strategy keys merkle journal estimator fields inputfile inputs metric_table
-    promql alert_table panels""",
+    promql alert_table panels report_json""",
     # Adapters: each has its own kind of effect.
     """files textfile guests prover risc0 cache cache_blobs cache_index cache_store engines
     worker_process dask_engine executor retry metrics ledger ledger_file recovery
@@ -29,9 +29,11 @@ LEVELS = (
     live live_file site exposition server_pages generated alert_config""",
     # One batch, its results and what checks them.
     """settings batch lookup recording results summary prepare publish outputs app claims checks
-    verify inclusion diagnosis doctor server alerts dashboard reference""",
+    verify inclusion diagnosis doctor server alerts dashboard reference
+    report report_find report_read report_figures report_export report_table report_svg
+    report_charts report_run_charts report_page""",
     # The command line.
-    "schema config cli_errors cli __main__",
+    "schema config cli_errors sweep_report cli __main__",
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
 
@@ -161,7 +163,7 @@ def test_the_pure_levels_touch_nothing(name: str) -> None:
 
 
 def test_hydra_stays_on_the_command_line() -> None:
-    hydra = {"schema", "config", "cli", "cli_errors"}
+    hydra = {"schema", "config", "cli", "cli_errors", "sweep_report"}
     assert users("hydra") <= hydra
     assert users("omegaconf") <= hydra
 
