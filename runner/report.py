@@ -27,11 +27,9 @@ if TYPE_CHECKING:
 
     from runner.report_figures import Runs
 
-__all__ = ["PAGE", "finish_sweep", "load", "main", "show", "write_run", "write_sweep"]
+__all__ = ["finish_sweep", "load", "main", "show", "write_run", "write_sweep"]
 
 log = logging.getLogger(__name__)
-
-PAGE = "report.html"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="With --csv or --parquet the page is written only where --output names it.",
     )
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="of runs or sweeps")
-    parser.add_argument("--output", type=Path, metavar="FILE", help=f"the page (default: {PAGE})")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help=f"the page (default: {results.REPORT})"
+    )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="one row a run, as CSV")
     parser.add_argument("--parquet", type=Path, metavar="FILE", help="the same as Parquet")
     options = parser.parse_args(arguments)
@@ -78,7 +78,7 @@ def write_run(folder: Path, to: Path | None = None) -> Path:
     Raises:
         InputError: the result is not this runner's, a library is missing, or no file can be made.
     """
-    place = to or folder / PAGE
+    place = to or folder / results.REPORT
     _check_libraries(place)
     from runner.report_page import run_page
 
@@ -115,7 +115,9 @@ def finish_sweep(folder: Path) -> None:
     runs = compare(records, [read_lost(place) for place in lost])
     show(runs)
     console = Console(soft_wrap=True)
-    console.print(f"report: {write_sweep(runs, folder / PAGE)}", markup=False, highlight=False)
+    console.print(
+        f"report: {write_sweep(runs, folder / results.REPORT)}", markup=False, highlight=False
+    )
 
 
 def show(runs: Runs, written: Sequence[Path] = ()) -> None:
@@ -133,7 +135,9 @@ def _write_page(runs: Runs, folders: Sequence[Path], to: Path | None) -> Path:
     folder = folders[0]
     if len(folders) == 1 and (folder / results.RESULT).is_file():
         return write_run(folder, to)
-    return write_sweep(runs, to or (folder / PAGE if len(folders) == 1 else Path(PAGE)))
+    return write_sweep(
+        runs, to or (folder / results.REPORT if len(folders) == 1 else Path(results.REPORT))
+    )
 
 
 def _check_libraries(to: Path) -> None:

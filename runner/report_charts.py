@@ -160,19 +160,19 @@ def _lines(
     Names stand at the lines' ends. With more series than there are colours, runs of a strategy
     share marks, and no line pretends that they are comparable.
     """
-    names = list(dict.fromkeys(row.series for row in rows))
+    names = {row.series: row.series_name for row in rows}
     lines = len(names) <= len(SERIES)
     if not lines:
-        names = list(dict.fromkeys(row.run.plan.strategy for row in rows))
+        names = {row.series[:1]: row.run.plan.strategy for row in rows}
     ends: list[tuple[float, float, str]] = []
     if reference is not None:
-        ends.append(_line(axes, rows, reference[1], reference[0], MUTED, "--"))
-    for number, name in enumerate(names):
-        own = [row for row in rows if name == (row.series if lines else row.run.plan.strategy)]
+        ends.append((*_line(axes, rows, reference[1], MUTED, "--"), reference[0]))
+    for number, (series, name) in enumerate(names.items()):
+        own = [row for row in rows if series == (row.series if lines else row.series[:1])]
         colour = SERIES[number % len(SERIES)]
         fresh = [row for row in own if not row.cached]
         if lines and fresh:
-            _line(axes, fresh, value, name, colour, "-")
+            _line(axes, fresh, value, colour, "-")
         for row in own:
             face = BACK if row.cached else colour
             axes.plot(
@@ -188,21 +188,20 @@ def _lines(
     _end_names(axes, ends)
 
 
-def _line(  # noqa: PLR0913, PLR0917  # one line, and how it looks
+def _line(
     axes: Axes,
     rows: Sequence[Figures],
     value: Callable[[Figures], float],
-    name: str,
     colour: str,
     style: str,
-) -> tuple[float, float, str]:
-    """The means by leaves; returns the line's end and name."""
+) -> tuple[float, float]:
+    """Through the means at each number of leaves; returns the line's end."""
     points = [
         (leaves, fmean(value(row) for row in rows if row.leaves == leaves))
         for leaves in sorted({row.leaves for row in rows})
     ]
     axes.plot([x for x, _ in points], [y for _, y in points], style, color=colour, zorder=2)
-    return *points[-1], name
+    return points[-1]
 
 
 def _end_names(axes: Axes, ends: list[tuple[float, float, str]]) -> None:

@@ -7,11 +7,13 @@ figures too.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from runner.report_json import one_line
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from runner.report_find import LostRun
     from runner.report_read import RunRecord
@@ -20,6 +22,9 @@ __all__ = ["Figures", "Runs", "compare", "figures"]
 
 _PLACES = ("output", "metrics.", "log_level", "progress", "report", "cache.folder")
 """Settings that say where things go, and not what is done."""
+
+_CHOSEN = ("guest.name", "guest.count", "guest.inputs", "guest.inputs_file")
+"""Settings of a guest that a user chooses."""
 
 _LEAVES = ("guest.count", "guest.inputs", "guest.inputs_file", "guest.default_count")
 """Settings that say how many leaves there are; the runs' leaves say it better."""
@@ -70,19 +75,24 @@ class Figures:
     busy: float
 
     @property
-    def series(self) -> str:
-        """What a chart over leaves calls the runs that go on one line."""
+    def series(self) -> tuple[tuple[str, str], ...]:
+        """Everything that tells runs apart but the number of leaves."""
         others = [
-            _spoken(name, value)
+            (name, value)
             for name, value in self.settings.items()
             if name not in _LEAVES and name != "strategy.name"
         ]
-        return ", ".join([self.run.plan.strategy, *others])
+        return ("strategy.name", self.run.plan.strategy), *others
+
+    @property
+    def series_name(self) -> str:
+        """The same for people."""
+        return one_line(", ".join(_spoken(*pair) for pair in self.series), 40)
 
     @property
     def label(self) -> str:
         """One run among others, for people."""
-        return f"{self.leaves} leaves, {self.series}"
+        return f"{self.leaves:,} leaves, {self.series_name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +118,8 @@ class Runs:
 
 def compare(records: Sequence[RunRecord], lost: Sequence[LostRun] = ()) -> Runs:
     """Put runs side by side, in the order given."""
-    names = _names([str(record.folder.absolute()) for record in records])
+    folders = [*(run.folder for run in records), *(run.folder for run in lost)]
+    names = _names([str(folder.absolute()) for folder in folders])
     rows: dict[bool, tuple[Figures, ...]] = {}
     for executed in (False, True):
         own = [i for i, record in enumerate(records) if record.executed is executed]
@@ -118,7 +129,8 @@ def compare(records: Sequence[RunRecord], lost: Sequence[LostRun] = ()) -> Runs:
             for i in own
         )
     differing = _differing([record.config for record in records])
-    return Runs(rows[False], rows[True], differing, tuple(lost))
+    named = [replace(run, name=name) for run, name in zip(lost, names[len(records) :], strict=True)]
+    return Runs(rows[False], rows[True], differing, tuple(named))
 
 
 def figures(run: RunRecord, name: str = "", settings: dict[str, str] | None = None) -> Figures:
@@ -163,33 +175,24 @@ def _busy(spans: Sequence[tuple[float, float]], workers: int) -> float:
 
 
 def _differing(configs: Sequence[dict[str, str]]) -> tuple[str, ...]:
-    """Settings that are not the same everywhere and that no choice of their group explains."""
+    """Settings that are not the same everywhere and say what was done."""
     names = dict.fromkeys(name for config in configs for name in config)
-    values = {name: tuple([config.get(name, "") for config in configs]) for name in names}
     found = [
         name
-        for name, column in values.items()
-        if len(set(column)) > 1 and not name.startswith(_PLACES)
+        for name in names
+        if len({config.get(name, "") for config in configs}) > 1 and not name.startswith(_PLACES)
     ]
-    return tuple(name for name in found if not _explained(name, found, values))
-
-
-def _explained(name: str, found: Iterable[str], values: dict[str, tuple[str, ...]]) -> bool:
-    """Whether a setting follows from which choice of its group was made (its guest's fields)."""
-    group = name.partition(".")[0]
-    for choice in (f"{group}.name", f"{group}.kind"):
-        if choice != name and choice in found:
-            pairs = set(zip(values[choice], values[name], strict=True))
-            if len(pairs) == len(set(values[choice])):
-                return True
-    return False
+    if "guest.name" in found:  # its fields, series and journal come with a guest
+        found = [name for name in found if not name.startswith("guest.") or name in _CHOSEN]
+    return tuple(found)
 
 
 def _spoken(name: str, value: str) -> str:
     last = name.rpartition(".")[2]
     if last == "_target_":
         return value.rpartition(".")[2]
-    return value if last in {"name", "kind"} else f"{last} {value}"
+    short = one_line(value, 24)
+    return short if last in {"name", "kind"} else f"{last} {short}"
 
 
 def _names(folders: Sequence[str]) -> list[str]:

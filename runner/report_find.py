@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import yaml
 
 from runner import results
 from runner.errors import InputError
-from runner.report_json import one_line
+from runner.report_json import JsonObject, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,19 +26,15 @@ class LostRun:
     """A run of a sweep that left no result: refused, killed, or still under way.
 
     Attributes:
-        folder: of the run.
+        folder: of the run; ``name`` tells it from the others.
         overrides: what it was started with.
-        last_words: the last line of its log.
+        last_words: why, as far as the sweep's record or else its log says.
     """
 
     folder: Path
     overrides: tuple[str, ...]
     last_words: str
-
-    @property
-    def name(self) -> str:
-        """The folder's."""
-        return self.folder.name
+    name: str = ""
 
 
 def find(places: Sequence[Path]) -> tuple[list[Path], list[Path]]:
@@ -78,11 +75,26 @@ def read_lost(folder: Path) -> LostRun:
     with contextlib.suppress(OSError, ValueError, yaml.YAMLError, RecursionError):
         said = yaml.safe_load(_some(folder / ".hydra" / "overrides.yaml"))
         overrides = [one_line(str(word), 200) for word in said] if isinstance(said, list) else []
-    words = ""
+    return LostRun(folder, tuple(overrides), _recorded(folder) or _logged(folder))
+
+
+def _recorded(folder: Path) -> str:
+    """The error that ``sweep.json`` beside the folder has for it."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        sweep = JsonObject(json.loads((folder.parent / "sweep.json").read_bytes()), "")
+        for item in sweep.items("jobs"):
+            job = JsonObject(item, "job")
+            if job.data.get("folder") == folder.name and job.data.get("error"):
+                return job.text("error")
+    return ""
+
+
+def _logged(folder: Path) -> str:
     with contextlib.suppress(OSError):
         lines = _some(folder / "run.log").splitlines()
-        words = one_line(lines[-1], 500) if lines else ""
-    return LostRun(folder, tuple(overrides), words)
+        wrong = [line for line in lines if " ERROR " in line or " WARNING " in line]
+        return one_line(wrong[-1], 500) if wrong else ""
+    return ""
 
 
 def _some(path: Path) -> str:

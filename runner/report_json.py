@@ -11,7 +11,9 @@ from typing import Any
 __all__ = ["JsonObject", "one_line"]
 
 _LAST_SECOND = 253_402_300_799  # of the year 9999: what a calendar can show
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+_CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]+"
+)
 
 
 class JsonObject:

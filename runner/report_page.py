@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections import Counter
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import jinja2
+from markupsafe import Markup, escape
 
 import runner
 from runner import results
@@ -26,11 +28,12 @@ if TYPE_CHECKING:
     from runner.report_figures import Figures, Runs
     from runner.report_read import RunRecord
 
-__all__ = ["PAGE", "run_page", "sweep_page"]
+__all__ = ["run_page", "sweep_page"]
 
-PAGE = "report.html"
 TEMPLATES = Path(__file__).parent / "templates"
 _SLOWEST = 10
+_BREAKS = re.compile(r"(?<=[A-Za-z_])\.(?=[A-Za-z_])|/")
+_SETTINGS = 6  # columns; more of them fit on no screen
 _MODEL_SAYS = (
     "The model knows only how many leaves there are: to it every receipt has"
     f" {RECEIPT_BYTES:,} bytes and takes {VERIFICATION_MS} ms to verify, and proving takes no time."
@@ -73,7 +76,7 @@ def run_page(run: RunRecord, to: Path) -> bytes:
         badge=_badge(run),
         tree=tree(run),
         tree_says=_tree_says(run),
-        timeline=timeline(run),
+        timeline=timeline(run) if run.jobs else None,
         phases=list(_phases(row)),
         slowest=sorted(made, key=lambda job: job.started - job.finished)[:_SLOWEST],
         retried=[job for job in made if job.attempts > 1][:_SLOWEST],
@@ -99,7 +102,8 @@ def _section(rows: tuple[Figures, ...]) -> dict[str, Any]:
         "title": "Executed only" if executed else f"Proved: {kinds} receipts",
         "executed": executed,
         "rows": rows,
-        "settings": list(rows[0].settings),
+        "settings": list(rows[0].settings)[:_SETTINGS],
+        "more_settings": list(rows[0].settings)[_SETTINGS:],
         "levels": max(row.run.plan.levels for row in rows),
         "longest": longest,
         "timeline": timeline(longest.run) if longest and longest.run.jobs else None,
@@ -130,7 +134,7 @@ def _machine(run: RunRecord) -> str:
 
 
 def _run_link(folder: Path, to: Path) -> str | None:
-    for name in (PAGE, results.RESULT):
+    for name in (results.REPORT, results.RESULT):
         path = folder / name
         if path.is_file() and path.absolute() != to.absolute():
             return _link(path, to)
@@ -224,6 +228,7 @@ def _render(name: str, **values: Any) -> bytes:  # noqa: ANN401  # a template's 
         "moment": lambda value: f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S} UTC",
         "short": lambda text: text if len(text) <= 40 else f"{text[:37]}...",
     }
+    environment.filters["breakable"] = _breakable
     environment.globals["swatches"] = _swatches
     text = environment.get_template(name).render(version=runner.__version__, **values)
     return text.encode()
@@ -237,6 +242,11 @@ def _swatches(run: RunRecord) -> list[tuple[str, str]]:
     if any(job.cached for job in run.jobs):
         shown.append(("from cache", CACHED_NAME))
     return shown
+
+
+def _breakable(text: str) -> Markup:
+    """A path or a dotted name that may go on in the next line."""
+    return Markup(_BREAKS.sub(r"\g<0><wbr>", escape(text)))  # noqa: S704  # escaped just here
 
 
 def _count(value: int | None) -> str:

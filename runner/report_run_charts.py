@@ -219,8 +219,9 @@ def _bars(
     kinds = Counter(job.level for job in jobs)
     for job in jobs:
         bars = found.setdefault(job.level, [])
-        # At least half a pixel, so that no job is lost.
-        start, length = job.started - zero, max(job.finished - job.started, pixel / 2)
+        # No job is lost, and a look-up, which takes no time to speak of, is seen.
+        least = 2 * pixel if job.cached else pixel / 2
+        start, length = job.started - zero, max(job.finished - job.started, least)
         if bars and kinds[job.level] > 200:
             left, whole, _ = bars[-1]
             if length < 2 * pixel and start - (left + whole) < pixel / 2:

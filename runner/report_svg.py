@@ -6,10 +6,12 @@ decides what they are in light, in dark and on paper. ``templates/base.html`` se
 
 from __future__ import annotations
 
+import functools
 import io
 import re
+import warnings
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import matplotlib as mpl
 from markupsafe import Markup
@@ -17,6 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.axes import Axes
 
 __all__ = [
@@ -60,6 +64,8 @@ LEVEL_NAMES = tuple(_VARIABLES[colour] for colour in LEVELS)
 CACHED_NAME = _VARIABLES[CACHED]
 """The same as CSS variables, for legends."""
 
+_P = ParamSpec("_P")
+
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text as text
     "svg.hashsalt": "runner",  # the same figure gives the same bytes
@@ -87,8 +93,18 @@ _STYLE: dict[Any, Any] = {
     "hatch.linewidth": 1,
 }
 
-styled = mpl.rc_context(_STYLE)
-"""Decorates what draws: artists take their style when they are made."""
+
+def styled(draw: Callable[_P, Markup]) -> Callable[_P, Markup]:
+    """Decorates what draws: artists take their style when they are made."""
+
+    @functools.wraps(draw)
+    def drawn(*args: _P.args, **kwargs: _P.kwargs) -> Markup:
+        with mpl.rc_context(_STYLE), warnings.catch_warnings():
+            # The browser has the letters that matplotlib's own font lacks.
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            return draw(*args, **kwargs)
+
+    return drawn
 
 
 def figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
@@ -120,13 +136,11 @@ def svg(made: Figure, title: str) -> Markup:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     width, height = made.get_size_inches() * 72
-    text = re.sub(
-        r"<svg[^>]*>",
+    start = (
         f'<svg viewBox="0 0 {width:g} {height:g}" style="max-width: {width:g}px" role="img"'
-        f' aria-label="{escape(title)}">',
-        text,
-        count=1,
+        f' aria-label="{escape(title)}">'
     )
+    text = re.sub(r"<svg[^>]*>", lambda _: start, text, count=1)
     text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font: \1 system-ui, sans-serif", text)
     text = re.sub(r"font-family: [^;\"]*", "font-family: system-ui, sans-serif", text)
     text = text.replace("xlink:href", "href")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["table"]
 
 MOST_ROWS = 60
+_SETTINGS = 4
 
 
 def table(runs: Runs) -> Iterator[Table | Text]:
@@ -40,7 +41,8 @@ def _results(rows: tuple[Figures, ...]) -> Table:
     title = "Executed only: NOTHING PROVED (prover=execute)" if executed else "Proved"
     grid = _grid(title)
     grid.add_column("run", overflow="fold")
-    for name in rows[0].settings:
+    shown = list(rows[0].settings)[:_SETTINGS]
+    for name in shown:
         group, _, last = name.rpartition(".")
         grid.add_column(Text(group if last == "name" else last), overflow="fold")
     grid.add_column("result")
@@ -59,7 +61,7 @@ def _results(rows: tuple[Figures, ...]) -> Table:
                 _percent(measured.size_savings_percent if measured else None),
                 _percent(measured.model_size_savings_percent if measured else None),
             ]
-        _add(grid, [row.name, *row.settings.values(), row.run.status, *numbers])
+        _add(grid, [row.name, *(row.settings[name] for name in shown), row.run.status, *numbers])
     return grid
 
 
