@@ -81,6 +81,7 @@ def run_page(run: RunRecord, to: Path) -> bytes:
         slowest=sorted(made, key=lambda job: job.started - job.finished)[:_SLOWEST],
         retried=[job for job in made if job.attempts > 1][:_SLOWEST],
         missing=_missing(run),
+        command=_command(run),
         commands=_commands(run),
         files=list(_files(run.folder, to)),
     )
@@ -179,6 +180,12 @@ def _missing(run: RunRecord) -> list[tuple[str, int]]:
         for level in sorted(due)
         if due[level] > done[level]
     ]
+
+
+def _command(run: RunRecord) -> str:
+    first, *words = run.command or ("",)
+    said = "python -m runner" if first.endswith("/runner/__main__.py") else shlex.quote(first)
+    return f"{said} {shlex.join(words)}".strip()
 
 
 def _commands(run: RunRecord) -> list[str]:

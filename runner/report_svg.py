@@ -7,6 +7,7 @@ decides what they are in light, in dark and on paper. ``templates/base.html`` se
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import re
 import warnings
@@ -145,9 +146,11 @@ def svg(made: Figure, title: str) -> Markup:
     text = re.sub(r"font-family: [^;\"]*", "font-family: system-ui, sans-serif", text)
     text = text.replace("xlink:href", "href")
     text = re.sub(r'(?<= d=)"[^"]*"', _shorter, text)
-    # Ids are the page's, and there are more figures on it.
+    # Ids are the page's, and there are more figures on it: one's own, and only those in use.
+    own = hashlib.sha256(text.encode()).hexdigest()[:8]
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
-    text = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", text)
+    text = re.sub(r' id="([^"]*)"', lambda m: f' id="{own}-{m[1]}"' if m[1] in used else "", text)
+    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{own}-", text)
     return Markup(_coloured(text))  # noqa: S704  # matplotlib has escaped what it was given
 
 
