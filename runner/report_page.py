@@ -253,7 +253,7 @@ def _swatches(run: RunRecord) -> list[tuple[str, str]]:
 
 def _breakable(text: str) -> Markup:
     """A path or a dotted name that may go on in the next line."""
-    return Markup(_BREAKS.sub(r"\g<0><wbr>", escape(text)))  # noqa: S704  # escaped just here
+    return Markup(_BREAKS.sub(r"\g<0><wbr>", str(escape(text))))  # noqa: S704  # escaped just here
 
 
 def _count(value: int | None) -> str:

@@ -81,6 +81,7 @@ def test_a_sweeps_page_is_whole_alone_and_says_what_was_measured(
     for row in runs.proved:
         assert f"{row.bytes_after:,}" in page.text
         assert f"{row.total_cycles:,}" in page.text
+    assert "<" not in page.text
     assert "nothing proved" in page.text
     assert "not measured" in page.text
     assert "Hollow marks had receipts from the cache" in page.text
