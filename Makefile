@@ -13,7 +13,7 @@ python := .venv/bin/python
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run verify setup test test-fast lint format stubtest test-guests test-native \
-	doctor stack guests guests-check bench-proof clean alerts dashboard docs
+	report doctor stack guests guests-check bench-proof clean alerts dashboard docs
 
 help: ## this list
 	@echo 'make run ARGS="guest=fibonacci ..." does everything from a fresh clone. Targets:'
@@ -29,6 +29,10 @@ verify: ## check a finished batch: make verify ARGS=FOLDER
 
 setup: ## only set up, and ask again for what was not available before
 	$(set-up) run --retry
+
+report: ## a page from finished runs: make report ARGS=FOLDER...
+	$(set-up) run
+	@$(python) -m runner.report $(ARGS)
 
 doctor: ## what this machine has and what is missing
 	$(set-up) packages

@@ -14,7 +14,7 @@ from runner.audit_trail import AuditTrail, NoTrail
 from runner.batch import BatchRun
 from runner.cache import NoCache, ProofCache
 from runner.engines import ProcessExecutor
-from runner.errors import RunnerError, WorkerDiedError
+from runner.errors import InputError, RunnerError, WorkerDiedError
 from runner.live_file import LiveFile
 from runner.machine import cores
 from runner.metrics import Recorder
@@ -69,12 +69,27 @@ def run(settings: Settings) -> Summary:
                 root = _execute(settings, batch, attempt, cache, engine=engine, live=live)
             summary = outputs.done(root, spool)
         except (RunnerError, OSError, KeyboardInterrupt) as error:
-            raise outputs.failed(error) from error
+            failed = outputs.failed(error)
+            _report(settings)
+            raise failed from error
         except Exception as error:
             outputs.failed(error)  # a bug: recorded like any failure, and shown as what it is
             raise
+    _report(settings)
     Console().print(table(summary, outputs.places()))
     return summary
+
+
+def _report(settings: Settings) -> None:
+    """The run's page, if it was asked for; one that cannot be made is a warning."""
+    if not settings.report:
+        return
+    from runner.report import write_run
+
+    try:
+        write_run(settings.output)
+    except InputError as error:
+        log.warning("no report of this run: %s", error)
 
 
 def _open_cache(settings: Settings, batch: Batch) -> Cache:

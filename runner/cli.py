@@ -18,6 +18,7 @@ from rich.logging import RichHandler
 from runner import app, config, dry_run, schema
 from runner.cli_errors import explain
 from runner.errors import InputError, RunnerError
+from runner.sweep_report import report_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,8 @@ def main() -> int:
         if known is None:
             raise
         return _say(known)
+    finally:
+        report_sweep()  # one that ended with an error; a good one's callback has done it
     return _say(_failed[0]) if _failed else 0
 
 

@@ -88,6 +88,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         make_engine=lambda: _make_engine(conf.executor, executor),
         audit=Path(conf.audit.file).expanduser() if conf.audit.file else None,
         dry_run=conf.dry_run,
+        report=conf.report,
     )
 
 

@@ -5,6 +5,7 @@
 ``leaves.jsonl``         one line a leaf: guest, image id, input, journal; what a verifier needs
 ``result.json``          config, plan, figures of every job, versions, image ids, machine
 ``SHA256SUMS``           of the files above, for ``sha256sum -c`` and the verifier
+``report.html``          where ``report=true``, or in a sweep's folder: a page for people
 ======================== =====================================================================
 
 A failed run leaves ``result.json`` and, in ``receipts/``, every receipt that was finished.
@@ -29,6 +30,7 @@ __all__ = [
     "FORMAT",
     "LEAVES",
     "RECEIPTS",
+    "REPORT",
     "RESULT",
     "ROOT",
     "SUMS",
@@ -40,6 +42,7 @@ __all__ = [
 
 FORMAT = 1
 RESULT = "result.json"
+REPORT = "report.html"
 LEAVES = "leaves.jsonl"
 ROOT = "root.receipt"
 RECEIPTS = "receipts"

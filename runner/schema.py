@@ -155,6 +155,7 @@ class RunnerConf:
     guests: Optional[str] = None
     output: str = MISSING
     dry_run: bool = False
+    report: bool = False
     progress: str = "auto"
     log_level: str = "info"
 

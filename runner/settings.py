@@ -81,6 +81,7 @@ class Settings:
         make_engine: starts the engine; called once everything else is known to be right.
         audit: the audit log; None for none.
         dry_run: say what a run would do, and do nothing.
+        report: whether the run leaves a page for people.
     """
 
     guest: str
@@ -103,3 +104,4 @@ class Settings:
     make_engine: Callable[[], Executor]
     audit: Path | None = None
     dry_run: bool = False
+    report: bool = False

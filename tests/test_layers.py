@@ -21,7 +21,7 @@ LEVELS = (
     "__init__ errors model",
     # Pure: values in, values out. `inputfile` also reads the one file it is told to.
     """plan strategy cost keys merkle journal estimator fields inputfile inputs metric_table
-    promql alert_table panels audit_chain""",
+    promql alert_table panels audit_chain report_json""",
     # Adapters: each has its own kind of effect.
     """files textfile guests prover risc0 cache cache_blobs cache_index cache_store engines
     cache_origins cache_view
@@ -31,9 +31,11 @@ LEVELS = (
     # One batch, its results and what checks them.
     """settings batch lookup recording results summary prepare publish outputs app claims checks
     verify inclusion diagnosis doctor server alerts dashboard reference
-    audit_trail audit_events audit forecast dry_run dry_run_report""",
+    audit_trail audit_events audit forecast dry_run dry_run_report report report_find
+    report_read report_figures report_export report_table report_svg report_charts
+    report_run_charts report_page""",
     # The command line.
-    "schema config cli_errors cli __main__",
+    "schema config cli_errors sweep_report cli __main__",
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
 
@@ -163,7 +165,7 @@ def test_the_pure_levels_touch_nothing(name: str) -> None:
 
 
 def test_hydra_stays_on_the_command_line() -> None:
-    hydra = {"schema", "config", "cli", "cli_errors"}
+    hydra = {"schema", "config", "cli", "cli_errors", "sweep_report"}
     assert users("hydra") <= hydra
     assert users("omegaconf") <= hydra
 

@@ -1,0 +1,126 @@
+"""Runs for the reports' tests: really run with the fake prover, and read back."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+
+from runner import app, results
+from runner.engines import InlineExecutor
+from runner.fields import FieldSpec
+from runner.inputs import InputSpec, TemplateSeries
+from runner.model import ReceiptKind
+from runner.prover import ProverSpec
+from runner.retry import RetryPolicy
+from runner.settings import (
+    CacheSettings,
+    ExecutorSettings,
+    MetricsSettings,
+    Settings,
+    StrategySettings,
+)
+from runner.strategy import Thresholds
+from tests import fakes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VOID = {"meta", "wbr", "br", "hr", "img", "input", "link"}
+
+
+def settings(
+    folder: Path,
+    guests: Path,
+    *,
+    count: int = 6,
+    strategy: str = "two_level",
+    kind: ReceiptKind = ReceiptKind.COMPOSITE,
+    cached: bool = False,
+) -> Settings:
+    """One run of the fake sha256 guest, inline, with a config as Hydra would give it."""
+    return Settings(
+        guest="sha256",
+        spec=InputSpec((FieldSpec("data", "bytes"),), (TemplateSeries("leaf-{i}"),)),
+        journal="hex",
+        inputs=None,
+        count=count,
+        inputs_file=None,
+        strategy=StrategySettings(strategy, Thresholds(), "auto"),
+        prover=ProverSpec(fakes.ADAPTER, kind),
+        executor=ExecutorSettings(2, None, "stop"),
+        cache=CacheSettings(folder.parent / "proofs", 1000, 10_000_000) if cached else None,
+        retry=RetryPolicy(3, 0.0, 0.0, 0.0),
+        metrics=MetricsSettings(),
+        guests=guests,
+        output=folder,
+        progress="none",
+        log_level="info",
+        config={
+            "guest": {"name": "sha256", "count": count, "inputs": None},
+            "strategy": {"name": strategy, "fan_in": "auto"},
+            "prover": {"kind": kind.value},
+            "output": str(folder),
+        },
+        make_engine=InlineExecutor,
+    )
+
+
+def run(folder: Path, guests: Path, **choices: Any) -> dict[str, Any]:  # noqa: ANN401  # passed on
+    """Run a batch; what its ``result.json`` says, parsed here and by nobody else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    app.run(settings(folder, guests, **choices))
+    return raw(folder)
+
+
+def raw(folder: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((folder / results.RESULT).read_text(encoding="utf-8"))
+    return data
+
+
+def write(folder: Path, data: object) -> Path:
+    """A folder with this for a result."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / results.RESULT).write_text(json.dumps(data), encoding="utf-8")
+    return folder
+
+
+class Page(HTMLParser):
+    """A page taken apart; asserts that every element is closed where it must be.
+
+    Attributes:
+        tags: of all elements.
+        attributes: all of them, as (element, name, value).
+        text: what is between the tags, styles left out.
+    """
+
+    def __init__(self, page: bytes) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(page.decode())
+        self.close()
+        assert self._open == [], "elements left open"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open, f"</{tag}> closes nothing"
+        assert self._open.pop() == tag, f"</{tag}> closes another element"
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self._open:
+            self.text += data
+
+    def links(self) -> list[str]:
+        return [value for tag, name, value in self.attributes if (tag, name) == ("a", "href")]
