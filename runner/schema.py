@@ -147,6 +147,8 @@ class RunnerConf:
     output: str = MISSING
     progress: str = "auto"
     log_level: str = "info"
+    log_format: str = "text"
+    quiet: bool = False
 
 
 def register() -> None:

@@ -21,12 +21,12 @@ LEVELS = (
     "__init__ errors model",
     # Pure: values in, values out. `inputfile` also reads the one file it is told to.
     """plan strategy keys merkle journal estimator fields inputfile inputs metric_table
-    promql alert_table panels""",
+    promql alert_table panels timeleft""",
     # Adapters: each has its own kind of effect.
     """files textfile guests prover risc0 cache cache_blobs cache_index cache_store engines
     worker_process dask_engine executor retry metrics ledger ledger_file recovery
-    pushgateway worker progress spool machine probes
-    live live_file site exposition server_pages generated alert_config""",
+    pushgateway worker tally progress logs spool machine probes
+    live live_file site exposition health headline server_pages generated alert_config""",
     # One batch, its results and what checks them.
     """settings batch lookup recording results summary prepare publish outputs app claims checks
     verify inclusion diagnosis doctor server alerts dashboard reference""",
