@@ -170,13 +170,13 @@ def _execute(
 
 
 def _progress(settings: Settings, batch: Batch, tally: Tally) -> SilentProgress:
-    chosen, console = settings.progress, Console(stderr=True)
+    chosen = settings.progress
     verb = "executed" if batch.prover.kind is ReceiptKind.EXECUTE else "proved"
     machine = settings.log_format == "json"
     if settings.quiet or chosen == "none":
         return SilentProgress(tally, verb)
-    if chosen == "bar" or (chosen == "auto" and console.is_terminal and not machine):
-        return BarProgress(tally, verb, console)
+    if chosen == "bar" or (chosen == "auto" and logs.terminal().is_terminal and not machine):
+        return BarProgress(tally, verb, logs.terminal())
     return LineProgress(tally, verb, every=machine)
 
 

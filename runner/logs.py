@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 import time
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["Limit", "configure", "formats_json", "json_formatter", "last_line", "name_run"]
+__all__ = [
+    "Limit",
+    "configure",
+    "formats_json",
+    "json_formatter",
+    "last_line",
+    "name_run",
+    "terminal",
+]
 
 SHORT = "%(message)s%(held)s"
 TEXT = f"%(asctime)s %(levelname)s {SHORT}"
@@ -25,6 +34,12 @@ FILE = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 _run: dict[str, str] = {}
 """Fields of every record of the run under way; a process has one at a time."""
+
+
+@functools.cache
+def terminal() -> Console:
+    """Standard error, for whoever draws on it: lines and bars know of each other only there."""
+    return Console(stderr=True)
 
 
 def configure(*, level: str, log_format: str, quiet: bool, file: Path) -> None:
@@ -144,10 +159,14 @@ def _json_handler() -> logging.Handler:
 
 
 def _text_handler() -> logging.Handler:
-    console = Console(stderr=True)
     handler: logging.Handler
-    if console.is_terminal:
-        handler = RichHandler(console=console, show_path=False, omit_repeated_times=False)
+    if terminal().is_terminal:
+        handler = RichHandler(
+            console=terminal(),
+            show_path=False,
+            omit_repeated_times=False,
+            log_time_format="%H:%M:%S",
+        )
         handler.setFormatter(logging.Formatter(SHORT, defaults={"held": ""}))
     else:
         handler = logging.StreamHandler(sys.stderr)

@@ -162,7 +162,7 @@ class BarProgress(SilentProgress):
             f" {duration(now - busy.since)}"
             for busy in standing.busy
         )
-        counts = f"{standing.hits:,} from cache, {standing.retries:,} retries"
+        counts = f"{standing.hits:,} from cache, {_retries(standing)}"
         if standing.errors > standing.retries:
             counts += f", {standing.errors - standing.retries:,} failed"
         workers = f"{standing.active}/{self._tally.workers} busy"
@@ -188,5 +188,9 @@ def _tally_text(standing: Standing) -> str:
     if standing.hits:
         parts.append(f"{standing.hits} from cache")
     if standing.retries:
-        parts.append(f"{standing.retries} retries")
+        parts.append(_retries(standing))
     return ", ".join(parts)
+
+
+def _retries(standing: Standing) -> str:
+    return f"{standing.retries:,} {'retry' if standing.retries == 1 else 'retries'}"

@@ -187,7 +187,7 @@ def test_bars_show_levels_workers_counts_and_the_estimate(
     assert level == "level 1 0/1"  # without colours an empty bar is blank
     assert workers == "workers 2/2 busy, 1 waiting"
     assert now == "now leaf 2 (attempt 2) 3.0 s, leaf 3 3.0 s"
-    assert counts == "so far 1 from cache, 1 retries"
+    assert counts == "so far 1 from cache, 1 retry"
     # Two leaves of 12 s, 3 s of each done, on two workers, and the root as in earlier runs.
     assert time == "time 15 s so far, about 17 s left"
 
@@ -216,7 +216,7 @@ def test_failed_jobs_leave_the_screen_and_are_counted(tally: Tally) -> None:
             progress.started(job(job_id), 1)
         progress.retrying(job(0), WorkerDiedError("x"), 1.0)
         progress.failed(job(1), JobFailedError("leaf 1", 1, "x"))
-    assert screen(progress)[3:5] == ["now waiting", "so far 0 from cache, 1 retries, 1 failed"]
+    assert screen(progress)[3:5] == ["now waiting", "so far 0 from cache, 1 retry, 1 failed"]
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

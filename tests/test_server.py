@@ -93,10 +93,12 @@ def textfile(tmp_path: Path) -> Path:
 def serving(server: MonitoringServer) -> Iterator[MonitoringServer]:
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.fixture
