@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from runner.errors import JobFailedError
     from runner.model import Outcome, ProofJob
     from runner.tally import Standing, Tally
+    from runner.timeleft import Estimate
 
 __all__ = ["BarProgress", "LineProgress", "SilentProgress", "level_name"]
 
@@ -95,24 +96,27 @@ class LineProgress(SilentProgress):
     Args:
         tally: of the batch.
         verb: what is done to a job.
-        every: say each job, however many there are: for machines.
+        every: say each job, however many there are: for machines. The time left is then
+            estimated anew as often as without.
     """
 
     def __init__(self, tally: Tally, verb: str, *, every: bool = False) -> None:
         super().__init__(tally, verb)
         self._every = every
         self._last = float("-inf")
+        self._left: Estimate | None = None
 
     def finished(self, job: ProofJob, outcome: Outcome) -> None:
         """Log the job and where the batch stands."""
         super().finished(job, outcome)
         now = self._tally.clock()
         wait = max(_LINE_EVERY_S, _LINE_EVERY_SHARE * (now - self._tally.began))
-        due = self._every or now - self._last >= wait
-        standing = self._tally.standing() if due or self._tally.level_done(job) else None
-        if standing is None:
+        due = now - self._last >= wait or self._tally.level_done(job)
+        if not (due or self._every):
             return
-        self._last = now
+        standing = self._tally.standing(None if due else self._left)
+        if due:
+            self._last, self._left = now, standing.left
         how = "from cache" if outcome.cached else f"{self._verb} in {duration(outcome.prove_s)}"
         fields = self._fields(
             "job_finished",

@@ -118,8 +118,12 @@ class Tally:
         level = self.level(job)
         return self._done[level] == self._totals[level]
 
-    def standing(self) -> Standing:
-        """How things are now."""
+    def standing(self, left: Estimate | None = None) -> Standing:
+        """How things are now.
+
+        Args:
+            left: an estimate to go on with; a new one may cost milliseconds.
+        """
         with self._lock:
             active, queued = self._load
             # A worker does one job, however many it has been handed.
@@ -132,7 +136,7 @@ class Tally:
                 active=busy,
                 queued=queued + active - busy,
                 last_error=self._last_error,
-                left=self._left.estimate(self.clock()),
+                left=left or self._left.estimate(self.clock()),
                 **self._counts,
             )
 

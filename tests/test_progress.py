@@ -16,6 +16,7 @@ from runner.model import ReceiptKind
 from runner.progress import BarProgress, LineProgress
 from runner.strategy import make_plan
 from runner.tally import Tally
+from runner.timeleft import Estimate, TimeLeft
 from tests import fakes
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def test_machines_are_told_every_job_with_its_figures(
     caplog.set_level(logging.DEBUG, "runner.progress")
     progress = LineProgress(tally, "proved", every=True)
     for job_id in range(4):
-        finish(progress, job_id, clock, 0.1)
+        finish(progress, job_id, clock, 2.0)
     progress.retrying(job(4), WorkerDiedError("signal SIGKILL"), 1.5)
     progress.failed(job(4), JobFailedError("aggregation 4 (level 1)", 2, "worker died"))
     events = [(vars(r)["event"], vars(r)["job"]) for r in caplog.records]
@@ -122,11 +123,33 @@ def test_machines_are_told_every_job_with_its_figures(
         ("job_failed", "aggregation 4 (level 1)"),
     ]
     done, retried, failed = (vars(caplog.records[at]) for at in (3, -2, -1))
-    assert (done["aggregation_level"], done["cached"], done["prove_s"]) == (0, False, 0.1)
+    assert (done["aggregation_level"], done["cached"], done["prove_s"]) == (0, False, 2.0)
     assert (done["done"], done["total"], done["left_complete"]) == ([2, 0], [4, 1], False)
-    assert done["left_s"] == pytest.approx(0.1)
+    assert done["left_s"] == pytest.approx(2.0)
     assert (retried["aggregation_level"], retried["wait_s"]) == (1, 1.5)
     assert (failed["attempts"], failed["error"]) == (2, "worker died")
+
+
+def test_machines_cost_no_estimate_for_each_job(
+    clock: fakes.FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "runner.progress")
+    made: list[float] = []
+    estimate = TimeLeft.estimate
+
+    def counted(self: TimeLeft, now: float) -> Estimate:
+        made.append(now)
+        return estimate(self, now)
+
+    monkeypatch.setattr(TimeLeft, "estimate", counted)
+    progress = LineProgress(Tally(make_plan("none", range(1000)), 1, {}, clock), "run", every=True)
+    for job_id in range(1000):
+        one = replace(job(0), id=job_id)
+        clock.advance(0.01)
+        progress.finished(one, fakes.outcome_of(one, prove_s=0.01))
+    assert len(caplog.records) == 1000
+    assert len(made) <= 7, "10 s, one in two"
+    assert caplog.messages[-1].endswith("1000/1000 leaves; nothing left")
 
 
 def test_cache_hits_are_said_to_be_hits(
