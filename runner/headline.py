@@ -38,13 +38,7 @@ def headline(state: Health, recent: Sequence[Glance] = ()) -> tuple[str, str]:
     if state.running is not None:
         return _under_way(state, state.running)
     if state.killed is not None and state.status == "killed":
-        done, total = _sum(state.killed)
-        words = (
-            f"Run {state.killed.run_id[:12]} ended without a word: its process"
-            f" {state.killed.pid} is gone. Last seen {moment(state.killed.updated)} with {done:,}"
-            f" of {total:,} jobs done. Finished proofs are in the cache; the same command goes on."
-        )
-        return "bad", _line(f"{_IDLE}: the last one was killed", words)
+        return "bad", _line(f"{_IDLE}: the last one was killed", _killed(state.killed))
     if state.status == "unreadable":
         return "bad", _line("Unreadable", state.reason)
     if state.last_run is None:
@@ -94,6 +88,17 @@ def _under_way(state: Health, live: Live) -> tuple[str, str]:
     if state.last_run is not None:
         before = f"Before it: {state.reason}."
     return "running", _line("Running", before, counting=f": {time_left(live)}")
+
+
+def _killed(run: Live) -> str:
+    done, total = _sum(run)
+    kept = (
+        "" if run.kind == "execute" else " The same command takes finished proofs from the cache."
+    )
+    return (
+        f"Run {run.run_id[:12]} ended without a word: its process {run.pid} is gone. Last seen"
+        f" {moment(run.updated)} with {done:,} of {total:,} jobs done.{kept}"
+    )
 
 
 def _line(head: str, words: str, *, counting: str = "", ticking: str = "") -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.console import Console
 
 from runner import logs
 from runner.errors import InputError
+from runner.progress import BarProgress
+from runner.strategy import make_plan
+from runner.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,3 +143,21 @@ def test_the_file_gets_the_whole_storm(tmp_path: Path, capsys: pytest.CaptureFix
         log.warning("leaf %d", number)
     assert capsys.readouterr().err.count("\n") == 10
     assert (tmp_path / "run.log").read_text().count("\n") == 50
+
+
+def test_lines_and_bars_share_one_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: fakes.FakeClock
+) -> None:
+    """Or each line is written into the bars, and what is left of them stays on the screen."""
+    drawn = io.StringIO()
+    screen = Console(file=drawn, force_terminal=True, width=80)
+    monkeypatch.setattr(logs, "terminal", lambda: screen)
+    configure(tmp_path / "run.log")
+    progress = BarProgress(Tally(make_plan("none", range(3)), 1, {}, clock), "proved", screen)
+    with progress:
+        progress._live.refresh()
+        log.warning("in between")
+    before, _, after = drawn.getvalue().partition("in between")
+    assert before.count("leaves") == 1
+    assert before.rstrip().rpartition("leaves")[2].count("\x1b[1A") == 4, "the bars are taken away"
+    assert "leaves" in after, "and drawn again below"
