@@ -44,9 +44,9 @@ test: ## everything: linters, types, Rust tests, all Python tests with real proo
 	@$(python) scripts/stack.py --tools
 	$(python) -m pytest $(ARGS)
 
-test-fast: ## Python tests without real proofs and without real monitoring tools
+test-fast: ## Python tests without real proofs, monitoring tools and browser
 	$(set-up) dev
-	$(python) -m pytest -m "not real and not monitoring" $(ARGS)
+	$(python) -m pytest -m "not real and not monitoring and not browser" $(ARGS)
 
 lint: ## ruff and mypy
 	$(set-up) tools

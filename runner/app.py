@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
+import sys
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from runner import audit_events, results
+from runner import audit_events, logs, results
 from runner.audit_trail import AuditTrail, NoTrail
 from runner.batch import BatchRun
 from runner.cache import NoCache, ProofCache
@@ -25,13 +27,15 @@ from runner.progress import BarProgress, LineProgress, SilentProgress
 from runner.prover import load_prover
 from runner.spool import Spool
 from runner.summary import Summary, table
+from runner.tally import Tally
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from rich.table import Table
+
     from runner.batch import Batch, Root
     from runner.cache import Cache
-    from runner.plan import Plan
     from runner.settings import Settings
 
 __all__ = ["run"]
@@ -62,21 +66,25 @@ def run(settings: Settings) -> Summary:
         )
         outputs = Outputs(settings, batch, attempt, prover, recorder, run_id=run_id, trail=trail)
         engine = settings.make_engine()
-        log.info("%s", _announcement(batch, settings))
+        logs.name_run(outputs.run_id)
+        _announce(batch, settings)
         audit_events.run_started(trail, batch, prover.versions)
-        try:
-            with _live(settings, batch, outputs) as live:
-                root = _execute(settings, batch, attempt, cache, engine=engine, live=live)
-            summary = outputs.done(root, spool)
-        except (RunnerError, OSError, KeyboardInterrupt) as error:
-            failed = outputs.failed(error)
-            _report(settings)
-            raise failed from error
-        except Exception as error:
-            outputs.failed(error)  # a bug: recorded like any failure, and shown as what it is
-            raise
+        tally = Tally(batch.plan, settings.executor.workers, _earlier(batch, cache))
+        # Until the textfile says how the run ended, the live figures say that it is there.
+        with _live(settings, batch, outputs, tally):
+            try:
+                root = _execute(settings, batch, attempt, engine=engine, tally=tally)
+                summary = outputs.done(root, spool)
+            except (RunnerError, OSError, KeyboardInterrupt) as error:
+                failure = outputs.failed(error)
+                _say_end(settings, outputs.last_word(None, failure))
+                _report(settings)
+                raise failure from error
+            except Exception as error:
+                outputs.failed(error)  # a bug: recorded like any failure, and shown as what it is
+                raise
     _report(settings)
-    Console().print(table(summary, outputs.places()))
+    _say_end(settings, outputs.last_word(summary, None), table(summary, outputs.places()))
     return summary
 
 
@@ -99,56 +107,79 @@ def _open_cache(settings: Settings, batch: Batch) -> Cache:
     return ProofCache(bounds.folder, bounds.max_entries, bounds.max_bytes)
 
 
-def _live(settings: Settings, batch: Batch, outputs: Outputs) -> LiveFile:
+def _live(settings: Settings, batch: Batch, outputs: Outputs, tally: Tally) -> LiveFile:
     return LiveFile(
         settings.metrics.textfile,
-        plan=batch.plan,
+        tally,
+        guest=batch.guest.name,
+        strategy=batch.plan.strategy,
+        kind=batch.prover.kind.value,
         leaves=len(batch.leaves),
-        kind=batch.prover.kind,
-        workers=settings.executor.workers,
         run_id=outputs.run_id,
         started=outputs.started,
     )
 
 
-def _announcement(batch: Batch, settings: Settings) -> str:
-    plan = batch.plan
+def _announce(batch: Batch, settings: Settings) -> None:
+    plan, kind = batch.plan, batch.prover.kind
     what = (
         "executing only, nothing is proved"
-        if batch.prover.kind is ReceiptKind.EXECUTE
-        else f"{batch.prover.kind.value} receipts"
+        if kind is ReceiptKind.EXECUTE
+        else f"{kind.value} receipts"
     )
-    return (
+    log.info(
+        "%s",
         f"{len(batch.leaves)} leaves of {batch.guest.name} ({plan.leaf_jobs} distinct),"
         f" strategy {plan.strategy}: {plan.jobs} jobs in {plan.levels + 1} levels; {what};"
-        f" {settings.executor.workers} workers on {cores()} cores; outputs in {settings.output}"
+        f" {settings.executor.workers} workers on {cores()} cores; outputs in {settings.output}",
+        extra={
+            "event": "batch_started",
+            "guest": batch.guest.name,
+            "leaves": len(batch.leaves),
+            "distinct": plan.leaf_jobs,
+            "strategy": plan.strategy,
+            "jobs": plan.jobs,
+            "aggregation_levels": plan.levels,
+            "kind": kind.value,
+            "workers": settings.executor.workers,
+            "cores": cores(),
+            "folder": str(settings.output),
+        },
     )
 
 
-def _execute(  # noqa: PLR0913  # the wiring of one run
-    settings: Settings,
-    batch: Batch,
-    attempt: BatchRun,
-    cache: Cache,
-    *,
-    engine: Executor,
-    live: LiveFile,
-) -> Root | None:
-    kind, workers = batch.prover.kind, settings.executor.workers
+def _say_end(settings: Settings, last_word: dict[str, Any], shown: Table | None = None) -> None:
+    """The summary on standard output: a table for people, a JSON line for machines."""
+    if settings.quiet:
+        return
+    if settings.log_format == "json":
+        sys.stdout.write(json.dumps(last_word, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+    elif shown is not None:
+        Console().print(shown)
+
+
+def _earlier(batch: Batch, cache: Cache) -> dict[int, float]:
+    """Mean seconds a job took in earlier runs, by level, as far as the cache knows."""
     earlier = {}
     for level in range(batch.plan.levels + 1):
         guest = batch.aggregator if level else batch.guest
-        mean = cache.mean_prove_s(guest.image_id, kind)
+        mean = cache.mean_prove_s(guest.image_id, batch.prover.kind)
         if mean is not None:
             earlier[level] = mean
-    verb = "executed" if kind is ReceiptKind.EXECUTE else "proved"
+    return earlier
+
+
+def _execute(
+    settings: Settings, batch: Batch, attempt: BatchRun, *, engine: Executor, tally: Tally
+) -> Root | None:
     try:
-        with _progress(settings.progress, batch.plan, workers, earlier, verb) as progress:
+        with _progress(settings, batch, tally) as progress:
             root = attempt.run(
                 engine=engine,
-                observer=live.observing(progress),
+                observer=progress,
                 policy=settings.retry,
-                workers=workers,
+                workers=settings.executor.workers,
                 cores=cores(),
                 on_failure=settings.executor.on_failure,
             )
@@ -159,14 +190,15 @@ def _execute(  # noqa: PLR0913  # the wiring of one run
     return root
 
 
-def _progress(
-    chosen: str, plan: Plan, workers: int, earlier: dict[int, float], verb: str
-) -> SilentProgress:
-    console = Console(stderr=True)
-    if chosen == "bar" or (chosen == "auto" and console.is_terminal):
-        return BarProgress(plan, workers, earlier, verb, console)
-    display = SilentProgress if chosen == "none" else LineProgress
-    return display(plan, workers, earlier, verb)
+def _progress(settings: Settings, batch: Batch, tally: Tally) -> SilentProgress:
+    chosen = settings.progress
+    verb = "executed" if batch.prover.kind is ReceiptKind.EXECUTE else "proved"
+    machine = settings.log_format == "json"
+    if settings.quiet or chosen == "none":
+        return SilentProgress(tally, verb)
+    if chosen == "bar" or (chosen == "auto" and logs.terminal().is_terminal and not machine):
+        return BarProgress(tally, verb, logs.terminal())
+    return LineProgress(tally, verb, every=machine)
 
 
 def _end(engine: Executor) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -12,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from rich.console import Console
-from rich.logging import RichHandler
 
-from runner import app, config, dry_run, schema
+from runner import app, config, dry_run, logs, schema
 from runner.cli_errors import explain
-from runner.errors import InputError, RunnerError
+from runner.errors import RunnerError
 from runner.sweep_report import report_sweep
 
 if TYPE_CHECKING:
@@ -33,11 +30,15 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 _failed: list[RunnerError] = []
 """The error of a single run, on its way round Hydra to :func:`main`."""
 
+_QUIET = {"--quiet", "-q"}
+"""Hydra has no such flag; it stands for the setting ``quiet=true``."""
+
 schema.register()
 
 
 def main() -> int:
     """Run the command line in ``sys.argv``; returns the process's exit code."""
+    sys.argv[1:] = _without_flags(sys.argv[1:])
     # Hydra then raises what it would otherwise print in several lines and end with code 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     signal.signal(signal.SIGTERM, _interrupt)
@@ -48,18 +49,28 @@ def main() -> int:
     try:
         command()
     except RunnerError as error:
-        return _say(error)
+        return _say(f"error: {error}", error.exit_code)
     except KeyboardInterrupt:
-        sys.stderr.write("stopped\n")
-        return 130
+        return _say("stopped", 130)
     except Exception as error:
         known = explain(error, sys.argv[1:])
         if known is None:
             raise
-        return _say(known)
+        return _say(f"error: {known}", known.exit_code)
     finally:
         report_sweep()  # one that ended with an error; a good one's callback has done it
-    return _say(_failed[0]) if _failed else 0
+    return _say(f"error: {_failed[0]}", _failed[0].exit_code) if _failed else 0
+
+
+def _without_flags(arguments: list[str]) -> list[str]:
+    """The command line as Hydra knows it."""
+    rest = [argument for argument in arguments if argument not in _QUIET]
+    if len(rest) == len(arguments):
+        return rest
+    # Hydra's parser takes overrides only where they stand together.
+    at = (i for i, word in enumerate(rest) if "=" in word and not word.startswith("-"))
+    first = next(at, len(rest))
+    return [*rest[:first], "quiet=true", *rest[first:]]
 
 
 def _job(conf: DictConfig) -> None:
@@ -68,7 +79,12 @@ def _job(conf: DictConfig) -> None:
     output = Path(context.runtime.output_dir)
     try:
         settings = config.settings(conf, output)
-        _log_to(settings.log_level, output / "run.log")
+        logs.configure(
+            level=settings.log_level,
+            log_format=settings.log_format,
+            quiet=settings.quiet,
+            file=output / "run.log",
+        )
         (dry_run if settings.dry_run else app).run(settings)
     except RunnerError as error:
         if context.mode is RunMode.MULTIRUN:
@@ -77,35 +93,12 @@ def _job(conf: DictConfig) -> None:
         _failed.append(error)
 
 
-def _log_to(level: str, file: Path) -> None:
-    console = Console(stderr=True)
-    handlers: list[logging.Handler] = []
-    if console.is_terminal:
-        rich = RichHandler(console=console, show_path=False, omit_repeated_times=False)
-        rich.setFormatter(logging.Formatter("%(message)s"))
-        handlers.append(rich)
-    else:
-        plain = logging.StreamHandler()
-        plain.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        handlers.append(plain)
-    try:
-        kept = logging.FileHandler(file, encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            "output",
-            str(file.parent),
-            f"cannot be written ({error.strerror})",
-            "choose a folder that this user can write",
-        ) from None
-    kept.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    handlers.append(kept)
-    # force: with --multirun every run has its own file.
-    logging.basicConfig(level=level.upper(), handlers=handlers, force=True)
-
-
-def _say(error: RunnerError) -> int:
-    sys.stderr.write(f"error: {error}\n")
-    return error.exit_code
+def _say(text: str, exit_code: int) -> int:
+    """The last word on standard error; also where the settings could not be read."""
+    if logs.formats_json() or "log_format=json" in sys.argv:
+        text = logs.last_line(text, __name__, exit_code)
+    sys.stderr.write(f"{text}\n")
+    return exit_code
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> Any:  # noqa: ANN401  # a signal handler

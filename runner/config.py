@@ -66,6 +66,11 @@ def settings(config: DictConfig, output: Path) -> Settings:
         raise TypeError("config is not composed on the schema runner_schema")
     _choice("progress", conf.progress, ("auto", "bar", "lines", "none"))
     _choice("log_level", conf.log_level, ("debug", "info", "warning", "error"))
+    _choice("log_format", conf.log_format, ("text", "json"))
+    if conf.progress == "bar" and conf.log_format == "json":
+        raise InputError(
+            "progress", "bar", "would draw over the lines of log_format=json", "use progress=lines"
+        )
     executor = _executor(conf.executor)
     return Settings(
         guest=conf.guest.name,
@@ -84,6 +89,8 @@ def settings(config: DictConfig, output: Path) -> Settings:
         output=output,
         progress=conf.progress,
         log_level=conf.log_level,
+        log_format=conf.log_format,
+        quiet=conf.quiet,
         config={str(key): value for key, value in plain.items()},
         make_engine=lambda: _make_engine(conf.executor, executor),
         audit=Path(conf.audit.file).expanduser() if conf.audit.file else None,

@@ -83,6 +83,21 @@ class Outputs:
             shown["check it with"] = f"python -m runner.verify {folder}"
         return shown
 
+    def last_word(self, summary: Summary | None, error: BatchFailedError | None) -> dict[str, Any]:
+        """How the run ended, for machines: the line on standard output with log_format=json."""
+        status = "ok" if error is None else "failed" if error.exit_code == 1 else "interrupted"
+        textfile = self._settings.metrics.textfile
+        return {
+            "event": "batch_finished",
+            "run_id": self.run_id,
+            "status": status,
+            "exit_code": 0 if error is None else error.exit_code,
+            "error": None if error is None else str(error),
+            "folder": str(self._settings.output),
+            "textfile": None if textfile is None else str(textfile),
+            "summary": None if summary is None else summary.to_json(),
+        }
+
     def done(self, root: Root | None, spool: Spool) -> Summary:
         """Write everything a verified batch leaves."""
         folder, attempt = self._settings.output, self._attempt

@@ -1,141 +1,54 @@
 """Progress of a batch: bars on a terminal, plain log lines elsewhere, an honest estimate in both.
 
-The estimate uses measured times only: this run's, or an earlier run's from the cache until this
-run has its own. What was never measured is left out, and the estimate is then shown as a lower
-bound ("at least").
+Every message also carries its figures as fields, for ``log_format=json``; the names are in
+docs/monitoring.md.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections import Counter
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from runner.timeleft import duration
 
+if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from runner.errors import JobFailedError
     from runner.model import Outcome, ProofJob
-    from runner.plan import Plan
+    from runner.tally import Standing, Tally
+    from runner.timeleft import Estimate
 
-__all__ = ["BarProgress", "LineProgress", "SilentProgress", "TimeLeft", "duration"]
+__all__ = ["BarProgress", "LineProgress", "SilentProgress", "level_name"]
 
 log = logging.getLogger(__name__)
 
 _LINE_EVERY_S = 2.0
+_LINE_EVERY_SHARE = 0.01
+"""Of the time so far: a batch of a day takes a line every quarter of an hour, not 43 000."""
 
 
-def duration(seconds: float) -> str:
-    """Seconds as people say them: ``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-class TimeLeft:
-    """Estimates what is left from measured times, by aggregation level (0 = leaves).
-
-    Args:
-        remaining: jobs to do by level.
-        workers: jobs side by side.
-        earlier: mean seconds a job took in earlier runs, by level, where known.
-    """
-
-    def __init__(
-        self, remaining: Mapping[int, int], workers: int, earlier: Mapping[int, float]
-    ) -> None:
-        self._remaining = Counter(remaining)
-        self._workers = workers
-        self._earlier = dict(earlier)
-        self._spent: dict[int, tuple[float, int]] = {}
-        self._started: dict[int, tuple[int, float]] = {}
-
-    def started(self, job: int, level: int, now: float) -> None:
-        """A job began at ``now`` (monotonic seconds)."""
-        self._started[job] = (level, now)
-
-    def stopped(self, job: int) -> None:
-        """A job ended without a result and may start again."""
-        self._started.pop(job, None)
-
-    def finished(self, job: int, level: int, now: float) -> None:
-        """A job is done; one that never started came from the cache and measures nothing."""
-        self._remaining[level] -= 1
-        begun = self._started.pop(job, None)
-        if begun is not None:
-            spent, count = self._spent.get(level, (0.0, 0))
-            self._spent[level] = (spent + now - begun[1], count + 1)
-
-    def seconds(self, now: float) -> tuple[float, bool] | None:
-        """Seconds left and whether that is all of it; None when nothing was measured yet.
-
-        Leaves share the workers; levels of aggregation narrow towards the root, so a level keeps
-        at most as many workers busy as it has jobs.
-        """
-        total, known, complete = 0.0, False, True
-        # A copy in one step: the display's thread reads while the run's thread writes.
-        started = list(self._started.values())
-        for level, count in self._remaining.items():
-            if count <= 0:
-                continue
-            mean = self._mean(level)
-            if mean is None:
-                complete = False
-                continue
-            known = True
-            running = [now - at for at_level, at in started if at_level == level]
-            done = sum(min(spent, mean) for spent in running)
-            total += (count * mean - done) / min(self._workers, count)
-        return (total, complete) if known else None
-
-    def text(self, now: float) -> str:
-        """The estimate in words."""
-        left = self.seconds(now)
-        if sum(count for count in self._remaining.values() if count > 0) == 0:
-            return "nothing left"
-        if left is None or (not left[1] and left[0] < 1.0):
-            return "time left not known yet"
-        return f"{'about' if left[1] else 'at least'} {duration(left[0])} left"
-
-    def _mean(self, level: int) -> float | None:
-        if level in self._spent:
-            spent, count = self._spent[level]
-            return spent / count
-        return self._earlier.get(level)
+def level_name(level: int) -> str:
+    """Of the leaves, or of a level of aggregation."""
+    return "leaves" if level == 0 else f"level {level}"
 
 
 class SilentProgress:
-    """Shows nothing but failures; keeps what the displays show."""
+    """Shows nothing but failures; tells the tally everything.
 
-    def __init__(
-        self,
-        plan: Plan,
-        workers: int,
-        earlier: Mapping[int, float],
-        verb: str,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._levels = {a.id: a.level for a in plan.aggregations}
-        self._totals = Counter({0: plan.leaf_jobs})
-        self._totals.update(self._levels.values())
-        self._done: Counter[int] = Counter()
-        self._hits = 0
-        self._running: dict[int, str] = {}
-        self._clock = clock
-        self._left = TimeLeft(self._totals, workers, earlier)
+    Args:
+        tally: of the batch.
+        verb: what is done to a job, ``proved`` or ``executed``.
+    """
+
+    def __init__(self, tally: Tally, verb: str) -> None:
+        self._tally = tally
         self._verb = verb
 
     def __enter__(self) -> Self:
@@ -146,84 +59,89 @@ class SilentProgress:
 
     def started(self, job: ProofJob, attempt: int) -> None:
         """A job was handed to the engine."""
-        self._running[job.id] = job.name if attempt == 1 else f"{job.name} (attempt {attempt})"
-        self._left.started(job.id, self._level(job), self._clock())
+        self._tally.started(job, attempt)
+        log.debug("%s started", job.name, extra=self._fields("job_started", job, attempt=attempt))
 
     def finished(self, job: ProofJob, outcome: Outcome) -> None:
         """A job is done, by proof or from the cache."""
-        level = self._level(job)
-        self._running.pop(job.id, None)
-        self._done[level] += 1
-        self._hits += outcome.cached
-        self._left.finished(job.id, level, self._clock())
+        self._tally.finished(job, outcome)
 
     def retrying(self, job: ProofJob, error: BaseException, wait_s: float) -> None:
         """A job failed and will be tried again."""
-        self._running.pop(job.id, None)
-        self._left.stopped(job.id)
-        log.warning("%s: %s; trying again in %s", job.name, error, duration(wait_s))
+        self._tally.retrying(job, error, wait_s)
+        words = " ".join(str(error).split()) or type(error).__name__
+        fields = self._fields("job_retried", job, error=words, wait_s=round(wait_s, 3))
+        log.warning("%s: %s; trying again in %s", job.name, words, duration(wait_s), extra=fields)
 
     def failed(self, job: ProofJob, error: JobFailedError) -> None:
         """A job failed for good."""
-        self._running.pop(job.id, None)
-        self._left.stopped(job.id)
-        log.error("%s", error)
+        self._tally.failed(job, error)
+        fields = self._fields("job_failed", job, error=error.reason, attempts=error.attempts)
+        log.error("%s", error, extra=fields)
 
     def load(self, active: int, queued: int) -> None:
         """Jobs in the engine and jobs waiting."""
+        self._tally.load(active, queued)
 
-    def _level(self, job: ProofJob) -> int:
-        return self._levels.get(job.id, 0)
-
-    def _tally(self) -> str:
-        parts = [
-            f"{self._done[level]}/{self._totals[level]} {_level_name(level)}"
-            for level in sorted(self._totals)
-        ]
-        if self._hits:
-            parts.append(f"{self._hits} from cache")
-        return ", ".join(parts)
+    def _fields(self, event: str, job: ProofJob, **more: object) -> dict[str, Any]:
+        level = self._tally.level(job)
+        return {"event": event, "job": job.name, "aggregation_level": level, **more}
 
 
 class LineProgress(SilentProgress):
-    """Plain log lines, one a proof but at most one every two seconds."""
+    """Log lines: one a proof, but at most one in 2 s and in a hundredth of the time so far.
 
-    _last = float("-inf")
+    The end of a level always has its line.
+
+    Args:
+        tally: of the batch.
+        verb: what is done to a job.
+        every: say each job, however many there are: for machines. The time left is then
+            estimated anew as often as without.
+    """
+
+    def __init__(self, tally: Tally, verb: str, *, every: bool = False) -> None:
+        super().__init__(tally, verb)
+        self._every = every
+        self._last = float("-inf")
+        self._left: Estimate | None = None
 
     def finished(self, job: ProofJob, outcome: Outcome) -> None:
         """Log the job and where the batch stands."""
         super().finished(job, outcome)
-        now = self._clock()
-        if now - self._last < _LINE_EVERY_S and self._done != self._totals:
+        now = self._tally.clock()
+        wait = max(_LINE_EVERY_S, _LINE_EVERY_SHARE * (now - self._tally.began))
+        due = now - self._last >= wait or self._tally.level_done(job)
+        if not (due or self._every):
             return
-        self._last = now
+        standing = self._tally.standing(None if due else self._left)
+        if due:
+            self._last, self._left = now, standing.left
         how = "from cache" if outcome.cached else f"{self._verb} in {duration(outcome.prove_s)}"
-        log.info("%s %s; %s; %s", job.name, how, self._tally(), self._left.text(now))
+        fields = self._fields(
+            "job_finished",
+            job,
+            cached=outcome.cached,
+            worker=outcome.worker,
+            attempts=outcome.attempts,
+            prove_s=round(outcome.prove_s, 6),
+            verify_s=round(outcome.verify_s, 6),
+            done=[done for done, _ in standing.levels],
+            total=[total for _, total in standing.levels],
+            left_s=standing.left.seconds,
+            left_complete=standing.left.complete,
+        )
+        where = f"{_tally_text(standing)}; {standing.left.text()}"
+        log.info("%s %s; %s", job.name, how, where, extra=fields)
 
 
 class BarProgress(SilentProgress):
-    """Bars on a terminal: one for leaves, one a level of aggregation, and what is running."""
+    """Bars on a terminal: one for leaves, one a level of aggregation, then workers and figures."""
 
-    def __init__(  # noqa: PLR0913  # the display's own wiring
-        self,
-        plan: Plan,
-        workers: int,
-        earlier: Mapping[int, float],
-        verb: str,
-        console: Console,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        super().__init__(plan, workers, earlier, verb, clock)
-        self._progress = Progress(
-            TextColumn("{task.description:>14}"), BarColumn(), MofNCompleteColumn()
-        )
-        self._tasks = {
-            level: self._progress.add_task(_level_name(level), total=self._totals[level])
-            for level in sorted(self._totals)
-        }
-        self._began = self._clock()
-        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4)
+    def __init__(self, tally: Tally, verb: str, console: Console) -> None:
+        super().__init__(tally, verb)
+        self._console = console
+        self._live = Live(console=console, get_renderable=self.render, refresh_per_second=4)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -232,24 +150,51 @@ class BarProgress(SilentProgress):
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def finished(self, job: ProofJob, outcome: Outcome) -> None:
-        """Move the level's bar."""
-        super().finished(job, outcome)
-        self._progress.advance(self._tasks[self._level(job)])
-
-    def _render(self) -> RenderableType:
-        now = self._clock()
-        names = list(self._running.values())
-        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        status = f"{duration(now - self._began)} so far, {self._left.text(now)}"
-        if self._hits:
-            status += f", {self._hits} from cache"
+    def render(self) -> RenderableType:
+        """What is on the screen now; never wider than the screen, one line a level."""
+        standing, now = self._tally.standing(), self._tally.clock()
+        bars = Table.grid(padding=(0, 1), expand=False)
+        bars.add_column(justify="right", width=10, no_wrap=True)
+        width = max(4, min(40, self._console.width - 32))
+        bars.add_column(width=width)
+        bars.add_column(justify="right", no_wrap=True)
+        for level, (done, total) in enumerate(standing.levels):
+            bar = ProgressBar(total=max(total, 1), completed=done, width=width)
+            bars.add_row(level_name(level), bar, f"{done:,}/{total:,}")
+        doing = ", ".join(
+            f"{busy.job}{f' (attempt {busy.attempt})' if busy.attempt > 1 else ''}"
+            f" {duration(now - busy.since)}"
+            for busy in standing.busy
+        )
+        counts = f"{standing.hits:,} from cache, {_retries(standing)}"
+        if standing.errors > standing.retries:
+            counts += f", {standing.errors - standing.retries:,} failed"
+        workers = f"{standing.active}/{self._tally.workers} busy"
+        if standing.queued:
+            workers += f", {standing.queued:,} waiting"
         return Group(
-            self._progress,
-            Text(f"{'now':>14} {shown or 'waiting'}", overflow="ellipsis", no_wrap=True),
-            Text(f"{'time':>14} {status}", overflow="ellipsis", no_wrap=True),
+            bars,
+            _row("workers", workers),
+            _row("now", doing or "waiting"),
+            _row("so far", counts),
+            _row("time", f"{duration(now - self._tally.began)} so far, {standing.left.text()}"),
         )
 
 
-def _level_name(level: int) -> str:
-    return "leaves" if level == 0 else f"level {level}"
+def _row(name: str, text: str) -> Text:
+    return Text(f"{name:>10} {text}", overflow="ellipsis", no_wrap=True)
+
+
+def _tally_text(standing: Standing) -> str:
+    parts = [
+        f"{done}/{total} {level_name(level)}" for level, (done, total) in enumerate(standing.levels)
+    ]
+    if standing.hits:
+        parts.append(f"{standing.hits} from cache")
+    if standing.retries:
+        parts.append(_retries(standing))
+    return ", ".join(parts)
+
+
+def _retries(standing: Standing) -> str:
+    return f"{standing.retries:,} {'retry' if standing.retries == 1 else 'retries'}"

@@ -158,6 +158,8 @@ class RunnerConf:
     report: bool = False
     progress: str = "auto"
     log_level: str = "info"
+    log_format: str = "text"
+    quiet: bool = False
 
 
 def register() -> None:

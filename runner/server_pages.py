@@ -1,132 +1,69 @@
-"""``/health`` and ``/`` of the monitoring server, from the textfile's text and live figures."""
+"""``/`` of the monitoring server: what is known about the runs, as HTML for people.
+
+The page loads nothing from anywhere. Its script fetches the page again every second and puts in
+what has changed, so that there is one place that renders and escapes: this one.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.exposition import values
+from runner.headline import headline, moment, time_left, title
+from runner.timeleft import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from runner.health import Health
     from runner.ledger_file import Glance
     from runner.live import Live
 
-__all__ = ["Health", "health", "index"]
+__all__ = ["POLICY", "index"]
+
+_STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+_SCRIPT = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
 
 
-# -- /health ------------------------------------------------------------------------------------
+def _source(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
-    """What the last run says.
+POLICY = (
+    "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none';"
+    f" frame-ancestors 'none'; style-src {_source(_STYLE)}; script-src {_source(_SCRIPT)}"
+)
+"""Content-Security-Policy: this style and this script, and no other."""
 
-    Attributes:
-        status: ``ok``, ``failed``, ``stale``, ``never_run`` or ``unreadable``.
-        reason: one line for people.
-        last_run: its figures; None if there was none.
-        running: the run under way.
-    """
-
-    status: str
-    reason: str
-    last_run: dict[str, float] | None
-    running: Live | None
-
-    @property
-    def ok(self) -> bool:
-        """Whether all is well."""
-        return self.status == "ok"
-
-    def to_json(self) -> dict[str, Any]:
-        """For machines."""
-        return {
-            "status": self.status,
-            "reason": self.reason,
-            "last_run": self.last_run,
-            "running": None if self.running is None else self.running.to_json(),
-        }
-
-
-_LAST_RUN = {
-    "started": "l2_last_run_start_timestamp_seconds",
-    "completed": "l2_last_run_completion_timestamp_seconds",
-    "last_success": "l2_last_run_success_timestamp_seconds",
-    "duration_seconds": "l2_last_run_duration_seconds",
-    "exit_status": "l2_last_run_exit_status",
-    "leaves": "l2_last_run_leaves",
-}
-
-
-def health(
-    text: bytes | None, live: Live | None, now: float, stale_after: float | None, problem: str = ""
-) -> Health:
-    """Judge the last run.
-
-    Args:
-        text: of the textfile; None if there is none.
-        live: the run under way.
-        now: Unix time.
-        stale_after: seconds after which a run must have ended, or be under way; None: any time.
-        problem: why the textfile cannot be read.
-    """
-    if problem:
-        return Health("unreadable", problem, None, live)
-    found = values(text or b"")
-    last = {key: found[name] for key, name in _LAST_RUN.items() if name in found}
-    completed = last.get("completed", 0.0)
-    if not completed:
-        under_way = "; the first is under way" if live else ""
-        return Health("never_run", f"no run has ended yet{under_way}", None, live)
-    status = int(last.get("exit_status", 0))
-    if status:
-        words = "was stopped" if status == 130 else "failed"
-        return Health("failed", f"the last run {words} (exit status {status})", last, live)
-    latest = max(completed, live.started if live else 0.0)
-    if stale_after is not None and now - latest > stale_after:
-        words = "has been under way" if live and live.started > completed else "ended"
-        ago = "" if words.startswith("has") else " ago"
-        reason = f"the last run {words} {now - latest:.0f} s{ago}, more than {stale_after:.0f} s"
-        return Health("stale", reason, last, live)
-    return Health("ok", "the last run ended well", last, live)
-
-
-# -- / ------------------------------------------------------------------------------------------
-
-_PAGE = """<!doctype html>
+_PAGE = f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<meta http-equiv="refresh" content="5">
-<title>zk-batch-runner: {status}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 48rem; margin: 2rem auto; padding: 0 1rem;
-  color: #1a1a1a; background: #fff; }}
-h2 {{ font-size: 1.1rem; margin-top: 2rem; }}
-table {{ border-collapse: collapse; width: 100%; }}
-th, td {{ text-align: left; padding: .25rem .5rem; border-bottom: 1px solid #ddd; }}
-th {{ font-weight: normal; color: #555; width: 16rem; }}
-.runs th {{ width: auto; }} .runs td {{ white-space: nowrap; }}
-.state {{ padding: .25rem .6rem; border-radius: .25rem; background: #fbd5d0; }}
-.ok {{ background: #d3efd6; }}
-progress {{ width: 12rem; }}
-@media (prefers-color-scheme: dark) {{
-  body {{ color: #e6e6e6; background: #16181a; }} th {{ color: #aaa; }}
-  th, td {{ border-color: #333; }} .state {{ background: #6b211a; }} .ok {{ background: #1d4d26; }}
-}}
-</style>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{title}}</title>
+<link rel="icon" href="data:,">
+<noscript><meta http-equiv="refresh" content="5"></noscript>
+<style>{_STYLE.replace("{", "{{").replace("}", "}}")}</style>
 </head>
 <body>
+<header>
 <h1>zk-batch-runner</h1>
-<p>Proves batches of zero-knowledge programs. This page, <a href="metrics">metrics</a> for
-Prometheus and the last run's <a href="health">health</a> are all that is served here.</p>
-<p><span class="{css}">{status}</span> {reason}</p>
-{sections}
+<nav aria-label="For machines">
+<a href="status.json">status.json</a> <a href="health">health</a> <a href="metrics">metrics</a>
+</nav>
+</header>
+<main>
+<p id="lost" role="alert" hidden>The server does not answer: what is below is old.</p>
+<div id="state" class="state {{css}}" role="status">{{state}}</div>
+<div id="running">{{running}}</div>
+<div id="history">{{history}}</div>
+<p id="now">As of {{now}}.</p>
+</main>
+<script>{_SCRIPT.replace("{", "{{").replace("}", "}}")}</script>
 </body>
 </html>
 """
@@ -144,91 +81,143 @@ _TOTALS = (
 
 
 def index(state: Health, text: bytes | None, recent: Sequence[Glance] = ()) -> bytes:
-    """The page for people, which loads nothing from anywhere.
+    """The page.
 
     Args:
-        state: of the last run.
+        state: of the last run, and of the one under way.
         text: of the textfile.
         recent: the last runs, oldest first.
     """
-    sections = []
-    if state.running is not None:
-        sections.append(_running(state.running))
-    if state.last_run is not None:
-        last = state.last_run
-        rows = [
-            ("started", _time(last.get("started", 0.0))),
-            ("ended", _time(last.get("completed", 0.0))),
-            ("exit status", f"{last.get('exit_status', 0):.0f}"),
-            ("leaves", f"{last.get('leaves', 0):,.0f}"),
-            ("wall time", f"{last.get('duration_seconds', 0):,.1f} s"),
-            ("last success", _time(last.get("last_success", 0.0))),
-        ]
-        sections.append(_table("Last run", rows))
-        found = values(text or b"")
-        totals = [
-            (label, shape.format(found[name])) for label, name, shape in _TOTALS if name in found
-        ]
-        if recent:
-            sections.append(_runs(recent))
-        sections.append(_table("All runs so far", totals))
+    css, line = headline(state, recent)
     return _PAGE.format(
-        css="state ok" if state.ok else "state",
-        status=html.escape(state.status.replace("_", " ")),
-        reason=html.escape(state.reason),
-        sections="\n".join(sections),
+        title=html.escape(f"{title(state)} - zk-batch-runner"),
+        css=css,
+        state=line,
+        running=_running(state.running, state.now) if state.running else "",
+        history=_history(state, text, recent),
+        now=moment(state.now),
     ).encode()
 
 
-def _running(live: Live) -> str:
+# -- the run under way --------------------------------------------------------------------------
+
+
+def _running(live: Live, now: float) -> str:
+    executes = live.kind == "execute"
+    what = "executed only, nothing is proved" if executes else f"{live.kind} receipts"
+    name = f"{live.leaves:,} {'leaf' if live.leaves == 1 else 'leaves'} of {live.guest}"
+    made = ("executed", live.executions) if executes else ("proofs made", live.proofs)
+    figures = (
+        ("so far", duration(max(0.0, now - live.started))),
+        ("time left", time_left(live).removesuffix(" left").removeprefix("time left ")),
+        ("workers busy", f"{live.workers_active:,} of {live.workers_limit:,}"),
+        ("jobs waiting", f"{live.queue_depth:,}"),
+        (made[0], f"{made[1]:,}"),
+        ("cache hits", f"{live.hits:,}"),
+        ("retries", f"{live.retries:,}"),
+        ("errors", f"{live.errors:,}"),
+    )
+    cells = "".join(
+        f"<div><dt>{label}</dt><dd>{html.escape(value)}</dd></div>" for label, value in figures
+    )
+    error = (
+        f'<p class="bad">Last error: {html.escape(live.last_error)}</p>' if live.last_error else ""
+    )
+    return f"""<div class="cards">
+<section class="card" aria-labelledby="progress">
+<h2 id="progress">{html.escape(name)}</h2>
+<p>{html.escape(f"{live.strategy}, {what}")}</p>
+<p>run <code>{html.escape(live.run_id[:12])}</code>, started {moment(live.started)}</p>
+<div class="levels">
+{"".join(_level(level, *counts) for level, counts in enumerate(live.levels))}
+</div>
+<dl class="figures">{cells}</dl>
+{error}
+</section>
+<section class="card">{_workers(live, now)}</section>
+</div>"""
+
+
+def _level(level: int, done: int, total: int) -> str:
+    name = f"level {level}" if level else "leaves"
+    said = f"{done:,} of {total:,}"
+    return (
+        f'<label for="level{level}">{name}</label>'
+        f'<progress id="level{level}" value="{done}" max="{max(total, 1)}">{said}</progress>'
+        f'<output for="level{level}">{said}</output>'
+    )
+
+
+def _workers(live: Live, now: float) -> str:
+    rows = []
+    for job in live.jobs:
+        again = f" (attempt {job.attempt})" if job.attempt > 1 else ""
+        took = duration(max(0.0, now - job.since))
+        rows.append((str(job.worker), html.escape(job.job + again), took))
+    more = live.workers_active - len(live.jobs)
+    if more > 0:
+        rows.append(("", f"and {more:,} more", ""))
+    if not rows:
+        rows.append(("", "none has a job now", ""))
+    return _table("Workers", ("worker", "job", "for"), rows)
+
+
+# -- what was -----------------------------------------------------------------------------------
+
+
+def _history(state: Health, text: bytes | None, recent: Sequence[Glance]) -> str:
+    last = state.last_run
+    if last is None:
+        return ""
+    found = values(text or b"")
+    status = last.get("exit_status", 0)
     rows = [
-        ("run", html.escape(live.run_id)),
-        ("started", _time(live.started)),
-        ("leaves", f"{live.leaves:,}"),
-        ("strategy, receipts", html.escape(f"{live.strategy}, {live.kind}")),
+        ("result", _result(status, "")),
+        ("started", moment(last.get("started", 0.0))),
+        ("ended", moment(last.get("completed", 0.0))),
+        ("leaves", f"{last.get('leaves', 0):,.0f}"),
+        ("wall time", duration(last.get("duration_seconds", 0))),
+        ("last success", moment(last.get("last_success", 0.0))),
     ]
-    for level, (done, total) in enumerate(live.levels):
-        name = f"aggregations, level {level}" if level else "distinct leaves"
-        bar = f'<progress value="{done}" max="{max(total, 1)}"></progress> {done:,} of {total:,}'
-        rows.append((name, bar))
-    made = f"{live.proofs:,} proofs made, {live.executions:,} executions, {live.hits:,} from cache"
-    rows += [
-        ("so far", made),
-        ("workers", f"{live.workers_active} of {live.workers_limit} busy"),
-        ("waiting", f"{live.queue_depth:,} jobs"),
-        ("retries, errors", f"{live.retries:,}, {live.errors:,}"),
-    ]
-    return _table("Running now", rows)
+    totals = [(label, shape.format(found[name])) for label, name, shape in _TOTALS if name in found]
+    one = f'<section class="card">{_table("Last run that ended", (), rows)}</section>'
+    every = f'<section class="card">{_table("All runs so far", (), totals)}</section>'
+    runs = f'<section class="card">{_runs(recent)}</section>' if recent else ""
+    return f'<div class="cards">{one}{every}</div>\n{runs}'
 
 
 def _runs(recent: Sequence[Glance]) -> str:
-    head = "".join(f"<th>{name}</th>" for name in ("started", "result", "leaves", "took", "run"))
-    rows = []
-    for run in reversed(recent):
-        result = "ok" if run.exit_status == 0 else f"exit status {run.exit_status:.0f}"
-        executed = ", executed only" if run.kind == "execute" else ""
-        cells = (
-            _time(run.started),
-            f"{result}{executed}",
+    rows = [
+        (
+            moment(run.started),
+            _result(run.exit_status, run.kind),
             f"{run.leaves:,.0f}",
-            f"{run.duration_s:,.1f} s",
+            duration(run.duration_s),
             f"<code>{html.escape(run.run_id[:12])}</code>",
         )
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    body = "\n".join(rows)
-    return f'<h2>Last runs</h2>\n<table class="runs">\n<tr>{head}</tr>\n{body}\n</table>'
+        for run in reversed(recent)
+    ]
+    return _table("Last runs", ("started", "result", "leaves", "took", "run"), rows)
 
 
-def _table(title: str, rows: list[tuple[str, str]]) -> str:
-    """Of labels from this module and values that are escaped already."""
-    body = "\n".join(f"<tr><th>{label}</th><td>{value}</td></tr>" for label, value in rows)
-    return f"<h2>{title}</h2>\n<table>\n{body}\n</table>"
+def _result(status: float, kind: str) -> str:
+    executed = ", executed only" if kind == "execute" else ""
+    if status == 0:
+        return f'<span class="good">ok{executed}</span>'
+    return f'<span class="bad">exit status {status:.0f}{executed}</span>'
 
 
-def _time(timestamp: float) -> str:
-    if timestamp <= 0:
-        return "never"
-    try:
-        return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except (ValueError, OverflowError, OSError):
-        return "unknown"
+def _table(title: str, head: Sequence[str], rows: Sequence[tuple[str, ...]]) -> str:
+    """Of labels from this module and values that are escaped already; the first names the row."""
+    top = "".join(f'<th scope="col">{name}</th>' for name in head)
+    body = "\n".join(
+        f'<tr><th scope="row">{row[0]}</th>'
+        + "".join(f"<td>{cell}</td>" for cell in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    thead = f"<thead><tr>{top}</tr></thead>" if head else ""
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{title}">'
+        f"<table><caption>{title}</caption>{thead}\n<tbody>{body}</tbody></table></div>"
+    )

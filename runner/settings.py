@@ -77,6 +77,9 @@ class Settings:
         output: the run's folder.
         progress: ``auto``, ``bar``, ``lines`` or ``none``.
         log_level: name of a logging level, lower case.
+        log_format: ``text`` or ``json``, on standard error; with json, standard output gets the
+            summary as one JSON line.
+        quiet: nothing on standard output, errors only on standard error.
         config: all of it as the user composed it, for the record.
         make_engine: starts the engine; called once everything else is known to be right.
         audit: the audit log; None for none.
@@ -100,6 +103,8 @@ class Settings:
     output: Path
     progress: str
     log_level: str
+    log_format: str
+    quiet: bool
     config: dict[str, Any]
     make_engine: Callable[[], Executor]
     audit: Path | None = None

@@ -1,4 +1,4 @@
-"""The three pages of the monitoring server, as answers to paths; no sockets here."""
+"""The pages of the monitoring server, as answers to paths; no sockets here."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from runner import exposition
 from runner import server_pages as pages
 from runner.errors import LedgerCorruptError, LedgerNewerError
+from runner.health import health
 from runner.ledger import Ledger, beside
-from runner.live import read_live
+from runner.live import look
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from runner.ledger_file import Glance
-    from runner.live import Live
 
 __all__ = ["Answer", "Site", "plain"]
 
@@ -40,17 +40,18 @@ class Answer:
             "Content-Type": kind,
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
-            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+            "Content-Security-Policy": pages.POLICY,
+            "Referrer-Policy": "no-referrer",
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
 
 
 class Site:
-    """The three pages.
+    """The four pages.
 
     Args:
         textfile: what they show.
-        stale_after: seconds; see :func:`runner.server_pages.health`.
+        stale_after: seconds; see :func:`runner.health.health`.
         clock: Unix time.
         ledger: for the last runs; None: beside the textfile.
     """
@@ -72,22 +73,29 @@ class Site:
         path = path.partition("?")[0].partition("#")[0]
         if path == "/metrics":
             return self._metrics(accept, accept_encoding)
-        if path not in {"/", "/health"}:
-            return plain(HTTPStatus.NOT_FOUND, "not found; there are /, /metrics and /health")
-        text, live, problem = self._read()
-        state = pages.health(text, live, self._clock(), self._stale_after, problem)
+        if path not in {"/", "/health", "/status.json"}:
+            there = "not found; there are /, /metrics, /health and /status.json"
+            return plain(HTTPStatus.NOT_FOUND, there)
+        live, alive = look(self._textfile)
+        text, problem = self._read()
+        state = health(text, live, self._clock(), self._stale_after, problem, alive=alive)
         if path == "/":
             page = pages.index(state, text, self._recent())
             return Answer(HTTPStatus.OK, "text/html; charset=utf-8", page)
-        status = HTTPStatus.OK if state.ok else HTTPStatus.SERVICE_UNAVAILABLE
+        judged = path == "/health"  # the other one only tells
+        status = HTTPStatus.OK if state.ok or not judged else HTTPStatus.SERVICE_UNAVAILABLE
         body = json.dumps(state.to_json(), indent=1).encode() + b"\n"
         return Answer(status, "application/json", body)
 
     def _metrics(self, accept: str, accept_encoding: str) -> Answer:
-        text, live, problem = self._read()
+        live, alive = look(self._textfile)
+        text, problem = self._read()
         if problem:  # an empty answer would look like a counter that has gone
             return plain(HTTPStatus.SERVICE_UNAVAILABLE, problem)
-        kind, body = exposition.negotiate(accept), exposition.metrics(text or b"", live)
+        kind, body = (
+            exposition.negotiate(accept),
+            exposition.metrics(text or b"", live if alive else None),
+        )
         if kind == exposition.OPENMETRICS:
             try:
                 body = exposition.openmetrics(body)
@@ -105,19 +113,18 @@ class Site:
         except (OSError, LedgerCorruptError, LedgerNewerError):
             return ()  # the page has the last run all the same
 
-    def _read(self) -> tuple[bytes | None, Live | None, str]:
-        """The textfile, the run under way, and why the textfile cannot be read."""
-        live = read_live(self._textfile)
+    def _read(self) -> tuple[bytes | None, str]:
+        """The textfile, and why it cannot be read."""
         try:
             with self._textfile.open("rb") as file:
                 text = file.read(_MOST_BYTES + 1)
         except FileNotFoundError:
-            return None, live, ""
+            return None, ""
         except OSError as error:
-            return None, live, f"the textfile cannot be read: {error.strerror}"
+            return None, f"the textfile cannot be read: {error.strerror}"
         if len(text) > _MOST_BYTES:
-            return None, live, "the textfile is too large to be one"
-        return text, live, ""
+            return None, "the textfile is too large to be one"
+        return text, ""
 
 
 def plain(status: HTTPStatus, line: str, **headers: str) -> Answer:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from runner.estimator import ModelEstimate, estimate, savings_percent
 from runner.model import ReceiptKind
-from runner.progress import duration
+from runner.timeleft import duration
 
 if TYPE_CHECKING:
     from runner.batch import Batch, BatchRun, Root

@@ -30,7 +30,7 @@ from steps import SetupError, apt_install, ask, run, say
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["TOOLS", "Options", "Stack", "install", "missing", "substitute"]
+__all__ = ["BROWSER", "TOOLS", "Options", "Stack", "install", "missing", "substitute"]
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
@@ -42,6 +42,9 @@ TOOLS = {
     "pushgateway": ("prometheus-pushgateway", "pushgateway"),
 }
 """What is started, and the names it may have on the PATH; the first is also Debian's package."""
+
+BROWSER = {"chromium": ("chromium",), "chromedriver": ("chromium-driver", "chromedriver")}
+"""Likewise, what looks at the runner's page in tests; no part of the stack."""
 
 PORTS = {
     "node_exporter": 9100,
@@ -56,30 +59,31 @@ PORTS = {
 
 def find(tool: str) -> str | None:
     """The program, if it is installed."""
-    return next((path for name in TOOLS[tool] if (path := shutil.which(name))), None)
+    names = (TOOLS | BROWSER)[tool]
+    return next((path for name in names if (path := shutil.which(name))), None)
 
 
-def missing() -> list[str]:
+def missing(tools: Mapping[str, tuple[str, ...]] = TOOLS) -> list[str]:
     """Debian packages of the tools that are not installed."""
-    return [names[0] for tool, names in TOOLS.items() if find(tool) is None]
+    return [names[0] for tool, names in tools.items() if find(tool) is None]
 
 
-def install(env: Mapping[str, str]) -> list[str]:
+def install(env: Mapping[str, str], tools: Mapping[str, tuple[str, ...]] = TOOLS) -> list[str]:
     """Installs what is missing, where that is allowed; returns what still is.
 
     Debian starts a service with its package. What was started that way is stopped and disabled:
     this stack runs its own, and nobody asked for one that stays.
     """
-    wanted = missing()
+    wanted = missing(tools)
     if not wanted:
         return []
-    apt_install(wanted, "the monitoring tools themselves", env)
+    apt_install(wanted, "the real tools", env)
     for unit in wanted:
         if Path("/run/systemd/system").exists() and ask("systemctl", "is-enabled", unit):
             sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
             with suppress(SetupError):
                 run([*sudo, "systemctl", "disable", "--quiet", "--now", unit])
-    return missing()
+    return missing(tools)
 
 
 def free_port() -> int:
@@ -303,11 +307,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="The local monitoring stack, on loopback.")
     parser.add_argument("--free-ports", action="store_true", help="not the usual ones")
     parser.add_argument(
-        "--tools", action="store_true", help="only install what is missing, where that is allowed"
+        "--tools",
+        action="store_true",
+        help="only install what the tests of all this need and miss, where that is allowed",
     )
     options = parser.parse_args(arguments)
     try:
-        left = install(os.environ)
+        left = install(os.environ, TOOLS | BROWSER if options.tools else TOOLS)
         if options.tools:
             if left:
                 say(f"without {', '.join(left)}: tests that need them are skipped")

@@ -55,8 +55,9 @@ ADAPTER = "tests.fakes:FakeProver"
 FOLDER = "FAKE_PROVER_FOLDER"
 """Environment variable with the folder of :class:`Behaviours`."""
 
-TRICKS = ("fail", "transient", "hang", "kill", "forge", "none", "exit")
+TRICKS = ("fail", "transient", "hang", "hold", "kill", "forge", "none", "exit")
 """``fail``: the guest fails. ``transient``: the prover does. ``hang``: until the worker is ended.
+``hold``: until :meth:`Behaviours.release`.
 ``kill``: SIGKILL to the own process. ``exit``: exit code 3. ``forge``: a receipt that does not
 verify. ``none``: no receipt at all."""
 
@@ -97,6 +98,8 @@ class FakeProver:
         image_id = self.image_id(read_elf(guest))
         trick = _trick(guest, stdin, kind, threads)
         _misbehave(trick)
+        if trick == "hold":
+            wait_while(_gate(Path(os.environ[FOLDER]), stdin))
         journal = _journal(guest, stdin, children)
         cycles = Cycles(user=1000 + len(stdin), paging=2000, total=2**14, segments=1)
         if kind is ReceiptKind.EXECUTE:
@@ -250,6 +253,16 @@ def _misbehave(trick: str | None) -> None:
         os._exit(3)
 
 
+def _gate(folder: Path, stdin: bytes) -> Path:
+    return folder / f"held-{sha256(stdin).hexdigest()}"
+
+
+def wait_while(gate: Path) -> None:
+    """Until the file is gone."""
+    while gate.exists():
+        time.sleep(0.005)
+
+
 def _trick(guest: Guest, stdin: bytes, kind: ReceiptKind, threads: int) -> str | None:
     """Record the run and say what is to go wrong, if anything."""
     by_input = next((name for name in TRICKS if stdin.startswith(b"!" + name.encode())), None)
@@ -323,6 +336,15 @@ class Behaviours:
         rule = {"trick": trick, "stdin": shown, "guest": guest, "times": times}
         self._rules["rules"].append(rule)
         self._save()
+
+    def hold(self, stdin: bytes) -> None:
+        """Let runs with this input wait."""
+        _gate(self.folder, stdin).touch()
+        self.on("hold", stdin=stdin)
+
+    def release(self, stdin: bytes) -> None:
+        """Let them go on."""
+        _gate(self.folder, stdin).unlink()
 
     def refuse(self, *kinds: ReceiptKind) -> None:
         """Let ``require`` refuse these."""

@@ -62,6 +62,8 @@ def settings(tmp_path: Path, guests: Path, behaviours: fakes.Behaviours) -> Sett
         output=tmp_path / "out",
         progress="lines",
         log_level="info",
+        log_format="text",
+        quiet=False,
         config={},
         make_engine=InlineExecutor,
     )

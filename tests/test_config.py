@@ -207,6 +207,7 @@ def test_the_record_of_the_config_is_plain_and_complete() -> None:
         ("prover.segment_po2=30", "prover.segment_po2"),
         ("progress=loud", "progress"),
         ("log_level=whisper", "log_level"),
+        ("log_format=xml", "log_format"),
         ("strategy.minimum=0", "strategy.minimum"),
         ("strategy.two_level_from=6", "strategy.two_level_from"),
         ("strategy.three_level_from=7", "strategy.three_level_from"),
@@ -220,3 +221,8 @@ def test_an_unusable_value_is_named(override: str, field: str) -> None:
     with pytest.raises(InputError) as caught:
         settings(override)
     assert caught.value.field == field
+
+
+def test_bars_are_not_drawn_over_json_lines() -> None:
+    with pytest.raises(InputError, match="progress=lines"):
+        settings("progress=bar", "log_format=json")

@@ -21,13 +21,13 @@ LEVELS = (
     "__init__ errors model",
     # Pure: values in, values out. `inputfile` also reads the one file it is told to.
     """plan strategy cost keys merkle journal estimator fields inputfile inputs metric_table
-    promql alert_table panels audit_chain report_json""",
+    promql alert_table panels audit_chain report_json timeleft""",
     # Adapters: each has its own kind of effect.
     """files textfile guests prover risc0 cache cache_blobs cache_index cache_store engines
     cache_origins cache_view
     worker_process dask_engine executor retry metrics ledger ledger_file recovery
-    pushgateway worker progress spool machine probes gpu
-    audit_log live live_file site exposition server_pages generated alert_config""",
+    pushgateway worker progress spool machine probes gpu audit_log live live_file site
+    exposition server_pages generated alert_config tally logs health headline""",
     # One batch, its results and what checks them.
     """settings batch lookup recording results summary prepare publish outputs app claims checks
     verify inclusion diagnosis doctor server alerts dashboard reference

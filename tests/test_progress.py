@@ -1,12 +1,10 @@
-"""Progress: what the estimate claims, how often it is said, what is on the screen."""
+"""Progress: what is said and how often, what fields it carries, what is on the screen."""
 
 from __future__ import annotations
 
 import io
 import logging
 import re
-import sys
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,164 +13,17 @@ from rich.console import Console
 
 from runner.errors import JobFailedError, WorkerDiedError
 from runner.model import ReceiptKind
-from runner.progress import BarProgress, LineProgress, TimeLeft, duration
+from runner.progress import BarProgress, LineProgress
 from runner.strategy import make_plan
+from runner.tally import Tally
+from runner.timeleft import Estimate, TimeLeft
 from tests import fakes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from runner.model import ProofJob
 
 PLAN = make_plan("single", range(4))
 """Leaves 0-3 and the root 4."""
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.0, "0.0 s"),
-        (0.44, "0.4 s"),
-        (9.9, "9.9 s"),
-        (12.4, "12 s"),
-        (59.6, "1 min 00 s"),
-        (185.0, "3 min 05 s"),
-        (3599.7, "1 h 00 min"),
-        (7800.0, "2 h 10 min"),
-        (360000.0, "100 h 00 min"),
-    ],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
-# -- the estimate -----------------------------------------------------------------------------
-
-
-def estimate(
-    remaining: Mapping[int, int], workers: int = 1, earlier: Mapping[int, float] | None = None
-) -> TimeLeft:
-    return TimeLeft(remaining, workers, earlier or {})
-
-
-def test_nothing_measured_is_not_known() -> None:
-    left = estimate({0: 4, 1: 1})
-    assert left.seconds(0.0) is None
-    assert left.text(0.0) == "time left not known yet"
-    left.started(0, 0, 0.0)
-    assert left.text(100.0) == "time left not known yet"
-
-
-def test_what_was_never_measured_makes_a_lower_bound() -> None:
-    left = estimate({0: 4, 1: 1})
-    left.started(0, 0, 0.0)
-    left.finished(0, 0, 10.0)
-    assert left.seconds(10.0) == (30.0, False)
-    assert left.text(10.0) == "at least 30 s left"
-
-
-def test_a_lower_bound_of_nothing_is_not_worth_saying() -> None:
-    left = estimate({0: 1, 1: 1})
-    left.started(0, 0, 0.0)
-    left.finished(0, 0, 10.0)
-    assert left.text(10.0) == "time left not known yet"
-
-
-def test_once_all_is_measured_the_estimate_is_whole() -> None:
-    left = estimate({0: 2, 1: 2})
-    for job, level in ((0, 0), (1, 1)):
-        left.started(job, level, 0.0)
-        left.finished(job, level, 10.0 + 5 * level)
-    assert left.text(15.0) == "about 25 s left"
-
-
-def test_earlier_runs_fill_in_until_this_one_has_its_own() -> None:
-    left = estimate({0: 4, 1: 1}, earlier={0: 20.0, 1: 8.0})
-    assert left.text(0.0) == "about 1 min 28 s left"
-    left.started(0, 0, 0.0)
-    left.finished(0, 0, 10.0)
-    assert left.text(10.0) == "about 38 s left"
-
-
-def test_earlier_figures_of_one_level_only_are_a_lower_bound() -> None:
-    assert estimate({0: 4, 1: 1}, earlier={1: 8.0}).text(0.0) == "at least 8.0 s left"
-
-
-def test_the_mean_is_over_this_runs_jobs() -> None:
-    left = estimate({0: 4})
-    for job, seconds in ((0, 10.0), (1, 20.0)):
-        left.started(job, 0, 0.0)
-        left.finished(job, 0, seconds)
-    assert left.seconds(20.0) == (30.0, True)
-
-
-def test_cache_hits_measure_nothing() -> None:
-    left = estimate({0: 4})
-    left.finished(0, 0, 1.0)
-    left.finished(1, 0, 1.0)
-    assert left.text(1.0) == "time left not known yet"
-    left.started(2, 0, 1.0)
-    left.finished(2, 0, 11.0)
-    assert left.seconds(11.0) == (10.0, True)
-
-
-def test_running_jobs_count_as_far_as_they_are() -> None:
-    left = estimate({0: 3}, earlier={0: 10.0})
-    left.started(0, 0, 100.0)
-    assert left.seconds(104.0) == (26.0, True)
-    assert left.seconds(150.0) == (20.0, True)  # overdue, and not a gain for the others
-
-
-def test_workers_share_what_there_is() -> None:
-    assert estimate({0: 8}, workers=4, earlier={0: 10.0}).seconds(0.0) == (20.0, True)
-    # One root keeps one worker busy, however many there are.
-    left = estimate({0: 8, 1: 1}, workers=4, earlier={0: 10.0, 1: 10.0})
-    assert left.seconds(0.0) == (30.0, True)
-
-
-def test_a_failed_attempt_measures_nothing() -> None:
-    left = estimate({0: 2})
-    left.started(0, 0, 0.0)
-    left.stopped(0)
-    assert left.text(50.0) == "time left not known yet"
-    left.started(0, 0, 50.0)
-    left.finished(0, 0, 60.0)
-    assert left.seconds(60.0) == (10.0, True)
-
-
-def test_the_end() -> None:
-    left = estimate({0: 1})
-    left.started(0, 0, 0.0)
-    left.finished(0, 0, 1.0)
-    assert left.text(1.0) == "nothing left"
-    assert estimate({}).text(0.0) == "nothing left"
-
-
-def test_the_display_may_ask_while_jobs_come_and_go() -> None:
-    """The bars are drawn by a thread of their own."""
-    left = estimate({0: 10}, earlier={0: 1.0})
-    for job in range(100, 140):
-        left.started(job, 0, 0.0)
-    stop = threading.Event()
-
-    def come_and_go() -> None:
-        while not stop.is_set():
-            for job in range(50):
-                left.started(job, 0, 0.0)
-            for job in range(50):
-                left.stopped(job)
-
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    thread = threading.Thread(target=come_and_go)
-    thread.start()
-    try:
-        for _ in range(2000):
-            left.text(0.5)
-    finally:
-        stop.set()
-        thread.join()
-        sys.setswitchinterval(interval)
 
 
 # -- log lines --------------------------------------------------------------------------------
@@ -186,9 +37,14 @@ def job(job_id: int) -> ProofJob:
 
 
 @pytest.fixture
-def lines(clock: fakes.FakeClock, caplog: pytest.LogCaptureFixture) -> LineProgress:
+def tally(clock: fakes.FakeClock) -> Tally:
+    return Tally(PLAN, 2, {}, clock)
+
+
+@pytest.fixture
+def lines(tally: Tally, caplog: pytest.LogCaptureFixture) -> LineProgress:
     caplog.set_level(logging.INFO, "runner.progress")
-    return LineProgress(PLAN, 2, {}, "proved", clock)
+    return LineProgress(tally, "proved")
 
 
 def finish(
@@ -213,10 +69,10 @@ def test_a_line_a_proof(
             finish(lines, job_id, clock, 10.0)
         finish(lines, 4, clock, 10.0)
     assert caplog.messages == [
-        "leaf 0 proved in 10 s; 1/4 leaves, 0/1 level 1; at least 15 s left",
+        "leaf 0 proved in 10 s; 1/4 leaves, 0/1 level 1; at least 20 s left",
         "leaf 1 proved in 10 s; 2/4 leaves, 0/1 level 1; at least 10 s left",
         "leaf 2 proved in 10 s; 3/4 leaves, 0/1 level 1; at least 10 s left",
-        "leaf 3 proved in 10 s; 4/4 leaves, 0/1 level 1; time left not known yet",
+        "leaf 3 proved in 10 s; 4/4 leaves, 0/1 level 1; time left unknown",
         "aggregation 4 (level 1) proved in 10 s; 4/4 leaves, 1/1 level 1; nothing left",
     ]
     assert {record.levelname for record in caplog.records} == {"INFO"}
@@ -235,12 +91,73 @@ def test_at_most_a_line_every_two_seconds_but_always_the_last(
     ]
 
 
+def test_a_long_batch_says_less_often(
+    clock: fakes.FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A hundredth of the time so far: the lines of a day are hundreds, not 43 000."""
+    caplog.set_level(logging.INFO, "runner.progress")
+    plan = make_plan("none", range(20_000))
+    progress = LineProgress(Tally(plan, 1, {}, clock), "proved")
+    for job_id in range(20_000):
+        one = replace(job(0), id=job_id)
+        clock.advance(4.0)
+        progress.finished(one, fakes.outcome_of(one, prove_s=4.0))
+    hours = [record for record in caplog.records if "proved" in record.getMessage()]
+    assert 300 < len(hours) < 600
+    assert "20000/20000 leaves; nothing left" in caplog.messages[-1]
+
+
+def test_machines_are_told_every_job_with_its_figures(
+    tally: Tally, clock: fakes.FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "runner.progress")
+    progress = LineProgress(tally, "proved", every=True)
+    for job_id in range(4):
+        finish(progress, job_id, clock, 2.0)
+    progress.retrying(job(4), WorkerDiedError("signal SIGKILL"), 1.5)
+    progress.failed(job(4), JobFailedError("aggregation 4 (level 1)", 2, "worker died"))
+    events = [(vars(r)["event"], vars(r)["job"]) for r in caplog.records]
+    assert events == [
+        *[(event, f"leaf {n}") for n in range(4) for event in ("job_started", "job_finished")],
+        ("job_retried", "aggregation 4 (level 1)"),
+        ("job_failed", "aggregation 4 (level 1)"),
+    ]
+    done, retried, failed = (vars(caplog.records[at]) for at in (3, -2, -1))
+    assert (done["aggregation_level"], done["cached"], done["prove_s"]) == (0, False, 2.0)
+    assert (done["done"], done["total"], done["left_complete"]) == ([2, 0], [4, 1], False)
+    assert done["left_s"] == pytest.approx(2.0)
+    assert (retried["aggregation_level"], retried["wait_s"]) == (1, 1.5)
+    assert (failed["attempts"], failed["error"]) == (2, "worker died")
+
+
+def test_machines_cost_no_estimate_for_each_job(
+    clock: fakes.FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "runner.progress")
+    made: list[float] = []
+    estimate = TimeLeft.estimate
+
+    def counted(self: TimeLeft, now: float) -> Estimate:
+        made.append(now)
+        return estimate(self, now)
+
+    monkeypatch.setattr(TimeLeft, "estimate", counted)
+    progress = LineProgress(Tally(make_plan("none", range(1000)), 1, {}, clock), "run", every=True)
+    for job_id in range(1000):
+        one = replace(job(0), id=job_id)
+        clock.advance(0.01)
+        progress.finished(one, fakes.outcome_of(one, prove_s=0.01))
+    assert len(caplog.records) == 1000
+    assert len(made) <= 7, "10 s, one in two"
+    assert caplog.messages[-1].endswith("1000/1000 leaves; nothing left")
+
+
 def test_cache_hits_are_said_to_be_hits(
     lines: LineProgress, clock: fakes.FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     finish(lines, 0, clock, 0.0, cached=True)
     assert caplog.messages == [
-        "leaf 0 from cache; 1/4 leaves, 0/1 level 1, 1 from cache; time left not known yet"
+        "leaf 0 from cache; 1/4 leaves, 0/1 level 1, 1 from cache; time left unknown"
     ]
 
 
@@ -259,64 +176,77 @@ def test_failures_are_logged_at_once(lines: LineProgress, caplog: pytest.LogCapt
 # -- bars -------------------------------------------------------------------------------------
 
 
-def bars(clock: fakes.FakeClock, earlier: Mapping[int, float], width: int = 100) -> BarProgress:
+def bars(tally: Tally, width: int = 100) -> BarProgress:
     console = Console(file=io.StringIO(), force_terminal=True, width=width)
-    return BarProgress(PLAN, 2, earlier, "proved", console, clock=clock)
+    return BarProgress(tally, "proved", console)
 
 
-def screen(progress: BarProgress) -> list[str]:
-    """The lines drawn last, without escape sequences and runs of spaces."""
-    file = progress._live.console.file
-    assert isinstance(file, io.StringIO)
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue())
-    height = 2 + len(progress._tasks)
-    drawn = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
-    return [" ".join(line.split()) for line in drawn[-height:]]
+def screen(progress: BarProgress, width: int = 100) -> list[str]:
+    """What is drawn now, without runs of spaces."""
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    with console.capture() as drawn:
+        console.print(progress.render())
+    lines = drawn.get().splitlines()
+    assert all(len(line) <= width for line in lines)
+    return [" ".join(line.split()) for line in lines]
 
 
-def test_bars_show_levels_what_runs_and_the_estimate(clock: fakes.FakeClock) -> None:
-    progress = bars(clock, {0: 20.0, 1: 8.0})
+def test_bars_show_levels_workers_counts_and_the_estimate(
+    clock: fakes.FakeClock,
+) -> None:
+    tally = Tally(PLAN, 2, {0: 20.0, 1: 8.0}, clock)
+    progress = bars(tally)
     with progress:
         finish(progress, 0, clock, 12.0)
         finish(progress, 1, clock, 0.0, cached=True)
         progress.started(job(2), 1)
-        progress.started(job(3), 2)
+        progress.retrying(job(2), WorkerDiedError("x"), 0.0)
+        progress.started(job(2), 2)
+        progress.started(job(3), 1)
+        progress.load(2, 1)
         clock.advance(3.0)
-    leaves, level, now, time = screen(progress)
-    assert re.fullmatch(r"leaves \S+( \S+)? 2/4", leaves)
-    assert re.fullmatch(r"level 1 \S+ 0/1", level)
-    assert now == "now leaf 2, leaf 3 (attempt 2)"
+    leaves, level, workers, now, counts, time = screen(progress)
+    assert re.fullmatch(r"leaves ━+╸? 2/4", leaves)
+    assert level == "level 1 0/1"  # without colours an empty bar is blank
+    assert workers == "workers 2/2 busy, 1 waiting"
+    assert now == "now leaf 2 (attempt 2) 3.0 s, leaf 3 3.0 s"
+    assert counts == "so far 1 from cache, 1 retry"
     # Two leaves of 12 s, 3 s of each done, on two workers, and the root as in earlier runs.
-    assert time == "time 15 s so far, about 17 s left, 1 from cache"
+    assert time == "time 15 s so far, about 17 s left"
 
 
-def test_bars_at_the_start_and_at_the_end(clock: fakes.FakeClock) -> None:
-    progress = bars(clock, {})
+def test_bars_at_the_start_and_at_the_end(tally: Tally, clock: fakes.FakeClock) -> None:
+    progress = bars(tally)
     with progress:
         pass
-    assert screen(progress)[2:] == ["now waiting", "time 0.0 s so far, time left not known yet"]
+    assert screen(progress)[2:] == [
+        *("workers 0/2 busy", "now waiting", "so far 0 from cache, 0 retries"),
+        "time 0.0 s so far, time left unknown",
+    ]
     with progress:
         for job_id in range(5):
             finish(progress, job_id, clock, 1.0)
-    leaves, level, now, time = screen(progress)
+    leaves, level, _, now, _, time = screen(progress)
     assert leaves.endswith("4/4")
     assert level.endswith("1/1")
     assert (now, time) == ("now waiting", "time 5.0 s so far, nothing left")
 
 
-def test_failed_jobs_leave_the_screen(clock: fakes.FakeClock) -> None:
-    progress = bars(clock, {})
+def test_failed_jobs_leave_the_screen_and_are_counted(tally: Tally) -> None:
+    progress = bars(tally)
     with progress:
         for job_id in range(2):
             progress.started(job(job_id), 1)
         progress.retrying(job(0), WorkerDiedError("x"), 1.0)
         progress.failed(job(1), JobFailedError("leaf 1", 1, "x"))
-    assert screen(progress)[2] == "now waiting"
+    assert screen(progress)[3:5] == ["now waiting", "so far 0 from cache, 1 retry, 1 failed"]
 
 
-def test_many_running_jobs_and_a_narrow_screen_stay_on_their_lines(clock: fakes.FakeClock) -> None:
-    progress = bars(clock, {}, width=30)
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_many_running_jobs_stay_on_their_line(clock: fakes.FakeClock, width: int) -> None:
+    tally = Tally(make_plan("three_level", range(500)), 64, {}, clock)
+    progress = bars(tally, width)
     with progress:
-        for job_id in range(7):
+        for job_id in range(64):
             progress.started(replace(job(0), id=job_id, name=f"leaf {job_id}"), 1)
-    assert len(screen(progress)) == 4
+    assert len(screen(progress, width)) == 8

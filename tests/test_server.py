@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import http.client
 import json
 import os
@@ -14,21 +16,24 @@ import sys
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from runner import exposition
+from runner import health as judge
 from runner import server_pages as pages
 from runner.ledger import Ledger, beside
-from runner.live import Live, read_live
+from runner.live import Live, RunningJob, live_path, read_live
 from runner.metrics import METRICS, Recorder
 from runner.server import MonitoringServer, main
 from runner.site import Site
-from tests.test_live import eventually, live_file
+from tests import fakes
+from tests.test_live import eventually, job, live_file, new_tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,10 +51,14 @@ LIVE = Live(
     pid=1,
     started=NOW - 60,
     updated=NOW,
+    guest="<script>alert(1)</script>",
     kind="composite",
     strategy="two_level",
     leaves=1234,
     levels=((3, 8), (0, 4), (0, 1)),
+    jobs=(RunningJob(1, "leaf 3", 1, NOW - 12), RunningJob(2, "<u>leaf 4", 2, NOW - 65)),
+    left_s=185.0,
+    left_complete=True,
     workers_active=2,
     workers_limit=3,
     queue_depth=7,
@@ -58,6 +67,7 @@ LIVE = Live(
     hits=1,
     retries=2,
     errors=2,
+    last_error="leaf 4: <i>no</i>",
 )
 
 
@@ -83,10 +93,12 @@ def textfile(tmp_path: Path) -> Path:
 def serving(server: MonitoringServer) -> Iterator[MonitoringServer]:
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.fixture
@@ -187,10 +199,11 @@ def test_gzip_when_asked(server: MonitoringServer, accepted: str, *, zipped: boo
 
 def test_only_gauges_are_live(server: MonitoringServer, textfile: Path) -> None:
     before = exposition.values(text())
-    with live_file(textfile) as file:
-        file.load(2, 5)
+    tally = new_tally()
+    with live_file(textfile, tally):
+        tally.load(2, 5)
         for _ in range(3):
-            file.count("retries", "errors")
+            tally.retrying(job(0), ValueError("x"), 0.0)
         eventually(lambda: (found := read_live(textfile)) is not None and found.retries == 3)
         during = exposition.values(ask(server, "/metrics")[2])
     changed = {name for name in before if during[name] != before[name]}
@@ -204,8 +217,9 @@ def test_before_the_first_run_ends(tmp_path: Path) -> None:
     site = Site(tmp_path / "none.prom")
     assert site.answer("/metrics").body == b""
     assert site.answer("/metrics", PROMETHEUS_2).body == b"# EOF\n"
-    with live_file(tmp_path / "none.prom") as file:
-        file.load(1, 5)
+    tally = new_tally()
+    with live_file(tmp_path / "none.prom", tally):
+        tally.load(1, 5)
         eventually(lambda: b"l2_queue_depth 5\n" in site.answer("/metrics").body)
         assert len(list(parsed(site.answer("/metrics", PROMETHEUS_2).body))) == 3
 
@@ -258,7 +272,7 @@ def test_what_is_not_text_format_goes_out_as_it_is(tmp_path: Path) -> None:
 def test_health(
     content: bytes | None, live: Live | None, stale_after: float | None, status: str, reason: str
 ) -> None:
-    found = pages.health(content, live, NOW, stale_after)
+    found = judge.health(content, live, NOW, stale_after)
     assert (found.status, found.reason) == (status, reason)
 
 
@@ -279,23 +293,122 @@ def test_health_has_the_progress(server: MonitoringServer, textfile: Path) -> No
         running = json.loads(ask(server, "/health")[2])["running"]
     assert running["levels"][0] == {"done": 0, "total": 4}
     assert running["proofs"] == 0
+    assert running["jobs"] == []
+
+
+def test_status_json_only_tells_what_health_judges(
+    server: MonitoringServer, textfile: Path
+) -> None:
+    textfile.write_bytes(text(1))
+    status, headers, body = ask(server, "/status.json")
+    assert (status, headers["Content-Type"]) == (200, "application/json")
+    judged, _, same = ask(server, "/health")
+    assert (judged, same) == (503, body)
+
+
+def left_by_a_killed_run(textfile: Path) -> None:
+    """What is there after ``kill -9``: figures of a process that is gone."""
+    tally = new_tally()
+    with live_file(textfile, tally):
+        tally.finished(job(0), fakes.outcome_of(job(0)))
+        eventually(lambda: (found := read_live(textfile)) is not None and found.proofs == 1)
+        data = json.loads(live_path(textfile).read_bytes())
+    data |= {"pid": 2**22 + 1, "updated": NOW - 3}
+    live_path(textfile).write_text(json.dumps(data))
+
+
+def test_a_killed_run_is_told_everywhere(server: MonitoringServer, textfile: Path) -> None:
+    left_by_a_killed_run(textfile)
+    status, _, body = ask(server, "/health")
+    found = json.loads(body)
+    assert (status, found["status"], found["running"]) == (503, "killed", None)
+    assert found["killed"]["levels"][0] == {"done": 1, "total": 4}
+    page = ask(server, "/")[2].decode()
+    assert "No run is under way: the last one was killed" in page
+    assert "1 of 7 jobs done" in page
+    assert 'class="state bad"' in page
+    metrics = exposition.values(ask(server, "/metrics")[2])
+    assert metrics["l2_parallel_workers_active"] == 0, "nobody works"
+
+
+def test_a_run_that_ended_since_then_is_the_last_one(
+    server: MonitoringServer, textfile: Path
+) -> None:
+    left_by_a_killed_run(textfile)
+    textfile.write_bytes(text(0, NOW - 1))
+    assert json.loads(ask(server, "/health")[2])["status"] == "ok"
+    assert "the last one ended well" in ask(server, "/")[2].decode()
+
+
+@pytest.mark.parametrize(("ago", "said"), [(14.0, "Running<"), (16.0, "Running, but silent<")])
+def test_a_run_that_says_nothing_is_said_to_be_silent(ago: float, said: str) -> None:
+    state = judge.health(text(), replace(LIVE, updated=NOW - ago), NOW, None)
+    page = pages.index(state, text()).decode()
+    assert f"<strong>{said}" in page
+    assert (state.silent_s > 0) == (ago > 15)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "about 3 min 05 s left"),
+        ({"left_complete": False}, "at least 3 min 05 s left"),
+        ({"left_s": None}, "time left unknown"),
+        ({"levels": ((8, 8), (1, 1))}, "Finishing"),
+    ],
+)
+def test_the_page_says_how_long_it_takes(changes: dict[str, Any], words: str) -> None:
+    state = judge.health(text(), replace(LIVE, **changes), NOW, None)
+    assert words in re.sub("<[^>]*>", "", pages.index(state, text()).decode())
+
+
+@pytest.mark.parametrize(
+    ("content", "css", "words"),
+    [
+        (None, "idle", "No run yet"),
+        (text(), "ok", "No run is under way: the last one ended well"),
+        (text(1), "bad", "No run is under way: the last run failed (exit status 1)"),
+        (text(130), "bad", "No run is under way: the last run was stopped"),
+        (text(0, NOW - 9999), "bad", "No run is under way: the last run ended 9999 s ago"),
+    ],
+)
+def test_the_page_says_that_no_run_is_under_way(
+    content: bytes | None, css: str, words: str
+) -> None:
+    page = pages.index(judge.health(content, None, NOW, 100.0), content).decode()
+    assert words in page
+    assert f'class="state {css}"' in page
+    assert "Workers" not in page
 
 
 def test_the_page_shows_what_is_known_and_escapes_it(server: MonitoringServer) -> None:
     status, headers, body = ask(server, "/")
     assert status == 200
-    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
     page = body.decode()
     assert "2027-01-15" in page
-    assert "Running now" not in page
-    state = pages.health(text(), LIVE, NOW, None)
+    for kind, tag in (("script", "script"), ("style", "style")):
+        (own,) = re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert "Workers" not in page
+    state = judge.health(text(), LIVE, NOW, None)
     page = pages.index(state, text()).decode()
-    assert "Running now" in page
-    assert "&lt;b&gt;" in page
-    assert "<b>" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert page.count("<script") == 1
+    assert not re.findall("<[biu]>", page)
     assert "3 of 8" in page
+    assert "leaf 4 (attempt 2)</td><td>1 min 05 s" in page
+    assert "Last error: leaf 4: &lt;i&gt;no" in page
     assert not re.findall(r"(?:src|href)=.https?:", page), "nothing from elsewhere"
-    assert set(re.findall(r'href="([^"]*)"', page)) == {"metrics", "health"}
+    assert set(re.findall(r'href="([^"]*)"', page)) == {
+        "metrics",
+        "health",
+        "status.json",
+        "data:,",
+    }
 
 
 # -- what is refused --------------------------------------------------------------------------
@@ -317,7 +430,9 @@ def test_the_page_shows_what_is_known_and_escapes_it(server: MonitoringServer) -
 def test_there_is_nothing_else(server: MonitoringServer, path: str) -> None:
     status, _, body = ask(server, path)
     assert status == 404
-    assert body == b"not found; there are /, /metrics and /health\n", "nothing is echoed"
+    assert body == b"not found; there are /, /metrics, /health and /status.json\n", (
+        "nothing is echoed"
+    )
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
@@ -327,7 +442,7 @@ def test_nothing_can_be_changed(server: MonitoringServer, textfile: Path, method
     assert textfile.read_bytes() == text()
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics", "/health", "/nothing"])
+@pytest.mark.parametrize("path", ["/", "/metrics", "/health", "/status.json", "/nothing"])
 def test_head_is_get_without_the_body(server: MonitoringServer, path: str) -> None:
     status, headers, body = ask(server, path, "HEAD")
     full = ask(server, path)
@@ -462,7 +577,7 @@ def test_the_page_shows_the_last_runs_newest_first_and_escapes_them(textfile: Pa
     page = Site(textfile).answer("/").body.decode()
     assert "<i>" not in page
     assert page.index("&lt;i&gt;1") < page.index("&lt;i&gt;0")
-    assert page.index("exit status 1</td><td>1,001") < page.index("ok</td><td>1,000")
+    assert page.index("exit status 1</span></td><td>1,001") < page.index("ok</span></td><td>1,000")
 
 
 @pytest.mark.parametrize("content", [None, b"garbage"])
@@ -471,4 +586,4 @@ def test_the_page_does_without_a_ledger(content: bytes | None, textfile: Path) -
         beside(textfile).write_bytes(content)
     page = Site(textfile).answer("/").body.decode()
     assert "Last runs" not in page
-    assert "Last run<" in page
+    assert "Last run that ended<" in page

@@ -45,6 +45,20 @@ def test_missing_tools_are_one_line(tmp_path: Path) -> None:
     assert "apt-get install prometheus-node-exporter prometheus " in done.stderr
 
 
+def test_tests_go_on_without_tools_that_cannot_be_installed(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "--tools"],
+        env={"PATH": str(tmp_path), "RUNNER_NO_INSTALL": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1
+    assert "without prometheus-node-exporter" in done.stderr
+    assert "chromium, chromium-driver: tests that need them are skipped" in done.stderr
+
+
 @pytest.mark.monitoring
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_the_stack_comes_up_and_leaves_nothing_behind(tmp_path: Path, how: int) -> None:

@@ -53,6 +53,8 @@ def make(folder: Path, guests: Path, **changes: object) -> Path:
         output=folder,
         progress="lines",
         log_level="info",
+        log_format="text",
+        quiet=False,
         config={},
         make_engine=InlineExecutor,
     )
