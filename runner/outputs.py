@@ -14,6 +14,7 @@ import runner
 from runner import results
 from runner.errors import BatchFailedError, InterruptedBatchError, JobFailedError
 from runner.files import atomic_write
+from runner.identity import made_from
 from runner.machine import machine, packages, peak_memory_mib
 from runner.model import ReceiptKind
 from runner.publish import publish
@@ -57,6 +58,7 @@ class Outputs:
         self._attempt = attempt
         self._prover = prover
         self._recorder = recorder
+        self._made_from = made_from(settings, batch.leaves)
         self.run_id = uuid.uuid4().hex
         self.started = time.time()
         self._clock = time.monotonic()
@@ -148,6 +150,7 @@ class Outputs:
             "started": self.started,
             "finished": time.time(),
             "config": settings.config,
+            "made_from": self._made_from.to_json(),
             "kind": batch.prover.kind.value,
             "guests": {
                 guest.name: {"image_id": guest.image_id.hex(), "elf_sha256": guest.elf_sha256}

@@ -29,9 +29,9 @@ LEVELS = (
     live live_file site exposition server_pages generated alert_config""",
     # One batch, its results and what checks them.
     """settings batch lookup recording results summary prepare publish outputs app claims checks
-    verify inclusion diagnosis doctor server alerts dashboard reference""",
+    identity sweep search verify inclusion diagnosis doctor server alerts dashboard reference""",
     # The command line.
-    "schema config cli_errors cli __main__",
+    "schema config cli_errors sweep_jobs sweepers cli __main__",
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
 
@@ -161,7 +161,7 @@ def test_the_pure_levels_touch_nothing(name: str) -> None:
 
 
 def test_hydra_stays_on_the_command_line() -> None:
-    hydra = {"schema", "config", "cli", "cli_errors"}
+    hydra = {"schema", "config", "cli", "cli_errors", "sweep_jobs", "sweepers"}
     assert users("hydra") <= hydra
     assert users("omegaconf") <= hydra
 

@@ -39,6 +39,7 @@ SAMPLES: list[RunnerError] = [
     errors.JobFailedError("leaf 3", 2, "worker died (signal SIGKILL)"),
     errors.BatchFailedError("leaf 3 failed", "outputs/1"),
     errors.InterruptedBatchError("SIGTERM", "outputs/1"),
+    errors.UnexpectedError("ValueError: no", "outputs/1/traceback.txt"),
     errors.CacheError("/proc/no", "read-only file system"),
     errors.VerificationFailedError("combined_hash", "expected 00, found 01"),
     errors.LedgerCorruptError("the checksum is another"),
