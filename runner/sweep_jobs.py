@@ -119,11 +119,24 @@ class Jobs:
                 say(f"warning: {self.folder} takes no record of the sweep: {error.strerror}")
             lock.release()
 
-    def run(self, batch: Sequence[Sequence[str]]) -> list[SweepJob]:
-        """Run jobs, given by their overrides, in the open folder; what became of each."""
+    def plan(self, batch: Sequence[Sequence[str]]) -> list[Wanted]:
+        """What the next jobs, given by their overrides, want. Raises as :meth:`compose`."""
+        first = len(self._record.jobs)
+        # Composing is what a sweep of small jobs spends its time on: done once for each.
+        return [self._wanted(overrides, number) for number, overrides in enumerate(batch, first)]
+
+    def run(
+        self, batch: Sequence[Sequence[str]], wanted: Sequence[Wanted] | None = None
+    ) -> list[SweepJob]:
+        """Run jobs in the open folder; what became of each.
+
+        Args:
+            batch: their overrides.
+            wanted: what :meth:`plan` said of them, where it was asked before.
+        """
         assert self._folders is not None  # noqa: S101  # run() stands in open()
         jobs, first = self._record.jobs, len(self._record.jobs)
-        wanted = [self._wanted(overrides, first + i) for i, overrides in enumerate(batch)]
+        wanted = self.plan(batch) if wanted is None else wanted
         places = self._folders.place(wanted)
         jobs.extend(
             _planned(number, overrides, place)
@@ -174,7 +187,8 @@ class Jobs:
         with _as_current(composed):
             folder = str(composed.hydra.sweep.subdir)
         # Where nothing was done before there is nothing to compare with.
-        return Wanted(folder, self._made_from(composed) if self._folders else None)
+        before = self._folders if self._folders is not None else self.folder.is_dir()
+        return Wanted(folder, self._made_from(composed) if before else None)
 
     def _made_from(self, composed: DictConfig) -> MadeFrom | None:
         try:

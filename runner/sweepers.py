@@ -52,10 +52,9 @@ class GridSweeper(Sweeper):
         """Run the sweep; nothing is started when one of its jobs has no config."""
         overrides = self._jobs.parse(arguments, self._params)
         (batch,) = BasicSweeper.split_arguments(overrides, None)
-        for one in batch:
-            self._jobs.compose(one)
+        wanted = self._jobs.plan(batch)
         with self._jobs.open():
-            return self._jobs.run(batch)
+            return self._jobs.run(batch, wanted)
 
 
 class OptunaSweeper(Sweeper):

@@ -220,3 +220,13 @@ def test_an_unusable_value_is_named(override: str, field: str) -> None:
     with pytest.raises(InputError) as caught:
         settings(override)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("name", choices("experiment"))
+def test_an_experiment_that_names_a_sweep_is_one(name: str) -> None:
+    conf = compose("config", [f"experiment={name}"], return_hydra_config=True)
+    params = conf.hydra.sweeper.params
+    assert (params is None) == (conf.hydra.mode is None)
+    for setting, values in (params or {}).items():
+        for value in values.split(","):
+            settings(f"experiment={name}", f"{setting}={value}")

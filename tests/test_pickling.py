@@ -39,9 +39,9 @@ SAMPLES: list[RunnerError] = [
     errors.JobFailedError("leaf 3", 2, "worker died (signal SIGKILL)"),
     errors.BatchFailedError("leaf 3 failed", "outputs/1"),
     errors.InterruptedBatchError("SIGTERM", "outputs/1"),
-    errors.UnexpectedError("ValueError: no", "outputs/1/traceback.txt"),
     errors.CacheError("/proc/no", "read-only file system"),
     errors.VerificationFailedError("combined_hash", "expected 00, found 01"),
+    errors.UnexpectedError("ValueError: no", "outputs/1/traceback.txt"),
     errors.LedgerCorruptError("the checksum is another"),
     errors.LedgerNewerError(7, 1),
 ]
@@ -103,6 +103,7 @@ def test_messages() -> None:
         "batch interrupted: SIGTERM (the same command continues from here)",
         "cache.folder = '/proc/no': read-only file system; choose another or use cache=off",
         "NOT VERIFIED: combined_hash: expected 00, found 01",
+        "a bug, please report it: ValueError: no (traceback in outputs/1/traceback.txt)",
         "damaged metrics ledger: the checksum is another",
         "metrics ledger of format 7, known up to 1: update, or choose another metrics.ledger",
     ]
