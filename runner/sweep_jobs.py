@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,17 +166,20 @@ class Jobs:
         try:
             returns = self._launcher.launch(asked, initial_job_idx=todo[0].number)
         except BaseException as error:
-            # Stopped; or joblib lost a process of its pool, and with it what all jobs returned.
+            # Stopped; or joblib lost a process of its pool, and with it what all jobs returned. Their
+            # folders know.
             for job in todo:
                 found, made = look(self.folder / job.folder), wanted[job.number].made_from
                 if found.done and found.wall_s is not None and made in (None, found.made_from):
                     jobs[job.number] = job.ended(found.wall_s)
-            if isinstance(error, RunnerError | OSError) or not isinstance(error, Exception):
+            if not isinstance(error, Exception):
                 raise
-            died = WorkerDiedError(f"{type(error).__name__}, {' '.join(str(error).split())[:100]}")
+            if not isinstance(error, OSError):
+                words = " ".join(str(error).split())
+                error = WorkerDiedError(f"{type(error).__name__}, {words[:100]}")
             for job in todo:
                 if jobs[job.number].status == "unfinished":
-                    jobs[job.number] = job.ended(died)
+                    jobs[job.number] = job.ended(error)
         else:
             for job, returned in zip(todo, returns, strict=True):
                 jobs[job.number] = job.ended(_result(returned))
@@ -213,8 +215,7 @@ def _planned(number: int, overrides: Sequence[str], place: Place) -> SweepJob:
 
 def _result(returned: JobReturn) -> float | Exception:
     if returned.status is JobStatus.COMPLETED:
-        value = returned.return_value
-        return value if isinstance(value, float) else math.nan
+        return float(returned.return_value)
     with contextlib.redirect_stderr(io.StringIO()):  # Hydra has a line of its own for it
         try:
             _ = returned.return_value

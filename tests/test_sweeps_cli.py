@@ -290,6 +290,16 @@ def test_joblib_losing_a_process_is_said_and_the_same_command_goes_on(
     assert said()[:2] == ["skipped", "failed"]
 
 
+def test_a_job_without_a_folder_fails_and_not_the_ones_before_it(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Path("o").mkdir()
+    Path("o/1").write_text("in the way")
+    assert sweep(monkeypatch, "guest.count=2,3", *EXECUTE) == 1
+    assert said() == ["ok", "failed"]
+    assert "File exists: " in capfd.readouterr().err
+
+
 def test_a_folder_takes_one_sweep_at_a_time(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
