@@ -166,8 +166,8 @@ class Jobs:
         try:
             returns = self._launcher.launch(asked, initial_job_idx=todo[0].number)
         except BaseException as error:
-            # Stopped; or joblib lost a process of its pool, and with it what all jobs returned. Their
-            # folders know.
+            # Stopped; or joblib lost a process of its pool, and with it what all jobs returned.
+            # Their folders know.
             for job in todo:
                 found, made = look(self.folder / job.folder), wanted[job.number].made_from
                 if found.done and found.wall_s is not None and made in (None, found.made_from):
