@@ -166,6 +166,12 @@ def test_hydra_stays_on_the_command_line() -> None:
     assert users("omegaconf") <= hydra
 
 
+def test_optuna_has_one_importer_that_asks_for_it_late() -> None:
+    assert users("optuna") == {"search"}
+    items = [item for item in IMPORTS["search"] if item.name.split(".")[0] == "optuna"]
+    assert all(item.lazy or item.typing for item in items)
+
+
 def test_the_native_extension_has_one_importer() -> None:
     assert users("runner_risc0") <= {"risc0", "probes"}
     assert all(item.lazy for item in IMPORTS["probes"] if item.name == "runner_risc0")
