@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +15,9 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from runner import app, config, dry_run, logs, schema
+from runner import app, config, dry_run, logs, schema, sweep_jobs
 from runner.cli_errors import explain
-from runner.errors import RunnerError
+from runner.errors import InterruptedBatchError, RunnerError, UnexpectedError
 from runner.sweep_report import report_sweep
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 __all__ = ["main"]
+
+log = logging.getLogger(__name__)
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -46,11 +51,13 @@ def main() -> int:
         version_base="1.3", config_path=str(CONF), config_name="config"
     )(_job)
     _failed.clear()
+    sweep_jobs.finished.clear()
     try:
         command()
     except RunnerError as error:
         return _say(f"error: {error}", error.exit_code)
     except KeyboardInterrupt:
+        _say_sweeps()
         return _say("stopped", 130)
     except Exception as error:
         known = explain(error, sys.argv[1:])
@@ -59,7 +66,7 @@ def main() -> int:
         return _say(f"error: {known}", known.exit_code)
     finally:
         report_sweep()  # one that ended with an error; a good one's callback has done it
-    return _say(f"error: {_failed[0]}", _failed[0].exit_code) if _failed else 0
+    return _say(f"error: {_failed[0]}", _failed[0].exit_code) if _failed else _say_sweeps()
 
 
 def _without_flags(arguments: list[str]) -> list[str]:
@@ -73,24 +80,54 @@ def _without_flags(arguments: list[str]) -> list[str]:
     return [*rest[:first], "quiet=true", *rest[first:]]
 
 
-def _job(conf: DictConfig) -> None:
-    """One run; with ``--multirun`` one of many, maybe in a process of its own."""
+def _job(conf: DictConfig) -> float:
+    """One run; with ``--multirun`` one of many, maybe in a process of its own.
+
+    Returns:
+        Its wall seconds, which is what sweepers search by.
+    """
     context = HydraConfig.get()
     output = Path(context.runtime.output_dir)
+    if context.mode is RunMode.MULTIRUN:
+        return _job_of_a_sweep(conf, output)
     try:
-        settings = config.settings(conf, output)
-        logs.configure(
-            level=settings.log_level,
-            log_format=settings.log_format,
-            quiet=settings.quiet,
-            file=output / "run.log",
-        )
-        (dry_run if settings.dry_run else app).run(settings)
+        return _run(conf, output)
     except RunnerError as error:
-        if context.mode is RunMode.MULTIRUN:
-            raise  # Hydra runs the rest, says which run failed, and hands the error to main()
         # Hydra would print a line of its own before the one that helps.
         _failed.append(error)
+        return math.nan
+
+
+def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
+    try:
+        return _run(conf, output, name=output.name)
+    except InterruptedBatchError:
+        raise KeyboardInterrupt from None  # stops the sweep, not just this job
+    except RunnerError as error:
+        log.error("%s", error)  # noqa: TRY400  # now, and once more when the sweep ends
+        raise
+    except Exception as error:  # noqa: BLE001  # a bug of one job stops no other
+        file = output / "traceback.txt"
+        file.write_text(traceback.format_exc(), encoding="utf-8")
+        raise UnexpectedError(f"{type(error).__name__}: {error}", str(file)) from None
+    finally:
+        # What is said between two jobs belongs into the log of neither.
+        logging.basicConfig(handlers=[logging.NullHandler()], force=True)
+
+
+def _run(conf: DictConfig, output: Path, name: str = "") -> float:
+    settings = config.settings(conf, output)
+    logs.configure(
+        level=settings.log_level,
+        log_format=settings.log_format,
+        quiet=settings.quiet,
+        file=output / "run.log",
+        job=name,
+    )
+    if settings.dry_run:
+        dry_run.run(settings)
+        return math.nan
+    return app.run(settings).wall_s
 
 
 def _say(text: str, exit_code: int) -> int:
@@ -99,6 +136,13 @@ def _say(text: str, exit_code: int) -> int:
         text = logs.last_line(text, __name__, exit_code)
     sys.stderr.write(f"{text}\n")
     return exit_code
+
+
+def _say_sweeps() -> int:
+    """What became of a sweep's jobs; the exit code."""
+    for sweep in sweep_jobs.finished:
+        sys.stderr.writelines(f"{line}\n" for line in sweep.lines())
+    return max((sweep.exit_code for sweep in sweep_jobs.finished), default=0)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> Any:  # noqa: ANN401  # a signal handler

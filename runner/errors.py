@@ -20,6 +20,7 @@ __all__ = [
     "ProverError",
     "ReceiptRejectedError",
     "RunnerError",
+    "UnexpectedError",
     "VerificationFailedError",
     "WorkerDiedError",
 ]
@@ -172,6 +173,23 @@ class InterruptedBatchError(BatchFailedError):
 
     def _words(self) -> str:
         return f"batch interrupted: {self.message} (the same command continues from here)"
+
+
+class UnexpectedError(RunnerError):
+    """A job of a sweep ended by a bug; the other jobs go on.
+
+    Args:
+        what: the exception, type and message.
+        file: holds the traceback.
+    """
+
+    def __init__(self, what: str, file: str) -> None:
+        super().__init__(what, file)
+        self.what = what
+        self.file = file
+
+    def _words(self) -> str:
+        return f"a bug, please report it: {self.what} (traceback in {self.file})"
 
 
 class CacheError(RunnerError):

@@ -42,7 +42,7 @@ def terminal() -> Console:
     return Console(stderr=True)
 
 
-def configure(*, level: str, log_format: str, quiet: bool, file: Path) -> None:
+def configure(*, level: str, log_format: str, quiet: bool, file: Path, job: str = "") -> None:
     """Send the log of one run to standard error and to a file; replaces what was set up before.
 
     Args:
@@ -50,12 +50,16 @@ def configure(*, level: str, log_format: str, quiet: bool, file: Path) -> None:
         log_format: ``text`` or ``json``, on standard error; the file is text.
         quiet: errors only on standard error.
         file: gets everything, never shortened.
+        job: the name of a sweep's job; said with every record on standard error.
 
     Raises:
         InputError: the file cannot be written.
     """
     _run.clear()
-    shown = _json_handler() if log_format == "json" else _text_handler()
+    if job:
+        _run["job_of_sweep"] = job
+    prefix = f"job {job}: ".replace("%", "%%") if job else ""
+    shown = _json_handler() if log_format == "json" else _text_handler(prefix)
     if quiet:
         shown.setLevel(logging.ERROR)
     try:
@@ -158,7 +162,7 @@ def _json_handler() -> logging.Handler:
     return handler
 
 
-def _text_handler() -> logging.Handler:
+def _text_handler(prefix: str) -> logging.Handler:
     handler: logging.Handler
     if terminal().is_terminal:
         handler = RichHandler(
@@ -167,9 +171,10 @@ def _text_handler() -> logging.Handler:
             omit_repeated_times=False,
             log_time_format="%H:%M:%S",
         )
-        handler.setFormatter(logging.Formatter(SHORT, defaults={"held": ""}))
+        handler.setFormatter(logging.Formatter(prefix + SHORT, defaults={"held": ""}))
     else:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter(TEXT, defaults={"held": ""}))
+        text = TEXT.replace(SHORT, prefix + SHORT)
+        handler.setFormatter(logging.Formatter(text, defaults={"held": ""}))
     handler.addFilter(Limit())
     return handler

@@ -13,6 +13,7 @@ import runner
 from runner import audit_events, results
 from runner.errors import AuditError, BatchFailedError, InterruptedBatchError, JobFailedError
 from runner.files import atomic_write
+from runner.identity import made_from
 from runner.machine import machine, packages, peak_memory_mib
 from runner.model import ReceiptKind
 from runner.publish import publish
@@ -63,6 +64,7 @@ class Outputs:
         self._attempt = attempt
         self._prover = prover
         self._recorder = recorder
+        self._made_from = made_from(settings, batch.leaves)
         self.run_id = run_id
         self._trail = trail
         self.started = time.time()
@@ -179,6 +181,7 @@ class Outputs:
             "started": self.started,
             "finished": time.time(),
             "config": settings.config,
+            "made_from": self._made_from.to_json(),
             "kind": batch.prover.kind.value,
             "guests": {
                 guest.name: {"image_id": guest.image_id.hex(), "elf_sha256": guest.elf_sha256}

@@ -195,31 +195,6 @@ def test_strategies_with_fan_ins_of_powers_of_two_agree_on_the_hash(
     assert all((tmp_path / "o" / f"{i}" / "metrics.prom").exists() for i in range(3))
 
 
-def test_one_bad_run_of_a_sweep_does_not_stop_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["--multirun", "guest.inputs=[94],[10]", "prover=execute", "output=o"]
-    assert run(monkeypatch, *arguments, *RUN) == 2
-    assert json.loads((tmp_path / "o" / "1" / "result.json").read_text())["status"] == "ok"
-    err = capfd.readouterr().err
-    assert "guest.inputs=[94]" in err
-    assert "error: guest.inputs[0].n = 94" in err
-
-
-def test_runs_of_a_sweep_go_side_by_side(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "runner", "--multirun", "hydra/launcher=joblib"]
-    arguments = ["guest.count=3,4", "strategy=single", "prover=execute", "output=o"]
-    done = subprocess.run(
-        [*command, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    counts = [
-        json.loads((tmp_path / "o" / f"{i}" / "result.json").read_text())["root"]["verified_count"]
-        for i in range(2)
-    ]
-    assert counts == [3, 4]
-
-
 def test_an_experiment_overrides_several_groups(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -226,3 +226,13 @@ def test_an_unusable_value_is_named(override: str, field: str) -> None:
 def test_bars_are_not_drawn_over_json_lines() -> None:
     with pytest.raises(InputError, match="progress=lines"):
         settings("progress=bar", "log_format=json")
+
+
+@pytest.mark.parametrize("name", choices("experiment"))
+def test_an_experiment_that_names_a_sweep_is_one(name: str) -> None:
+    conf = compose("config", [f"experiment={name}"], return_hydra_config=True)
+    params = conf.hydra.sweeper.params
+    assert (params is None) == (conf.hydra.mode is None)
+    for setting, values in (params or {}).items():
+        for value in values.split(","):
+            settings(f"experiment={name}", f"{setting}={value}")

@@ -30,12 +30,12 @@ LEVELS = (
     exposition server_pages generated alert_config tally logs health headline""",
     # One batch, its results and what checks them.
     """settings batch lookup recording results summary prepare publish outputs app claims checks
-    verify inclusion diagnosis doctor server alerts dashboard reference
+    identity sweep search verify inclusion diagnosis doctor server alerts dashboard reference
     audit_trail audit_events audit forecast dry_run dry_run_report report report_find
     report_read report_figures report_export report_table report_svg report_charts
     report_run_charts report_page""",
     # The command line.
-    "schema config cli_errors sweep_report cli __main__",
+    "schema config cli_errors sweep_report sweep_jobs sweepers cli __main__",
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
 
@@ -165,9 +165,18 @@ def test_the_pure_levels_touch_nothing(name: str) -> None:
 
 
 def test_hydra_stays_on_the_command_line() -> None:
-    hydra = {"schema", "config", "cli", "cli_errors", "sweep_report"}
+    hydra = {
+        *("schema", "config", "cli", "cli_errors"),
+        *("sweep_report", "sweep_jobs", "sweepers"),
+    }
     assert users("hydra") <= hydra
     assert users("omegaconf") <= hydra
+
+
+def test_optuna_has_one_importer_that_asks_for_it_late() -> None:
+    assert users("optuna") == {"search"}
+    items = [item for item in IMPORTS["search"] if item.name.split(".")[0] == "optuna"]
+    assert all(item.lazy or item.typing for item in items)
 
 
 def test_the_native_extension_has_one_importer() -> None:

@@ -43,6 +43,7 @@ SAMPLES: list[RunnerError] = [
     errors.VerificationFailedError("combined_hash", "expected 00, found 01"),
     errors.AuditError("audit.jsonl", "no space left on device"),
     errors.AuditBrokenError(17, "it was changed"),
+    errors.UnexpectedError("ValueError: no", "outputs/1/traceback.txt"),
     errors.LedgerCorruptError("the checksum is another"),
     errors.LedgerNewerError(7, 1),
 ]
@@ -106,6 +107,7 @@ def test_messages() -> None:
         "NOT VERIFIED: combined_hash: expected 00, found 01",
         "audit log audit.jsonl: no space left on device; see docs/audit.md",
         "line 17: it was changed",
+        "a bug, please report it: ValueError: no (traceback in outputs/1/traceback.txt)",
         "damaged metrics ledger: the checksum is another",
         "metrics ledger of format 7, known up to 1: update, or choose another metrics.ledger",
     ]

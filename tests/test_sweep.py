@@ -1,0 +1,157 @@
+"""Which of a sweep's jobs are done, where the others go, and what is said of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner import results
+from runner.errors import BatchFailedError, InputError
+from runner.identity import MadeFrom
+from runner.sweep import Folders, Place, SweepJob, SweepRecord, Wanted, look
+
+OK = {"format": results.FORMAT, "status": "ok", "summary": {"wall_s": 2.5}}
+
+
+def made(config: str, programs: str = "same") -> MadeFrom:
+    return MadeFrom(config, programs)
+
+
+def leave(sweep: Path, name: str, config: str, *, status: str = "ok") -> Path:
+    """A job's folder, as a run leaves it."""
+    folder = sweep / name
+    folder.mkdir(parents=True)
+    record = {**OK, "status": status, "made_from": made(config).to_json()}
+    results.write_json(folder / results.RESULT, record)
+    if status == "ok":
+        (folder / results.LEAVES).write_text("{}\n")
+        results.write_sums(folder, [results.RESULT, results.LEAVES])
+    return folder
+
+
+def place(sweep: Path, *jobs: MadeFrom | None) -> list[str]:
+    """Folders given to jobs 0, 1, ...; in brackets where the result is there already."""
+    wanted = [Wanted(str(number), job) for number, job in enumerate(jobs)]
+    return [f"({p.folder})" if p.done else p.folder for p in Folders(sweep).place(wanted)]
+
+
+def test_a_fresh_sweep_numbers_its_folders(tmp_path: Path) -> None:
+    assert place(tmp_path / "none", made("a"), made("b")) == ["0", "1"]
+
+
+def test_jobs_are_matched_by_what_they_are_made_from_not_by_number(tmp_path: Path) -> None:
+    leave(tmp_path, "0", "a")
+    leave(tmp_path, "1", "b")
+    assert place(tmp_path, made("new"), made("b"), made("a")) == ["2", "(1)", "(0)"]
+
+
+def test_what_failed_is_redone_in_its_folder(tmp_path: Path) -> None:
+    leave(tmp_path, "0", "a", status="failed")
+    leave(tmp_path, "1", "b", status="interrupted")
+    assert place(tmp_path, made("b"), made("a"), made("c")) == ["1", "0", "2"]
+
+
+def test_other_programs_mean_the_job_is_redone_in_its_folder(tmp_path: Path) -> None:
+    leave(tmp_path, "0", "a")
+    assert place(tmp_path, made("a", "newer")) == ["0"]
+
+
+def test_no_finished_result_of_another_job_is_overwritten(tmp_path: Path) -> None:
+    leave(tmp_path, "0", "a")
+    leave(tmp_path, "7", "b", status="failed")
+    assert place(tmp_path, made("x"), made("y")) == ["8", "1"]
+
+
+def test_repeats_of_one_job_each_need_a_result(tmp_path: Path) -> None:
+    leave(tmp_path, "0", "a")
+    assert place(tmp_path, made("a"), made("a")) == ["(0)", "1"]
+
+
+def test_a_folder_without_a_result_is_used_again(tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    assert place(tmp_path, None, made("b")) == ["0", "1"]
+
+
+@pytest.mark.parametrize("damage", ["altered", "missing", "not json", "no sums", "older"])
+def test_a_damaged_result_is_not_taken_for_done(damage: str, tmp_path: Path) -> None:
+    folder = leave(tmp_path, "0", "a")
+    if damage == "altered":
+        (folder / results.LEAVES).write_text("{ }\n")
+    elif damage == "missing":
+        (folder / results.LEAVES).unlink()
+    elif damage == "not json":
+        (folder / results.RESULT).write_text("[")
+        results.write_sums(folder, [results.RESULT, results.LEAVES])
+    elif damage == "no sums":
+        (folder / results.SUMS).unlink()
+    else:
+        (folder / results.RESULT).write_text(json.dumps(OK | {"summary": None}))
+        results.write_sums(folder, [results.RESULT, results.LEAVES])
+    assert not look(folder).done
+    assert place(tmp_path, made("a")) == ["0"]
+
+
+def test_a_result_that_does_not_say_what_it_was_made_from_is_kept(tmp_path: Path) -> None:
+    folder = leave(tmp_path, "0", "a")
+    results.write_json(folder / results.RESULT, OK)
+    results.write_sums(folder, [results.RESULT, results.LEAVES])
+    assert place(tmp_path, made("a")) == ["1"]
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=6), st.lists(st.sampled_from("abcd"), max_size=6))
+def test_every_job_has_one_folder_and_none_is_given_twice(old: list[str], new: list[str]) -> None:
+    folders = Folders(Path("/nowhere"))
+    first = folders.place([Wanted(str(i), made(c)) for i, c in enumerate(old)])
+    second = folders.place([Wanted(str(i), made(c)) for i, c in enumerate(new)])
+    names = [one.folder for one in (*first, *second)]
+    assert len(set(names)) == len(old) + len(new)
+    assert not any(one.done for one in (*first, *second))
+    assert Place("0") in first or not old
+
+
+JOB = SweepJob(0, "0", ("a=1", "b=2"))
+BAD = InputError("a", 1, "too small", "give 2")
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"),
+    [
+        ([1.0, 2.0], 0),
+        ([1.0, BAD], 2),
+        ([BAD, BAD], 2),
+        ([BAD, BatchFailedError("no", "x")], 1),
+        ([1.0, ValueError("x")], 1),
+    ],
+)
+def test_the_exit_code_says_whether_input_alone_is_at_fault(
+    ends: list[float | Exception], code: int
+) -> None:
+    record = SweepRecord(Path("o"), [], [JOB.ended(end) for end in ends])
+    assert record.exit_code == code
+    record.interrupted = True
+    assert record.exit_code == 130
+
+
+def test_each_failure_is_one_line_with_what_tells_the_job_from_the_others() -> None:
+    other = SweepJob(1, "1", ("a=1", "b=3"))
+    third = SweepJob(2, "2", ("a=1", "b=4"), "skipped", 1.0, 0)
+    record = SweepRecord(
+        Path("o"), [], [JOB.ended(1.5), other.ended(ValueError("two\nlines")), third]
+    )
+    assert record.lines() == [
+        "sweep: 2 of 3 jobs are done, 1 of them were done before, 1 failed; outputs in o",
+        "error: job 1 b=3, folder 1: two lines (exit code 1)",
+    ]
+
+
+def test_a_job_that_was_never_finished_is_not_ok(tmp_path: Path) -> None:
+    record = SweepRecord(tmp_path, ["runner"], [JOB.ended(1.5), JOB])
+    assert record.exit_code == 1
+    record.write()
+    data = json.loads((tmp_path / "sweep.json").read_text())
+    assert [job["status"] for job in data["jobs"]] == ["ok", "unfinished"]
+    assert data["jobs"][0]["overrides"] == ["a=1", "b=2"]
