@@ -26,7 +26,7 @@ from profiling.tables import KINDS, by_kind, markdown, self_time, shares, short,
 if TYPE_CHECKING:
     from collections import Counter
 
-    from profiling.stacks import Frame
+    from profiling.samples import Frame
 
 MICROSECOND, SECOND = 1000, 10**9
 """In nanoseconds."""

@@ -16,7 +16,8 @@ from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-from profiling.stacks import PAGING, Frame
+from profiling.samples import Frame
+from profiling.stacks import PAGING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,14 +8,15 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from profiling.stacks import Timeline, fold, merge, parse
+from profiling.samples import complete, parse
+from profiling.stacks import Timeline, fold, merge
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Sequence
     from pathlib import Path
 
-    from profiling.stacks import Frame
+    from profiling.samples import Frame
 
 __all__ = ["Unavailable", "read", "record", "require", "timeline"]
 
@@ -79,5 +80,5 @@ def read(data: Path, python: Timeline) -> Counter[tuple[Frame, ...]]:
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace"
     ) as script:
         assert script.stdout is not None  # a pipe was asked for
-        samples = parse(script.stdout)
+        samples = complete([*parse(script.stdout)])
         return fold((merge(sample, python), sample.weight) for sample in samples)

@@ -15,72 +15,27 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+from profiling.samples import UNKNOWN, Frame
 
-__all__ = ["Frame", "Sample", "Timeline", "fold", "folded_text", "merge", "parse", "tidy"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from profiling.samples import Sample
+
+__all__ = ["KERNEL", "PAGING", "Timeline", "fold", "folded_text", "merge", "tidy"]
 
 KERNEL = "[kernel.kallsyms]"
 PAGING = "paging"
 NATIVE_THREAD = "[native thread]"
 OUTSIDE = "[interpreter start or end]"
 
-_HEAD = re.compile(r"^\S.*?\s+(?P<pid>\d+)/(?P<tid>\d+)\s+(?P<time>[\d.]+):\s+(?P<period>\d+)\s*$")
-_FRAME = re.compile(r"^\s+[0-9a-f]+ (?P<symbol>.*) \((?P<library>[^()]*)\)$")
 _INTERPRETER = re.compile(r"(lib)?python3?[\d.]*(\.so[\d.]*)?$")
 _PLUMBING = re.compile(
     r"^<?(rayon|rayon_core|task_thread_pool|pyo3::impl_|core::ops::function|std::sys|std::thread"
     r"|std::panic|std::panicking|std::__future_base|std::_Function_handler|std::for_each|__rust"
-    r"|__libc_start|__pthread_once|start_thread|clone3?$|_start$|\[unknown\])"
+    r"|__libc_start|__pthread_once|start_thread|clone3?$|_start$)"
 )
 _LONGEST = 160
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A function: its name, and the library it is in, or ``python``."""
-
-    symbol: str
-    library: str
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One of perf's samples.
-
-    Attributes:
-        tid: the kernel's thread id.
-        time: seconds of CLOCK_MONOTONIC.
-        weight: nanoseconds of CPU it stands for.
-        frames: outermost first.
-    """
-
-    tid: int
-    time: float
-    weight: int
-    frames: tuple[Frame, ...]
-
-
-def parse(lines: Iterable[str]) -> Iterator[Sample]:
-    """Samples in the output of ``perf script -F comm,pid,tid,time,period,ip,sym,dso``."""
-    head: re.Match[str] | None = None
-    frames: list[Frame] = []
-    for line in lines:
-        if found := _FRAME.match(line):
-            library = found["library"].rpartition("/")[2]
-            frames.append(Frame(found["symbol"], library))
-        elif found := _HEAD.match(line):
-            head = found
-        elif head is not None and not line.strip():
-            yield _sample(head, frames)
-            head, frames = None, []
-    if head is not None:
-        yield _sample(head, frames)
-
-
-def _sample(head: re.Match[str], frames: list[Frame]) -> Sample:
-    stack = tuple(reversed(frames))
-    return Sample(int(head["tid"]), float(head["time"]), int(head["period"]), stack)
 
 
 @dataclass
@@ -143,7 +98,7 @@ def tidy(native: Sequence[Frame]) -> tuple[Frame, ...]:
             result.append(Frame(f"[kernel] {frame.symbol}", KERNEL))
             break
         innermost = position == len(native) - 1
-        if not innermost and _PLUMBING.match(frame.symbol):
+        if not innermost and (frame.symbol == UNKNOWN or _PLUMBING.match(frame.symbol)):
             continue
         if not result or result[-1] != frame:
             result.append(frame)

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from profiling.stacks import Frame
+from profiling.samples import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
