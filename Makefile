@@ -38,6 +38,7 @@ test: ## everything: linters, types, Rust tests, all Python tests with real proo
 	$(set-up) dev
 	@$(MAKE) --no-print-directory lint stubtest test-guests test-native
 	@$(python) scripts/stack.py --tools
+	@$(python) scripts/profile_tools.py
 	$(python) -m pytest $(ARGS)
 
 test-fast: ## Python tests without real proofs and without real monitoring tools

@@ -27,10 +27,14 @@ from runner.model import Child, ProofJob, ReceiptKind
 from runner.prover import ProverSpec
 from tests.fakes import FakeClock
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import profile_tools  # noqa: E402
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ROOT = Path(__file__).resolve().parent.parent
 GUESTS = Manifest.load(DEFAULT_FOLDER).guests
 TOOLS = Path(os.environ.get("RUNNER_CACHE", Path.home() / ".cache/zk-batch-runner")) / "tools/bin"
 
@@ -327,6 +331,19 @@ def test_missing_tools_are_one_line_each(monkeypatch: pytest.MonkeyPatch, tmp_pa
         host.require()
     with pytest.raises(RuntimeError, match="No stack counts found"):
         flamegraph.draw(tmp_path / "x.folded", tmp_path / "x.svg", "", "", "cycles")
+
+
+def test_inferno_is_built_once_a_version(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(profile_tools, "apt_install", lambda *_: False)
+    env = {"PATH": "", "CARGO_HOME": str(tmp_path)}
+    profile_tools.install(env, tmp_path)
+    assert "no Rust toolchain" in capsys.readouterr().err
+    installed = f'"inferno {profile_tools.INFERNO} (registry+https://x)" = ["inferno-flamegraph"]'
+    (tmp_path / ".crates.toml").write_text(f"[v1]\n{installed}\n")
+    profile_tools.install(env, tmp_path)
+    assert capsys.readouterr().err == ""
 
 
 def profile(folder: Path, path: str, *overrides: str) -> subprocess.CompletedProcess[str]:
