@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Symbols", "demangled", "fold_cycles", "of_binary", "parts", "rows", "symbols"]
 
 PAGE_IN, PAGE_OUT = "[page in]", "[page out]"
-START = "[start of a segment]"
+START = "[start and end of a segment]"
 
 _HASHES = re.compile(r"\[[0-9a-f]{16}\]|::h[0-9a-f]{16}$")
 

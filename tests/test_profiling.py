@@ -270,7 +270,7 @@ def test_a_guest_s_profile_adds_up_to_what_its_run_costs(
     assert profile.execution.journal == run.journal
     assert sum(cost[2] for cost in profile.costs) == run.user_cycles
     paging = sum(cost[3] + cost[4] for cost in profile.costs)
-    assert run.paging_cycles - paging == 10 * run.segments  # before the first instruction
+    assert run.paging_cycles - paging == 10 * run.segments  # of no instruction
 
     functions = guest.of_binary(binary)
     stacks = guest.fold_cycles(profile, functions)

@@ -52,8 +52,8 @@ class Execution:
 class GuestProfile:
     """One run of a guest and what each of its instructions cost.
 
-    User cycles add up to the execution's. Paging cycles fall short of its by a few a segment, which
-    the executor counts before the first instruction.
+    User cycles add up to the execution's. Paging cycles fall short of its by ten a segment, which
+    go to the state that a segment begins and ends with and belong to no instruction.
     """
 
     @property
