@@ -13,7 +13,7 @@ python := .venv/bin/python
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run verify setup test test-fast lint format stubtest test-guests test-native \
-	report doctor stack guests guests-check bench-proof clean alerts dashboard docs
+	report doctor stack guests guests-check bench-proof profile clean alerts dashboard docs
 
 help: ## this list
 	@echo 'make run ARGS="guest=fibonacci ..." does everything from a fresh clone. Targets:'
@@ -42,6 +42,7 @@ test: ## everything: linters, types, Rust tests, all Python tests with real proo
 	$(set-up) dev
 	@$(MAKE) --no-print-directory lint stubtest test-guests test-native
 	@$(python) scripts/stack.py --tools
+	@$(python) scripts/profile_tools.py
 	$(python) -m pytest $(ARGS)
 
 test-fast: ## Python tests without real proofs, monitoring tools and browser
@@ -74,6 +75,11 @@ test-native: ## Rust tests of the native extension
 bench-proof: ## real proofs: plain std guests against ours (10 minutes, a guest toolchain)
 	$(set-up) run
 	@$(python) benchmarks/bench_proof.py $(ARGS)
+
+profile: ## flame graphs of a real batch: Python, native code, and the guests' cycles (3 minutes)
+	$(set-up) dev
+	@$(python) scripts/profile_tools.py
+	@PATH="$(RUNNER_CACHE)/tools/bin:$$PATH" $(python) -m profiling $(ARGS)
 
 stack: ## Prometheus, node_exporter, Alertmanager, Pushgateway on loopback, as deploy/ has them
 	$(set-up) packages

@@ -195,6 +195,16 @@ def test_the_guest_failed_with_its_own_message() -> None:
     assert "\n" not in message
 
 
+def test_a_profile_fails_as_the_execution_does() -> None:
+    calls: dict[str, Callable[[], object]] = {
+        "guest_failed": lambda: native.profile(elf("fibonacci"), word(94)),
+        "bad_elf": lambda: native.profile(b"", word(1)),
+        "bad_argument": lambda: native.profile(elf("fibonacci"), word(1), segment_po2=30),
+    }
+    for expected, call in calls.items():
+        assert failure(call)[0] == expected
+
+
 def own_result(count: int, self_id: bytes | None = None) -> Claim:
     own = image_id(AGGREGATOR)
     return own, AggregationResult(self_id or own, count, bytes(32)).encode()

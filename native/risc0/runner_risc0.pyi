@@ -8,6 +8,7 @@ from typing import Any, final
 
 __all__ = [
     "Execution",
+    "GuestProfile",
     "NativeError",
     "Proof",
     "ReceiptInfo",
@@ -15,6 +16,7 @@ __all__ = [
     "describe",
     "execute",
     "image_id",
+    "profile",
     "prove",
     "verify",
 ]
@@ -45,6 +47,27 @@ class Execution:
     @property
     def log(self) -> str:
         """What the guest printed, at most 64 KiB of it."""
+
+@final
+class GuestProfile:
+    """One run of a guest and what each of its instructions cost.
+
+    User cycles add up to the execution's. Paging cycles fall short of its by ten a segment, which
+    go to the state that a segment begins and ends with and belong to no instruction.
+    """
+
+    @property
+    def execution(self) -> Execution: ...
+    @property
+    def calls(self) -> list[tuple[int, int]]:
+        """Call paths, as a tree: ``calls[i]`` is the path a call was made on and its address.
+
+        Path 0 is the empty one, every other's parent comes before it. A call into the kernel (an
+        ``ecall``) is a call like others.
+        """
+    @property
+    def costs(self) -> list[tuple[int, int, int, int, int]]:
+        """``(path, address, user, page_in, page_out)``, cycles of an instruction on a call path."""
 
 @final
 class Proof:
@@ -96,6 +119,19 @@ def execute(
     segment_po2: int = 20,
 ) -> Execution:
     """Run a guest and prove nothing; ``assumptions`` are claims ``(image_id, journal)`` on trust.
+
+    Raises:
+        NativeError: ``bad_argument``, ``bad_elf``, ``guest_failed``.
+    """
+
+def profile(
+    elf: bytes,
+    stdin: bytes,
+    assumptions: list[tuple[bytes, bytes]] = ...,
+    *,
+    segment_po2: int = 20,
+) -> GuestProfile:
+    """Run a guest as :func:`execute` does, and count where its cycles go.
 
     Raises:
         NativeError: ``bad_argument``, ``bad_elf``, ``guest_failed``.

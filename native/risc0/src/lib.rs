@@ -8,6 +8,7 @@ mod guard;
 mod program;
 #[cfg(simd)]
 mod simd;
+mod trace;
 mod zkvm;
 
 use pyo3::{
@@ -45,6 +46,16 @@ struct ReceiptInfo {
     segments: usize,
     assumptions: usize,
     journal: Py<PyBytes>,
+}
+
+type Call = (u32, u32);
+type Cost = (u32, u32, u64, u64, u64);
+
+#[pyclass(frozen, get_all, module = "runner_risc0")]
+struct GuestProfile {
+    execution: Py<Execution>,
+    calls: Vec<Call>,
+    costs: Vec<Cost>,
 }
 
 impl Execution {
@@ -103,16 +114,31 @@ fn execute(
     assumptions: Vec<(Vec<u8>, Vec<u8>)>,
     segment_po2: u32,
 ) -> PyResult<Execution> {
-    let run = py.detach(|| {
-        guarded(|| {
-            let claims = assumptions
-                .into_iter()
-                .map(|(image_id, journal)| Ok((digest(&image_id)?, journal)))
-                .collect::<Result<Vec<_>>>()?;
-            zkvm::execute(elf, stdin, &claims, segment_po2)
-        })
-    })?;
+    let run =
+        py.detach(|| guarded(|| zkvm::execute(elf, stdin, &digests(assumptions)?, segment_po2)))?;
     Ok(Execution::new(py, run))
+}
+
+#[pyfunction]
+#[pyo3(signature = (elf, stdin, assumptions=Vec::new(), *, segment_po2=20))]
+fn profile(
+    py: Python<'_>,
+    elf: &[u8],
+    stdin: &[u8],
+    assumptions: Vec<(Vec<u8>, Vec<u8>)>,
+    segment_po2: u32,
+) -> PyResult<GuestProfile> {
+    let (run, profile) =
+        py.detach(|| guarded(|| zkvm::profile(elf, stdin, &digests(assumptions)?, segment_po2)))?;
+    Ok(GuestProfile {
+        execution: Py::new(py, Execution::new(py, run))?,
+        calls: profile.calls,
+        costs: profile
+            .costs
+            .into_iter()
+            .map(|(node, pc, cost)| (node, pc, cost.user, cost.page_in, cost.page_out))
+            .collect(),
+    })
 }
 
 #[pyfunction]
@@ -157,6 +183,13 @@ fn describe(py: Python<'_>, receipt: &[u8]) -> PyResult<ReceiptInfo> {
     })
 }
 
+fn digests(claims: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Vec<(Digest, Vec<u8>)>> {
+    claims
+        .into_iter()
+        .map(|(image_id, journal)| Ok((digest(&image_id)?, journal)))
+        .collect()
+}
+
 fn digest(bytes: &[u8]) -> Result<Digest> {
     Digest::try_from(bytes)
         .map_err(|_| Error::BadArgument(format!("an image id is 32 bytes, not {}", bytes.len())))
@@ -190,8 +223,8 @@ fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send
 mod runner_risc0 {
     #[pymodule_export]
     use super::{
-        Execution, NativeError, Proof, ReceiptInfo, build_info, describe, execute, image_id, prove,
-        verify,
+        Execution, GuestProfile, NativeError, Proof, ReceiptInfo, build_info, describe, execute,
+        image_id, profile, prove, verify,
     };
 
     use pyo3::prelude::*;

@@ -19,6 +19,7 @@ use crate::{
     error::{Error, Result},
     guard::guarded,
     program,
+    trace::{Profile, Profiler},
 };
 
 /// What guests may print before the rest is dropped; a log is for people.
@@ -60,17 +61,34 @@ pub fn execute(
     claims: &[(Digest, Vec<u8>)],
     segment_po2: u32,
 ) -> Result<Run> {
-    let assumptions = claims.iter().map(|(image_id, journal)| {
+    let keep = |_| Box::new(NullSegmentRef) as Box<dyn SegmentRef>;
+    let (session, log) = run(elf, stdin, unresolved(claims), segment_po2, keep, None)?;
+    Ok(figures(&session, log))
+}
+
+/// As [`execute`], and count where the cycles go.
+pub fn profile(
+    elf: &[u8],
+    stdin: &[u8],
+    claims: &[(Digest, Vec<u8>)],
+    segment_po2: u32,
+) -> Result<(Run, Profile)> {
+    let profiler = Rc::new(RefCell::new(Profiler::default()));
+    let keep = |_| Box::new(NullSegmentRef) as Box<dyn SegmentRef>;
+    let trace = Some(Rc::clone(&profiler));
+    let (session, log) = run(elf, stdin, unresolved(claims), segment_po2, keep, trace)?;
+    let profile = profiler.take().finish(session.user_cycles);
+    Ok((figures(&session, log), profile))
+}
+
+fn unresolved(claims: &[(Digest, Vec<u8>)]) -> impl Iterator<Item = AssumptionReceipt> {
+    claims.iter().map(|(image_id, journal)| {
         let claim = ReceiptClaim::ok(*image_id, MaybePruned::Pruned(journal.digest()));
         AssumptionReceipt::Unresolved(Assumption {
             claim: claim.digest(),
             control_root: Digest::ZERO,
         })
-    });
-    let (session, log) = run(elf, stdin, assumptions, segment_po2, |_| {
-        Box::new(NullSegmentRef)
-    })?;
-    Ok(figures(&session, log))
+    })
 }
 
 /// Run the guest and prove it. The receipts given become its assumptions; each must already have
@@ -101,9 +119,8 @@ pub fn prove(
         .iter()
         .map(|bytes| envelope::decode(bytes).map(AssumptionReceipt::from))
         .collect::<Result<Vec<_>>>()?;
-    let (session, log) = run(elf, stdin, assumptions, segment_po2, |segment| {
-        Box::new(SimpleSegmentRef::new(segment))
-    })?;
+    let keep = |segment| Box::new(SimpleSegmentRef::new(segment)) as Box<dyn SegmentRef>;
+    let (session, log) = run(elf, stdin, assumptions, segment_po2, keep, None)?;
     let options = ProverOpts::composite()
         .with_receipt_kind(kind)
         .with_dev_mode(false);
@@ -221,6 +238,7 @@ fn run<'a>(
     assumptions: impl IntoIterator<Item = AssumptionReceipt>,
     segment_po2: u32,
     keep: impl Fn(Segment) -> Box<dyn SegmentRef> + Send + Sync,
+    profiler: Option<Rc<RefCell<Profiler>>>,
 ) -> Result<(Session, String)> {
     if !SEGMENT_PO2.contains(&segment_po2) {
         return Err(Error::BadArgument(format!(
@@ -239,6 +257,13 @@ fn run<'a>(
         .segment_limit_po2(segment_po2);
     for assumption in assumptions {
         builder.add_assumption(assumption);
+    }
+    // Without a callback the executor makes no events.
+    if let Some(profiler) = profiler {
+        builder.trace_callback(move |event| {
+            profiler.borrow_mut().record(&event);
+            Ok(())
+        });
     }
     let env = builder
         .build()

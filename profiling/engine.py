@@ -1,0 +1,52 @@
+"""The runner's inline engine, with a Python function for each kind of proof to see it by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from runner.engines import InlineExecutor
+from runner.model import ProofJob
+from runner.prover import ProverSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+__all__ = ["TARGET", "MarkingExecutor", "aggregation", "first_jobs", "leaf"]
+
+TARGET = "profiling.engine.MarkingExecutor"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+first_jobs: dict[str, tuple[ProverSpec, ProofJob]] = {}
+"""The first job of every guest that this process was given, by the guest's name."""
+
+
+def leaf(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a leaf's job."""
+    return fn(*args, **kwargs)
+
+
+def aggregation(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run an aggregation's job."""
+    return fn(*args, **kwargs)
+
+
+class MarkingExecutor(InlineExecutor):
+    """Runs each job at once; its Python stack says of which kind it is."""
+
+    def __init__(self, workers: int, timeout_s: float | None = None) -> None:
+        del workers, timeout_s  # what every engine but the inline one is given
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run ``fn`` and return its finished future."""
+        # The runner binds the spec to the function, and gives the job.
+        given: list[Any] = [*getattr(fn, "args", ()), *args]
+        spec = next((value for value in given if isinstance(value, ProverSpec)), None)
+        job = next((value for value in given if isinstance(value, ProofJob)), None)
+        if spec is None or job is None:
+            return super().submit(fn, *args, **kwargs)
+        first_jobs.setdefault(job.guest.name, (spec, job))
+        mark = aggregation if job.children else leaf
+        return super().submit(mark, fn, *args, **kwargs)

@@ -1,0 +1,91 @@
+"""The process that is profiled: one run of the runner, with a sampler beside it.
+
+    python -m profiling.target FOLDER HERTZ OVERRIDE...
+
+Leaves in the folder ``python.json`` (the Python stacks and their times) and, for each guest of the
+batch, ``guest-NAME.json`` and ``guest-NAME.folded``, from one more execution of its first job.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from profiling.sampler import Sampler
+
+if TYPE_CHECKING:
+    from runner.model import ProofJob
+    from runner.prover import ProverSpec
+
+
+def main() -> int:
+    """Entry point; the runner's exit code."""
+    folder, hertz, overrides = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    if hasattr(os, "sched_setaffinity"):
+        # On one core the zkVM's pool is one thread, as it is for a leaf in a batch with as many
+        # workers as cores. No work is stolen, so each stack goes all the way up.
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    sampler = Sampler(hertz)
+    sampler.start()
+    try:
+        code = _run(overrides)
+    finally:
+        sampler.stop()
+        content = {"main": os.getpid(), "threads": sampler.record()}
+        (folder / "python.json").write_text(json.dumps(content), encoding="utf-8")
+    if code == 0:
+        from profiling.engine import first_jobs
+
+        for spec, job in first_jobs.values():
+            _profile_guest(folder, spec, job)
+    return code
+
+
+def _run(overrides: list[str]) -> int:
+    from profiling.engine import TARGET
+
+    own = [
+        "executor=inline",
+        f"executor.engine._target_={TARGET}",
+        "cache=off",
+        "metrics=off",
+        "progress=lines",
+    ]
+    sys.argv = ["python -m runner", *own, *overrides]
+    from runner.cli import main as run
+
+    return run()
+
+
+def _profile_guest(folder: Path, spec: ProverSpec, job: ProofJob) -> None:
+    import runner_risc0
+
+    from profiling.guest import fold_cycles, of_binary, rows
+    from profiling.stacks import folded_text
+    from runner.guests import read_elf
+
+    if spec.adapter != "risc0":
+        return
+    binary = read_elf(job.guest)
+    claims = [(child.image_id, child.journal) for child in dict.fromkeys(job.children)]
+    profile = runner_risc0.profile(binary, job.stdin, claims, segment_po2=spec.segment_po2)
+    stacks = fold_cycles(profile, of_binary(binary))
+    run = profile.execution
+    content = {
+        "guest": job.guest.name,
+        "job": job.name,
+        "user": run.user_cycles,
+        "paging": run.paging_cycles,
+        "total": run.total_cycles,
+        "functions": rows(stacks),
+    }
+    name = f"guest-{job.guest.name}"
+    (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{name}.folded").write_text(folded_text(stacks), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
