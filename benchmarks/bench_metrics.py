@@ -1,4 +1,8 @@
-"""Metrics: one event, the text, durable writes. Their share of a batch: ``metrics_cost.py``."""
+"""Metrics: one event, the text, durable writes. Their share of a batch: ``metrics_cost.py``.
+
+Modules that came later than the recorder are imported where they are used, so that an older version
+can still be compared in the rest.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,6 @@ from typing import TYPE_CHECKING
 
 import builders
 import pytest
-
-from runner.ledger import Ledger
-from runner.textfile import write_textfile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +48,8 @@ def test_render(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.benchmark(group="disk")
 def test_durable_write(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    from runner.textfile import write_textfile
+
     text, path = builders.busy_recorder().render(), tmp_path / "runner.prom"
     benchmark(write_textfile, path, text)
     assert path.read_bytes() == text
@@ -54,6 +57,8 @@ def test_durable_write(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
 
 @pytest.mark.benchmark(group="disk")
 def test_run_into_ledger_and_textfile(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    from runner.ledger import Ledger
+
     ledger = Ledger(tmp_path / "ledger.json", tmp_path / "runner.prom")
     run, numbers = builders.busy_recorder(), count()
     benchmark(lambda: ledger.record(f"run-{next(numbers)}", run))

@@ -39,12 +39,12 @@ ROUND_S = 0.001
 """Calls are repeated until a round takes as long, so that the clock's own steps do not matter."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+def main(arguments: list[str] | None = None, root: Path = sides.ROOT) -> int:
+    """Run the command line in the repository ``root``; returns the exit code."""
     options = parsed(arguments)
     try:
         with ExitStack() as stack:
-            return compare(options, stack)
+            return compare(options, root, stack)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -82,7 +82,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def compare(options: argparse.Namespace, stack: ExitStack) -> int:
+def compare(options: argparse.Namespace, root: Path, stack: ExitStack) -> int:
     """Measure, judge, and measure again what seems slower.
 
     Raises:
@@ -94,13 +94,12 @@ def compare(options: argparse.Namespace, stack: ExitStack) -> int:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise InputError(f"--{name}", value, "nothing to measure", "give at least 1")
-    base_name = options.base or ("HEAD" if options.noise else sides.default_base())
-    base_commit = sides.resolve("BASE", base_name)
+    base_name = options.base or ("HEAD" if options.noise else sides.default_base(root))
+    base_commit = sides.resolve("BASE", base_name, root)
     head_name = base_commit if options.noise else options.head
-    head_commit = sides.resolve("HEAD", head_name or "HEAD")
-    needed = [commit for commit in (base_commit, head_commit) if head_name or commit != head_commit]
-    for commit in dict.fromkeys(needed):
-        if not options.build and not sides.has_the_installed_extension(commit):
+    head_commit = sides.resolve("HEAD", head_name or "HEAD", root)
+    for commit in dict.fromkeys([base_commit, *([head_commit] if head_name else [])]):
+        if not options.build and not sides.has_the_installed_extension(commit, root):
             problem = f"its {sides.CRATE} is not the work tree's, which the extension is built from"
             remedy = "give --build, which builds each version's own (minutes)"
             raise InputError("BASE, HEAD", commit[:10], problem, remedy)
@@ -108,9 +107,13 @@ def compare(options: argparse.Namespace, stack: ExitStack) -> int:
         raise InputError("--folder", str(options.folder), "no such folder", "make it, or leave out")
     place = temporary(stack)
     files = temporary(stack, options.folder or (MEMORY if os.access(MEMORY, os.W_OK) else None))
-    base = made("base", base_commit, place, stack)
-    head = made("head", head_commit if head_name else None, place, stack)
-    bench = Bench(base, head, sides.copy_suite(place / "suite"), files, options)
+    base = checked_out("base", base_commit, place, root, stack)
+    head = (
+        checked_out("head", head_commit, place, root, stack)
+        if head_name
+        else sides.work_tree("head", root)
+    )
+    bench = Bench(base, head, sides.copy_suite(place / "suite", root), files, options)
     if options.noise:
         return noise(bench, options.noise, bounds)
     rows = gate.judge(*bench.passes(options.rounds), bounds)
@@ -176,16 +179,13 @@ def temporary(stack: ExitStack, parent: Path | None = None) -> Path:
     return Path(stack.enter_context(folder))
 
 
-def made(label: str, commit: str | None, place: Path, stack: ExitStack) -> sides.Side:
-    """A version: a commit checked out, or the work tree (None)."""
-    if commit is None:
-        told = sides.describe(sides.resolve("HEAD", "HEAD"), dirty=sides.is_dirty())
-        return sides.Side(label, sides.ROOT, told)
-    folder = stack.enter_context(sides.checkout(commit, place / label))
+def checked_out(label: str, commit: str, place: Path, root: Path, stack: ExitStack) -> sides.Side:
+    """A commit with its own extension, where that is another one than the installed."""
+    folder = stack.enter_context(sides.checkout(commit, place / label, root))
     extension = None
-    if not sides.has_the_installed_extension(commit):
+    if not sides.has_the_installed_extension(commit, root):
         extension = sides.build_extension(folder, place / f"{label}-extension")
-    return sides.Side(label, folder, sides.describe(commit, dirty=False), extension)
+    return sides.Side(label, folder, sides.describe(commit, root), extension)
 
 
 @dataclass

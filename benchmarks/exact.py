@@ -186,7 +186,7 @@ def table(rows: list[tuple[str, str, str, str]]) -> str:
     return "\n".join([*lines, "", f"If this is meant: `{accept}`, and commit exact.json."])
 
 
-def load(path: Path = RECORDED) -> Figures:
+def load(path: Path) -> Figures:
     """The recorded figures.
 
     Raises:
@@ -197,7 +197,7 @@ def load(path: Path = RECORDED) -> Figures:
     return figures
 
 
-def save(figures: Figures, path: Path = RECORDED) -> None:
+def save(figures: Figures, path: Path) -> None:
     """One item a line, so that a diff shows what changed."""
     sections = []
     for section, items in figures.items():
@@ -216,7 +216,7 @@ def _flat(items: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, int]]:
             yield f"{item}, {figure}", value
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, path: Path = RECORDED) -> int:
     """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -225,7 +225,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--real", action="store_true", help="receipt bytes too (half a minute)")
     options = parser.parse_args(arguments)
     try:
-        recorded = load() if RECORDED.exists() else {}
+        recorded = load(path) if path.exists() else {}
     except (OSError, ValueError) as error:
         print(
             f"{RECORDED}: {error}; restore it from git, or remove it and --write", file=sys.stderr
@@ -233,13 +233,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     found = count(real=options.real)
     if options.write:
-        save({**recorded, **found})
+        save({**recorded, **found}, path)
         kept = "" if options.real or "receipts" not in recorded else "; receipts as they were"
-        print(f"written to {RECORDED}{kept}")
+        print(f"written to {path}{kept}")
         return 0
     rows = differences(recorded, found)
     figures = sum(1 for items in found.values() for _ in _flat(items))
-    print(table(rows) if rows else f"{figures} figures, all as recorded in {RECORDED.name}")
+    print(table(rows) if rows else f"{figures} figures, all as recorded in {path.name}")
     return 1 if rows else 0
 
 

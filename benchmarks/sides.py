@@ -59,14 +59,14 @@ class Side:
 # -- git --------------------------------------------------------------------------------------
 
 
-def git(*arguments: str, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Run git in the repository."""
+def git(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
+    """Run git in the repository ``root``."""
     return subprocess.run(
         ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
     )
 
 
-def resolve(field: str, revision: str, root: Path = ROOT) -> str:
+def resolve(field: str, revision: str, root: Path) -> str:
     """The commit that a revision names.
 
     Raises:
@@ -82,12 +82,12 @@ def resolve(field: str, revision: str, root: Path = ROOT) -> str:
     return commit
 
 
-def is_dirty(root: Path = ROOT) -> bool:
+def is_dirty(root: Path) -> bool:
     """Whether the work tree differs from its commit."""
     return bool(git("status", "--porcelain", root=root).stdout.strip())
 
 
-def default_base(root: Path = ROOT) -> str:
+def default_base(root: Path) -> str:
     """What the work tree is compared with: where it left main, else the commit before.
 
     Raises:
@@ -103,14 +103,20 @@ def default_base(root: Path = ROOT) -> str:
     return "HEAD" if is_dirty(root) else "HEAD^"
 
 
-def describe(commit: str, *, dirty: bool, root: Path = ROOT) -> dict[str, Any]:
+def describe(commit: str, root: Path) -> dict[str, Any]:
     """A commit as a saved run has it."""
     time = git("show", "--no-patch", "--pretty=%cI", commit, root=root).stdout.strip()
-    return {"id": commit, "time": time, "dirty": dirty, "branch": "(compared)"}
+    return {"id": commit, "time": time, "dirty": False, "branch": "(compared)"}
+
+
+def work_tree(label: str, root: Path) -> Side:
+    """What lies there, committed or not."""
+    told = describe(resolve("HEAD", "HEAD", root), root)
+    return Side(label, root, told | {"dirty": is_dirty(root)})
 
 
 @contextmanager
-def checkout(commit: str, folder: Path, root: Path = ROOT) -> Iterator[Path]:
+def checkout(commit: str, folder: Path, root: Path) -> Iterator[Path]:
     """A temporary work tree of ``commit``.
 
     Raises:
@@ -128,7 +134,7 @@ def checkout(commit: str, folder: Path, root: Path = ROOT) -> Iterator[Path]:
 # -- the extension ----------------------------------------------------------------------------
 
 
-def has_the_installed_extension(commit: str, root: Path = ROOT) -> bool:
+def has_the_installed_extension(commit: str, root: Path) -> bool:
     """Whether ``commit`` has the work tree's native sources, which the extension is made from."""
     same = git("diff", "--quiet", commit, "--", CRATE, root=root).returncode == 0
     new = git("ls-files", "--others", "--exclude-standard", "--", CRATE, root=root).stdout
@@ -160,7 +166,7 @@ def build_extension(folder: Path, into: Path) -> Path:
 # -- the suite --------------------------------------------------------------------------------
 
 
-def copy_suite(into: Path, root: Path = ROOT) -> Path:
+def copy_suite(into: Path, root: Path) -> Path:
     """The work tree's benchmarks and what they need, in a folder without a runner."""
     for name in SUITE:
         source, target = root / name, into / name
