@@ -30,3 +30,4 @@ def pytest_benchmark_update_commit_info(commit_info: dict[str, Any]) -> None:
     except ImportError:
         return
     commit_info["native"] = runner_risc0.build_info()
+    commit_info["extension"] = str(Path(runner_risc0.__file__).parent)

@@ -217,9 +217,11 @@ def measure(
     if done.returncode not in (0, 1) or not out.exists():
         raise SuiteError(f"{side.name}: pytest failed\n{(done.stdout + done.stderr)[-3000:]}")
     saved = json.loads(out.read_text(encoding="utf-8"))
-    measured = Path(saved["commit_info"]["runner"]).resolve()
-    if measured != (side.folder / "runner").resolve():
-        raise SuiteError(f"{side.name}: {measured} was measured instead of {side.folder}")
+    wanted = {"runner": side.folder / "runner", "extension": side.extension}
+    for what, folder in wanted.items():
+        found = saved["commit_info"].get(what)
+        if folder is not None and (found is None or Path(found).resolve() != folder.resolve()):
+            raise SuiteError(f"{side.name}: the {what} measured is of {found}, not of {folder}")
     if keep is not None:
         shutil.copy(out, keep)
     failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR "))]
