@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-CACHE = Path(os.environ.get("RUNNER_CACHE", "~/.cache/zk-batch-runner")).expanduser()
-SAVED = CACHE / "benchmarks"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "zk-batch-runner"
+SAVED = Path(os.environ.get("RUNNER_CACHE") or CACHE).expanduser() / "benchmarks"
+"""Where `make bench` saves."""
 LEAST_SPAN = 1.5
 """The y axis reaches at least from 1/1.5 to 1.5, so that noise does not look like a mountain."""
 

@@ -202,9 +202,11 @@ def measure(
     env = os.environ | {
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
         "PYTHONHASHSEED": "0",  # the same layout of sets and dicts in every pass
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # others only take time and memory
         "BENCH_COMMIT": json.dumps(side.commit),
     }
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rfE"]
+    command = [sys.executable, "-m", "pytest", "-p", "pytest_benchmark.plugin"]
+    command += ["-q", "-p", "no:cacheprovider", "-rfE"]
     # Nothing chosen is said once, by the exit code.
     command += ["-W", "ignore::pytest_benchmark.logger.PytestBenchmarkWarning"]
     command += ["--continue-on-collection-errors", "--benchmark-quiet", f"--benchmark-json={out}"]

@@ -16,11 +16,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def suite(*options: str, **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "benchmarks", "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-p", "pytest_benchmark.plugin", "benchmarks", "-q"]
     return subprocess.run(
-        [*command, *options],
+        [*command, "-p", "no:cacheprovider", *options],
         cwd=ROOT,
-        env=os.environ | env,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} | env,
         capture_output=True,
         text=True,
         check=False,
