@@ -36,6 +36,8 @@ SAVED = Path(os.environ.get("RUNNER_CACHE") or CACHE).expanduser() / "benchmarks
 LEAST_SPAN = 1.5
 """The y axis reaches at least from 1/1.5 to 1.5, so that noise does not look like a mountain."""
 
+FINE, COARSE = [1 / 2, 2 / 3, 4 / 5, 1, 1.25, 1.5, 2], [2.0**n for n in range(-8, 9)]
+
 
 @dataclass
 class Version:
@@ -98,7 +100,7 @@ def versions(files: Iterable[Path], host: str | None = None) -> tuple[str, list[
         version = found.setdefault(name, Version(name, time))
         version.times = gate.best([version.times, gate.read_pass(run)])
         version.runs += 1
-    return chosen, sorted(found.values(), key=lambda v: (v.time, v.commit))
+    return chosen, sorted(found.values(), key=lambda v: v.time)
 
 
 def series(found: Sequence[Version]) -> dict[str, dict[str, list[float]]]:
@@ -140,6 +142,8 @@ def draw(host: str, found: Sequence[Version], out: Path) -> None:
 
 
 def _panel(axes: Axes, group: str, lines: dict[str, list[float]], found: Sequence[Version]) -> None:
+    from matplotlib.ticker import FixedLocator, NullLocator
+
     places = range(len(found))
     bound = gate.bound_of(group, {})
     axes.axhspan(1 / bound, bound, color="0.92", label=f"noise bound {bound:g}")
@@ -151,7 +155,9 @@ def _panel(axes: Axes, group: str, lines: dict[str, list[float]], found: Sequenc
         span = max([span, *(max(r, 1 / r) for r in ratios if not math.isnan(r))])
     axes.set_yscale("log", base=2)
     axes.set_ylim(1 / (span * 1.1), span * 1.1)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_locator(FixedLocator(FINE if span <= 2 else COARSE))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
     axes.set_xticks(list(places), [f"{v.commit}\n{v.time:%d %b %H:%M}" for v in found])
     axes.tick_params(axis="x", labelbottom=True, labelsize=7)
     axes.set_title(group, loc="left", fontweight="bold")
