@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 MEMORY = Path("/dev/shm")
 USUAL = "not real and not slow"
+TWICE = "Nothing was slower than its bound twice."
 ROUND_S = 0.001
 """Calls are repeated until a round takes as long, so that the clock's own steps do not matter."""
 
@@ -90,15 +91,42 @@ def compare(options: argparse.Namespace, root: Path, stack: ExitStack) -> int:
         SuiteError: a version cannot be measured.
     """
     bounds = bounds_of(options.bound)
-    for name in ("rounds", "noise"):
+    bench = prepared(options, root, stack)
+    if options.noise:
+        return noise(bench, options.noise, bounds)
+    rows = gate.judge(*bench.passes(options.rounds), bounds)
+    print(f"\n{bench.base.name} against {bench.head.name}, {options.rounds} passes each")
+    print(f"\n{gate.table(rows)}")
+    slower = [row.name for row in rows if row.verdict == "slower"]
+    verdict = f"Nothing is slower than its bound, of {len(rows)} benchmarks."
+    if slower:
+        bench.say(f"measuring again what seems slower: {len(slower)} of {len(rows)}")
+        again = gate.judge(*bench.passes(options.rounds, slower), bounds)
+        print(f"\nonce more\n\n{gate.table(again)}")
+        slower = [row.name for row in again if row.verdict == "slower"]
+        names = ", ".join(map(gate.short, slower))
+        verdict = f"Slower than the bound, twice: {names}." if slower else TWICE
+    bench.say_what_failed()
+    print(f"\n{verdict}")
+    return 1 if slower or bench.failed["head"] else 0
+
+
+def prepared(options: argparse.Namespace, root: Path, stack: ExitStack) -> Bench:
+    """Check the command line, then check out what it names.
+
+    Raises:
+        InputError: unusable input.
+        SuiteError: a version cannot be checked out or built.
+    """
+    for name in ("rounds", "noise", "seconds"):
         value = getattr(options, name)
-        if value is not None and value < 1:
+        if value is not None and value <= 0:
             raise InputError(f"--{name}", value, "nothing to measure", "give at least 1")
     base_name = options.base or ("HEAD" if options.noise else sides.default_base(root))
     base_commit = sides.resolve("BASE", base_name, root)
     head_name = base_commit if options.noise else options.head
-    head_commit = sides.resolve("HEAD", head_name or "HEAD", root)
-    for commit in dict.fromkeys([base_commit, *([head_commit] if head_name else [])]):
+    head_commit = sides.resolve("HEAD", head_name, root) if head_name else None
+    for commit in filter(None, dict.fromkeys([base_commit, head_commit])):
         if not options.build and not sides.has_the_installed_extension(commit, root):
             problem = f"its {sides.CRATE} is not the work tree's, which the extension is built from"
             remedy = "give --build, which builds each version's own (minutes)"
@@ -106,32 +134,13 @@ def compare(options: argparse.Namespace, root: Path, stack: ExitStack) -> int:
     if options.folder is not None and not options.folder.is_dir():
         raise InputError("--folder", str(options.folder), "no such folder", "make it, or leave out")
     place = temporary(stack)
-    files = temporary(stack, options.folder or (MEMORY if os.access(MEMORY, os.W_OK) else None))
+    memory = MEMORY if os.access(MEMORY, os.W_OK) else None
+    files = temporary(stack, options.folder.resolve() if options.folder else memory)
     base = checked_out("base", base_commit, place, root, stack)
-    head = (
-        checked_out("head", head_commit, place, root, stack)
-        if head_name
-        else sides.work_tree("head", root)
-    )
-    bench = Bench(base, head, sides.copy_suite(place / "suite", root), files, options)
-    if options.noise:
-        return noise(bench, options.noise, bounds)
-    rows = gate.judge(*bench.passes(options.rounds), bounds)
-    print(f"\n{base.name} against {head.name}, {options.rounds} passes each\n\n{gate.table(rows)}")
-    bench.say_what_failed()
-    slower = [row.name for row in rows if row.verdict == "slower"]
-    if not slower:
-        print(f"\nNothing is slower than its bound, of {len(rows)} benchmarks.")
-        return 1 if bench.failed["head"] else 0
-    bench.say(f"measuring again what seems slower: {len(slower)} of {len(rows)}")
-    again = gate.judge(*bench.passes(options.rounds, slower), bounds)
-    print(f"\nonce more\n\n{gate.table(again)}")
-    lasting = [gate.short(row.name) for row in again if row.verdict == "slower"]
-    if lasting:
-        print(f"\nSlower than the bound, twice: {', '.join(lasting)}.")
-    else:
-        print("\nNothing was slower than its bound twice.")
-    return 1 if lasting or bench.failed["head"] else 0
+    head = sides.work_tree("head", root)
+    if head_commit is not None:
+        head = checked_out("head", head_commit, place, root, stack)
+    return Bench(base, head, sides.copy_suite(place / "suite", root), files, options)
 
 
 def noise(bench: Bench, times: int, bounds: dict[str, float]) -> int:
@@ -159,7 +168,7 @@ def bounds_of(texts: Sequence[str]) -> dict[str, float]:
     """``--bound``: ratios by group, ``""`` for all.
 
     Raises:
-        InputError: not a number above 1.
+        InputError: not a number above 1, or no such group.
     """
     found = {}
     for text in texts:
@@ -170,6 +179,8 @@ def bounds_of(texts: Sequence[str]) -> dict[str, float]:
             found[group] = 0.0
         if not 1 < found[group] < float("inf"):
             raise InputError("--bound", text, "not a ratio above 1", "give e.g. 1.2 or disk=2")
+        if group and group not in gate.BOUNDS:
+            raise InputError("--bound", text, "no such group", f"use {', '.join(gate.BOUNDS)}")
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -57,10 +58,10 @@ def test_a_bound_belongs_to_the_noise(head: float, verdict: str) -> None:
     ("group", "bounds", "bound"),
     [
         ("disk", {}, gate.BOUNDS["disk"]),
-        ("plan", {}, gate.BOUND),
+        ("plan", {}, gate.BOUNDS["plan"]),
         ("disk", {"": 3.0}, 3.0),
         ("disk", {"": 3.0, "disk": 4.0}, 4.0),
-        ("plan", {"disk": 4.0}, gate.BOUND),
+        ("plan", {"disk": 4.0}, gate.BOUNDS["plan"]),
     ],
 )
 def test_the_nearest_bound_counts(group: str, bounds: dict[str, float], bound: float) -> None:
@@ -88,7 +89,7 @@ def test_the_table_shows_who_is_slower() -> None:
     lines = gate.table(gate.judge(base, head, {})).splitlines()
     assert lines[1].split() == [
         *("plan:", "build[x]", "2", "ms", "4", "ms", "2.00"),
-        *(f"{gate.BOUND:.2f}", "slower"),
+        *(f"{gate.BOUNDS['plan']:.2f}", "slower"),
     ]
 
 
@@ -97,6 +98,11 @@ def test_the_table_shows_who_is_slower() -> None:
 )
 def test_times_for_people(value: float | None, text: str) -> None:
     assert gate.seconds(value) == text
+
+
+def test_every_group_has_a_bound() -> None:
+    suite = "".join(p.read_text() for p in (ROOT / "benchmarks").glob("bench_*.py"))
+    assert set(re.findall(r'group="([a-z]+)"', suite)) == set(gate.BOUNDS)
 
 
 def test_bounds_from_the_command_line() -> None:
@@ -201,7 +207,9 @@ def test_a_checkout_goes_away(repo: Path, tmp_path: Path) -> None:
         (["HEAD", "nosuch"], "HEAD = 'nosuch': not a revision of this repository"),
         (["--rounds", "0"], "--rounds = 0: nothing to measure"),
         (["--noise", "0"], "--noise = 0: nothing to measure"),
+        (["--seconds", "0"], "--seconds = 0.0: nothing to measure"),
         (["--bound", "fast"], "--bound = 'fast': not a ratio above 1"),
+        (["--bound", "dsk=2"], "--bound = 'dsk=2': no such group; use plan, keys"),
         (["HEAD", "--folder", "/nosuch"], "--folder = '/nosuch': no such folder"),
     ],
 )
