@@ -29,6 +29,7 @@ import gate
 import sides
 
 from runner.errors import InputError
+from runner.machine import cores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,6 +93,9 @@ def compare(options: argparse.Namespace, root: Path, stack: ExitStack) -> int:
     """
     bounds = bounds_of(options.bound)
     bench = prepared(options, root, stack)
+    busy = warning(os.getloadavg()[0], cores())
+    if busy:
+        bench.say(busy)
     if options.noise:
         return noise(bench, options.noise, bounds)
     rows = gate.judge(*bench.passes(options.rounds), bounds)
@@ -107,7 +111,7 @@ def compare(options: argparse.Namespace, root: Path, stack: ExitStack) -> int:
         names = ", ".join(map(gate.short, slower))
         verdict = f"Slower than the bound, twice: {names}." if slower else TWICE
     bench.say_what_failed()
-    print(f"\n{verdict}")
+    print("\n" + "\n".join(filter(None, [busy, verdict])))
     return 1 if slower or bench.failed["head"] else 0
 
 
@@ -162,6 +166,16 @@ def noise(bench: Bench, times: int, bounds: dict[str, float]) -> int:
     total = sum(map(len, found.values()))
     print(f"\n{outside} of {total} ratios beyond the bound (measured once, not twice).")
     return 0
+
+
+def warning(load: float, cpus: int) -> str | None:
+    """What to think of times taken now: the shortest of many calls is one that nobody interrupted,
+    and there is none of a call that takes longer than the system lets a process run.
+    """
+    if load <= cpus:
+        return None
+    told = f"load {load:.1f} on {cpus} cores when this began"
+    return f"warning: {told}; what takes more than a millisecond or two cannot be judged"
 
 
 def bounds_of(texts: Sequence[str]) -> dict[str, float]:
