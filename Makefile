@@ -13,7 +13,8 @@ python := .venv/bin/python
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run verify setup test test-fast lint format stubtest test-guests test-native \
-	report doctor stack guests guests-check bench-proof profile clean alerts dashboard docs
+	report doctor stack guests guests-check bench bench-compare bench-exact bench-history \
+	bench-proof profile clean alerts dashboard docs
 
 help: ## this list
 	@echo 'make run ARGS="guest=fibonacci ..." does everything from a fresh clone. Targets:'
@@ -71,6 +72,24 @@ test-guests: ## Rust tests of the guests' logic
 test-native: ## Rust tests of the native extension
 	$(set-up) dev
 	$(set-up) native-tests
+
+bench: ## what the runner itself costs, saved for bench-history; real proofs: ARGS="-m real"
+	$(set-up) dev
+	@$(python) -m pytest benchmarks -q -p no:cacheprovider -m "not real and not slow" \
+		--benchmark-storage=file://$(RUNNER_CACHE)/benchmarks --benchmark-autosave \
+		--benchmark-min-time=0.001 --benchmark-columns=min,median,iqr,rounds $(ARGS)
+
+bench-compare: ## the work tree against where it left main, or ARGS="BASE [HEAD]", in turn
+	$(set-up) dev
+	@$(python) benchmarks/compare.py $(ARGS)
+
+bench-exact: ## cycles, plan sizes, bytes against benchmarks/exact.json; ARGS=--write accepts
+	$(set-up) dev
+	@$(python) benchmarks/exact.py $(ARGS)
+
+bench-history: ## draw what `make bench` saved into bench-history.svg
+	$(set-up) dev
+	@$(python) benchmarks/history.py $(ARGS)
 
 bench-proof: ## real proofs: plain std guests against ours (10 minutes, a guest toolchain)
 	$(set-up) run

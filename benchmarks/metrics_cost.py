@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from builders import busy_recorder
 from hydra import compose, initialize_config_dir
 
 from runner import app, config, live_file, outputs, schema
@@ -87,18 +88,8 @@ def median(rounds: int, action: Callable[[], object], times: int = 1) -> float:
     return statistics.median(taken)
 
 
-def busy() -> Recorder:
-    """As after a batch: all known series, those of two guests and of the build."""
-    recorder = Recorder()
-    for guest in ("sha256", "aggregator"):
-        recorder.inc("l2_guest_cycles_total", 1e6, guest=guest, type="user")
-    labels = {"version": "0", "zkvm": "z", "zkvm_version": "0", "receipt_kind": "k"}
-    recorder.set("l2_build_info", 1, **labels)
-    return recorder
-
-
 def events(rounds: int) -> Figures:
-    recorder = busy()
+    recorder = busy_recorder()
     histogram, labelled = "l2_proof_generation_duration_seconds", "l2_guest_cycles_total"
     return {
         "one event: counter": median(rounds, lambda: recorder.inc("l2_errors_total"), 1000),
@@ -113,24 +104,24 @@ def events(rounds: int) -> Figures:
 
 
 def texts(rounds: int) -> Figures:
-    recorder = busy()
+    recorder = busy_recorder()
     lines = recorder.render().decode().splitlines()
     series = sum(not line.startswith("#") for line in lines)
     return {f"rendering all {series} series": median(rounds, recorder.render)}
 
 
 def writes(folder: Path, rounds: int) -> Figures:
-    text = busy().render()
+    text = busy_recorder().render()
     fresh, full = Ledger(folder / "a.json", folder / "a.prom"), Ledger(folder / "b.json")
     full_textfile = Ledger(folder / "c.json", folder / "c.prom")
     for ledger in (full, full_textfile):
-        old = busy()
+        old = busy_recorder()
         runs = tuple(f"{number:032x}" for number in range(KEPT_RUNS))
         ledger.path.write_bytes(encode(Contents(old.snapshot(), old.gauges(), runs)))
     numbers = iter(range(1_000_000))
 
     def record(ledger: Ledger) -> None:
-        ledger.record(f"run-{next(numbers)}", busy())
+        ledger.record(f"run-{next(numbers)}", busy_recorder())
 
     return {
         f"one durable write of {len(text)} bytes": median(

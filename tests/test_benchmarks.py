@@ -3,15 +3,50 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pytest
+import bench_proof
+
+from runner.machine import machine, packages
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def suite(*options: str, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-p", "pytest_benchmark.plugin", "benchmarks", "-q"]
+    return subprocess.run(
+        [*command, "-p", "no:cacheprovider", *options],
+        cwd=ROOT,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} | env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def test_every_benchmark_runs(tmp_path: Path) -> None:
+    done = suite("--benchmark-disable", "-m", "not real and not slow", f"--basetemp={tmp_path}/t")
+    assert done.returncode == 0, done.stdout
+    assert "skipped" not in done.stdout
+
+
+def test_a_saved_run_says_what_it_was_measured_on(tmp_path: Path) -> None:
+    out = tmp_path / "run.json"
+    commit = json.dumps({"id": "0123456789", "dirty": False})
+    quick = ["-k", "proof_key", "--benchmark-max-time=0.001", "--benchmark-min-rounds=1"]
+    done = suite(*quick, f"--benchmark-json={out}", BENCH_COMMIT=commit)
+    assert done.returncode == 0, done.stdout
+    saved = json.loads(out.read_text(encoding="utf-8"))
+    assert saved["machine_info"] == machine()
+    assert saved["commit_info"]["id"] == "0123456789"
+    assert saved["commit_info"]["runner"] == str(ROOT / "runner")
+    assert saved["commit_info"]["packages"] == packages()
+    assert "risc0_zkvm" in saved["commit_info"]["native"]
+    assert [item["group"] for item in saved["benchmarks"]] == ["keys", "keys"]
 
 
 def test_the_cost_of_metrics_is_measured(tmp_path: Path) -> None:
@@ -39,10 +74,7 @@ def test_the_cost_of_the_audit_log_is_measured(tmp_path: Path) -> None:
     assert figures["lines of a batch"] == 1 + 1 + 2 * 5 + 2  # nothing is aggregated
 
 
-def test_the_yardstick_divides_plain_time_by_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    import bench_proof
-
+def test_the_yardstick_divides_plain_time_by_ours() -> None:
     def samples(*seconds: float) -> list[bench_proof.Sample]:
         return [bench_proof.Sample(s, 1, 1, 1, 1) for s in seconds]
 

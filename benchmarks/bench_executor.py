@@ -1,0 +1,49 @@
+"""What the runner adds to the proofs: whole batches with a prover that takes no time.
+
+The prover is the fake of the tests, so a job is everything but its proof: built, submitted, run by
+``runner.worker.perform`` with its verifications, accepted, its parents told.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import builders
+import pytest
+
+from runner.engines import InlineExecutor, ProcessExecutor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+LEAVES = 256
+WORKERS = 2
+
+
+@pytest.mark.benchmark(group="executor")
+def test_batch_inline(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    batch = builders.FakeBatch(tmp_path / "guests", LEAVES)
+    jobs = benchmark(batch.run, InlineExecutor(), 1)
+    assert jobs.outcomes[batch.plan.root].journal == jobs.expected_root().encode()
+
+
+@pytest.mark.benchmark(group="processes")
+def test_batch_in_processes(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    batch = builders.FakeBatch(tmp_path / "guests", LEAVES)
+    with ProcessExecutor(WORKERS) as engine:
+        batch.run(engine, WORKERS)  # workers start with their first job
+        jobs = benchmark(batch.run, engine, WORKERS)
+    assert jobs.outcomes[batch.plan.root].journal == jobs.expected_root().encode()
+
+
+@pytest.mark.benchmark(group="processes")
+def test_start_and_end_a_worker(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    batch = builders.FakeBatch(tmp_path / "guests", 1)
+
+    def start() -> None:
+        with ProcessExecutor(1) as engine:
+            batch.run(engine, 1)
+
+    benchmark(start)

@@ -1,0 +1,65 @@
+"""Metrics: one event, the text, durable writes. Their share of a batch: ``metrics_cost.py``.
+
+Modules that came later than the recorder are imported where they are used, so that an older version
+can still be compared in the rest.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING
+
+import builders
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+
+@pytest.mark.benchmark(group="metrics")
+def test_counter(benchmark: BenchmarkFixture) -> None:
+    recorder = builders.busy_recorder()
+    benchmark(recorder.inc, "l2_guest_cycles_total", 5, guest="sha256", type="user")
+    assert recorder.value("l2_guest_cycles_total", guest="sha256", type="user") > 1e6
+
+
+@pytest.mark.benchmark(group="metrics")
+def test_gauge(benchmark: BenchmarkFixture) -> None:
+    recorder = builders.busy_recorder()
+    benchmark(recorder.set, "l2_queue_depth", 5)
+    assert recorder.value("l2_queue_depth") == 5
+
+
+@pytest.mark.benchmark(group="metrics")
+def test_histogram(benchmark: BenchmarkFixture) -> None:
+    recorder = builders.busy_recorder()
+    name = "l2_proof_generation_duration_seconds"
+    benchmark(recorder.observe, name, 17, kind="composite")
+    assert recorder.value(name, kind="composite") > 0
+
+
+@pytest.mark.benchmark(group="metrics")
+def test_render(benchmark: BenchmarkFixture) -> None:
+    text = benchmark(builders.busy_recorder().render)
+    assert text.endswith(b"\n")
+
+
+@pytest.mark.benchmark(group="disk")
+def test_durable_write(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    from runner.textfile import write_textfile
+
+    text, path = builders.busy_recorder().render(), tmp_path / "runner.prom"
+    benchmark(write_textfile, path, text)
+    assert path.read_bytes() == text
+
+
+@pytest.mark.benchmark(group="disk")
+def test_run_into_ledger_and_textfile(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    from runner.ledger import Ledger
+
+    ledger = Ledger(tmp_path / "ledger.json", tmp_path / "runner.prom")
+    run, numbers = builders.busy_recorder(), count()
+    benchmark(lambda: ledger.record(f"run-{next(numbers)}", run))
+    assert (tmp_path / "runner.prom").exists()

@@ -1,0 +1,193 @@
+"""What is measured: plans, guest runs, receipts, caches, metrics, batches. Nothing is timed here.
+
+The same things every time: inputs are numbers that follow from their place, nothing is random.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner import merkle
+from runner.cache import ProofCache
+from runner.executor import PlanExecutor
+from runner.guests import AGGREGATOR, DEFAULT_FOLDER, Manifest, read_elf
+from runner.journal import AggregationResult, aggregator_stdin, padded
+from runner.metrics import Recorder
+from runner.model import Cycles, Guest, ReceiptKind
+from runner.prover import ProverSpec
+from runner.retry import RetryPolicy
+from runner.strategy import make_plan
+from runner.worker import perform
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from runner.plan import Plan
+    from tests.fakes import MemoryJobs
+
+ROOT = Path(__file__).resolve().parent.parent
+
+LEAF_RECEIPT_BYTES = 198_897
+"""What the proof cache stores most often: a composite receipt of one segment of 2^14 cycles."""
+
+KEPT = 20
+"""Proofs in :func:`full_cache`."""
+
+
+def plan(strategy: str, leaves: int) -> Plan:
+    """A plan over that many distinct leaves."""
+    return make_plan(strategy, range(leaves))
+
+
+# -- guests -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class GuestRun:
+    """One run of a real guest.
+
+    Attributes:
+        guest: from the manifest of the runner that is measured.
+        stdin: its input.
+        claims: (image id, journal) of the children it verifies, each once.
+    """
+
+    guest: Guest
+    stdin: bytes
+    claims: tuple[tuple[bytes, bytes], ...] = ()
+
+    @property
+    def elf(self) -> bytes:
+        """The program binary."""
+        return read_elf(self.guest)
+
+
+@cache
+def manifest() -> Manifest:
+    """The guests of the runner that is measured."""
+    return Manifest.load(DEFAULT_FOLDER)
+
+
+def fibonacci_run(n: int) -> GuestRun:
+    """The n-th Fibonacci number."""
+    return GuestRun(manifest().get("fibonacci"), struct.pack("<I", n))
+
+
+def sha256_run(size: int) -> GuestRun:
+    """The digest of ``size`` zero bytes."""
+    return GuestRun(manifest().get("sha256"), padded(bytes(size)))
+
+
+def aggregation_run(children: int) -> GuestRun:
+    """The aggregator over fibonacci(2), fibonacci(3) and so on; n = 1 commits what n = 2 does."""
+    guest = manifest().get("fibonacci")
+    journals, a, b = [], 1, 2
+    for _ in range(children):
+        journals.append(a.to_bytes(8, "little"))
+        a, b = b, a + b
+    return aggregation_of([(guest.image_id, journal) for journal in journals])
+
+
+def second_level_run(children: int) -> GuestRun:
+    """The aggregator over that many aggregates of two leaves each."""
+    own = manifest().get(AGGREGATOR).image_id
+    hashes = [merkle.leaf_hash(own, bytes([number])) for number in range(children)]
+    journals = [AggregationResult(own, 2, digest).encode() for digest in hashes]
+    return aggregation_of([(own, journal) for journal in journals])
+
+
+def aggregation_of(claims: list[tuple[bytes, bytes]]) -> GuestRun:
+    """The aggregator over the given children."""
+    aggregator = manifest().get(AGGREGATOR)
+    return GuestRun(aggregator, aggregator_stdin(aggregator.image_id, claims), tuple(claims))
+
+
+def kept_receipt() -> tuple[bytes, bytes]:
+    """A leaf's receipt proved earlier, and the image id it verifies against."""
+    folder = ROOT / "tests" / "data"
+    image_id = bytes.fromhex((folder / "fibonacci-10.image_id").read_text().strip())
+    return (folder / "fibonacci-10.receipt").read_bytes(), image_id
+
+
+# -- the proof cache --------------------------------------------------------------------------
+
+
+def key(number: int) -> str:
+    """A name as ``runner.keys`` gives it."""
+    return f"{number:064x}"
+
+
+def put(cache: ProofCache, number: int) -> int:
+    """Keep bytes of a leaf receipt's size; how many others had to go."""
+    return cache.put(
+        key(number),
+        bytes(LEAF_RECEIPT_BYTES),
+        image_id=bytes(32),
+        kind=ReceiptKind.COMPOSITE,
+        cycles=Cycles(1244, 7447, 16384, 1),
+        prove_s=6.5,
+    )
+
+
+def full_cache(folder: Path) -> ProofCache:
+    """Proofs 0 to ``KEPT - 1``; every further one puts the oldest out."""
+    cache = ProofCache(folder, max_entries=KEPT, max_bytes=2**30)
+    for number in range(KEPT):
+        put(cache, number)
+    return cache
+
+
+# -- metrics ----------------------------------------------------------------------------------
+
+
+def busy_recorder() -> Recorder:
+    """As after a batch: all known series, those of two guests and of the build."""
+    recorder = Recorder()
+    for guest in ("sha256", "aggregator"):
+        recorder.inc("l2_guest_cycles_total", 1e6, guest=guest, type="user")
+    labels = {"version": "0", "zkvm": "z", "zkvm_version": "0", "receipt_kind": "k"}
+    recorder.set("l2_build_info", 1, **labels)
+    return recorder
+
+
+# -- batches ----------------------------------------------------------------------------------
+
+
+class FakeBatch:
+    """A plan that can be run again and again on an engine, with the fake prover of the tests.
+
+    Args:
+        folder: for the fake guests' files; must not exist yet.
+        leaves: of the plan.
+    """
+
+    def __init__(self, folder: Path, leaves: int) -> None:
+        from tests import fakes
+
+        self.plan = plan("two_level", leaves)
+        self._guests = fakes.write_guests(folder)
+        self._stdins = [struct.pack("<I", number) for number in range(leaves)]
+        self._task = partial(perform, ProverSpec(fakes.ADAPTER, ReceiptKind.COMPOSITE))
+
+    def run(self, engine: Executor, workers: int) -> MemoryJobs:
+        """Run all jobs; what was made."""
+        from tests import fakes
+
+        guest, aggregator = self._guests.get("sha256"), self._guests.get(AGGREGATOR)
+        jobs = fakes.MemoryJobs(self.plan, guest, aggregator, self._stdins)
+        PlanExecutor(
+            self.plan,
+            engine=engine,
+            task=self._task,
+            jobs=jobs,
+            observer=fakes.RecordingObserver(),
+            policy=RetryPolicy(attempts=1),
+            workers=workers,
+            cores=workers,
+            cached=False,
+        ).run()
+        return jobs

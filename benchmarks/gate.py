@@ -1,0 +1,149 @@
+"""Judges two versions by their benchmarks: which is slower, beyond what noise explains.
+
+A benchmark's time is the shortest of all its rounds in all passes: whatever else runs on a machine
+only ever adds to it. docs/benchmarks.md has what that was measured against.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+BOUNDS = {
+    "plan": 1.25,
+    "keys": 1.25,
+    "cache": 1.25,
+    "metrics": 1.25,
+    "disk": 1.5,
+    "executor": 1.25,
+    "processes": 1.35,
+    "native": 1.25,
+    "proof": 1.15,
+}
+"""By group the largest ratio that is still taken for noise. From A/A runs: docs/benchmarks.md."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One benchmark of one version.
+
+    Attributes:
+        group: as the suite has it.
+        seconds: of one call, the shortest seen.
+    """
+
+    group: str
+    seconds: float
+
+
+Pass: TypeAlias = "dict[str, Timing]"
+"""One run of the whole suite, by benchmark."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One benchmark of both versions.
+
+    Attributes:
+        name: of the benchmark.
+        base: seconds; None where it does not run there.
+        head: seconds.
+        bound: largest head / base that is taken for noise.
+    """
+
+    name: str
+    base: float | None
+    head: float
+    bound: float
+
+    @property
+    def ratio(self) -> float | None:
+        """head / base; above 1 is slower."""
+        return None if self.base is None else self.head / self.base
+
+    @property
+    def verdict(self) -> str:
+        """``slower``, ``faster``, ``same``, or ``new`` where there is nothing to compare with."""
+        if self.ratio is None:
+            return "new"
+        if self.ratio > self.bound:
+            return "slower"
+        return "faster" if self.ratio < 1 / self.bound else "same"
+
+
+def read_pass(saved: Mapping[str, Any]) -> Pass:
+    """One run of the suite out of pytest-benchmark's JSON.
+
+    Raises:
+        KeyError: not such JSON.
+    """
+    return {
+        item["fullname"]: Timing(item["group"] or "", float(item["stats"]["min"]))
+        for item in saved["benchmarks"]
+    }
+
+
+def best(passes: Iterable[Pass]) -> Pass:
+    """Of every benchmark the shortest time."""
+    found: Pass = {}
+    for one in passes:
+        for name, timing in one.items():
+            if name not in found or timing.seconds < found[name].seconds:
+                found[name] = timing
+    return found
+
+
+def bound_of(group: str, bounds: Mapping[str, float]) -> float:
+    """The caller's bound for the group, else the caller's for all (``""``), else the default."""
+    return bounds.get(group, bounds.get("", BOUNDS[group]))
+
+
+def judge(base: Sequence[Pass], head: Sequence[Pass], bounds: Mapping[str, float]) -> list[Row]:
+    """One row for each benchmark that runs on ``head``, in the suite's order."""
+    old = best(base)
+    return [
+        Row(
+            name,
+            old[name].seconds if name in old else None,
+            timing.seconds,
+            bound_of(timing.group, bounds),
+        )
+        for name, timing in best(head).items()
+    ]
+
+
+def short(name: str) -> str:
+    """``benchmarks/bench_plan.py::test_build[single-1000]`` as ``plan: build[single-1000]``."""
+    module, _, function = name.partition("::")
+    module = module.rpartition("/")[2].removeprefix("bench_").removesuffix(".py")
+    return f"{module}: {function.removeprefix('test_')}"
+
+
+def seconds(value: float | None) -> str:
+    """A time with three digits and its unit."""
+    if value is None:
+        return "-"
+    for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
+        if value * factor >= 1:
+            return f"{value * factor:.3g} {unit}"
+    return f"{value * 1e9:.3g} ns"
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows for people."""
+    cells = [("benchmark", "base", "head", "head/base", "bound", "")]
+    for row in rows:
+        ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
+        verdict = "" if row.verdict == "same" else row.verdict
+        times = seconds(row.base), seconds(row.head)
+        cells.append((short(row.name), *times, ratio, f"{row.bound:.2f}", verdict))
+    widths = [max(len(line[column]) for line in cells) for column in range(6)]
+    return "\n".join(
+        f"{line[0]:<{widths[0]}}  "
+        + "  ".join(f"{line[c]:>{widths[c]}}" for c in range(1, 5))
+        + f"  {line[5]}".rstrip()
+        for line in cells
+    )

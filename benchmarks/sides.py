@@ -1,0 +1,230 @@
+"""The two versions of a comparison: checked out, with an extension each, measured by one suite.
+
+The suite is the work tree's, for both. It runs in a folder of its own, with ``runner`` and its
+guests out of the version's folder, so a version that is older than a benchmark can be measured too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gate
+
+from runner.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ROOT = Path(__file__).resolve().parent.parent
+CRATE = "native/risc0"
+SUITE = ("pyproject.toml", "benchmarks", "tests/__init__.py", "tests/fakes.py", "tests/data")
+NO_BENCHMARK_FOUND = 5  # pytest's exit code
+
+
+class SuiteError(Exception):
+    """The suite did not run as a whole on the version that has to run it."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One version.
+
+    Attributes:
+        label: ``base`` or ``head``.
+        folder: with ``runner/`` and ``guests/``.
+        commit: id, time and so on, as a saved run has it.
+        extension: folder with another ``runner_risc0`` than the installed one.
+    """
+
+    label: str
+    folder: Path
+    commit: dict[str, Any]
+    extension: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        dirty = " and what is not committed" if self.commit["dirty"] else ""
+        return f"{self.label} {self.commit['id'][:10]}{dirty}"
+
+
+# -- git --------------------------------------------------------------------------------------
+
+
+def git(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
+    """Run git in the repository ``root``."""
+    return subprocess.run(
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def resolve(field: str, revision: str, root: Path) -> str:
+    """The commit that a revision names.
+
+    Raises:
+        InputError: none, or one without a runner.
+    """
+    found = git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", root=root)
+    commit = found.stdout.strip()
+    if found.returncode != 0 or not commit:
+        remedy = "give a commit, branch or tag"
+        raise InputError(field, revision, "not a revision of this repository", remedy)
+    if git("cat-file", "-e", f"{commit}:runner/__init__.py", root=root).returncode != 0:
+        raise InputError(field, revision, "has no runner/ to measure", "give a later commit")
+    return commit
+
+
+def is_dirty(root: Path) -> bool:
+    """Whether the work tree differs from its commit."""
+    return bool(git("status", "--porcelain", root=root).stdout.strip())
+
+
+def default_base(root: Path) -> str:
+    """What the work tree is compared with: where it left main, else the commit before.
+
+    Raises:
+        InputError: not a repository, or one with a single commit.
+    """
+    head = git("rev-parse", "--verify", "--quiet", "HEAD", root=root).stdout.strip()
+    if not head:
+        raise InputError("BASE", None, "this is not a git repository", "compare in a clone")
+    for main in ("main", "origin/main"):
+        found = git("merge-base", main, "HEAD", root=root)
+        if found.returncode == 0 and (found.stdout.strip() != head or is_dirty(root)):
+            return found.stdout.strip()
+    return "HEAD" if is_dirty(root) else "HEAD^"
+
+
+def describe(commit: str, root: Path) -> dict[str, Any]:
+    """A commit as a saved run has it."""
+    time = git("show", "--no-patch", "--pretty=%cI", commit, root=root).stdout.strip()
+    return {"id": commit, "time": time, "dirty": False, "branch": "(compared)"}
+
+
+def work_tree(label: str, root: Path) -> Side:
+    """What lies there, committed or not."""
+    told = describe(resolve("HEAD", "HEAD", root), root)
+    return Side(label, root, told | {"dirty": is_dirty(root)})
+
+
+@contextmanager
+def checkout(commit: str, folder: Path, root: Path) -> Iterator[Path]:
+    """A temporary work tree of ``commit``.
+
+    Raises:
+        SuiteError: git cannot make it.
+    """
+    made = git("worktree", "add", "--detach", "--quiet", str(folder), commit, root=root)
+    if made.returncode != 0:
+        raise SuiteError(f"git worktree add: {made.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        git("worktree", "remove", "--force", str(folder), root=root)
+
+
+# -- the extension ----------------------------------------------------------------------------
+
+
+def has_the_installed_extension(commit: str, root: Path) -> bool:
+    """Whether ``commit`` has the work tree's native sources, which the extension is made from."""
+    same = git("diff", "--quiet", commit, "--", CRATE, root=root).returncode == 0
+    new = git("ls-files", "--others", "--exclude-standard", "--", CRATE, root=root).stdout
+    return same and not new.strip()
+
+
+def build_extension(folder: Path, into: Path) -> Path:
+    """Let a version's own set-up build its extension; a folder with nothing else in it.
+
+    Raises:
+        SuiteError: it did not succeed; its output was shown.
+    """
+    python = folder / ".venv" / "bin" / "python"
+    done = subprocess.run(
+        [sys.executable, "scripts/setup.py", "run"], cwd=folder, stdout=sys.stderr, check=False
+    )
+    if done.returncode != 0:
+        raise SuiteError(f"the set-up of {folder} failed; see the lines above")
+    code = "import runner_risc0; print(runner_risc0.__file__)"
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    found = subprocess.run(
+        [python, "-c", code], cwd=into.parent, env=clean, capture_output=True, text=True, check=True
+    )
+    into.mkdir()
+    shutil.copy(found.stdout.strip(), into)
+    return into
+
+
+# -- the suite --------------------------------------------------------------------------------
+
+
+def copy_suite(into: Path, root: Path) -> Path:
+    """The work tree's benchmarks and what they need, in a folder without a runner."""
+    for name in SUITE:
+        source, target = root / name, into / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "target"))
+        else:
+            shutil.copy(source, target)
+    return into
+
+
+def measure(
+    side: Side, suite: Path, options: Sequence[str], keep: Path | None = None
+) -> tuple[gate.Pass, list[str]]:
+    """Run the suite once on one version.
+
+    Args:
+        side: the version.
+        suite: from :func:`copy_suite`.
+        options: for pytest.
+        keep: file for the run's JSON, for ``history.py``.
+
+    Returns:
+        The times, and the lines in which pytest says what failed.
+
+    Raises:
+        InputError: the options choose no benchmark.
+        SuiteError: pytest could not run, or measured another version.
+    """
+    out = suite / "run.json"
+    out.unlink(missing_ok=True)
+    paths = [*filter(None, [side.extension]), side.folder]
+    env = os.environ | {
+        "PYTHONPATH": os.pathsep.join(map(str, paths)),
+        "PYTHONHASHSEED": "0",  # the same layout of sets and dicts in every pass
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # others only take time and memory
+        "BENCH_COMMIT": json.dumps(side.commit),
+    }
+    command = [sys.executable, "-m", "pytest", "-p", "pytest_benchmark.plugin"]
+    command += ["-q", "-p", "no:cacheprovider", "-rfE"]
+    # Nothing chosen is said once, by the exit code.
+    command += ["-W", "ignore::pytest_benchmark.logger.PytestBenchmarkWarning"]
+    command += ["--continue-on-collection-errors", "--benchmark-quiet", f"--benchmark-json={out}"]
+    done = subprocess.run(
+        [*command, *options], cwd=suite, env=env, capture_output=True, text=True, check=False
+    )
+    if done.returncode == NO_BENCHMARK_FOUND:
+        chosen = " ".join(option for option in options if not option.startswith("--"))
+        raise InputError("-k, -m", chosen, "choose no benchmark", "see benchmarks/bench_*.py")
+    if done.returncode not in (0, 1) or not out.exists():
+        raise SuiteError(f"{side.name}: pytest failed\n{(done.stdout + done.stderr)[-3000:]}")
+    saved = json.loads(out.read_text(encoding="utf-8"))
+    wanted = {"runner": side.folder / "runner", "extension": side.extension}
+    for what, folder in wanted.items():
+        found = saved["commit_info"].get(what)
+        if folder is not None and (found is None or Path(found).resolve() != folder.resolve()):
+            raise SuiteError(f"{side.name}: the {what} measured is of {found}, not of {folder}")
+    if keep is not None:
+        shutil.copy(out, keep)
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR "))]
+    return gate.read_pass(saved), failed
