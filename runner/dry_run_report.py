@@ -11,7 +11,7 @@ from rich.table import Table
 
 from runner.forecast import Decision, Measured, Why
 from runner.model import ReceiptKind
-from runner.progress import TimeLeft, duration
+from runner.timeleft import TimeLeft, duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,11 +87,15 @@ class Report:
         What is not known yet counts as if it had to be proved.
         """
         left = TimeLeft(
-            {level.number: level.prove + level.open for level in self.levels},
+            self.batch.plan,
             self.settings.executor.workers,
             {level.number: level.each_s for level in self.levels if level.each_s is not None},
         )
-        return left.seconds(0.0)
+        for decision in self.decisions:
+            if decision.why is Why.HIT:
+                left.finished(decision.job_id, None)
+        estimate = left.estimate(0.0)
+        return None if estimate.seconds is None else (estimate.seconds, estimate.complete)
 
     def to_json(self) -> dict[str, Any]:
         """JSON values."""

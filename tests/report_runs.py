@@ -56,6 +56,8 @@ def settings(
         output=folder,
         progress="none",
         log_level="info",
+        log_format="text",
+        quiet=True,
         config={
             "guest": {"name": "sha256", "count": count, "inputs": None},
             "strategy": {"name": strategy, "fan_in": "auto"},
