@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from builders import busy_recorder
 from hydra import compose, initialize_config_dir
 
-from runner import app, config, live_file, outputs, schema
+from runner import app, config, live_file, outputs, schema, tally
 from runner.cli import CONF
 from runner.files import atomic_write
 from runner.ledger import KEPT_RUNS, Ledger
@@ -190,8 +190,10 @@ def watched() -> tuple[StopWatch, StopWatch, StopWatch]:
     for name in ("inc", "set", "observe", "value"):
         recording.around(Recorder, name)
     publishing.around(outputs, "publish")
-    for name in ("__enter__", "__exit__", "finished", "load", "count"):
+    for name in ("__enter__", "__exit__"):
         following.around(live_file.LiveFile, name)
+    for name in ("started", "finished", "load"):
+        following.around(tally.Tally, name)
     return recording, publishing, following
 
 

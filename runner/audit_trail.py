@@ -109,7 +109,13 @@ class AuditTrail:
         self.add("run_finished", status=status, **({"reason": reason} if reason else {}))
         head = self._flush()
         # Whoever keeps this line elsewhere (the journal does) notices a log that was made anew.
-        log.info("audit log %s: line %d is %s", self._log.path, head.lines, head.hash)
+        log.info(
+            "audit log %s: line %d is %s",
+            self._log.path,
+            head.lines,
+            head.hash,
+            extra={"event": "audit_log_sealed", "line": head.lines, "hash": head.hash},
+        )
         return head
 
     def _keep(self) -> None:

@@ -112,7 +112,7 @@ def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
         raise UnexpectedError(f"{type(error).__name__}: {error}", str(file)) from None
     finally:
         # What is said between two jobs belongs into the log of neither.
-        logging.basicConfig(handlers=[logging.NullHandler()], force=True)
+        logs.between_jobs()
 
 
 def _run(conf: DictConfig, output: Path, name: str = "") -> float:
@@ -141,7 +141,8 @@ def _say(text: str, exit_code: int) -> int:
 def _say_sweeps() -> int:
     """What became of a sweep's jobs; the exit code."""
     for sweep in sweep_jobs.finished:
-        sys.stderr.writelines(f"{line}\n" for line in sweep.lines())
+        if sweep.exit_code or "quiet=true" not in sys.argv:
+            sys.stderr.writelines(f"{line}\n" for line in sweep.lines())
     return max((sweep.exit_code for sweep in sweep_jobs.finished), default=0)
 
 

@@ -82,7 +82,9 @@ class Report:
 
     @cached_property
     def expected(self) -> tuple[float, bool] | None:
-        """Seconds from measured times, and whether they are of all levels; None for none.
+        """Seconds from measured times, and whether they are of all levels.
+
+        None where nothing is left, or nothing of what is left was ever measured.
 
         What is not known yet counts as if it had to be proved.
         """
@@ -95,7 +97,9 @@ class Report:
             if decision.why is Why.HIT:
                 left.finished(decision.job_id, None)
         estimate = left.estimate(0.0)
-        return None if estimate.seconds is None else (estimate.seconds, estimate.complete)
+        if estimate.seconds is None or not estimate.jobs:
+            return None
+        return estimate.seconds, estimate.complete
 
     def to_json(self) -> dict[str, Any]:
         """JSON values."""

@@ -19,7 +19,19 @@ if TYPE_CHECKING:
 
 __all__ = ["MadeFrom", "made_from"]
 
-_PLACEMENT = frozenset({"output", "progress", "log_level", "metrics", "guests"})
+_PLACEMENT = frozenset(
+    {
+        "output",
+        "progress",
+        "log_level",
+        "log_format",
+        "quiet",
+        "metrics",
+        "audit",
+        "report",
+        "guests",
+    }
+)
 """Settings that say where results go and what is shown, not what is done. The folder of the guests
 is among them: the programs themselves are compared."""
 

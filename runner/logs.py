@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Limit",
+    "between_jobs",
     "configure",
     "formats_json",
     "json_formatter",
@@ -74,6 +75,15 @@ def configure(*, level: str, log_format: str, quiet: bool, file: Path, job: str 
     kept.setFormatter(logging.Formatter(FILE))
     # force: with --multirun every run has its own file.
     logging.basicConfig(level=level.upper(), handlers=[shown, kept], force=True)
+
+
+def between_jobs() -> None:
+    """Send warnings to standard error, and nothing to any file: no run is under way."""
+    _run.clear()
+    shown = _json_handler() if formats_json() else logging.StreamHandler(sys.stderr)
+    if not isinstance(shown, _JsonHandler):
+        shown.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[shown], force=True)
 
 
 def name_run(run_id: str) -> None:

@@ -97,8 +97,8 @@ def write_sweep(runs: Runs, to: Path) -> Path:
     return _write(to, sweep_page(runs, to))
 
 
-def finish_sweep(folder: Path) -> None:
-    """Print the table of a sweep that has ended and write its page.
+def finish_sweep(folder: Path, *, quiet: bool = False) -> None:
+    """Write the page of a sweep that has ended and, unless ``quiet``, print its table.
 
     A record that cannot be read is left out with a warning.
 
@@ -113,6 +113,9 @@ def finish_sweep(folder: Path) -> None:
         except InputError as error:
             log.warning("left out of the sweep report: %s", error)
     runs = compare(records, [read_lost(place) for place in lost])
+    if quiet:
+        write_sweep(runs, folder / results.REPORT)
+        return
     show(runs)
     console = Console(soft_wrap=True)
     console.print(

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Figures", "Runs", "compare", "figures"]
 
-_PLACES = ("output", "metrics.", "log_level", "progress", "report", "cache.folder")
+_PLACES = (
+    *("output", "metrics.", "audit.", "log_level", "log_format", "quiet", "progress", "report"),
+    "cache.folder",
+)
 """Settings that say where things go, and not what is done."""
 
 _CHOSEN = ("guest.name", "guest.count", "guest.inputs", "guest.inputs_file")

@@ -143,7 +143,8 @@ class Jobs:
         )
         for job in jobs[first:]:
             if job.status == "skipped":
-                say(f"job {job.number}{self._record.named(job)}: done before, in {job.folder}")
+                if not self._conf.quiet:
+                    say(f"job {job.number}{self._record.named(job)}: done before, in {job.folder}")
         todo = [job for job in jobs[first:] if job.status != "skipped"]
         own = [place.folder == one.folder for place, one in zip(places, wanted, strict=True)]
         if todo:

@@ -19,12 +19,17 @@ _due: list[Path] = []
 """The sweep under way in this process: Hydra does not say when one ended with an error."""
 
 
+_quiet: list[bool] = []
+"""Whether it is to print nothing."""
+
+
 class SweepReport(Callback):
     """Named in ``conf/config.yaml``; ``~hydra.callbacks.report`` takes it out."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401  # Hydra's
         """A sweep starts."""
         _due[:] = [Path(config.hydra.sweep.dir)]
+        _quiet[:] = [bool(config.quiet)]
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401, ARG002
         """It has ended."""
@@ -42,6 +47,6 @@ def report_sweep() -> None:
     try:
         from runner.report import finish_sweep
 
-        finish_sweep(folder)
+        finish_sweep(folder, quiet=_quiet.pop())
     except Exception as error:  # noqa: BLE001  # no sweep fails for its report
         log.warning("no sweep report: %s", " ".join(str(error).split()) or type(error).__name__)

@@ -293,10 +293,11 @@ def test_json_lines_and_one_summary_line(tmp_path: Path) -> None:
     assert summary["summary"] == record["summary"]
     assert summary["folder"] == str(tmp_path / "out")
     lines = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [line["event"] for line in lines] == ["batch_started", *["job_finished"] * 7]
+    events = [line["event"] for line in lines]
+    assert events == ["batch_started", *["job_finished"] * 7, "audit_log_sealed"]
     assert {line["run_id"] for line in lines} == {record["run_id"]}
-    assert lines[-1]["aggregation_level"] == 1
-    assert {line["job"]: line["worker"] for line in lines[1:]} == {
+    assert lines[-2]["aggregation_level"] == 1
+    assert {line["job"]: line["worker"] for line in lines[1:-1]} == {
         job["name"]: job["worker"] for job in record["jobs"]
     }
 
@@ -309,7 +310,7 @@ def test_json_says_failures_too(tmp_path: Path) -> None:
     assert (summary["status"], summary["exit_code"], summary["summary"]) == ("failed", 1, None)
     assert "no result within" in summary["error"]
     events = [json.loads(line)["event"] for line in done.stderr.splitlines()]
-    assert events == ["batch_started", "job_failed", "error"]
+    assert events == ["batch_started", "job_failed", "audit_log_sealed", "error"]
     done = subprocess_run(tmp_path, "log_format=json", "guest=nobody")
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = [json.loads(line) for line in done.stderr.splitlines()]

@@ -296,8 +296,8 @@ def test_times_are_those_measured_and_none_is_invented(
     measure(settings, leaf_s=10.0, group_s=40.0)
     more = dataclasses.replace(settings, count=12)  # groups of three, and a root over four
     report = dry_run.run(more)
-    # Three leaves for two workers, then a group, then the root over it; the rest is there.
-    assert report.expected == (3 * 10.0 / 2 + 40.0 + 40.0, True)
+    # Two leaves side by side, the third, then a group, then the root over it; the rest is there.
+    assert report.expected == (10.0 + 10.0 + 40.0 + 40.0, True)
     assert [level.hits for level in report.levels] == [9, 3, 0]
     assert [level.prove for level in report.levels] == [3, 0, 0]
     assert [level.open for level in report.levels] == [0, 1, 1]
@@ -305,7 +305,7 @@ def test_times_are_those_measured_and_none_is_invented(
     assert "a leaf takes 10 s (mean of 9 proofs)" in out
     assert "level 1 takes 40 s (mean of 4 proofs)" in out
     assert "level 2 takes 40 s (mean of 4 proofs of other fan-ins)" in out
-    assert "expected: about 1 min 35 s with 2 workers, from measured times" in out
+    assert "expected: about 1 min 40 s with 2 workers, from measured times" in out
     rows = json.loads((settings.output / "dry_run.json").read_text())["jobs"]
     assert [row["expected_s"] for row in rows] == [None] * 9 + [10] * 3 + [None] * 3 + [40, 40]
 
@@ -316,8 +316,8 @@ def test_a_level_never_measured_makes_it_a_lower_bound(
     none = dataclasses.replace(settings.strategy, name="none")
     prove(dataclasses.replace(settings, strategy=none, count=2))
     measure(settings, leaf_s=10.0, group_s=0.0)
-    assert dry_run.run(settings).expected == (7 * 10.0 / 2, False)
-    assert "expected: at least 35 s with 2 workers" in capsys.readouterr().out
+    assert dry_run.run(settings).expected == (4 * 10.0, False)
+    assert "expected: at least 40 s with 2 workers" in capsys.readouterr().out
 
 
 def test_identical_leaves_are_one_job(settings: Settings) -> None:

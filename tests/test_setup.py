@@ -390,7 +390,7 @@ class TestSteps:
 
     def test_a_second_set_up_does_nothing(self, place: setup.Place, done: list[str]) -> None:
         setup.set_up(place, "run", {})
-        assert done == ["venv", "blib]", "native"]
+        assert done == ["venv", "port]", "native"]
         setup.set_up(place, "run", {})
         setup.set_up(place, "packages", {})
         assert len(done) == 3
@@ -413,7 +413,7 @@ class TestSteps:
         assert done[4:] == ["native"]
         (place.root / "pyproject.toml").write_text("[project] # b")
         setup.set_up(place, "run", {"RUNNER_CUDA": "1"})
-        assert done[5:] == ["blib]"]
+        assert done[5:] == ["port]"]
 
     def test_missing_programs_are_asked_for_again_only_on_request(
         self, place: setup.Place, done: list[str]
@@ -437,7 +437,7 @@ class TestSteps:
             with pytest.raises(SetupError):
                 setup.set_up(place, "run", {})
         setup.set_up(place, "run", {})
-        assert done == ["venv", "blib]", "native"]
+        assert done == ["venv", "port]", "native"]
 
     @pytest.mark.parametrize("version", ["3.10.4", "3.14.0", ""])
     def test_an_environment_of_another_python_is_replaced(
