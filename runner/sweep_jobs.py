@@ -142,9 +142,8 @@ class Jobs:
             for number, (overrides, place) in enumerate(zip(batch, places, strict=True), first)
         )
         for job in jobs[first:]:
-            if job.status == "skipped":
-                if not self._conf.quiet:
-                    say(f"job {job.number}{self._record.named(job)}: done before, in {job.folder}")
+            if job.status == "skipped" and not self._conf.quiet:
+                say(f"job {job.number}{self._record.named(job)}: done before, in {job.folder}")
         todo = [job for job in jobs[first:] if job.status != "skipped"]
         own = [place.folder == one.folder for place, one in zip(places, wanted, strict=True)]
         if todo:

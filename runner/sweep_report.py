@@ -44,6 +44,8 @@ def report_sweep() -> None:
     if not _due:
         return
     folder = _due.pop()
+    if not folder.is_dir() or not any(path.is_dir() for path in folder.iterdir()):
+        return  # it ended before its first run
     try:
         from runner.report import finish_sweep
 
