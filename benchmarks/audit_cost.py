@@ -4,19 +4,19 @@
     .venv/bin/python benchmarks/audit_cost.py --folder /var/log
 
 The share is of a batch of 1000 leaves in execute mode: no job is shorter, so for no batch is it
-larger. It is processor time of the deciding thread in making events, processor time of the thread
-that appends, and wall time of the last append, for which the batch waits. The ratio is of the wall
-times of batches with and without a log, in turn; what else the machine does is in it too.
+larger. It is processor time in making events and appending them, of that of the runner and its
+workers together. Beside it the batch waits for the last append. The ratio is of the wall times of
+batches with and without a log, in turn; what else the machine does is in it too.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ def main() -> int:
     for label, value in figures.items():
         first = label.partition(" ")[0]
         units = {"share": (100, "%"), "batch": (1, "s"), "ratio": (1, ""), "lines": (1, "")}
+        units["bytes"] = (1, "")
         factor, unit = units.get(first, (1e6, "µs"))
         print(f"{label:<60} {value * factor:>12,.3f} {unit}")
     told = {"date": time.strftime("%Y-%m-%d"), "folder": str(args.folder or tempfile.gettempdir())}
@@ -81,7 +82,7 @@ def batches(folder: Path, count: int, leaves: int) -> Figures:
     appending = _thread_time(AuditLog, "append")
     own = idle()
     told = f"{leaves} leaves executed"
-    shares: list[float] = []
+    spent, waited, shares = [], [], []
     walls: dict[str, list[float]] = {"with": [], "without": []}
     for number in range(count):
         for watch in (making, last):
@@ -91,22 +92,34 @@ def batches(folder: Path, count: int, leaves: int) -> Figures:
         for how, audit in (("with", f"audit.file={log}"), ("without", "audit=off")):
             output = folder / how / str(number)
             overrides = ["prover=execute", "guest=sha256", f"guest.count={leaves}", audit]
+            before = _processor_time()
             walls[how].append(run(output, folder / "batch.prom", overrides))
-        spent = making.seconds - making.calls * own + last.seconds + appending[0]
-        shares.append(spent / walls["with"][-1])
+            if how == "with":
+                spent.append(making.seconds - making.calls * own + appending[0])
+                shares.append(spent[-1] / (_processor_time() - before))
+        waited.append(last.seconds)
     with_it, without = (statistics.median(walls[how]) for how in ("with", "without"))
     return {
         f"batch wall time with a log, {told}": with_it,
         f"batch wall time without, {told}": without,
         "ratio of the two": with_it / without,
+        f"batch wall time in the last append, {told}": statistics.median(waited),
+        f"batch processor time of the log, {told}": statistics.median(spent),
         f"share of the log, {told}": statistics.median(shares),
         f"share of the log, {told}, the largest": max(shares),
         "lines of a batch": sum(1 for _ in read_log(log)),
+        "bytes of a batch": log.stat().st_size,
     }
 
 
+def _processor_time() -> float:
+    """Seconds of this process and of its workers that have ended."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
 def _thread_time(owner: Any, name: str) -> list[float]:  # noqa: ANN401  # a class
-    """Sums the processor time that other threads than the main one spend in a function."""
+    """Sums the processor time that all threads spend in a function."""
     function, spent = getattr(owner, name), [0.0]
 
     def timed(*args: Any) -> Any:  # noqa: ANN401
@@ -114,8 +127,7 @@ def _thread_time(owner: Any, name: str) -> list[float]:  # noqa: ANN401  # a cla
         try:
             return function(*args)
         finally:
-            if threading.current_thread() is not threading.main_thread():
-                spent[0] += time.thread_time() - began
+            spent[0] += time.thread_time() - began
 
     setattr(owner, name, timed)
     return spent

@@ -57,8 +57,8 @@ class Made:
         zkvm_version: of the prover library.
     """
 
-    image_id: str | None
-    kind: str | None
+    image_id: str
+    kind: str
     zkvm: str
     zkvm_version: str
 
@@ -92,7 +92,8 @@ class Origins:
         """What the entries were made with that have this program's name and input."""
         found = self._db.execute(
             "SELECT image_id, kind, zkvm, zkvm_version FROM origins JOIN entries USING (key)"
-            " WHERE guest = ? AND stdin = ? ORDER BY created DESC",
+            " WHERE guest = ? AND stdin = ? AND image_id IS NOT NULL AND kind IS NOT NULL"
+            " ORDER BY created DESC",
             (guest, stdin),
         )
         return [Made(*row) for row in found]

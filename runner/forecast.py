@@ -190,7 +190,7 @@ class Forecast:
         found = {}
         own = job.guest.image_id.hex()
         if made.image_id != own:
-            found["image_id"] = f"image id {(made.image_id or '')[:8]}... (not {own[:8]}...)"
+            found["image_id"] = f"image id {made.image_id[:8]}... (not {own[:8]}...)"
         if made.kind != job.kind.value:
             found["kind"] = f"a {made.kind} receipt (not {job.kind.value})"
         there = f"{made.zkvm} {made.zkvm_version}"
