@@ -36,8 +36,8 @@ LEAF_RECEIPT_BYTES = 198_897
 """What the proof cache stores most often: a composite receipt of one segment of 2^14 cycles."""
 
 WALL = time.perf_counter
-"""The clock of what waits, for a disk or for other processes, and of real proofs, whose time is what
-people wait for. ``compare.py`` takes processor time for everything else."""
+"""The clock of what waits, for a disk or for other processes, and of real proofs, whose wall time
+is what people wait for. ``compare.py`` takes processor time for everything else."""
 
 KEPT = 20
 """Proofs in :func:`full_cache`."""

@@ -174,8 +174,8 @@ def noise(bench: Bench, times: int, bounds: dict[str, float]) -> int:
 def warning(load: float, cpus: int) -> str | None:
     """What to think of wall times taken now.
 
-    The shortest of many calls is one that nobody interrupted, and there is none of a call that takes
-    longer than the system lets a process run.
+    The shortest of many calls is one that nobody interrupted, and there is none of a call that
+    takes longer than the system lets a process run.
     """
     if load <= cpus:
         return None
