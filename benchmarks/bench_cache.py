@@ -23,7 +23,7 @@ def cache(tmp_path: Path) -> Iterator[ProofCache]:
         yield cache
 
 
-@pytest.mark.benchmark(group="disk")
+@pytest.mark.benchmark(group="disk", timer=builders.WALL)
 def test_put_and_evict(benchmark: BenchmarkFixture, cache: ProofCache) -> None:
     numbers = count(builders.KEPT)
     evicted = benchmark(lambda: builders.put(cache, next(numbers)))

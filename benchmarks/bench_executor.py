@@ -29,7 +29,7 @@ def test_batch_inline(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     assert jobs.outcomes[batch.plan.root].journal == jobs.expected_root().encode()
 
 
-@pytest.mark.benchmark(group="processes")
+@pytest.mark.benchmark(group="processes", timer=builders.WALL)
 def test_batch_in_processes(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     batch = builders.FakeBatch(tmp_path / "guests", LEAVES)
     with ProcessExecutor(WORKERS) as engine:
@@ -38,7 +38,7 @@ def test_batch_in_processes(benchmark: BenchmarkFixture, tmp_path: Path) -> None
     assert jobs.outcomes[batch.plan.root].journal == jobs.expected_root().encode()
 
 
-@pytest.mark.benchmark(group="processes")
+@pytest.mark.benchmark(group="processes", timer=builders.WALL)
 def test_start_and_end_a_worker(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     batch = builders.FakeBatch(tmp_path / "guests", 1)
 

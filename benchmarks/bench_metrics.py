@@ -46,7 +46,7 @@ def test_render(benchmark: BenchmarkFixture) -> None:
     assert text.endswith(b"\n")
 
 
-@pytest.mark.benchmark(group="disk")
+@pytest.mark.benchmark(group="disk", timer=builders.WALL)
 def test_durable_write(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     from runner.textfile import write_textfile
 
@@ -55,7 +55,7 @@ def test_durable_write(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     assert path.read_bytes() == text
 
 
-@pytest.mark.benchmark(group="disk")
+@pytest.mark.benchmark(group="disk", timer=builders.WALL)
 def test_run_into_ledger_and_textfile(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     from runner.ledger import Ledger
 

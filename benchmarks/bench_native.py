@@ -35,7 +35,7 @@ def test_verify_a_leaf(benchmark: BenchmarkFixture) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.benchmark(group="proof")
+@pytest.mark.benchmark(group="proof", timer=builders.WALL)
 def test_prove_a_leaf(benchmark: BenchmarkFixture) -> None:
     run = builders.fibonacci_run(20)
     proof = benchmark.pedantic(native.prove, (run.elf, run.stdin, []), rounds=PROOFS)
@@ -43,7 +43,7 @@ def test_prove_a_leaf(benchmark: BenchmarkFixture) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.benchmark(group="proof")
+@pytest.mark.benchmark(group="proof", timer=builders.WALL)
 def test_prove_an_aggregation(benchmark: BenchmarkFixture) -> None:
     leaf, run = builders.fibonacci_run(2), builders.aggregation_run(1)
     receipt = native.prove(leaf.elf, leaf.stdin, []).receipt

@@ -6,6 +6,7 @@ The same things every time: inputs are numbers that follow from their place, not
 from __future__ import annotations
 
 import struct
+import time
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -33,6 +34,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 LEAF_RECEIPT_BYTES = 198_897
 """What the proof cache stores most often: a composite receipt of one segment of 2^14 cycles."""
+
+WALL = time.perf_counter
+"""The clock of what waits, for a disk or for other processes, and of real proofs, whose wall time
+is what people wait for. ``compare.py`` takes processor time for everything else."""
 
 KEPT = 20
 """Proofs in :func:`full_cache`."""

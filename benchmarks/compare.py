@@ -9,6 +9,9 @@ Both run the work tree's benchmarks in turn, with the order changed each round, 
 that slows down slows both. The ratio is that of the shortest times. What is slower than the bound
 is measured once more; if it is slower again, the exit code is 1. 2: unusable input.
 
+Processor time is compared, which other work on the machine hardly changes; wall time in the groups
+disk, processes and proof, which are about waiting.
+
 Files are written in memory (/dev/shm) where there is such a folder: what a disk takes depends on
 what else it does, and hides everything the code does. --folder measures on a disk.
 """
@@ -169,13 +172,15 @@ def noise(bench: Bench, times: int, bounds: dict[str, float]) -> int:
 
 
 def warning(load: float, cpus: int) -> str | None:
-    """What to think of times taken now: the shortest of many calls is one that nobody interrupted,
-    and there is none of a call that takes longer than the system lets a process run.
+    """What to think of wall times taken now.
+
+    The shortest of many calls is one that nobody interrupted, and there is none of a call that
+    takes longer than the system lets a process run.
     """
     if load <= cpus:
         return None
     told = f"load {load:.1f} on {cpus} cores when this began"
-    return f"warning: {told}; what takes more than a millisecond or two cannot be judged"
+    return f"warning: {told}; wall times of more than some milliseconds cannot be judged"
 
 
 def bounds_of(texts: Sequence[str]) -> dict[str, float]:
@@ -244,6 +249,7 @@ class Bench:
             f"--benchmark-max-time={self.options.seconds}",
             f"--benchmark-min-time={ROUND_S}",
             "--benchmark-min-rounds=3",
+            "--benchmark-timer=time.process_time",
             f"--basetemp={self.files / 'pytest'}",
         ]
         for number in range(rounds):

@@ -214,7 +214,7 @@ def test_a_checkout_goes_away(repo: Path, tmp_path: Path) -> None:
         (["--noise", "0"], "--noise = 0: nothing to measure"),
         (["--seconds", "0"], "--seconds = 0.0: nothing to measure"),
         (["--bound", "fast"], "--bound = 'fast': not a ratio above 1"),
-        (["--bound", "dsk=2"], "--bound = 'dsk=2': no such group; use plan, keys"),
+        (["--bound", "dsk=2"], "--bound = 'dsk=2': no such group; use keys, metrics"),
         (["HEAD", "--folder", "/nosuch"], "--folder = '/nosuch': no such folder"),
     ],
 )
