@@ -95,7 +95,7 @@ bench-proof: ## real proofs: plain std guests against ours (10 minutes, a guest 
 	$(set-up) run
 	@$(python) benchmarks/bench_proof.py $(ARGS)
 
-profile: ## flame graphs of a real batch: Python, native code, and the guests' cycles (3 minutes)
+profile: ## flame graphs of a real batch: Python, native code, and the guests' cycles
 	$(set-up) dev
 	@$(python) scripts/profile_tools.py
 	@PATH="$(RUNNER_CACHE)/tools/bin:$$PATH" $(python) -m profiling $(ARGS)

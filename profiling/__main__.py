@@ -15,6 +15,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,6 @@ from profiling.stacks import folded_text
 from profiling.tables import KINDS, by_kind, markdown, self_time, shares, short, whole_time
 
 if TYPE_CHECKING:
-    from collections import Counter
-
     from profiling.samples import Frame
 
 MICROSECOND, SECOND = 1000, 10**9
@@ -78,8 +77,10 @@ def write_host(out: Path, data: Path, hertz: int) -> None:
 
 
 def host_tables(kinds: dict[str, Counter[tuple[Frame, ...]]]) -> str:
-    """The hot functions: of the proofs, or of all there is where no proof took a second."""
-    proofs = {n: s for n, s in kinds.items() if n in KINDS and s.total() > SECOND} or kinds
+    """The hot functions: of the proofs, or of the run where no proof took a second."""
+    proofs = {n: s for n, s in kinds.items() if n in KINDS and s.total() > SECOND}
+    if not proofs:
+        proofs = {"the run": sum(kinds.values(), Counter())}
     text = []
     for what, measure in (("alone", self_time), ("with all that it calls", whole_time)):
         rows = [

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profiling import engine, flamegraph, guest, host
+from profiling.__main__ import host_tables
 from profiling.sampler import RUN, Sampler, names
 from profiling.samples import UNKNOWN, Frame, Sample, complete, parse
 from profiling.stacks import KERNEL, NATIVE_THREAD, Timeline, fold, folded_text, merge, tidy
@@ -402,3 +403,12 @@ def test_a_real_proof_is_seen_from_python_down_to_the_kernels(tmp_path: Path) ->
     svg = (tmp_path / "out" / "host.svg").read_text()
     assert "rv32im_v2::poly_fp" in svg
     assert "runner.worker.perform" in svg
+
+
+def test_where_no_proof_took_long_the_table_is_of_the_run() -> None:
+    quick = by_kind(proofs())
+    assert "| function | library | the run |" in host_tables(quick)
+    long = {
+        name: Counter({s: w * 10**9 for s, w in found.items()}) for name, found in quick.items()
+    }
+    assert "| function | library | leaf | aggregation |" in host_tables(long)
