@@ -17,6 +17,7 @@ from runner.batch import BatchRun
 from runner.cache import NoCache, ProofCache
 from runner.engines import ProcessExecutor
 from runner.errors import InputError, RunnerError, WorkerDiedError
+from runner.gpu import GpuMonitor, nvml
 from runner.live_file import LiveFile
 from runner.machine import cores
 from runner.metrics import Recorder
@@ -64,14 +65,25 @@ def run(settings: Settings) -> Summary:
         attempt = BatchRun(
             batch, cache=cache, spool=spool, recorder=recorder, prover=prover, trail=trail
         )
-        outputs = Outputs(settings, batch, attempt, prover, recorder, run_id=run_id, trail=trail)
+        on_gpu = prover.versions.extra.get("cuda") == "true"
+        gpus = GpuMonitor(nvml if on_gpu else _no_driver)
+        outputs = Outputs(
+            settings,
+            batch,
+            attempt,
+            prover,
+            recorder,
+            run_id=run_id,
+            trail=trail,
+            gpus=gpus.figures,
+        )
         engine = settings.make_engine()
         logs.name_run(outputs.run_id)
         _announce(batch, settings)
         audit_events.run_started(trail, batch, prover.versions)
         tally = Tally(batch.plan, settings.executor.workers, _earlier(batch, cache))
         # Until the textfile says how the run ended, the live figures say that it is there.
-        with _live(settings, batch, outputs, tally):
+        with _live(settings, batch, outputs, tally), gpus:
             try:
                 root = _execute(settings, batch, attempt, engine=engine, tally=tally)
                 summary = outputs.done(root, spool)
@@ -86,6 +98,10 @@ def run(settings: Settings) -> Summary:
     _report(settings)
     _say_end(settings, outputs.last_word(summary, None), table(summary, outputs.places()))
     return summary
+
+
+def _no_driver() -> None:
+    """For provers that use no GPU."""
 
 
 def _report(settings: Settings) -> None:

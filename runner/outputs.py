@@ -20,9 +20,12 @@ from runner.publish import publish
 from runner.summary import Summary, summarise
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runner.audit_log import Head
     from runner.audit_trail import Trail
     from runner.batch import Batch, BatchRun, Root
+    from runner.gpu import GpuFigures
     from runner.metrics import Recorder
     from runner.prover import Prover
     from runner.settings import Settings
@@ -42,6 +45,7 @@ class Outputs:
         recorder: what is published.
         run_id: tells this run from all others.
         trail: for the audit log.
+        gpus: what the GPUs did, once the run has ended.
 
     Attributes:
         run_id: as given.
@@ -58,6 +62,7 @@ class Outputs:
         *,
         run_id: str,
         trail: Trail,
+        gpus: Callable[[], list[GpuFigures]] = list,
     ) -> None:
         self._settings = settings
         self._batch = batch
@@ -67,6 +72,7 @@ class Outputs:
         self._made_from = made_from(settings, batch.leaves)
         self.run_id = run_id
         self._trail = trail
+        self._gpus = gpus
         self.started = time.time()
         self._clock = time.monotonic()
 
@@ -190,6 +196,7 @@ class Outputs:
             "versions": {**packages(), **asdict(versions)},
             "machine": machine(),
             "peak_memory_mib": peak_memory_mib(),
+            "gpus": [asdict(gpu) for gpu in self._gpus()],
             "plan": batch.plan.to_json(),
             "jobs": results.job_rows(batch, self._attempt),
             "audit": seal,
@@ -198,6 +205,9 @@ class Outputs:
     def _metrics(self, summary: Summary | None, exit_status: int) -> None:
         recorder, now = self._recorder, time.time()
         recorder.set("l2_parallel_workers_active", 0)
+        for index, gpu in enumerate(self._gpus()):
+            recorder.set("l2_gpu_utilization_ratio", gpu.utilization, gpu=str(index))
+            recorder.set("l2_gpu_memory_used_bytes", gpu.memory_bytes, gpu=str(index))
         recorder.set("l2_queue_depth", 0)
         recorder.set("l2_parallel_workers_limit", self._settings.executor.workers)
         recorder.set("l2_last_run_start_timestamp_seconds", self.started)

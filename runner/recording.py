@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runner.errors import ProverError
 from runner.model import ReceiptKind
 
 if TYPE_CHECKING:
@@ -86,15 +87,17 @@ class Recording:
 
     # -- what goes wrong -----------------------------------------------
 
-    def error(self) -> None:
+    def error(self, cause: BaseException | None = None) -> None:
         """Something failed that the run may survive."""
         self._recorder.inc("l2_errors_total")
+        if isinstance(cause, ProverError) and cause.code == "cuda_failed":
+            self._recorder.inc("l2_cuda_errors_total")
 
-    def retrying(self) -> None:
+    def retrying(self, cause: BaseException) -> None:
         """A job failed and is tried again."""
         self.retries += 1
         self._recorder.inc("l2_job_retries_total")
-        self.error()
+        self.error(cause)
 
     def _count_verified(self, count: int, seconds: float) -> None:
         if count:
@@ -120,9 +123,9 @@ class RecordingObserver:
 
     def retrying(self, job: ProofJob, error: BaseException, wait_s: float) -> None:
         """See :class:`runner.executor.Observer`; likewise the others."""
-        self._recording.retrying()
+        self._recording.retrying(error)
         self._observer.retrying(job, error, wait_s)
 
     def failed(self, job: ProofJob, error: JobFailedError) -> None:  # noqa: D102
-        self._recording.error()
+        self._recording.error(error.__cause__)
         self._observer.failed(job, error)

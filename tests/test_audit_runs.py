@@ -428,6 +428,7 @@ def test_every_event_is_described() -> None:
     source = "".join(path.read_text() for path in folder.glob("audit_*.py"))
     written = set(re.findall(r'\.add\(\s*"(\w+)"', source))
     written |= set(re.findall(r'"event": "(\w+)"', source))
+    written.discard("audit_log_sealed")  # a log record's
     text = (folder.parent / "docs" / "audit.md").read_text()
     table = text[text.index("| event | when |") : text.index("## When it is written")]
     rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]

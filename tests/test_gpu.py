@@ -1,0 +1,74 @@
+"""What is seen of the GPUs: by a driver that is a fake, since most machines have none."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from runner.errors import JobFailedError, ProverError
+from runner.gpu import GpuFigures, GpuMonitor, nvml
+from runner.metrics import Recorder
+from runner.recording import Recording
+
+if TYPE_CHECKING:
+    import pytest
+
+
+class FakeDriver:
+    """Two GPUs; tells when it has been asked as often as there are samples, and fails once."""
+
+    def __init__(self, samples: list[tuple[float, int]]) -> None:
+        self.samples = samples
+        self.asked = 0
+        self.enough = threading.Event()
+
+    def names(self) -> list[str]:
+        return ["H100", "A10"]
+
+    def sample(self, index: int) -> tuple[float, int, int]:
+        if index == 1:
+            return 0.0, 7, 100
+        self.asked += 1
+        if self.asked == 2:
+            raise RuntimeError("the driver is busy")
+        if self.asked > len(self.samples):
+            self.enough.set()
+            raise RuntimeError("nothing more")
+        return *self.samples[self.asked - 1], 80
+
+    def wait(self) -> None:
+        assert self.enough.wait(10)
+
+
+def test_means_and_peaks_over_what_the_driver_said() -> None:
+    driver = FakeDriver([(1.0, 10), (0.0, 0), (0.5, 30), (0.0, 20)])
+    with GpuMonitor(lambda: driver, interval_s=0.0) as monitor:
+        driver.wait()
+    assert monitor.figures() == [
+        GpuFigures("H100", 0.5, 30, 80, 3),
+        GpuFigures("A10", 0.0, 7, 100, 3),
+    ]
+
+
+def test_no_driver_no_gpus() -> None:
+    with GpuMonitor(lambda: None) as monitor:
+        assert monitor.figures() == []
+    assert monitor.figures() == []
+
+
+def test_without_the_library_there_is_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pynvml", None)
+    assert nvml() is None
+
+
+def test_what_failed_on_the_gpu_is_counted_apart() -> None:
+    recorder = Recorder()
+    recording = Recording(recorder, "single")
+    recording.retrying(ProverError("cuda_failed", "out of memory"))
+    recording.retrying(ProverError("internal", "?"))
+    last = JobFailedError("leaf 0", 2, "out of memory")
+    last.__cause__ = ProverError("cuda_failed", "out of memory")
+    recording.error(last.__cause__)
+    assert recorder.value("l2_cuda_errors_total") == 2
+    assert recorder.value("l2_errors_total") == 3
+    assert recorder.value("l2_job_retries_total") == 2
