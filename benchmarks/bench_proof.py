@@ -3,8 +3,10 @@
     make bench-proof                        12 leaves, one aggregation over them
     make bench-proof ARGS="--leaves 4"      a quicker look
 
-Both sides use the same native extension and the same host loop; leaves alternate, so that a machine
-that slows down slows both. Times are wall seconds of single proofs on all cores. The last line is
+The plain side proves as the library does by itself: the extension leaves constraints to its
+code, one point at a time (``RUNNER_SIMD=off``). Everything else is the same on both sides, the
+Rust code's target CPU too. Leaves alternate, so that a machine that slows down slows both. Times
+are wall seconds of single proofs on all cores. The last line is
 
     leaf <ratio> aggregation <ratio> batch <ratio>
 
@@ -15,10 +17,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import struct
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +36,7 @@ from runner.machine import machine, packages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor
 
     from runner.model import Guest
 
@@ -57,26 +63,42 @@ class Sample:
     receipt_bytes: int
 
 
+def prove(guest: Guest, stdin: bytes, receipts: list[bytes]) -> tuple[Sample, bytes, bytes]:
+    """Prove and verify; the figures, the receipt and the journal."""
+    elf = read_elf(guest)
+    clock = time.perf_counter()
+    proof = native.prove(elf, stdin, receipts)
+    seconds = time.perf_counter() - clock
+    journal = native.verify(proof.receipt, guest.image_id)
+    run = proof.execution
+    cycles = (run.total_cycles, run.user_cycles, run.paging_cycles)
+    return Sample(seconds, *cycles, len(proof.receipt)), proof.receipt, journal
+
+
 @dataclass(frozen=True)
 class Side:
-    """One set of guests and how its aggregator reads its input."""
+    """One set of guests, how its aggregator reads its input, and the process that proves them."""
 
     name: str
     manifest: Manifest
     stdin: Callable[[bytes, Claims], bytes]
+    process: Executor
 
     def prove(
         self, guest: Guest, stdin: bytes, receipts: list[bytes]
     ) -> tuple[Sample, bytes, bytes]:
-        """Prove and verify; the figures, the receipt and the journal."""
-        elf = read_elf(guest)
-        clock = time.perf_counter()
-        proof = native.prove(elf, stdin, receipts)
-        seconds = time.perf_counter() - clock
-        journal = native.verify(proof.receipt, guest.image_id)
-        run = proof.execution
-        cycles = (run.total_cycles, run.user_cycles, run.paging_cycles)
-        return Sample(seconds, *cycles, len(proof.receipt)), proof.receipt, journal
+        """See :func:`prove`."""
+        return self.process.submit(prove, guest, stdin, receipts).result()
+
+
+def process(simd: str) -> ProcessPoolExecutor:
+    """A process of its own: the extension chooses its instructions once."""
+    return ProcessPoolExecutor(
+        1,
+        multiprocessing.get_context("spawn"),
+        initializer=os.environ.__setitem__,
+        initargs=("RUNNER_SIMD", simd),
+    )
 
 
 def serde_stdin(own: bytes, children: Claims) -> bytes:
@@ -89,8 +111,14 @@ def serde_stdin(own: bytes, children: Claims) -> bytes:
 
 def measure(leaves: int) -> dict[str, dict[str, list[Sample]]]:
     """Prove ``leaves`` fibonacci runs and one aggregation over them, with both sets of guests."""
-    plain = Side("plain", Manifest.load(PLAIN), serde_stdin)
-    ours = Side("ours", Manifest.load(DEFAULT_FOLDER), aggregator_stdin)
+    with process("off") as library, process("") as vectors:
+        plain = Side("plain", Manifest.load(PLAIN), serde_stdin, library)
+        ours = Side("ours", Manifest.load(DEFAULT_FOLDER), aggregator_stdin, vectors)
+        return compare(leaves, plain, ours)
+
+
+def compare(leaves: int, plain: Side, ours: Side) -> dict[str, dict[str, list[Sample]]]:
+    """See :func:`measure`."""
     samples: dict[str, dict[str, list[Sample]]] = {}
     done: dict[str, list[tuple[bytes, bytes]]] = {"plain": [], "ours": []}
     for n in range(10, 10 + leaves):

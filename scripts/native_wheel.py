@@ -123,6 +123,11 @@ def build_env(
     if (cpu := target_cpu(env)) != PORTABLE:
         # Rust only: the C++ that takes time picks its instructions at run time (native/risc0).
         result["RUSTFLAGS"] = f"{env.get('RUSTFLAGS', '')} -C target-cpu={cpu}".strip()
+    if enabled(env, "RUNNER_CUDA") and "NVCC_PREPEND_FLAGS" not in env:
+        # CUDA 13's headers want C++17, which clang 14 does not speak by itself; and risc0's build
+        # names this machine's GPU only where no flags are given.
+        native = [] if "NVCC_APPEND_FLAGS" in env else ["-arch=native"]
+        result["NVCC_PREPEND_FLAGS"] = " ".join(["-std=c++17", *native])
     if shutil.which("cc") is None:
         triple = rust.host.upper().replace("-", "_")
         result.setdefault(f"CARGO_TARGET_{triple}_LINKER", compiler.cc)

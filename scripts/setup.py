@@ -45,7 +45,7 @@ GOALS = {
     "dev": ("packages-dev", "native"),
     "native-tests": (),
 }
-EXTRAS = {"packages-run": "report,joblib", "packages-dev": "dev"}
+EXTRAS = {"packages-run": "gpu,joblib,report", "packages-dev": "dev"}
 
 
 @dataclass(frozen=True)

@@ -248,6 +248,14 @@ class TestBuildEnvironment:
         with pytest.raises(SetupError, match=r"RUNNER_CPU=fast is not a choice; give one of"):
             native_wheel.target_cpu({"RUNNER_CPU": "fast"})
 
+    def test_cuda_is_compiled_for_this_gpu_unless_flags_say_otherwise(self) -> None:
+        cuda = {"RUNNER_CUDA": "1"}
+        assert "NVCC_PREPEND_FLAGS" not in self.env({})
+        assert self.env(cuda)["NVCC_PREPEND_FLAGS"] == "-std=c++17 -arch=native"
+        other = self.env({**cuda, "NVCC_APPEND_FLAGS": "-arch=sm_90"})
+        assert other["NVCC_PREPEND_FLAGS"] == "-std=c++17"
+        assert self.env({**cuda, "NVCC_PREPEND_FLAGS": "-g"})["NVCC_PREPEND_FLAGS"] == "-g"
+
     def test_cuda_driver_is_linked_where_docs_rs_drops_it(self) -> None:
         cuda = {"RUNNER_CUDA": "1", "CUDA_PATH": "/opt/cuda"}
         assert native_wheel.without_driver_link({}, None) == []
