@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from rich.console import Console
-from rich.logging import RichHandler
 
-from runner import app, config, schema
+from runner import schema
 from runner.cli_errors import explain
 from runner.errors import InputError, RunnerError
 
@@ -63,6 +61,9 @@ def _job(conf: DictConfig) -> None:
     """One run; with ``--multirun`` one of many, maybe in a process of its own."""
     context = HydraConfig.get()
     output = Path(context.runtime.output_dir)
+    # Not at the top: `--help` and `--cfg` need neither.
+    from runner import app, config
+
     try:
         settings = config.settings(conf, output)
         _log_to(settings.log_level, output / "run.log")
@@ -75,9 +76,13 @@ def _job(conf: DictConfig) -> None:
 
 
 def _log_to(level: str, file: Path) -> None:
+    from rich.console import Console
+
     console = Console(stderr=True)
     handlers: list[logging.Handler] = []
     if console.is_terminal:
+        from rich.logging import RichHandler
+
         rich = RichHandler(console=console, show_path=False, omit_repeated_times=False)
         rich.setFormatter(logging.Formatter("%(message)s"))
         handlers.append(rich)

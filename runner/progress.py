@@ -12,11 +12,6 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Group
-from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.text import Text
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -214,6 +209,10 @@ class BarProgress(SilentProgress):
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        # Not at the top: a run without a terminal needs none of it.
+        from rich.live import Live
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
         super().__init__(plan, workers, earlier, verb, clock)
         self._progress = Progress(
             TextColumn("{task.description:>14}"), BarColumn(), MofNCompleteColumn()
@@ -238,6 +237,9 @@ class BarProgress(SilentProgress):
         self._progress.advance(self._tasks[self._level(job)])
 
     def _render(self) -> RenderableType:
+        from rich.console import Group
+        from rich.text import Text
+
         now = self._clock()
         names = list(self._running.values())
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
