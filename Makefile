@@ -42,7 +42,7 @@ test: ## everything: linters, types, Rust tests, all Python tests with real proo
 
 test-fast: ## Python tests without real proofs and without real monitoring tools
 	$(set-up) dev
-	$(python) -m pytest -m "not real and not monitoring" $(ARGS)
+	$(python) -m pytest -n auto --dist worksteal -m "not real and not monitoring" $(ARGS)
 
 lint: ## ruff and mypy
 	$(set-up) tools
