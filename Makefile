@@ -48,7 +48,7 @@ test: ## everything: linters, types, Rust tests, all Python tests with real proo
 
 test-fast: ## Python tests without real proofs, monitoring tools and browser
 	$(set-up) dev
-	$(python) -m pytest -m "not real and not monitoring and not browser" $(ARGS)
+	$(python) -m pytest -n auto --dist worksteal -m "not real and not monitoring and not browser" $(ARGS)
 
 lint: ## ruff and mypy
 	$(set-up) tools

@@ -221,7 +221,8 @@ class BatchRun:
                 self._lookup.keep(self.build(job_id), outcome, outcome.receipt)
             self._spool.put(job_id, outcome.receipt)
             self.receipt_bytes[job_id] = len(outcome.receipt)
-        self.outcomes[job_id] = replace(outcome, receipt=None)
+            outcome = replace(outcome, receipt=None)
+        self.outcomes[job_id] = outcome
         aggregates = job_id >= self._batch.plan.leaf_jobs
         self.recording.outcome(outcome, self._batch.program(job_id), aggregates=aggregates)
 

@@ -15,14 +15,14 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from runner import app, config, dry_run, logs, schema, sweep_jobs
+from runner import schema
 from runner.cli_errors import explain
 from runner.errors import InterruptedBatchError, RunnerError, UnexpectedError
 from runner.sweep_report import report_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
+    from types import FrameType, ModuleType
 
     from omegaconf import DictConfig
 
@@ -51,7 +51,8 @@ def main() -> int:
         version_base="1.3", config_path=str(CONF), config_name="config"
     )(_job)
     _failed.clear()
-    sweep_jobs.finished.clear()
+    if sweeps := _sweeps():
+        sweeps.finished.clear()
     try:
         command()
     except RunnerError as error:
@@ -111,11 +112,16 @@ def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
         file.write_text(traceback.format_exc(), encoding="utf-8")
         raise UnexpectedError(f"{type(error).__name__}: {error}", str(file)) from None
     finally:
+        from runner import logs
+
         # What is said between two jobs belongs into the log of neither.
         logs.between_jobs()
 
 
 def _run(conf: DictConfig, output: Path, name: str = "") -> float:
+    # Not at the top: `--help` and `--cfg` need none of it.
+    from runner import config, logs
+
     settings = config.settings(conf, output)
     logs.configure(
         level=settings.log_level,
@@ -125,25 +131,39 @@ def _run(conf: DictConfig, output: Path, name: str = "") -> float:
         job=name,
     )
     if settings.dry_run:
+        from runner import dry_run
+
         dry_run.run(settings)
         return math.nan
+    from runner import app
+
     return app.run(settings).wall_s
 
 
 def _say(text: str, exit_code: int) -> int:
     """The last word on standard error; also where the settings could not be read."""
+    from runner import logs
+
     if logs.formats_json() or "log_format=json" in sys.argv:
         text = logs.last_line(text, __name__, exit_code)
     sys.stderr.write(f"{text}\n")
     return exit_code
 
 
+def _sweeps() -> ModuleType | None:
+    """The record of sweeps, if there was one: nothing else loads it."""
+    return sys.modules.get("runner.sweep_jobs")
+
+
 def _say_sweeps() -> int:
     """What became of a sweep's jobs; the exit code."""
-    for sweep in sweep_jobs.finished:
+    sweeps = _sweeps()
+    if sweeps is None:
+        return 0
+    for sweep in sweeps.finished:
         if sweep.exit_code or "quiet=true" not in sys.argv:
             sys.stderr.writelines(f"{line}\n" for line in sweep.lines())
-    return max((sweep.exit_code for sweep in sweep_jobs.finished), default=0)
+    return max((sweep.exit_code for sweep in sweeps.finished), default=0)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> Any:  # noqa: ANN401  # a signal handler

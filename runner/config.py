@@ -21,7 +21,6 @@ from runner.machine import cores
 from runner.metrics import METRICS
 from runner.model import ReceiptKind
 from runner.prover import ProverSpec
-from runner.pushgateway import Gateway
 from runner.retry import RetryPolicy
 from runner.schema import (
     CacheConf,
@@ -46,6 +45,8 @@ from runner.strategy import Thresholds
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+
+    from runner.pushgateway import Gateway
 
 __all__ = ["settings"]
 
@@ -233,6 +234,8 @@ def _gateway(conf: PushgatewayConf) -> Gateway | None:
         raise InputError(
             "metrics.pushgateway.timeout_s", conf.timeout_s, "not a time limit", "give seconds"
         )
+    from runner.pushgateway import Gateway  # brings an HTTP client
+
     return Gateway(conf.url, conf.job, grouping, conf.timeout_s)
 
 

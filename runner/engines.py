@@ -13,10 +13,10 @@ import contextlib
 import multiprocessing
 import pickle
 import queue
+import select
 import signal
 import threading
 from concurrent.futures import Executor, Future
-from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from runner import worker_process
@@ -31,6 +31,8 @@ __all__ = ["InlineExecutor", "ProcessExecutor"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_LONGEST_MS = 2.0**31 - 1  # what poll(2) can wait, 24 days
 
 _Call = tuple["Future[Any]", "Callable[..., Any]", tuple[Any, ...], dict[str, Any]]
 
@@ -137,6 +139,7 @@ class _Slot:
         self._timeout_s = timeout_s
         self._process: SpawnProcess | None = None
         self._pipe: Connection[Any, Any] | None = None
+        self._answer = select.poll()  # `connection.wait` would make a selector for every job
         self._dead = False
 
     @property
@@ -148,11 +151,12 @@ class _Slot:
         if self._dead:
             raise WorkerDiedError("ended by the runner")
         call = pickle.dumps((fn, args, kwargs))
+        timeout_ms = None if self._timeout_s is None else min(self._timeout_s * 1000, _LONGEST_MS)
         process, pipe = self._ready()
         try:
             pipe.send_bytes(call)
-            ready = connection.wait([pipe, process.sentinel], self._timeout_s)
-            if not ready:
+            # Readable, too, when the worker has died: end of file.
+            if not self._answer.poll(timeout_ms):
                 process.kill()
                 self._discard()
                 raise JobTimeoutError(self._timeout_s or 0.0)
@@ -202,11 +206,14 @@ class _Slot:
         # Only the worker may hold its end, or its death would not show as end of file here.
         theirs.close()
         self._process, self._pipe = process, pipe
+        self._answer.register(pipe.fileno(), select.POLLIN)
+        self._answer.register(process.sentinel, select.POLLIN)
         if self._dead:  # since before there was a process to end
             process.kill()
         return process, pipe
 
     def _discard(self) -> None:
+        self._answer = select.poll()
         if self._pipe is not None:
             self._pipe.close()
         if self._process is not None:

@@ -7,17 +7,12 @@ cache look-ups run on a few threads of their own, because each verifies a receip
 
 from __future__ import annotations
 
+import contextlib
 import heapq
+import queue
 import time
 from collections import deque
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    CancelledError,
-    Executor,
-    Future,
-    ThreadPoolExecutor,
-    wait,
-)
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -25,7 +20,7 @@ from runner.errors import JobFailedError
 from runner.retry import Attempts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from runner.model import Outcome, ProofJob
     from runner.plan import Plan
@@ -109,7 +104,7 @@ class PlanExecutor:
         self._task = task
         self._jobs = jobs
         self._observer = observer
-        self._retrying = policy.tenacity()
+        self._policy = policy
         self._workers = workers
         self._cores = cores
         self._cached = cached
@@ -123,9 +118,11 @@ class PlanExecutor:
         self._ready: deque[int] = deque()  # aggregations whose children are all there
         self._misses: list[tuple[int, int, ProofJob]] = []  # heap: aggregations first, then by id
         self._delayed: list[tuple[float, int, ProofJob]] = []  # heap: due time, id
-        self._attempts: dict[int, Attempts] = {}
+        self._attempts: dict[int, Attempts] = {}  # of jobs that failed and may yet succeed
         self._lookups: dict[Future[Outcome | None], ProofJob] = {}
         self._running: dict[Future[Outcome], ProofJob] = {}
+        # Futures come here as they end: `concurrent.futures.wait` would lock all of them each time.
+        self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         self._failures: list[JobFailedError] = []
 
     def run(self) -> None:
@@ -144,7 +141,7 @@ class PlanExecutor:
                     break
                 self._wait()
         except KeyboardInterrupt:
-            self._settle({future for future in self._running if future.done()})
+            self._settle([future for future in self._running if future.done()])
             raise
         finally:
             if pool is not None:
@@ -202,15 +199,16 @@ class PlanExecutor:
         if pool is None:
             self._enqueue(job)
         else:
-            self._lookups[pool.submit(self._jobs.lookup, job)] = job
+            lookup = pool.submit(self._jobs.lookup, job)
+            self._lookups[lookup] = job
+            lookup.add_done_callback(self._ended.put)
         return True
 
     def _enqueue(self, job: ProofJob) -> None:
         heapq.heappush(self._misses, (0 if job.id >= self._plan.leaf_jobs else 1, job.id, job))
 
     def _submit(self, job: ProofJob) -> None:
-        attempts = self._attempts.setdefault(job.id, Attempts(self._retrying))
-        self._observer.started(job, attempts.number)
+        self._observer.started(job, self._attempt(job))
         # As many jobs as will run side by side share the cores; a lone root has them all.
         beside = len(self._running) + 1 + self._queued()
         threads = max(1, self._cores // min(self._workers, beside))
@@ -221,20 +219,28 @@ class PlanExecutor:
             future = Future()
             future.set_exception(error)
         self._running[future] = job
+        future.add_done_callback(self._ended.put)
+
+    def _attempt(self, job: ProofJob) -> int:
+        attempts = self._attempts.get(job.id)
+        return 1 if attempts is None else attempts.number
 
     def _wait(self) -> None:
-        futures: list[Future[Any]] = [*self._running, *self._lookups]
         timeout = None
         if self._delayed:
             timeout = max(0.0, self._delayed[0][0] - self._clock())
-        if not futures:
+        if not self._running and not self._lookups:
             self._sleep(min(timeout or 0.0, 0.5))
             return
-        done, _ = wait(futures, timeout, FIRST_COMPLETED)
-        self._settle(done)
+        ended = []
+        with contextlib.suppress(queue.Empty):
+            ended.append(self._ended.get(timeout=timeout))
+            while True:
+                ended.append(self._ended.get_nowait())
+        self._settle(ended)
 
-    def _settle(self, done: set[Future[Any]]) -> None:
-        for future in done:
+    def _settle(self, ended: Iterable[Future[Any]]) -> None:
+        for future in ended:
             if future in self._lookups:
                 job = self._lookups.pop(future)
                 outcome = future.result()
@@ -243,14 +249,17 @@ class PlanExecutor:
                 else:
                     self._finish(job, outcome)
                 continue
+            if future not in self._running:  # a look-up that was given up
+                continue
             job = self._running.pop(future)
             try:
-                result = future.result()
+                outcome = future.result()
             except (Exception, CancelledError) as error:  # noqa: BLE001  # judged by the policy
                 self._fail(job, error)
-            else:
-                self._finish(job, replace(result, attempts=self._attempts[job.id].number))
-                del self._attempts[job.id]
+                continue
+            if job.id in self._attempts:
+                outcome = replace(outcome, attempts=self._attempts.pop(job.id).number)
+            self._finish(job, outcome)
 
     def _finish(self, job: ProofJob, outcome: Outcome) -> None:
         self._jobs.accept(outcome)
@@ -261,7 +270,9 @@ class PlanExecutor:
                 self._ready.append(parent)
 
     def _fail(self, job: ProofJob, error: BaseException) -> None:
-        attempts = self._attempts[job.id]
+        attempts = self._attempts.get(job.id)
+        if attempts is None:
+            attempts = self._attempts[job.id] = Attempts(self._policy.tenacity())
         wait_s = attempts.failed(error)
         stopping = self._failures and self._on_failure == "stop"
         if wait_s is None or stopping:

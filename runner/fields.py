@@ -134,21 +134,25 @@ def encode(fields: Sequence[FieldSpec], value: object) -> tuple[dict[str, Scalar
     Raises:
         UnusableError: it is none, or a field cannot hold what it gives.
     """
-    names = [field.name for field in fields]
     if not isinstance(value, dict):
-        if len(names) != 1 or isinstance(value, (list, tuple)):
-            remedy = f"give an object with the fields: {', '.join(names) or '(none)'}"
+        if len(fields) != 1 or isinstance(value, (list, tuple)):
+            remedy = f"give an object with the fields: {_names(fields)}"
             raise UnusableError(value, "not one input of this guest", remedy)
-        value = {names[0]: value}
-    if value.keys() != set(names):
+        value = {fields[0].name: value}
+    if len(value) != len(fields) or any(field.name not in value for field in fields):
+        names = [field.name for field in fields]
         unknown = [name for name in value if name not in names]
         missing = [name for name in names if name not in value]
         problem = f"unknown field {unknown[0]!r}" if unknown else f"field {missing[0]} is missing"
-        remedy = f"give exactly the fields: {', '.join(names) or '(none)'}"
-        raise UnusableError(value, problem, remedy)
+        raise UnusableError(value, problem, f"give exactly the fields: {_names(fields)}")
     parts = [_ENCODERS[field.type](field, value[field.name]) for field in fields]
     # Each encoder has refused all but its own type of Scalar.
-    return {name: cast("Scalar", value[name]) for name in names}, b"".join(parts)
+    given = cast("dict[str, Scalar]", value)
+    return {field.name: given[field.name] for field in fields}, b"".join(parts)
+
+
+def _names(fields: Sequence[FieldSpec]) -> str:
+    return ", ".join([field.name for field in fields]) or "(none)"
 
 
 def _integer(field: FieldSpec, value: object) -> bytes:

@@ -7,11 +7,17 @@ import os
 import re
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["atomic_write", "fsync_folder", "make_folder", "remove_leftovers", "write_temp"]
 
 
-def write_temp(folder: Path, data: bytes, mode: int = 0o644, prefix: str = ".") -> Path:
+def write_temp(
+    folder: Path, data: bytes | Iterable[bytes], mode: int = 0o644, prefix: str = "."
+) -> Path:
     """Write ``data`` to a new file in ``folder`` and wait until it is on disk.
 
     The name starts with a dot and ends in ``.tmp``, so that nothing that looks for finished files
@@ -19,7 +25,7 @@ def write_temp(folder: Path, data: bytes, mode: int = 0o644, prefix: str = ".") 
 
     Args:
         folder: existing folder.
-        data: the content.
+        data: the content, or its pieces in order.
         mode: permission bits, set whatever the umask is.
         prefix: of the name, starting with a dot.
 
@@ -33,7 +39,7 @@ def write_temp(folder: Path, data: bytes, mode: int = 0o644, prefix: str = ".") 
     try:
         with os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), mode)
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
@@ -59,12 +65,12 @@ def fsync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def atomic_write(path: Path, data: bytes, mode: int = 0o644) -> None:
+def atomic_write(path: Path, data: bytes | Iterable[bytes], mode: int = 0o644) -> None:
     """Put ``data`` at ``path``: a reader sees the old content or the new one, never a part.
 
     Args:
         path: target in an existing folder; replaced when it exists.
-        data: the content.
+        data: the content, or its pieces in order.
         mode: permission bits, set whatever the umask is.
 
     Raises:

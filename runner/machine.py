@@ -6,7 +6,6 @@ import os
 import platform
 import resource
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import runner
@@ -38,6 +37,8 @@ def machine() -> dict[str, str | int]:
 
 def packages() -> dict[str, str]:
     """Versions of the runner, Python and the libraries that shape a run."""
+    from importlib import metadata
+
     found = {"runner": runner.__version__, "python": platform.python_version()}
     for name in ("hydra-core", "tenacity", "prometheus-client", "rich"):
         try:

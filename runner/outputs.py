@@ -119,18 +119,19 @@ class Outputs:
         names = [results.LEAVES, results.RESULT]
         lines = results.leaf_lines(self._batch, attempt, self._settings.journal)
         atomic_write(folder / results.LEAVES, lines)
-        receipts, written = [], {results.LEAVES: lines}
+        receipts, written = [], [results.LEAVES]
         if root is not None and root.receipt_bytes:
             assert self._batch.plan.root is not None  # noqa: S101  # there is a Root
-            written[results.ROOT] = spool.get(self._batch.plan.root)
-            atomic_write(folder / results.ROOT, written[results.ROOT])
+            atomic_write(folder / results.ROOT, spool.get(self._batch.plan.root))
             receipts = [results.ROOT]
+            written.append(results.ROOT)
         elif root is None and self._batch.prover.kind is not ReceiptKind.EXECUTE:
             receipts = [
                 str(spool.path(job).relative_to(folder))
                 for job in range(self._batch.plan.leaf_jobs)
             ]
-        audit_events.submitted(self._trail, written, len(receipts))
+        digests = {name: results.sha256(folder / name) for name in written}
+        audit_events.submitted(self._trail, digests, len(receipts))
         record = self._record("ok", None, self._trail.finish("ok", None))
         record["summary"] = summary.to_json()
         if root is not None:

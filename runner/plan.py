@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from runner.model import Aggregation
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
 __all__ = ["Plan", "distinct"]
 
@@ -66,16 +66,23 @@ class Plan:
         return self.aggregations[-1].level if self.aggregations else 0
 
     @cached_property
-    def parents(self) -> Mapping[int, tuple[int, ...]]:
-        """The aggregations that wait for a job, ascending, for every job id.
+    def parents(self) -> Sequence[tuple[int, ...]]:
+        """The aggregations that wait for a job, ascending, by job id.
 
         A parent stands there once even if the job is its child several times over.
         """
-        found: list[list[int]] = [[] for _ in range(self.jobs)]
+        parents: list[tuple[int, ...]] = [()] * self.jobs
+        several: dict[int, list[int]] = {}
         for aggregation in self.aggregations:
+            only = (aggregation.id,)  # one tuple for all its children: most have no other parent
             for child in dict.fromkeys(aggregation.children):
-                found[child].append(aggregation.id)
-        return {job: tuple(parents) for job, parents in enumerate(found)}
+                if parents[child]:
+                    several.setdefault(child, [*parents[child]]).append(aggregation.id)
+                else:
+                    parents[child] = only
+        for child, ids in several.items():
+            parents[child] = tuple(ids)
+        return parents
 
     def aggregation(self, job: int) -> Aggregation:
         """The aggregation with job id ``job``; KeyError for a leaf job or an unknown id."""

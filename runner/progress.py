@@ -9,16 +9,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
-
 from runner.timeleft import duration
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.text import Text
 
     from runner.errors import JobFailedError
     from runner.model import Outcome, ProofJob
@@ -139,6 +134,8 @@ class BarProgress(SilentProgress):
     """Bars on a terminal: one for leaves, one a level of aggregation, then workers and figures."""
 
     def __init__(self, tally: Tally, verb: str, console: Console) -> None:
+        from rich.live import Live
+
         super().__init__(tally, verb)
         self._console = console
         self._live = Live(console=console, get_renderable=self.render, refresh_per_second=4)
@@ -152,6 +149,10 @@ class BarProgress(SilentProgress):
 
     def render(self) -> RenderableType:
         """What is on the screen now; never wider than the screen, one line a level."""
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
         standing, now = self._tally.standing(), self._tally.clock()
         bars = Table.grid(padding=(0, 1), expand=False)
         bars.add_column(justify="right", width=10, no_wrap=True)
@@ -182,6 +183,8 @@ class BarProgress(SilentProgress):
 
 
 def _row(name: str, text: str) -> Text:
+    from rich.text import Text
+
     return Text(f"{name:>10} {text}", overflow="ellipsis", no_wrap=True)
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from runner.errors import LedgerCorruptError, LedgerNewerError
 from runner.ledger import Ledger
-from runner.pushgateway import push
 
 if TYPE_CHECKING:
     from runner.metrics import Recorder
@@ -42,6 +41,8 @@ def publish(settings: MetricsSettings, run_id: str, run: Recorder) -> None:
 
 
 def _push(gateway: Gateway, ledger: Ledger) -> None:
+    from runner.pushgateway import push  # brings an HTTP client
+
     try:
         # One run at a time, and what the ledger says then, so that no total is ever pushed after a
         # larger one.

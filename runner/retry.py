@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
-
-import tenacity
+from typing import TYPE_CHECKING
 
 from runner.errors import JobTimeoutError, ProverError, ReceiptRejectedError, WorkerDiedError
+
+if TYPE_CHECKING:
+    import tenacity
 
 __all__ = ["Attempts", "RetryPolicy", "is_transient"]
 
@@ -44,6 +46,9 @@ class RetryPolicy:
 
     def tenacity(self) -> tenacity.Retrying:
         """The policy as tenacity's object; only its decisions are used, never its sleep."""
+        # Not at the top: it brings asyncio, and most runs never need it.
+        import tenacity
+
         return tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.attempts),
             wait=tenacity.wait_exponential(self.wait_initial_s, self.wait_max_s)
@@ -62,6 +67,8 @@ class Attempts:
     __slots__ = ("_retrying", "_state")
 
     def __init__(self, retrying: tenacity.Retrying) -> None:
+        import tenacity
+
         self._retrying = retrying
         self._state = tenacity.RetryCallState(retrying, None, (), {})
 

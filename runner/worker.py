@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runner.errors import ProverError, ReceiptRejectedError
@@ -30,12 +29,13 @@ def perform(spec: ProverSpec, job: ProofJob) -> Outcome:
     """
     started = time.time()
     prover = load_prover(spec)
-    clock = time.perf_counter()
     children = tuple(dict.fromkeys(job.children))
+    verify_s, verifications = 0.0, 0
     if job.kind is not ReceiptKind.EXECUTE:
+        clock = time.perf_counter()
         for child in children:
             _verify_child(prover, job, child)
-    verify_s = time.perf_counter() - clock
+        verify_s, verifications = time.perf_counter() - clock, len(children) + 1
 
     clock = time.perf_counter()
     proof = prover.run(job.guest, job.stdin, children, job.kind, job.threads)
@@ -43,8 +43,13 @@ def perform(spec: ProverSpec, job: ProofJob) -> Outcome:
 
     if job.expected is not None and proof.journal != job.expected:
         raise ReceiptRejectedError(job.name, "commits another result than its children demand")
-
-    outcome = Outcome(
+    if job.kind is not ReceiptKind.EXECUTE:
+        if proof.receipt is None:
+            raise ReceiptRejectedError(job.name, "the prover returned no receipt")
+        clock = time.perf_counter()
+        verify_receipt(prover, proof.receipt, job.guest.image_id, proof.journal, job.name)
+        verify_s += time.perf_counter() - clock
+    return Outcome(
         job_id=job.id,
         image_id=job.guest.image_id,
         journal=proof.journal,
@@ -53,20 +58,10 @@ def perform(spec: ProverSpec, job: ProofJob) -> Outcome:
         cycles=proof.cycles,
         prove_s=prove_s,
         verify_s=verify_s,
-        verifications=len(children),
+        verifications=verifications,
         worker=os.getpid(),
         started=started,
         finished=time.time(),
-    )
-    if job.kind is ReceiptKind.EXECUTE:
-        return replace(outcome, verify_s=0.0, verifications=0)
-    if proof.receipt is None:
-        raise ReceiptRejectedError(job.name, "the prover returned no receipt")
-    clock = time.perf_counter()
-    verify_receipt(prover, proof.receipt, job.guest.image_id, proof.journal, job.name)
-    verify_s += time.perf_counter() - clock
-    return replace(
-        outcome, verify_s=verify_s, verifications=len(children) + 1, finished=time.time()
     )
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import bench_proof
 
@@ -49,29 +50,48 @@ def test_a_saved_run_says_what_it_was_measured_on(tmp_path: Path) -> None:
     assert [item["group"] for item in saved["benchmarks"]] == ["keys", "keys"]
 
 
-def test_the_cost_of_metrics_is_measured(tmp_path: Path) -> None:
-    script = ROOT / "benchmarks" / "metrics_cost.py"
-    small = ["--rounds", "2", "--batches", "1", "--leaves", "5", "--folder", str(tmp_path)]
-    done = subprocess.run(
-        [sys.executable, script, *small], capture_output=True, text=True, check=False, timeout=120
-    )
+def measure(script: str, *arguments: str) -> dict[str, Any]:
+    """What a benchmark's last line says, as JSON."""
+    command = [sys.executable, str(ROOT / "benchmarks" / script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout.splitlines()[-1])["figures"]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_the_cost_of_metrics_is_measured(tmp_path: Path) -> None:
+    small = ["--rounds", "2", "--batches", "1", "--leaves", "5", "--folder", str(tmp_path)]
+    figures = measure("metrics_cost.py", *small)["figures"]
     for share in ("recording", "publishing", "live figures"):
         assert 0 < figures[f"share of {share}, 5 leaves executed"] < 1
     assert figures["events recorded, 5 leaves executed"] > 0
 
 
 def test_the_cost_of_the_audit_log_is_measured(tmp_path: Path) -> None:
-    script = ROOT / "benchmarks" / "audit_cost.py"
     small = ["--rounds", "2", "--batches", "1", "--leaves", "5", "--folder", str(tmp_path)]
-    done = subprocess.run(
-        [sys.executable, script, *small], capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout.splitlines()[-1])["figures"]
+    figures = measure("audit_cost.py", *small)["figures"]
     assert 0 < figures["share of the log, 5 leaves executed"] < 1
     assert figures["lines of a batch"] == 1 + 1 + 2 * 5 + 2  # nothing is aggregated
+
+
+def test_the_runner_is_measured_against_a_loop() -> None:
+    """Its own check is that both end with the same root."""
+    small = ["--rounds", "1", "--leaves", "20", "--workers", "1"]
+    figures = measure("runner_overhead.py", *small)["figures"]
+    assert {"added a job, one process", "added a job, 1 processes"} <= figures.keys()
+    for part in ("plan", "jobs", "dispatch", "recording", "worker", "outputs", "keys"):
+        assert figures[f"part, {part}"] > 0
+
+
+def test_large_batches_are_measured() -> None:
+    plans = measure("scale.py", "plans", "--leaves", "10", "40", "--strategies", "two_level")[
+        "rows"
+    ]
+    assert [(row["leaves"], row["aggregations"]) for row in plans] == [(10, 4), (40, 6)]
+    assert all(0 < row["planned MiB"] <= row["all MiB"] for row in plans)
+    (row,) = measure("scale.py", "batches", "--leaves", "7", "--strategies", "auto")["rows"]
+    assert (row["leaves"], row["aggregations"]) == (7, 1)
+    assert row["runner MiB"] > 0
 
 
 def test_the_yardstick_divides_plain_time_by_ours() -> None:

@@ -188,6 +188,19 @@ def test_an_execution_can_be_repeated() -> None:
     assert len({(run.journal, run.user_cycles, run.total_cycles, run.log) for run in runs}) == 1
 
 
+def test_a_loaded_program_starts_as_it_was_however_often_it_ran() -> None:
+    """Programs are kept loaded, the last few of them; their memory must not be."""
+    others = [elf("fibonacci") + bytes(count) for count in range(1, 6)]  # read as the same kernel
+    found = set()
+    for other in others:
+        run = native.execute(elf("fibonacci"), word(20))
+        found.add((run.journal, run.user_cycles, run.paging_cycles))
+        native.execute(elf("sha256"), padded(b"x" * 5000))
+        assert native.image_id(elf("fibonacci")) == image_id("fibonacci")
+        assert native.image_id(other) == image_id("fibonacci")
+    assert len(found) == 1
+
+
 def test_the_guest_failed_with_its_own_message() -> None:
     code, message = failure(fibonacci, 94)
     assert code == "guest_failed"

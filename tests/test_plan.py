@@ -44,10 +44,10 @@ def test_only_aggregations_are_found_as_such(job: int) -> None:
 
 
 def test_parents_are_listed_once_however_often_a_child_stands() -> None:
-    assert PLAN.parents == {0: (3,), 1: (3, 4), 2: (4,), 3: (5,), 4: (5,), 5: ()}
+    assert PLAN.parents == [(3,), (3, 4), (4,), (5,), (5,), ()]
     same = make_plan("two_level", (0,) * 16, fan_in=4)
     assert same.aggregations == (node(1, 1, 0, 0, 0, 0), node(2, 2, 1, 1, 1, 1))
-    assert same.parents == {0: (1,), 1: (2,), 2: ()}
+    assert same.parents == [(1,), (2,), ()]
     assert same.leaf_counts() == [1, 4, 16]
 
 

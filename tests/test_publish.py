@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import runner.publish
+import runner.pushgateway
 from runner.ledger import Ledger
 from runner.metrics import Recorder
 from runner.publish import publish
@@ -111,7 +111,7 @@ def test_no_total_is_pushed_after_a_larger_one(
         time.sleep(next(delays))
         texts.append(text.decode())
 
-    monkeypatch.setattr(runner.publish, "push", slow_at_first)
+    monkeypatch.setattr(runner.pushgateway, "push", slow_at_first)
     threads = [threading.Thread(target=publish, args=(settings, str(i), run())) for i in range(8)]
     for thread in threads:
         thread.start()

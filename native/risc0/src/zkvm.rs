@@ -10,8 +10,8 @@ use risc0_circuit_recursion::prove::zkr::get_zkr;
 use risc0_zkvm::{
     Assumption, AssumptionReceipt, CompositeReceipt, Digest, ExecutorEnv, ExecutorImpl, ExitCode,
     InnerAssumptionReceipt, InnerReceipt, MaybePruned, NullSegmentRef, ProverOpts, RECURSION_PO2,
-    ReceiptClaim, ReceiptKind, Segment, SegmentRef, Session, SimpleSegmentRef, VerifierContext,
-    compute_image_id, get_prover_server, sha::Digestible,
+    ReceiptClaim, ReceiptKind, Segment, SegmentRef, Session, SimpleSegmentRef, SystemState,
+    VerifierContext, get_prover_server, sha::Digestible,
 };
 
 use crate::{
@@ -48,10 +48,11 @@ pub struct Description {
 }
 
 pub fn image_id(elf: &[u8]) -> Result<[u8; 32]> {
-    program::check_size(elf)?;
-    compute_image_id(elf)
-        .map(Into::into)
-        .map_err(|error| Error::BadElf(format!("not a program binary: {error:#}")))
+    let state = SystemState {
+        pc: 0,
+        merkle_root: program::image(elf)?.image_id(),
+    };
+    Ok(state.digest().into())
 }
 
 /// Run the guest and prove nothing. Assumptions are claims `(image id, journal)`, taken on trust.
@@ -247,7 +248,7 @@ fn run<'a>(
             SEGMENT_PO2.end()
         )));
     }
-    program::check_size(elf)?;
+    let image = program::image(elf)?;
     let log = Log::default();
     let mut builder = ExecutorEnv::builder();
     builder
@@ -268,8 +269,8 @@ fn run<'a>(
     let env = builder
         .build()
         .map_err(|error| Error::BadArgument(format!("{error:#}")))?;
-    let mut executor = ExecutorImpl::from_elf(env, elf)
-        .map_err(|error| Error::BadElf(format!("not a program binary: {error:#}")))?;
+    let mut executor =
+        ExecutorImpl::new(env, image).map_err(|error| Error::BadArgument(format!("{error:#}")))?;
     let session = guarded(|| {
         executor
             .run_with_callback(|segment| Ok(keep(segment)))

@@ -1,0 +1,195 @@
+"""Large batches: what plans and executed batches take, by size, in seconds and memory.
+
+    .venv/bin/python benchmarks/scale.py plans               10^4, 10^5, 10^6 leaves (half a minute)
+    .venv/bin/python benchmarks/scale.py batches             10^3, 10^4, 10^5 leaves (10 minutes)
+    .venv/bin/python benchmarks/scale.py batches --leaves 1000 20000 --strategies auto
+
+Every line is a process of its own, so that its peak is its own. Memory is resident memory at its
+peak (VmHWM of /proc): what ``getrusage`` says of a child begins with what its parent had.
+
+``plans``: inputs made and encoded, identical ones found, the plan made and validated; then what the
+executor (``parents``) and the record (JSON) need of it; then read back as a verifier would.
+
+``batches``: the whole command, ``prover=execute``, sha256 leaves that all differ. The workers' peak
+is the largest worker's. The last line of a strategy is the slope between its smallest and its
+largest batch: what one more leaf costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from runner.fields import FieldSpec
+from runner.inputs import InputSpec, TemplateSeries, leaves
+from runner.machine import machine, packages
+from runner.plan import Plan, distinct
+from runner.strategy import STRATEGIES, make_plan
+
+ROOT = Path(__file__).resolve().parent.parent
+Row = dict[str, Any]
+MIB = 1024 * 1024
+SINGLE = 4095  # most children of one aggregation
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("what", choices=("plans", "batches"))
+    parser.add_argument("--leaves", type=int, nargs="+", help="sizes of the batches")
+    parser.add_argument("--strategies", nargs="+", help="all of them; for batches none and auto")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        print(json.dumps(plan(args.strategies[0], args.leaves[0])))
+        return 0
+    plans = args.what == "plans"
+    sizes = sorted(args.leaves or ((10**4, 10**5, 10**6) if plans else (10**3, 10**4, 10**5)))
+    strategies = args.strategies or ([*STRATEGIES] if plans else ["none", "auto"])
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as name:
+        for strategy in strategies:
+            of_one: list[Row] = []
+            for size in sizes:
+                if plans and strategy == "single" and size > SINGLE:
+                    size = SINGLE  # noqa: PLW2901  # once, below
+                    if of_one:
+                        break
+                row = measured(strategy, size) if plans else batch(Path(name), strategy, size)
+                of_one.append({"strategy": strategy, "leaves": size, **row})
+                show(of_one[-1])
+            if len(of_one) > 1:
+                show(slope(of_one[0], of_one[-1]))
+            rows += of_one
+    print(json.dumps({"machine": machine(), **packages(), "rows": rows}))
+    return 0
+
+
+def show(row: Row) -> None:
+    told = [f"{row['strategy']:<12} {row['leaves']:>9,}"]
+    for name, value in row.items():
+        if name in ("strategy", "leaves"):
+            continue
+        number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+        told.append(f"{name} {number}")
+    print("  ".join(told), flush=True)
+
+
+def slope(small: Row, large: Row) -> Row:
+    """By how much everything grows with a leaf: bytes, and microseconds."""
+    more = large["leaves"] - small["leaves"]
+    found: Row = {"strategy": "  a leaf more", "leaves": more}
+    for name, value in large.items():
+        if name in ("strategy", "leaves", "aggregations", "leaves a second"):
+            continue
+        unit, factor = ("bytes", MIB) if name.endswith("MiB") else ("µs", 1e6)
+        found[f"{name.rpartition(' ')[0]} {unit}"] = (value - small[name]) / more * factor
+    return found
+
+
+# -- plans ---------------------------------------------------------------------------------------
+
+
+def measured(strategy: str, count: int) -> Row:
+    command = [sys.executable, __file__, "plans", "--one", "--strategies", strategy]
+    done = subprocess.run(
+        [*command, "--leaves", str(count)], check=True, capture_output=True, text=True
+    )
+    row: Row = json.loads(done.stdout)
+    return row
+
+
+def plan(strategy: str, count: int) -> Row:
+    """Processor seconds, which others on this machine do not change much, and the peak."""
+    spec = InputSpec((FieldSpec("data", "bytes"),), (TemplateSeries("leaf-{i}"),))
+    clock = time.process_time()
+    batch_leaves = leaves(spec, count=count)
+    encoded = time.process_time()
+    positions, _ = distinct(leaf.stdin for leaf in batch_leaves)
+    made = make_plan(strategy, positions)
+    planned = time.process_time()
+    planned_mib = peak_mib("self")
+    assert len(made.parents) == made.jobs
+    text = json.dumps(made.to_json())
+    used = time.process_time()
+    used_mib = peak_mib("self")
+    assert Plan.from_json(json.loads(text)) == made
+    return {
+        "aggregations": len(made.aggregations),
+        "inputs s": encoded - clock,
+        "plan s": planned - encoded,
+        "planned MiB": planned_mib,
+        "parents, JSON s": used - planned,
+        "used MiB": used_mib,
+        "read back s": time.process_time() - used,
+        "all MiB": peak_mib("self"),
+    }
+
+
+# -- batches -------------------------------------------------------------------------------------
+
+
+def batch(folder: Path, strategy: str, count: int) -> Row:
+    """One command, watched from outside."""
+    output = folder / f"{strategy}-{count}"
+    given = ["prover=execute", "guest=sha256", f"guest.count={count}", f"strategy={strategy}"]
+    command = [
+        sys.executable,
+        "-m",
+        "runner",
+        *given,
+        "progress=none",
+        "log_level=error",
+        f"output={output}",
+    ]
+    clock = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=ROOT) as process:
+        own, workers = 0.0, 0.0
+        while process.poll() is None:
+            own = max(own, peak_mib(process.pid))
+            workers = max([workers, *map(peak_mib, children(process.pid))])
+            time.sleep(0.05)
+    wall = time.perf_counter() - clock
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+    summary = json.loads((output / "result.json").read_bytes())["summary"]
+    written = sum(path.stat().st_size for path in output.iterdir() if path.is_file())
+    return {
+        "aggregations": summary["aggregations"],
+        "wall s": wall,
+        "leaves a second": count / wall,
+        "runner MiB": own,
+        "largest worker MiB": workers,
+        "files MiB": written / MIB,
+    }
+
+
+def children(pid: int) -> list[int]:
+    """Of all its threads: each worker is started by one of its own."""
+    found: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # a thread, or all of it, has ended meanwhile
+            found += map(int, path.read_text().split())
+    return found
+
+
+def peak_mib(pid: int | str) -> float:
+    """Of a process; 0 once it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+    return int(found[0]) / 1024 if found else 0.0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
