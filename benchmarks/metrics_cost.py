@@ -31,6 +31,7 @@ from runner.ledger import KEPT_RUNS, Ledger
 from runner.ledger_file import Contents, encode
 from runner.machine import machine, packages
 from runner.metrics import Recorder
+from runner.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -199,8 +200,10 @@ def watched() -> tuple[StopWatch, StopWatch, StopWatch]:
     for name in ("inc", "set", "observe", "value"):
         recording.around(Recorder, name)
     publishing.around(outputs, "publish")
-    for name in ("__enter__", "__exit__", "finished", "load", "count"):
+    for name in ("__enter__", "__exit__"):
         following.around(live_file.LiveFile, name)
+    for name in ("started", "finished", "retrying", "failed", "load"):
+        following.around(Tally, name)  # what the live file and the displays are read from
     return recording, publishing, following
 
 
