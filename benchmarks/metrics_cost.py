@@ -25,13 +25,14 @@ from typing import TYPE_CHECKING, Any
 from builders import busy_recorder
 from hydra import compose, initialize_config_dir
 
-from runner import app, config, live_file, outputs, schema, tally
+from runner import app, config, live_file, outputs, schema
 from runner.cli import CONF
 from runner.files import atomic_write
 from runner.ledger import KEPT_RUNS, Ledger
 from runner.ledger_file import Contents, encode
 from runner.machine import machine, packages
 from runner.metrics import Recorder
+from runner.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,8 +193,8 @@ def watched() -> tuple[StopWatch, StopWatch, StopWatch]:
     publishing.around(outputs, "publish")
     for name in ("__enter__", "__exit__"):
         following.around(live_file.LiveFile, name)
-    for name in ("started", "finished", "load"):
-        following.around(tally.Tally, name)
+    for name in ("started", "finished", "retrying", "failed", "load"):
+        following.around(Tally, name)  # what the live file and the displays are read from
     return recording, publishing, following
 
 
