@@ -63,6 +63,17 @@ def test_times_are_shown_by_the_first_ones(files: list[Path]) -> None:
     assert write[1:] == [1.0, 2.0]
 
 
+def test_clocks_are_not_mixed(tmp_path: Path) -> None:
+    wall = saved(tmp_path / "1.json", "aaaaaaaaaa", 1, build=2.0)
+    data = json.loads(wall.read_text())
+    data["benchmarks"][0] |= {"options": {"timer": "process_time"}, "stats": {"min": 1.0}}
+    cpu = tmp_path / "2.json"
+    cpu.write_text(json.dumps(data))
+    (version,) = history.versions([wall, cpu])[1]
+    name = "benchmarks/bench_x.py::test_build"
+    assert {n: t.seconds for n, t in version.times.items()} == {name: 2.0, f"{name} (cpu)": 1.0}
+
+
 def test_the_picture_names_versions_and_benchmarks(files: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "history.svg"
     assert history.main([*map(str, files), "--out", str(out)]) == 0
