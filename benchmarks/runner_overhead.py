@@ -134,6 +134,7 @@ def run(output: Path, *overrides: str) -> dict[str, Any]:
     """One batch; what it recorded."""
     textfile = output.parent / "batch.prom"
     given = [*overrides, "progress=none", f"metrics.textfile={textfile}", f"output={output}"]
+    given.append(f"audit.file={output}/audit.jsonl")
     with initialize_config_dir(str(CONF), version_base="1.3"):
         settings = config.settings(compose("config", given), output)
     clock, spent = time.perf_counter(), _processor_s()
