@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Any
 import runner_risc0 as native
 from hydra import compose, initialize_config_dir
 
-from runner import app, batch, config, live_file, outputs, prepare, progress, recording, schema
+from runner import app, batch, config, outputs, prepare, recording, schema, tally
 from runner.cli import CONF
 from runner.executor import PlanExecutor
 from runner.fields import FieldSpec, encode
@@ -244,8 +244,7 @@ def parts(folder: Path, leaves: int) -> Figures:
     watch.around("jobs", batch.BatchRun, "build", "load", "accept")
     watch.around("dispatch", PlanExecutor, "run")
     watch.around("recording", recording.Recording, "outcome")
-    watch.around("recording", live_file.LiveFile, "finished", "load")
-    watch.around("recording", progress.SilentProgress, "started", "finished", "load")
+    watch.around("recording", tally.Tally, "started", "finished", "load")
     watch.around("outputs", outputs.Outputs, "done")
     jobs = len(executed(folder / "parts", leaves, 0)["jobs"])
     spent = {name: watch.seconds[name] - own * watch.calls[name] for name in watch.calls}

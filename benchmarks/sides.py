@@ -199,7 +199,9 @@ def measure(
     out = suite / "run.json"
     out.unlink(missing_ok=True)
     paths = [*filter(None, [side.extension]), side.folder]
-    env = os.environ | {
+    # pytest-benchmark measures nothing under pytest-xdist, whose workers would pass this on.
+    here = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_XDIST")}
+    env = here | {
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
         "PYTHONHASHSEED": "0",  # the same layout of sets and dicts in every pass
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # others only take time and memory

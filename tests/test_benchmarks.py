@@ -18,10 +18,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def suite(*options: str, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-p", "pytest_benchmark.plugin", "benchmarks", "-q"]
+    # Measuring under pytest-xdist is refused.
+    here = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_XDIST")}
     return subprocess.run(
         [*command, "-p", "no:cacheprovider", *options],
         cwd=ROOT,
-        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} | env,
+        env=here | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} | env,
         capture_output=True,
         text=True,
         check=False,
