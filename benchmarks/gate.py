@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 BOUNDS = {
     "keys": 1.1,
     "metrics": 1.1,
-    "cache": 1.1,
-    "plan": 1.25,
+    "cache": 1.15,
+    "plan": 1.15,
+    "executor": 1.15,
+    "native": 1.15,
     "disk": 1.35,
-    "executor": 1.25,
-    "native": 1.25,
     "processes": 1.35,
     "proof": 1.15,
 }
