@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import bench_builds
 import bench_proof
+import pytest
 
 from runner.machine import machine, packages
 
@@ -107,3 +109,24 @@ def test_the_yardstick_divides_plain_time_by_ours() -> None:
         }
     )
     assert found == {"leaf": 2.0, "aggregation": 4.0, "batch": 104 / 32}
+
+
+@pytest.mark.parametrize("text", ["cuda", "=folder", "a=,SIMD", "a=/nowhere/at/all"])
+def test_a_build_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not NAME=FOLDER|there is no runner_risc0"):
+        bench_builds.Build.parse(text)
+
+
+def test_builds_are_compared_by_their_shortest_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = {"slow": iter([8.0, 6.0]), "fast": iter([3.0, 4.0])}
+
+    def fake_round(self: bench_builds.Build, children: int, threads: int) -> dict[str, float]:
+        spent = next(times[self.name])
+        names = ("leaf_s", "leaf_processor_s", "aggregation_s", "aggregation_processor_s")
+        return dict.fromkeys(names, spent)
+
+    monkeypatch.setattr(bench_builds.Build, "round", fake_round)
+    builds = [bench_builds.Build.parse(f"{name}=,RUNNER_SIMD=off") for name in times]
+    found = bench_builds.compare(builds, rounds=2, children=8, threads=0)
+    assert [found[name]["leaf_s"] for name in times] == [6.0, 3.0]
+    assert found["fast"]["times_as_fast"] == {"leaf_s": 2.0, "aggregation_s": 2.0}
