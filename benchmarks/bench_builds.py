@@ -4,10 +4,10 @@
     python benchmarks/bench_builds.py cpu=FOLDER cuda=FOLDER              CPU against GPU
 
 A build is ``NAME=FOLDER[,VARIABLE=VALUE...]``: the folder holds ``runner_risc0.abi3.so`` (empty:
-the installed one); the variables are set for its process. Each round proves, with every build in turn
-and in a process of its own, one fibonacci leaf to warm up, then a leaf and one aggregation over
-``--children`` leaves, which are timed. The last line is JSON: for each build the shortest times in
-seconds of wall and of processor, and how many times as fast as the first build it is.
+the installed one); the variables are set for its process. Each round proves, with every build in
+turn and in a process of its own, one fibonacci leaf to warm up, then a leaf and one aggregation
+over ``--children`` leaves, which are timed. The last line is JSON: for each build the shortest
+times in seconds of wall and of processor, and how many times as fast as the first build it is.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Build:
         """One round in a process of its own; what :func:`prove` found."""
         paths = [*([str(Path(self.folder).resolve())] if self.folder else []), str(ROOT)]
         paths += filter(None, [os.environ.get("PYTHONPATH")])
-        env = os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | self.variables
+        env = os.environ | {"PYTHONPATH": os.pathsep.join(paths), **self.variables}
         command = [sys.executable, __file__, "--prove", str(children), str(threads)]
         done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True)
         found: dict[str, Any] = json.loads(done.stdout)
