@@ -91,13 +91,18 @@ class Side:
         return self.process.submit(prove, guest, stdin, receipts).result()
 
 
+def choose(simd: str) -> None:
+    """Set the switch of the extension in this process."""
+    os.environ["RUNNER_SIMD"] = simd
+
+
 def process(simd: str) -> ProcessPoolExecutor:
     """A process of its own: the extension chooses its instructions once."""
     return ProcessPoolExecutor(
         1,
         multiprocessing.get_context("spawn"),
-        initializer=os.environ.__setitem__,
-        initargs=("RUNNER_SIMD", simd),
+        initializer=choose,
+        initargs=(simd,),
     )
 
 

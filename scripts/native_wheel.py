@@ -104,6 +104,11 @@ def cuda_parts(env: Mapping[str, str]) -> dict[str, str]:
             "RUNNER_CUDA=1 but nvcc is not on PATH; install the CUDA toolkit (12 or newer) and"
             " add its bin folder, usually /usr/local/cuda/bin, to PATH, or unset RUNNER_CUDA"
         )
+    if "PROTOC" not in env and shutil.which("protoc", path=env.get("PATH")) is None:
+        raise SetupError(
+            "RUNNER_CUDA=1 but protoc is not on PATH; install Debian's protobuf-compiler, or name"
+            " the program in PROTOC, or unset RUNNER_CUDA"
+        )
     gpus = ask("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
     return {"nvcc": nvcc.splitlines()[-1], "gpus": gpus}
 

@@ -268,6 +268,13 @@ class TestBuildEnvironment:
         with pytest.raises(SetupError, match="nvcc is not on PATH"):
             native_wheel.cuda_parts({"RUNNER_CUDA": "1"})
 
+    def test_cuda_without_protoc(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setattr(native_wheel, "ask", lambda *_: "release 13.0")
+        env = {"RUNNER_CUDA": "1", "PATH": str(tmp_path)}
+        with pytest.raises(SetupError, match="protoc is not on PATH"):
+            native_wheel.cuda_parts(env)
+        assert native_wheel.cuda_parts(env | {"PROTOC": "/opt/protoc"})["nvcc"] == "release 13.0"
+
 
 class TestRecursionPrograms:
     CONTENT = b"programs"
