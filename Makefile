@@ -10,6 +10,10 @@ PYTHON ?= $(or $(found),$(error no Python 3.11, 3.12 or 3.13 on PATH; install on
 set-up = @$(PYTHON) scripts/setup.py
 python := .venv/bin/python
 
+# Tests that share nothing run side by side; the others want the machine, or a port, for themselves.
+quick := not real and not monitoring and not browser
+fast := -n auto --dist worksteal -m "$(quick)"
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run verify setup test test-fast lint format stubtest test-guests test-native \
@@ -44,11 +48,12 @@ test: ## everything: linters, types, Rust tests, all Python tests with real proo
 	@$(MAKE) --no-print-directory lint stubtest test-guests test-native
 	@$(python) scripts/stack.py --tools
 	@$(python) scripts/profile_tools.py
-	$(python) -m pytest $(ARGS)
+	$(if $(ARGS),$(python) -m pytest $(ARGS),$(python) -m pytest $(fast))
+	$(if $(ARGS),,$(python) -m pytest -m "not ($(quick))")
 
 test-fast: ## Python tests without real proofs, monitoring tools and browser
 	$(set-up) dev
-	$(python) -m pytest -n auto --dist worksteal -m "not real and not monitoring and not browser" $(ARGS)
+	$(python) -m pytest $(fast) $(ARGS)
 
 lint: ## ruff and mypy
 	$(set-up) tools
