@@ -9,10 +9,12 @@ found = $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PYTHON ?= $(or $(found),$(error no Python 3.11, 3.12 or 3.13 on PATH; install one or give PYTHON=FILE))
 set-up = @$(PYTHON) scripts/setup.py
 python := .venv/bin/python
+# What ARGS asks for is what is built: OpenVM alone, both zkVMs (a sweep), or RISC Zero.
+zkvm = $(if $(filter prover=openvm,$(ARGS)),-openvm,$(if $(findstring openvm,$(ARGS)),-all))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run verify setup test test-fast lint format stubtest test-guests test-native \
+.PHONY: help run verify setup setup-openvm test test-fast lint format stubtest test-guests test-native \
 	doctor stack guests guests-check bench-proof clean alerts dashboard docs
 
 help: ## this list
@@ -20,7 +22,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 
 run: ## set up what is missing, then python -m runner $(ARGS)
-	$(set-up) run
+	$(set-up) run$(zkvm)
 	@$(python) -m runner $(ARGS)
 
 verify: ## check a finished batch: make verify ARGS=FOLDER
@@ -29,6 +31,9 @@ verify: ## check a finished batch: make verify ARGS=FOLDER
 
 setup: ## only set up, and ask again for what was not available before
 	$(set-up) run --retry
+
+setup-openvm: ## only set up the second zkVM (prover=openvm), beside or without the first
+	$(set-up) run-openvm
 
 doctor: ## what this machine has and what is missing
 	$(set-up) packages

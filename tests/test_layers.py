@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import runner
+from runner.prover import ADAPTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ LEVELS = (
     """plan strategy keys merkle journal estimator fields inputfile inputs metric_table
     promql alert_table panels""",
     # Adapters: each has its own kind of effect.
-    """files textfile guests prover risc0 cache cache_blobs cache_index cache_store engines
+    """files textfile guests prover risc0 openvm cache cache_blobs cache_index cache_store engines
     worker_process dask_engine executor retry metrics ledger ledger_file recovery
     pushgateway worker progress spool machine probes
     live live_file site exposition server_pages generated alert_config""",
@@ -166,11 +167,12 @@ def test_hydra_stays_on_the_command_line() -> None:
     assert users("omegaconf") <= hydra
 
 
-def test_the_native_extension_has_one_importer() -> None:
-    assert users("runner_risc0") <= {"risc0", "probes"}
-    assert all(item.lazy for item in IMPORTS["probes"] if item.name == "runner_risc0")
+def test_each_native_extension_has_one_importer() -> None:
+    for adapter in ADAPTERS:
+        assert users(f"runner_{adapter}") <= {adapter, "probes"}
+        assert all(item.lazy for item in IMPORTS["probes"] if item.name == f"runner_{adapter}")
 
 
 def test_only_the_adapters_name_loads_the_adapter() -> None:
     """Nobody imports the zkVM's adapter: it is made from its name."""
-    assert [name for name in MODULES if "risc0" in own(name)] == []
+    assert [name for name in MODULES if own(name) & set(ADAPTERS)] == []
