@@ -273,7 +273,7 @@ class TestOpenvmWheel:
             (folder / "runner_openvm-0.whl").touch()
 
         monkeypatch.setattr(openvm_wheel, "cpu_model", lambda: "flags : sse2")
-        monkeypatch.setattr(openvm_wheel.platform, "machine", lambda: "x86_64")
+        monkeypatch.setattr("platform.machine", lambda: "x86_64")
         monkeypatch.setattr(openvm_wheel, "build", build)
         monkeypatch.setattr(openvm_wheel, "run", lambda command, **_: ran.append(command[-1].name))
         monkeypatch.setattr(
@@ -423,11 +423,15 @@ class TestSteps:
             did.append("native")
             return False
 
+        def install_openvm(*_: object) -> bool:
+            did.append("openvm")
+            return True
+
         monkeypatch.setattr(setup, "make_venv", make_venv)
         monkeypatch.setattr(setup, "run", lambda command, **_: did.append(command[-1][-5:]))
         monkeypatch.setattr(native_wheel, "install", install)
         monkeypatch.setattr(native_wheel, "preflight", lambda *_: None)
-        monkeypatch.setattr(openvm_wheel, "install", lambda *_: did.append("openvm") is None)
+        monkeypatch.setattr(openvm_wheel, "install", install_openvm)
         monkeypatch.setattr(openvm_wheel, "preflight", lambda *_: None)
         return did
 
