@@ -142,7 +142,9 @@ def test_any_bytes_are_refused_without_a_panic(noise: bytes) -> None:
 def test_an_elf_that_asks_for_gigabytes_is_refused(prover: Prover, fibonacci: Guest) -> None:
     elf = bytearray(fibonacci.elf_path.read_bytes())
     table = int.from_bytes(elf[28:32], "little")
-    elf[table + 20 : table + 24] = (0x7FFF_FFFF).to_bytes(4, "little")
+    headers = range(table, table + 32 * elf[44], 32)
+    load = next(at for at in headers if elf[at] == 1)  # PT_LOAD
+    elf[load + 20 : load + 24] = (0x7FFF_FFFC).to_bytes(4, "little")
     with pytest.raises(ProverError, match="not a program"):
         prover.image_id(bytes(elf))
 
