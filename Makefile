@@ -9,6 +9,8 @@ found = $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PYTHON ?= $(or $(found),$(error no Python 3.11, 3.12 or 3.13 on PATH; install one or give PYTHON=FILE))
 set-up = @$(PYTHON) scripts/setup.py
 python := .venv/bin/python
+# What ARGS asks for is what is built: OpenVM alone, both zkVMs (a sweep), or RISC Zero.
+zkvm = $(if $(filter prover=openvm,$(ARGS)),-openvm,$(if $(findstring openvm,$(ARGS)),-all))
 
 # Tests that share nothing run side by side; the others want the machine, or a port, for themselves.
 quick := not real and not monitoring and not browser
@@ -16,7 +18,7 @@ fast := -n auto --dist worksteal -m "$(quick)"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run verify setup test test-fast lint format stubtest test-guests test-native \
+.PHONY: help run verify setup setup-openvm test test-fast lint format stubtest test-guests test-native \
 	report doctor stack guests guests-check bench bench-compare bench-exact bench-history \
 	bench-proof profile clean alerts dashboard docs
 
@@ -25,7 +27,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 
 run: ## set up what is missing, then python -m runner $(ARGS)
-	$(set-up) run
+	$(set-up) run$(zkvm)
 	@$(python) -m runner $(ARGS)
 
 verify: ## check a finished batch: make verify ARGS=FOLDER
@@ -38,6 +40,8 @@ setup: ## only set up, and ask again for what was not available before
 report: ## a page from finished runs: make report ARGS=FOLDER...
 	$(set-up) run
 	@$(python) -m runner.report $(ARGS)
+setup-openvm: ## only set up the second zkVM (prover=openvm), beside or without the first
+	$(set-up) run-openvm
 
 doctor: ## what this machine has and what is missing
 	$(set-up) packages

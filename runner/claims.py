@@ -9,10 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from runner import merkle, results
-from runner.errors import InputError, VerificationFailedError
+from runner.errors import InputError, RunnerError, VerificationFailedError
 from runner.plan import Plan
+from runner.prover import ADAPTERS
 
-__all__ = ["MAX_FILE_BYTES", "Claims", "check_sums", "read", "read_claims", "read_record"]
+__all__ = [
+    "MAX_FILE_BYTES",
+    "Claims",
+    "adapter_of",
+    "check_sums",
+    "read",
+    "read_claims",
+    "read_record",
+]
 
 MAX_FILE_BYTES = 4 << 30
 """No file of a batch is larger; a folder from elsewhere must not fill the memory."""
@@ -106,6 +115,21 @@ def read_record(folder: Path) -> dict[str, Any]:
     if record.get("status") != "ok":
         raise VerificationFailedError(results.RESULT, f"the run ended {record.get('status')!r}")
     return record
+
+
+def adapter_of(folder: Path) -> str:
+    """The adapter of the zkVM that a batch says it was proved with.
+
+    A folder that lies here is refused by that verifier; of one that says nothing, the first
+    adapter's tells what is wrong.
+    """
+    first = next(iter(ADAPTERS))
+    try:
+        versions = read_record(folder).get("versions")
+    except RunnerError:
+        return first
+    zkvm = versions.get("zkvm") if isinstance(versions, dict) else None
+    return zkvm if isinstance(zkvm, str) and zkvm in ADAPTERS else first
 
 
 def read_claims(folder: Path, record: dict[str, Any]) -> Claims:

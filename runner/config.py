@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from runner.errors import InputError, RunnerError
 from runner.executor import OnFailure  # noqa: TC001  # Settings' annotation
 from runner.fields import FieldSpec
-from runner.guests import DEFAULT_FOLDER
+from runner.guests import default_folder
 from runner.inputs import InputSpec, RangeSeries, Series, TemplateSeries
 from runner.ledger import beside
 from runner.machine import cores
@@ -86,7 +86,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         cache=_cache(conf.cache),
         retry=_retry(conf.retry),
         metrics=_metrics(conf.metrics, output),
-        guests=Path(conf.guests) if conf.guests else DEFAULT_FOLDER,
+        guests=Path(conf.guests) if conf.guests else default_folder(conf.prover.adapter),
         output=output,
         progress=conf.progress,
         log_level=conf.log_level,

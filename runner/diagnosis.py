@@ -58,6 +58,7 @@ class Report:
 
     Attributes:
         ready: composite proofs of the guests work here.
+        openvm: the build of the second zkVM's extension; None where it is not installed.
         todo: what to do, most important first; empty when nothing is wrong.
     """
 
@@ -76,6 +77,7 @@ class Report:
     proof_cache_state: str
     ready: bool = False
     todo: list[str] = field(default_factory=list)
+    openvm: dict[str, Any] | None = None
 
 
 def abilities(info: Mapping[str, Any] | None, *, docker: str, machine: str) -> list[Ability]:
@@ -137,6 +139,7 @@ def diagnose(
     *,
     load: Callable[[], Native] = probes.load_native,
     ask: Callable[[Sequence[str]], str] = probes.ask,
+    load_openvm: Callable[[], dict[str, Any] | None] = probes.load_openvm,
 ) -> Report:
     """Looks at everything.
 
@@ -145,6 +148,7 @@ def diagnose(
         env: the environment, for the cache folder.
         load: imports the native extension.
         ask: runs a tool and gives its first line.
+        load_openvm: asks the second zkVM's extension.
     """
     native: Native | None = None
     info, problem, todo = None, "", []
@@ -186,4 +190,5 @@ def diagnose(
         proof_cache_state=probes.folder_state(folder),
         ready=not todo,
         todo=todo,
+        openvm=load_openvm(),
     )

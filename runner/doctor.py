@@ -50,6 +50,13 @@ def lines(report: Report) -> list[tuple[str, str, str, str]]:
     else:
         rows.append(("native extension", "runner_risc0", report.native["module_version"], good))
         rows += [("", key, spoken(value), "") for key, value in report.native.items()][1:]
+    if report.openvm is None:
+        rows.append(
+            ("", "runner_openvm", "not installed (prover=openvm); `make setup-openvm`", dim)
+        )
+    else:
+        said = ", ".join(f"{key} {spoken(value)}" for key, value in report.openvm.items())
+        rows.append(("", "runner_openvm", said, good))
     rows.append(("receipt kinds", "execute", "yes (no proof)" if report.native else "no", ""))
     for kind in report.receipts:
         text = "yes" if kind.available else f"no: {kind.reason}; {kind.remedy}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from runner.errors import InputError
 from runner.model import Guest
 
-__all__ = ["AGGREGATOR", "DEFAULT_FOLDER", "Manifest", "read_elf"]
+__all__ = ["AGGREGATOR", "DEFAULT_FOLDER", "Manifest", "default_folder", "read_elf"]
 
 AGGREGATOR = "aggregator"
 """The guest that verifies and binds the receipts of others."""
@@ -29,10 +29,12 @@ class Manifest:
     Attributes:
         path: the manifest file.
         guests: by name.
+        zkvm: they are compiled for; None where the manifest does not say.
     """
 
     path: Path
     guests: dict[str, Guest]
+    zkvm: str | None = None
 
     @classmethod
     def load(cls, folder: Path) -> Manifest:
@@ -55,6 +57,9 @@ class Manifest:
                 )
                 for name, entry in data["guests"].items()
             }
+            zkvm = data.get("zkvm")
+            if zkvm is not None and not isinstance(zkvm, str):
+                raise ValueError(f"zkvm {zkvm!r} is no name")
         except OSError as error:
             raise InputError(
                 "guests", str(path), f"cannot be read ({error.strerror})", _REBUILD
@@ -62,7 +67,7 @@ class Manifest:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             problem = f"not a guest manifest ({type(error).__name__}: {error})"
             raise InputError("guests", str(path), problem, _REBUILD) from None
-        return cls(path, guests)
+        return cls(path, guests, zkvm)
 
     def get(self, name: str) -> Guest:
         """The guest called ``name``, its ELF file present and unaltered.
@@ -82,6 +87,12 @@ class Manifest:
     def name_of(self, image_id: bytes) -> str | None:
         """The guest that has this image id, if any."""
         return next((g.name for g in self.guests.values() if g.image_id == image_id), None)
+
+
+def default_folder(adapter: str) -> Path:
+    """The guests that come with the runner for one adapter: its own folder, if it has one."""
+    own = DEFAULT_FOLDER / adapter
+    return own if (own / "manifest.json").is_file() else DEFAULT_FOLDER
 
 
 @lru_cache(maxsize=16)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from runner.checks import Pins
 from runner.errors import InputError, ReceiptRejectedError, RunnerError, VerificationFailedError
-from runner.guests import DEFAULT_FOLDER, Manifest
+from runner.guests import Manifest, default_folder
 from runner.journal import AggregationResult
 from runner.merkle import InclusionProof
 from runner.model import ReceiptKind
-from runner.prover import ProverSpec, load_prover
+from runner.prover import ADAPTERS, ProverSpec, load_prover
 from runner.worker import verify_receipt
 
 if TYPE_CHECKING:
@@ -39,18 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     known.add_argument("--receipt", type=Path, help="the batch's root receipt, to be verified")
     known.add_argument("--root", metavar="HEX", help="the batch's combined hash, already trusted")
     parser.add_argument(
-        "--guests", type=Path, default=DEFAULT_FOLDER, help="folder of the trusted manifest"
+        "--guests",
+        type=Path,
+        help="folder of the trusted manifest (default: the ones that come with the adapters)",
     )
     options = parser.parse_args(arguments)
     try:
         proof = _read_proof(options.proof)
-        pins = Pins.of(Manifest.load(options.guests))
-        guest = pins.leaves.get(proof.image_id)
-        if guest is None:
-            raise VerificationFailedError(
-                "leaf image id", f"{proof.image_id.hex()} is no guest in {options.guests}"
-            )
-        root = _root(options.root, options.receipt, pins)
+        adapter, pins = _pins(options.guests, proof.image_id)
+        guest = pins.leaves[proof.image_id]
+        root = _root(options.root, options.receipt, pins, adapter)
         if proof.root != root:
             raise VerificationFailedError(
                 "root", f"the proof ends in {proof.root.hex()}, the batch is {root.hex()}"
@@ -79,7 +77,20 @@ def _read_proof(path: Path) -> InclusionProof:
         ) from None
 
 
-def _root(known: str | None, receipt: Path | None, pins: Pins) -> bytes:
+def _pins(folder: Path | None, image_id: bytes) -> tuple[str, Pins]:
+    """The adapter and the pins of the manifest that has this leaf."""
+    first = next(iter(ADAPTERS))
+    folders = [folder] if folder else [default_folder(adapter) for adapter in ADAPTERS]
+    for place in folders:
+        manifest = Manifest.load(place)
+        pins = Pins.of(manifest)
+        if image_id in pins.leaves:
+            return manifest.zkvm if manifest.zkvm in ADAPTERS else first, pins
+    names = ", ".join(str(place) for place in dict.fromkeys(folders))
+    raise VerificationFailedError("leaf image id", f"{image_id.hex()} is no guest in {names}")
+
+
+def _root(known: str | None, receipt: Path | None, pins: Pins, adapter: str) -> bytes:
     if receipt is None:
         try:
             return bytes.fromhex(known or "")
@@ -91,7 +102,7 @@ def _root(known: str | None, receipt: Path | None, pins: Pins) -> bytes:
         raise InputError(
             "--receipt", str(receipt), f"cannot be read ({error.strerror})", "give root.receipt"
         ) from None
-    prover = load_prover(ProverSpec("risc0", ReceiptKind.COMPOSITE))
+    prover = load_prover(ProverSpec(adapter, ReceiptKind.SUCCINCT))
     try:
         journal = verify_receipt(prover, data, pins.aggregator, None, str(receipt))
         result = AggregationResult.decode(journal)

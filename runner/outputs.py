@@ -77,9 +77,13 @@ class Outputs:
         self._clock = time.monotonic()
 
     def places(self) -> dict[str, str]:
-        """Where things are, for the closing table."""
+        """Where things are, for the closing table; and how secure, where the zkVM says so."""
         folder = _short(self._settings.output)
-        shown = {"outputs": folder}
+        shown = {}
+        versions = self._prover.versions
+        if bits := versions.extra.get("security_bits"):
+            shown["security"] = f"{bits} bits, {versions.zkvm} {versions.zkvm_version}"
+        shown["outputs"] = folder
         metrics = self._settings.metrics
         if metrics.textfile is not None:
             shown["metrics"] = _short(metrics.textfile)

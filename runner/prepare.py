@@ -38,6 +38,7 @@ def prepare(settings: Settings) -> Batch:
     guest = manifest.get(settings.guest)
     aggregator = manifest.get(AGGREGATOR)
     prover = load_prover(settings.prover)
+    check_zkvm(manifest, prover)
     prover.require(settings.prover.kind)
     for program in (guest, aggregator):
         _check_image_id(prover, program)
@@ -64,6 +65,22 @@ def prepare(settings: Settings) -> Batch:
         _check_writable(settings)
         _check_audit(settings)
     return batch
+
+
+def check_zkvm(manifest: Manifest, prover: Prover) -> None:
+    """Receipts of different zkVMs never meet in one tree: programs and prover are of the same.
+
+    Raises:
+        InputError: they are not.
+    """
+    zkvm = prover.versions.zkvm
+    if manifest.zkvm not in (None, zkvm):
+        raise InputError(
+            "guests",
+            str(manifest.path),
+            f"compiled for {manifest.zkvm}, the prover is {zkvm}",
+            f"use prover={manifest.zkvm}, or leave `guests` to the prover",
+        )
 
 
 def _check_image_id(prover: Prover, guest: Guest) -> None:

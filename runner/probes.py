@@ -21,6 +21,7 @@ __all__ = [
     "cpu_model",
     "folder_state",
     "load_native",
+    "load_openvm",
     "memory_bytes",
     "proof_cache",
 ]
@@ -52,6 +53,15 @@ def load_native() -> Native:
         ImportError: it is not installed, or does not load here.
     """
     return cast("Native", importlib.import_module("runner_risc0"))
+
+
+def load_openvm() -> dict[str, Any] | None:
+    """What the second zkVM's extension says of its build; None where it is not installed."""
+    try:
+        info: dict[str, Any] = importlib.import_module("runner_openvm").build_info()
+    except ImportError:
+        return None
+    return info
 
 
 def ask(command: Sequence[str]) -> str:

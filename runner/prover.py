@@ -17,10 +17,13 @@ from runner.model import Cycles, ReceiptKind, Versions  # noqa: TC001  # datacla
 if TYPE_CHECKING:
     from runner.model import Child, Guest, ReceiptInfo
 
-__all__ = ["ADAPTERS", "Proof", "Prover", "ProverSpec", "load_prover"]
+__all__ = ["ADAPTERS", "SETUP", "Proof", "Prover", "ProverSpec", "load_prover"]
 
-ADAPTERS = {"risc0": "runner.risc0:Risc0Prover"}
-"""Adapters by the name configs use; a value is ``module:class``."""
+ADAPTERS = {"risc0": "runner.risc0:Risc0Prover", "openvm": "runner.openvm:OpenvmProver"}
+"""Adapters by the name configs use, which is their zkVM's; a value is ``module:class``."""
+
+SETUP = {"openvm": "run `make setup-openvm`"}
+"""How an adapter's native module is installed, where it is not `make setup`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,10 @@ def load_prover(spec: ProverSpec) -> Prover:
         adapter: type[Prover] = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
         raise InputError(
-            "prover.adapter", spec.adapter, f"{error.name} is not installed", "run `make setup`"
+            "prover.adapter",
+            spec.adapter,
+            f"{error.name} is not installed",
+            SETUP.get(spec.adapter, "run `make setup`"),
         ) from None
     except AttributeError:
         raise InputError(

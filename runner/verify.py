@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.checks import Pins, verify_folder
+from runner.claims import adapter_of
 from runner.errors import InputError, RunnerError
 from runner.files import atomic_write
-from runner.guests import DEFAULT_FOLDER, Manifest
+from runner.guests import Manifest, default_folder
 from runner.model import ReceiptKind
 from runner.prover import ProverSpec, load_prover
 
@@ -38,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--out", type=Path, metavar="FILE", help="where --leaf writes (default: standard output)"
     )
     parser.add_argument(
-        "--guests", type=Path, default=DEFAULT_FOLDER, help="folder of the trusted manifest"
+        "--guests",
+        type=Path,
+        help="folder of the trusted manifest (default: the one that comes with the zkVM's adapter)",
     )
     parser.add_argument(
         "--allow", action="append", metavar="IMAGE_ID", help="allow only these leaf image ids"
@@ -53,8 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             to.write(f"  ok  {line}\n")
 
     try:
-        pins = _pins(options.guests, options.allow)
-        prover = load_prover(ProverSpec("risc0", ReceiptKind.COMPOSITE))
+        adapter = adapter_of(options.folder)
+        pins = _pins(options.guests or default_folder(adapter), options.allow)
+        prover = load_prover(ProverSpec(adapter, ReceiptKind.SUCCINCT))
         verified = verify_folder(options.folder, pins, prover, say)
         if options.leaf is not None:
             _write_inclusion(verified.inclusion(options.leaf), options.out)

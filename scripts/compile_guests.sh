@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Builds every guest under guests/ into guests/elfs/NAME.bin and writes guests/manifest.json.
+# Builds every guest under guests/ into guests/elfs/NAME.bin and writes guests/manifest.json; with
+# --zkvm openvm those in guests/openvm, into its own elfs folder and manifest.
 set -euo pipefail
 
 readonly TARGET=riscv32im-risc0-zkvm-elf
 readonly RISC0_ZKVM=3.0.6
+readonly OPENVM=2.0.2
 # The tag risc0-build 3.0 uses. RISC0_DOCKER_CONTAINER_TAG overrides it, as it does there.
 readonly DOCKER_IMAGE="risczero/risc0-guest-builder:${RISC0_DOCKER_CONTAINER_TAG:-r0.1.88.0}"
 # Where the user program starts; below it the RISC Zero tools put the stack.
@@ -16,11 +18,15 @@ cargo_home=${CARGO_HOME:-$HOME/.cargo}
 
 usage() {
     cat <<'TEXT'
-Usage: scripts/compile_guests.sh [--method rzup|docker|stock] [--only NAME]... [--check] [--plain]
+Usage: scripts/compile_guests.sh [--zkvm risc0|openvm] [--method rzup|docker|stock] [--only NAME]...
+                                 [--check] [--plain]
 
 Builds the guests (every crate under guests/ with a src/main.rs, the host tool guests/pack aside)
 and writes guests/elfs/NAME.bin and guests/manifest.json.
 
+  --zkvm X     for RISC Zero (the default), or for OpenVM: the guests in guests/openvm, by the stock
+               method only. Their commitments are computed by the native part (make setup-openvm),
+               and vm.bin, what verifying needs of the VM's keys, is derived where there is none.
   --method X   build with
                  rzup    an installed RISC Zero toolchain (https://risczero.com/install)
                  docker  RISC Zero's reproducible guest builder, in Docker
@@ -33,7 +39,7 @@ and writes guests/elfs/NAME.bin and guests/manifest.json.
                benchmarks/plain_guests/elfs, with a manifest of their own.
   --help       this text
 
-Environment: GUEST_RUSTC, the compiler of the stock method (default: /usr/bin/rustc if there is
+Environment: PYTHON, the interpreter that has runner_openvm (default: .venv/bin/python); GUEST_RUSTC, the compiler of the stock method (default: /usr/bin/rustc if there is
 one, else the rustc on the PATH); CARGO_TARGET_DIR, for what is built on the way (default: a folder
 below ~/.cache/zk-batch-runner/guests).
 TEXT
@@ -148,7 +154,7 @@ build_native() {
     fi
     library=$("$rustc" --print sysroot)/lib/rustlib/src/rust
     flags+=(
-        "--remap-path-prefix=$workspace=/guests"
+        "--remap-path-prefix=$source_root=/guests"
         "--remap-path-prefix=$(realpath -m "$cargo_home")=/cargo"
         "--remap-path-prefix=$library=/rust"
         "--remap-path-prefix=$(realpath -m "$library")=/rust"
@@ -202,13 +208,43 @@ TEXT
 }
 
 # Joins the ELFs with the kernel: $out/NAME.bin, and the image ids in $out/ids as "NAME ID SHA256".
+# OpenVM has no kernel: $out/NAME.elf, and "NAME ID SHA256 EXECUTABLE VM".
 pack() {
+    mkdir -p "$out"
+    if [[ $zkvm == openvm ]]; then
+        for name in "${names[@]}"; do
+            cp "$target_dir/$TARGET/release/$name" "$out/$name.elf"
+        done
+        "$python" - "$workspace/vm.bin" "$out" "${names[@]}" <<'PYTHON' || die "the commitments cannot be computed"
+import hashlib
+import sys
+from pathlib import Path
+
+try:
+    import runner_openvm
+except ImportError:
+    sys.exit("compile_guests: runner_openvm is not installed; run `make setup-openvm`")
+definition, out = map(Path, sys.argv[1:3])
+if not definition.exists():
+    print("compile_guests: deriving the VM from fresh keys (a minute)", file=sys.stderr)
+    definition.write_bytes(runner_openvm.make_vm(21))
+runner_openvm.load_vm(definition.read_bytes())
+with (out / "ids").open("w") as ids:
+    for name in sys.argv[3:]:
+        elf = (out / f"{name}.elf").read_bytes()
+        executable, vm = runner_openvm.commitments(elf)
+        image_id = runner_openvm.image_id(executable, vm)
+        print(
+            name, image_id.hex(), hashlib.sha256(elf).hexdigest(), executable.hex(), vm.hex(), file=ids
+        )
+PYTHON
+        return
+    fi
     local name id sum pack_dir=$cache/pack
     (
         cd "$guests_dir" || exit 1
         CARGO_TARGET_DIR=$pack_dir cargo build --quiet --release --locked -p guest-pack
     ) || die "guests/pack does not build"
-    mkdir -p "$out"
     : >"$out/ids"
     for name in "${names[@]}"; do
         id=$("$pack_dir/release/guest-pack" "$target_dir/$TARGET/release/$name" "$out/$name.bin")
@@ -222,13 +258,15 @@ pack() {
 # Writes $workspace/manifest.json from "NAME ID SHA256" lines on standard input. With --only, the
 # other guests' entries stay.
 write_manifest() {
-    python3 - "$workspace/manifest.json" "$method" "$toolchain_rustc" "$RISC0_ZKVM" "$keep" "$all_names" 3<&0 <<'PYTHON'
+    python3 - "$workspace/manifest.json" "$method" "$toolchain_rustc" "$zkvm" "$zkvm_version" "$keep" "$all_names" 3<&0 <<'PYTHON'
+import hashlib
 import json
 import os
 import sys
 
-path, method, rustc, zkvm, keep, all_names = sys.argv[1:]
-toolchain = {"method": method, "risc0_zkvm": zkvm, "rustc": rustc}
+path, method, rustc, zkvm, version, keep, all_names = sys.argv[1:]
+library, suffix = ("openvm", "elf") if zkvm == "openvm" else ("risc0_zkvm", "bin")
+toolchain = {"method": method, library: version, "rustc": rustc}
 guests = {}
 if keep == "1" and os.path.exists(path):
     with open(path, encoding="utf-8") as file:
@@ -241,9 +279,14 @@ if keep == "1" and os.path.exists(path):
         )
 with os.fdopen(3, encoding="utf-8") as lines:
     for line in lines:
-        name, image_id, digest = line.split()
-        guests[name] = {"elf": f"elfs/{name}.bin", "elf_sha256": digest, "image_id": image_id}
-text = json.dumps({"format": 1, "guests": guests, "toolchain": toolchain}, indent=2, sort_keys=True)
+        name, image_id, digest, *commitments = line.split()
+        guests[name] = {"elf": f"elfs/{name}.{suffix}", "elf_sha256": digest, "image_id": image_id}
+        guests[name] |= zip(("executable", "vm"), commitments)
+manifest = {"format": 1, "guests": guests, "toolchain": toolchain, "zkvm": zkvm}
+if zkvm == "openvm":
+    with open(os.path.join(os.path.dirname(path), "vm.bin"), "rb") as file:
+        manifest["vm_sha256"] = hashlib.sha256(file.read()).hexdigest()
+text = json.dumps(manifest, indent=2, sort_keys=True)
 with open(path + ".tmp", "w", encoding="utf-8") as file:
     file.write(text + "\n")
 os.replace(path + ".tmp", path)
@@ -278,8 +321,8 @@ compare() {
         else
             printf '%s: ok %s\n' "$name" "$id"
             sum=$(manifest_value guests "$name" elf_sha256)
-            if [[ $(sha256sum "$workspace/elfs/$name.bin" 2>/dev/null | cut -d' ' -f1) != "$sum" ]]; then
-                printf '%s: elfs/%s.bin is not the file the manifest names\n' "$name" "$name"
+            if [[ $(sha256sum "$workspace/elfs/$name.$suffix" 2>/dev/null | cut -d' ' -f1) != "$sum" ]]; then
+                printf '%s: elfs/%s.%s is not the file the manifest names\n' "$name" "$name" "$suffix"
                 differing=1
             fi
         fi
@@ -303,9 +346,11 @@ manifest_guests() {
 
 # --- the command ---------------------------------------------------------------------------------
 
-method="" check=0 plain=0 only=()
+method="" check=0 plain=0 only=() zkvm=risc0
 while (($#)); do
     case $1 in
+        --zkvm) [[ $# -ge 2 ]] || die "--zkvm needs a value"; zkvm=$2; shift ;;
+        --zkvm=*) zkvm=${1#*=} ;;
         --method) [[ $# -ge 2 ]] || die "--method needs a value"; method=$2; shift ;;
         --method=*) method=${1#*=} ;;
         --only) [[ $# -ge 2 ]] || die "--only needs a value"; only+=("$2"); shift ;;
@@ -325,14 +370,32 @@ case $(uname -s) in
 esac
 command -v python3 >/dev/null || die "python3 is needed to write the manifest"
 
-workspace=$guests_dir
+workspace=$guests_dir zkvm_version=$RISC0_ZKVM suffix=bin
 ((plain)) && workspace=$repo/benchmarks/plain_guests
+# What paths in a guest are relative to; OpenVM's workspace takes sources from outside of it.
+source_root=$workspace
+python=${PYTHON:-$repo/.venv/bin/python}
+case $zkvm in
+    risc0) ;;
+    openvm)
+        ((plain)) && die "--plain has guests for RISC Zero only"
+        [[ ${method:-stock} == stock ]] || die "guests for OpenVM are built by the stock method only"
+        method=stock workspace=$guests_dir/openvm zkvm_version=$OPENVM suffix=elf
+        ;;
+    *) die "unknown zkVM '$zkvm': risc0 or openvm" ;;
+esac
 
 found=()
-for main in "$workspace"/*/src/main.rs; do
-    name=$(basename "$(dirname "$(dirname "$main")")")
-    [[ $workspace == "$guests_dir" && $name == pack ]] || found+=("$name")
-done
+if [[ $zkvm == openvm ]]; then
+    for manifest in "$workspace"/*/Cargo.toml; do
+        ! grep -q '^\[\[bin\]\]' "$manifest" || found+=("$(basename "$(dirname "$manifest")")")
+    done
+else
+    for main in "$workspace"/*/src/main.rs; do
+        name=$(basename "$(dirname "$(dirname "$main")")")
+        [[ $workspace == "$guests_dir" && $name == pack ]] || found+=("$name")
+    done
+fi
 all_names=${found[*]}
 
 names=("${found[@]}") keep=0
@@ -349,12 +412,13 @@ if ((check)); then
 fi
 [[ -n $method ]] || method=$(pick_method)
 require "$method"
-command -v cargo >/dev/null || die "cargo is needed to pack the guests (https://rustup.rs)"
+command -v cargo >/dev/null || die "cargo is needed to build the guests (https://rustup.rs)"
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 target_dir=${CARGO_TARGET_DIR:-$cache/$method}
 ((plain)) && target_dir+=-plain
+[[ $zkvm == openvm ]] && target_dir+=-openvm
 out=$scratch/elfs
 toolchain_rustc=""
 
@@ -372,7 +436,7 @@ fi
 
 mkdir -p "$workspace/elfs"
 for name in "${names[@]}"; do
-    install -m 644 "$out/$name.bin" "$workspace/elfs/$name.bin"
+    install -m 644 "$out/$name.$suffix" "$workspace/elfs/$name.$suffix"
 done
 write_manifest <"$out/ids"
 while read -r name id _; do

@@ -3,6 +3,8 @@
     python3 scripts/setup.py packages   virtual environment and packages of `python -m runner`
     python3 scripts/setup.py tools      the same with linters and test tools
     python3 scripts/setup.py run        `packages` and the native extension
+    python3 scripts/setup.py run-openvm `packages` and the native extension for OpenVM alone
+    python3 scripts/setup.py run-all    `packages` and both native extensions
     python3 scripts/setup.py dev        `tools` and the native extension
     python3 scripts/setup.py native-tests   the extension's own Rust tests
     python3 scripts/setup.py --retry .. asks again for what was not available the last time
@@ -35,6 +37,7 @@ if not SUPPORTED[0] <= sys.version_info[:2] < SUPPORTED[1]:
     sys.exit(f"[set-up] Python {sys.version.split()[0]} is not supported; use 3.11, 3.12 or 3.13")
 
 import native_wheel  # noqa: E402  # tomllib in it needs the version just checked
+import openvm_wheel  # noqa: E402
 from steps import SetupError, apt_install, human, run, say, step  # noqa: E402
 from toolchain import as_numbers  # noqa: E402
 
@@ -42,10 +45,14 @@ GOALS = {
     "packages": ("packages-run",),
     "tools": ("packages-dev",),
     "run": ("packages-run", "native"),
+    "run-openvm": ("packages-run", "native-openvm"),
+    "run-all": ("packages-run", "native", "native-openvm"),
     "dev": ("packages-dev", "native"),
     "native-tests": (),
 }
 EXTRAS = {"packages-run": "gpu,joblib,report", "packages-dev": "dev"}
+WHEELS = {"native": native_wheel, "native-openvm": openvm_wheel}
+"""What builds a step's extension."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +99,12 @@ def venv_version(place: Place) -> str | None:
 def inputs(place: Place, name: str, env: Mapping[str, str]) -> str:
     """A digest of what a step is made from; no process is started for it."""
     parts: dict[str, Any] = {"root": str(place.root), "python": venv_version(place)}
-    if name == "native":
-        parts["source"] = native_wheel.source_digest(place.root / native_wheel.CRATE)
-        parts["switches"] = {key: env.get(key, "") for key in native_wheel.SWITCHES}
-        parts["cpu"] = native_wheel.target_cpu(env)
+    if wheel := WHEELS.get(name):
+        parts["source"] = native_wheel.source_digest(place.root / wheel.CRATE)
+        parts["switches"] = {key: env.get(key, "") for key in wheel.SWITCHES}
+        # OpenVM's part is always for one kind of CPU.
+        own = wheel is openvm_wheel
+        parts["cpu"] = native_wheel.cpu_model() if own else native_wheel.target_cpu(env)
     else:
         parts["project"] = (place.root / "pyproject.toml").read_text()
         parts["extra"] = EXTRAS[name]
@@ -128,8 +137,8 @@ def do(place: Place, name: str, env: Mapping[str, str]) -> None:
     stamp.parent.mkdir(exist_ok=True)
     stamp.unlink(missing_ok=True)
     content: dict[str, Any] = {"inputs": inputs(place, name, env)}
-    if name == "native":
-        content["recursion"] = native_wheel.install(place.root, place.cache, place.python, env)
+    if wheel := WHEELS.get(name):
+        content["recursion"] = wheel.install(place.root, place.cache, place.python, env)
     else:
         extra = EXTRAS[name]
         pip: list[str | Path] = [place.python, "-m", "pip", "install", "--quiet", "--no-input"]
@@ -187,8 +196,9 @@ def set_up(place: Place, goal: str, env: Mapping[str, str], *, retry: bool = Fal
     if venv_version(place) and all(is_done(place, name, env, retry=retry) for name in names):
         return
     begin = time.monotonic()
-    if "native" in names:
-        native_wheel.preflight(place.root, env)
+    for name in names:
+        if wheel := WHEELS.get(name):
+            wheel.preflight(place.root, env)
     with alone(place.cache):
         if venv_version(place) is None:
             make_venv(place, env)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import runner
+from runner.prover import ADAPTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ LEVELS = (
     """plan strategy cost keys merkle journal estimator fields inputfile inputs metric_table
     promql alert_table panels audit_chain report_json timeleft""",
     # Adapters: each has its own kind of effect.
-    """files textfile guests prover risc0 cache cache_blobs cache_index cache_store engines
+    """files textfile guests prover risc0 openvm cache cache_blobs cache_index cache_store engines
     cache_origins cache_view
     worker_process dask_engine executor retry metrics ledger ledger_file recovery
     pushgateway worker progress spool machine probes gpu audit_log live live_file site
@@ -179,11 +180,12 @@ def test_optuna_has_one_importer_that_asks_for_it_late() -> None:
     assert all(item.lazy or item.typing for item in items)
 
 
-def test_the_native_extension_has_one_importer() -> None:
-    assert users("runner_risc0") <= {"risc0", "probes"}
-    assert all(item.lazy for item in IMPORTS["probes"] if item.name == "runner_risc0")
+def test_each_native_extension_has_one_importer() -> None:
+    for adapter in ADAPTERS:
+        assert users(f"runner_{adapter}") <= {adapter, "probes"}
+        assert all(item.lazy for item in IMPORTS["probes"] if item.name == f"runner_{adapter}")
 
 
 def test_only_the_adapters_name_loads_the_adapter() -> None:
     """Nobody imports the zkVM's adapter: it is made from its name."""
-    assert [name for name in MODULES if "risc0" in own(name)] == []
+    assert [name for name in MODULES if own(name) & set(ADAPTERS)] == []

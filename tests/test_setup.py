@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import subprocess
 import sys
 import threading
 import tomllib
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import native_wheel  # noqa: E402
+import openvm_wheel  # noqa: E402
 import recursion  # noqa: E402
 import setup  # noqa: E402
 import steps  # noqa: E402
@@ -276,6 +278,65 @@ class TestBuildEnvironment:
         assert native_wheel.cuda_parts(env | {"PROTOC": "/opt/protoc"})["nvcc"] == "release 13.0"
 
 
+class TestOpenvmWheel:
+    @pytest.mark.parametrize(
+        ("machine", "cpu", "found"),
+        [
+            ("x86_64", "flags\t: fpu avx avx2 avx512f", "avx512f"),
+            ("AMD64", "flags\t: fpu avx avx2", "avx2"),
+            ("x86_64", "flags\t: fpu sse2 avx", ""),
+            ("x86_64", "", ""),
+            ("aarch64", "Features: fp asimd", "neon"),
+            ("arm64", "", "neon"),
+        ],
+    )
+    def test_vector_instructions(self, machine: str, cpu: str, found: str) -> None:
+        assert openvm_wheel.vectors(machine, cpu) == found
+
+    def test_it_is_built_for_this_cpu_whatever_else_is_asked_for(self) -> None:
+        rust = toolchain.Rust("/rust/bin/cargo", "release: 1.95.0")
+        env = openvm_wheel.build_env({"RUSTFLAGS": "-C debuginfo=1"}, Path("/t"), rust)
+        assert env["RUSTFLAGS"] == "-C debuginfo=1 -C target-cpu=native"
+        assert env["CARGO_TARGET_DIR"] == "/t"
+        assert env["PATH"].startswith("/rust/bin:")
+
+    def test_a_cpu_without_vectors_is_warned_of_and_a_kept_wheel_is_installed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        ran: list[str] = []
+
+        def build(_crate: Path, folder: Path, *_: object) -> None:
+            folder.mkdir(parents=True)
+            (folder / "runner_openvm-0.whl").touch()
+
+        monkeypatch.setattr(openvm_wheel, "cpu_model", lambda: "flags : sse2")
+        monkeypatch.setattr("platform.machine", lambda: "x86_64")
+        monkeypatch.setattr(openvm_wheel, "build", build)
+        monkeypatch.setattr(openvm_wheel, "run", lambda command, **_: ran.append(command[-1].name))
+        monkeypatch.setattr(
+            openvm_wheel, "find_rust", lambda *_: toolchain.Rust("/rust/bin/cargo", "release: 1.95")
+        )
+        assert openvm_wheel.install(ROOT, tmp_path, Path("/python"), {})
+        assert "no vector instructions" in capsys.readouterr().err
+        monkeypatch.setattr(openvm_wheel, "build", None)
+        assert openvm_wheel.install(ROOT, tmp_path, Path("/python"), {})
+        assert ran == ["runner_openvm-0.whl"] * 2
+
+    @pytest.mark.parametrize(
+        ("arguments", "goal"),
+        [
+            ("", "run"),
+            ("guest.count=2", "run"),
+            ("prover=openvm guest.count=2", "run-openvm"),
+            ("--multirun prover=composite,openvm", "run-all"),
+        ],
+    )
+    def test_make_sets_up_what_a_run_asks_for(self, arguments: str, goal: str) -> None:
+        command = ["make", "--dry-run", "--no-print-directory", "run", f"ARGS={arguments}"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert f"scripts/setup.py {goal}\n" in done.stdout
+
+
 class TestRecursionPrograms:
     CONTENT = b"programs"
 
@@ -379,6 +440,8 @@ class TestSteps:
         root = tmp_path / "clone"
         (root / native_wheel.CRATE).mkdir(parents=True)
         (root / native_wheel.CRATE / "lib.rs").write_text("// a")
+        (root / openvm_wheel.CRATE).mkdir(parents=True)
+        (root / openvm_wheel.CRATE / "lib.rs").write_text("// a")
         (root / "pyproject.toml").write_text("[project]")
         return setup.Place(root, tmp_path / "cache")
 
@@ -397,10 +460,16 @@ class TestSteps:
             did.append("native")
             return False
 
+        def install_openvm(*_: object) -> bool:
+            did.append("openvm")
+            return True
+
         monkeypatch.setattr(setup, "make_venv", make_venv)
         monkeypatch.setattr(setup, "run", lambda command, **_: did.append(command[-1][-5:]))
         monkeypatch.setattr(native_wheel, "install", install)
         monkeypatch.setattr(native_wheel, "preflight", lambda *_: None)
+        monkeypatch.setattr(openvm_wheel, "install", install_openvm)
+        monkeypatch.setattr(openvm_wheel, "preflight", lambda *_: None)
         return did
 
     def test_a_second_set_up_does_nothing(self, place: setup.Place, done: list[str]) -> None:
@@ -418,6 +487,19 @@ class TestSteps:
         setup.set_up(place, "dev", {})
         setup.set_up(place, "run", {})
         assert done == ["venv", "[dev]", "native"]
+
+    def test_each_zkvm_is_set_up_without_the_other(
+        self, place: setup.Place, done: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        setup.set_up(place, "run-openvm", {})
+        assert done == ["venv", "port]", "openvm"]
+        setup.set_up(place, "run-openvm", {})
+        setup.set_up(place, "run-all", {})
+        assert done[3:] == ["native"]
+        # A wheel for one CPU is none for another.
+        monkeypatch.setattr(native_wheel, "cpu_model", lambda: "flags : sse2")
+        setup.set_up(place, "run-all", {})
+        assert done[4:] == ["openvm"]
 
     def test_changed_inputs_are_noticed(self, place: setup.Place, done: list[str]) -> None:
         setup.set_up(place, "run", {})

@@ -1,0 +1,188 @@
+"""Real proofs by every prover there is here, in one table: what each costs, proves and saves.
+
+    python benchmarks/bench_provers.py                            2, 4 and 8 leaves, all provers
+    python benchmarks/bench_provers.py --provers openvm --leaves 2
+
+For each number of leaves: the leaves themselves, one aggregation over all of them, and two levels
+(halves, then one over both). Proofs are made one after another on all cores, each leaf once. Bytes
+and times are measured; the columns headed "model" are the estimator's (runner/estimator.py). A
+prover that this build or machine does not have is left out, with the reason. ``--save FILE`` keeps
+every figure as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import struct
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.errors import InputError
+from runner.estimator import estimate
+from runner.guests import AGGREGATOR, Manifest, default_folder
+from runner.journal import aggregator_stdin
+from runner.machine import machine, packages
+from runner.model import Child, ReceiptKind
+from runner.prover import ProverSpec, load_prover
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from runner.model import Guest
+    from runner.prover import Prover
+
+PROVERS = {
+    "composite": ProverSpec("risc0", ReceiptKind.COMPOSITE),
+    "succinct": ProverSpec("risc0", ReceiptKind.SUCCINCT),
+    "openvm": ProverSpec("openvm", ReceiptKind.SUCCINCT),
+}
+VERIFICATIONS = 5
+"""The best of so many is taken: milliseconds are easily disturbed."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """One receipt, with the seconds that it took."""
+
+    child: Child
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One batch.
+
+    Attributes:
+        leaf_s: mean seconds of a leaf's proof; ``aggregate_s`` of all aggregations together.
+        before: bytes of the leaves' receipts; ``after`` of the root's.
+        before_ms: to verify the leaves' receipts; ``after_ms`` the root's.
+    """
+
+    prover: str
+    leaves: int
+    levels: int
+    leaf_s: float
+    aggregate_s: float
+    before: int
+    after: int
+    before_ms: float
+    after_ms: float
+
+
+class Bench:
+    """One prover and its guests; leaves are made once and used by every batch."""
+
+    def __init__(self, spec: ProverSpec) -> None:
+        self.spec = spec
+        self.prover: Prover = load_prover(spec)
+        self.prover.require(spec.kind)
+        manifest = Manifest.load(default_folder(spec.adapter))
+        self.guest, self.aggregator = manifest.get("fibonacci"), manifest.get(AGGREGATOR)
+        self._leaves: list[Made] = []
+
+    def prove(self, guest: Guest, stdin: bytes, children: Sequence[Child] = ()) -> Made:
+        """One proof, verified."""
+        begin = time.perf_counter()
+        proof = self.prover.run(guest, stdin, tuple(children), self.spec.kind, 0)
+        seconds = time.perf_counter() - begin
+        assert proof.receipt is not None
+        assert self.prover.verify(proof.receipt, guest.image_id) == proof.journal
+        return Made(Child(guest.image_id, proof.journal, proof.receipt), seconds)
+
+    def leaves(self, count: int) -> list[Made]:
+        """The first so many."""
+        for n in range(len(self._leaves), count):
+            self._leaves.append(self.prove(self.guest, struct.pack("<I", 10 + n)))
+        return self._leaves[:count]
+
+    def aggregate(self, below: Sequence[Made]) -> Made:
+        """One aggregation."""
+        children = [made.child for made in below]
+        claims = [(child.image_id, child.journal) for child in children]
+        stdin = aggregator_stdin(self.aggregator.image_id, claims)
+        return self.prove(self.aggregator, stdin, children)
+
+    def verify_ms(self, made: Sequence[Made]) -> float:
+        """To verify all of them, one after another."""
+        times = []
+        for _ in range(VERIFICATIONS):
+            begin = time.perf_counter()
+            for one in made:
+                assert one.child.receipt is not None
+                self.prover.verify(one.child.receipt, one.child.image_id)
+            times.append(time.perf_counter() - begin)
+        return 1000 * min(times)
+
+
+def rows(name: str, bench: Bench, counts: Sequence[int]) -> Iterator[Row]:
+    """Every batch of one prover."""
+    for count in counts:
+        leaves = bench.leaves(count)
+        shapes = [(1, [leaves])]
+        if count >= 4:
+            shapes.append((2, [leaves[: count // 2], leaves[count // 2 :]]))
+        for levels, groups in shapes:
+            made = [bench.aggregate(group) for group in groups]
+            tops = [*made, bench.aggregate(made)] if levels == 2 else made
+            yield Row(
+                name,
+                count,
+                levels,
+                sum(leaf.seconds for leaf in leaves) / count,
+                sum(top.seconds for top in tops),
+                sum(len(leaf.child.receipt or b"") for leaf in leaves),
+                len(tops[-1].child.receipt or b""),
+                bench.verify_ms(leaves),
+                bench.verify_ms(tops[-1:]),
+            )
+
+
+HEAD = (
+    "| prover | leaves | levels | leaf s | aggregations s | bytes before | after | saved |"
+    " model | verify ms before | after | model before | after |\n"
+    "| --- " + "| ---: " * 12 + "|"
+)
+
+
+def line(row: Row) -> str:
+    """One line of the table."""
+    saved = 100 * (row.before - row.after) / row.before
+    model = estimate(row.leaves, row.leaves)
+    return (
+        f"| {row.prover} | {row.leaves} | {row.levels} | {row.leaf_s:.1f} | {row.aggregate_s:.1f} |"
+        f" {row.before:,} | {row.after:,} | {saved:.1f} % | {model.size_savings_percent:.1f} % |"
+        f" {row.before_ms:.0f} | {row.after_ms:.0f} | {model.verification_ms_before:.1f} |"
+        f" {model.verification_ms_after:.1f} |"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Real proofs by every prover there is here.")
+    parser.add_argument("--provers", nargs="+", choices=PROVERS, default=list(PROVERS))
+    parser.add_argument("--leaves", nargs="+", type=int, default=[2, 4, 8])
+    parser.add_argument("--save", type=Path, metavar="FILE")
+    options = parser.parse_args(arguments)
+    done: list[Row] = []
+    print(HEAD, flush=True)
+    for name in options.provers:
+        try:
+            bench = Bench(PROVERS[name])
+        except InputError as error:
+            print(f"{name} left out: {error}", file=sys.stderr)
+            continue
+        for row in rows(name, bench, sorted(options.leaves)):
+            done.append(row)
+            print(line(row), flush=True)
+    if options.save:
+        data = {"machine": machine(), "versions": packages(), "rows": [asdict(row) for row in done]}
+        options.save.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    return 0 if done else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

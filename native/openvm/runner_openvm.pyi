@@ -1,0 +1,155 @@
+"""OpenVM behind bytes. Every call releases the GIL while the zkVM works.
+
+All programs run on one VM, which has one verifying key; :func:`load_vm` comes first. Commitments
+and image ids are 32 bytes; an image id is ``SHA-256(executable commitment || VM commitment)``.
+Receipts are opaque bytes in a versioned, length-checked encoding.
+"""
+
+from typing import Any, final
+
+__all__ = [
+    "Execution",
+    "NativeError",
+    "Proof",
+    "ReceiptInfo",
+    "build_info",
+    "commitments",
+    "describe",
+    "execute",
+    "image_id",
+    "load_vm",
+    "make_keys",
+    "make_vm",
+    "prove",
+    "verify",
+]
+
+class NativeError(Exception):
+    """Every failure of this module; ``args`` is ``(code, message)``.
+
+    Codes are stable: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``malformed_receipt``,
+    ``verification_failed``, ``unavailable``, ``prover_failed``, ``bad_keys``, ``internal``.
+    """
+
+@final
+class Execution:
+    """One run of a guest."""
+
+    @property
+    def journal(self) -> bytes: ...
+    @property
+    def instructions(self) -> int: ...
+    @property
+    def segments(self) -> int:
+        """Proofs the run is cut into before they are aggregated; 1 where nothing is proved."""
+
+@final
+class Proof:
+    """A receipt and the execution it proves."""
+
+    @property
+    def receipt(self) -> bytes: ...
+    @property
+    def execution(self) -> Execution: ...
+
+@final
+class ReceiptInfo:
+    """What a receipt says of itself; nothing of it is verified."""
+
+    @property
+    def seal_bytes(self) -> int: ...
+    @property
+    def journal(self) -> bytes: ...
+
+def build_info() -> dict[str, Any]:
+    """What this build can do.
+
+    Keys: ``module_version``, ``openvm`` (str), ``vectors`` (``avx512``, ``avx2``, ``neon`` or
+    ``none``), ``security_bits``, ``envelope_version`` (int).
+    """
+
+def load_vm(definition: bytes, /) -> dict[str, Any]:
+    """Make a definition this process's VM; there is one, a second one is refused.
+
+    The definition is trusted: it holds the verifying key. Returns ``commitment`` (32 bytes) and
+    ``app_log_stacked_height`` (int).
+
+    Raises:
+        NativeError: ``bad_argument``.
+    """
+
+def make_vm(app_log_stacked_height: int, /) -> bytes:
+    """Derive a VM's definition from fresh keys, whatever is loaded now: about half a minute.
+
+    Raises:
+        NativeError: ``bad_argument``, ``bad_keys``.
+    """
+
+def commitments(elf: bytes, /) -> tuple[bytes, bytes]:
+    """Compute the executable commitment of a program, and the VM's.
+
+    Raises:
+        NativeError: ``bad_elf``, ``unavailable``.
+    """
+
+def image_id(executable: bytes, vm: bytes, /) -> bytes:
+    """Join two commitments to an image id.
+
+    Raises:
+        NativeError: ``bad_argument``.
+    """
+
+def execute(
+    elf: bytes,
+    stdin: bytes,
+    claims: list[tuple[bytes, bytes, bytes]] = ...,
+    *,
+    threads: int = 0,
+) -> Execution:
+    """Run a guest and prove nothing.
+
+    ``claims`` are ``(executable commitment, VM commitment, journal)``, taken on trust.
+
+    Raises:
+        NativeError: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``unavailable``.
+    """
+
+def prove(
+    elf: bytes,
+    stdin: bytes,
+    receipts: list[bytes] = ...,
+    *,
+    keys: str,
+    threads: int = 0,
+) -> Proof:
+    """Run a guest and prove it; the guest verifies the proofs in ``receipts``.
+
+    Keys are read from the folder ``keys`` once a process, and made if they are not there.
+    ``threads`` 0 uses the process's own pool, one thread a core.
+
+    Raises:
+        NativeError: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``malformed_receipt``,
+            ``verification_failed``, ``unavailable``, ``bad_keys``, ``prover_failed``.
+    """
+
+def verify(receipt: bytes, image_id: bytes, /) -> bytes:
+    """Verify that a receipt proves a successful run of ``image_id``; returns its journal.
+
+    Raises:
+        NativeError: ``malformed_receipt``, ``verification_failed``, ``bad_argument``,
+            ``unavailable``.
+    """
+
+def describe(receipt: bytes, /) -> ReceiptInfo:
+    """Decode a receipt without verifying it.
+
+    Raises:
+        NativeError: ``malformed_receipt``.
+    """
+
+def make_keys(folder: str, /) -> bool:
+    """Make the proving keys of ``folder`` unless they are there and whole; says if they were made.
+
+    Raises:
+        NativeError: ``bad_keys``, ``unavailable``.
+    """

@@ -1,0 +1,92 @@
+//! From a program's run to one proof of constant size.
+//!
+//! ```text
+//! run ─▶ app ─▶ leaf ─▶ internal for leaf ─▶ internal recursive ─▶ (no children: done)
+//!                                                              ╲
+//! children ─▶ verify each ─▶ deferral leaf, internal ─▶ hook ─▶ mixed ─▶ once more, for its size
+//! ```
+//!
+//! `StarkProver::prove` adds a layer to every proof to make it smaller. The proof of a run without
+//! children is that small already, so here only the mixed one, which has two proofs below it, gets it.
+
+use std::{borrow::Borrow, fmt::Display};
+
+use openvm_circuit::{
+    arch::hasher::poseidon2::vm_poseidon2_hasher, system::memory::merkle::MerkleTree,
+};
+use openvm_sdk::{
+    DeferralInput, F, StdIn,
+    prover::{StarkProver, compute_deferral_merkle_proofs},
+};
+use openvm_sdk_config::SdkVmCpuBuilder;
+use openvm_stark_backend::p3_field::PrimeField32;
+use openvm_stark_sdk::config::baby_bear_poseidon2::BabyBearPoseidon2CpuEngine;
+use openvm_verify_stark_host::{
+    VmStarkProof,
+    pvs::{DEF_PVS_AIR_ID, DeferralPvs},
+};
+
+use crate::{
+    error::{Error, Result},
+    program::App,
+};
+
+pub type Prover = StarkProver<BabyBearPoseidon2CpuEngine, SdkVmCpuBuilder>;
+
+/// Prove one run. `children` are the encoded proofs that it verifies, in its order.
+pub fn prove(
+    prover: &mut Prover,
+    input: StdIn,
+    children: Vec<DeferralInput>,
+) -> Result<VmStarkProof> {
+    let before = memory_tree(&prover.app_prover)?;
+    let execution = prover.app_prover.prove(input).map_err(failed)?;
+    let aggregator = &prover.agg_prover;
+    let (mut proof, mut layers) = aggregator.prove_vm(execution).map_err(failed)?;
+    if !children.is_empty() {
+        let deferral = prover
+            .deferral_setup
+            .prover()
+            .ok_or_else(|| Error::BadKeys("the keys have no deferral circuit".into()))?;
+        let hooks = deferral
+            .multi_deferral_circuit_prover
+            .prove(&children)
+            .map_err(failed)?;
+        let (deferred, depth) = deferral.agg_prover.prove_def(hooks).map_err(failed)?;
+        proof = aggregator
+            .prove_mixed(proof, deferred, &mut layers, depth)
+            .map_err(failed)?;
+        proof = aggregator.wrap_proof(proof, &mut layers).map_err(failed)?;
+    }
+    let after = memory_tree(&prover.app_prover)?;
+    let values = proof
+        .inner
+        .public_values
+        .get(DEF_PVS_AIR_ID)
+        .filter(|values| values.len() == DeferralPvs::<u8>::width())
+        .ok_or_else(|| Error::ProverFailed("a proof without deferral values".into()))?;
+    let values: &DeferralPvs<F> = values.as_slice().borrow();
+    let depth = values.depth.as_canonical_u32() as usize;
+    proof.deferral_merkle_proofs = Some(compute_deferral_merkle_proofs(
+        prover.app_prover.memory_dimensions(),
+        &before,
+        &after,
+        depth,
+    ));
+    Ok(proof)
+}
+
+/// Of the memory as the prover has it now: before the run, or after.
+fn memory_tree(app: &App) -> Result<MerkleTree<F, 8>> {
+    let state = app.instance().state().as_ref();
+    let state = state.ok_or_else(|| Error::ProverFailed("a prover without a state".into()))?;
+    Ok(MerkleTree::from_memory(
+        &state.memory.memory,
+        &app.memory_dimensions(),
+        &vm_poseidon2_hasher(),
+    ))
+}
+
+fn failed(error: impl Display) -> Error {
+    Error::ProverFailed(format!("{error:#}"))
+}
