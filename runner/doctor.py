@@ -51,7 +51,9 @@ def lines(report: Report) -> list[tuple[str, str, str, str]]:
         rows.append(("native extension", "runner_risc0", report.native["module_version"], good))
         rows += [("", key, spoken(value), "") for key, value in report.native.items()][1:]
     if report.openvm is None:
-        rows.append(("", "runner_openvm", "not installed; `make setup-openvm`", dim))
+        rows.append(
+            ("", "runner_openvm", "not installed (prover=openvm); `make setup-openvm`", dim)
+        )
     else:
         said = ", ".join(f"{key} {spoken(value)}" for key, value in report.openvm.items())
         rows.append(("", "runner_openvm", said, good))

@@ -204,9 +204,9 @@ def test_keys_in_a_folder_that_takes_no_file_are_bad_input(
 def test_a_batch_for_real(tmp_path: Path) -> None:
     """Keys (kept ones are used), two leaves, an aggregation, the verifier's word: minutes."""
     environment = {**os.environ, "RUNNER_PROOFS": str(tmp_path / "proofs")}
-    command = [sys.executable, "-m", "runner", "prover.adapter=openvm", "prover.kind=succinct"]
+    command = [sys.executable, "-m", "runner", "prover=openvm", "guest.inputs=[10,20]"]
     subprocess.run(
-        [*command, "guest.inputs=[10,20]", "strategy=single", f"output={tmp_path / 'batch'}"],
+        [*command, "strategy=single", f"output={tmp_path / 'batch'}"],
         env=environment,
         check=True,
         cwd=tmp_path,
