@@ -30,6 +30,9 @@ __all__ = ["Jobs", "Observer", "OnFailure", "PlanExecutor"]
 
 OnFailure = Literal["stop", "continue"]
 
+_WAKE_S = 1.0
+"""Longest sleep of the deciding thread."""
+
 
 class Jobs(Protocol):
     """Where jobs come from and where their outcomes go.
@@ -226,11 +229,13 @@ class PlanExecutor:
         return 1 if attempts is None else attempts.number
 
     def _wait(self) -> None:
-        timeout = None
+        # Never for ever: where the kernel gives a signal to another thread, Python acts on it only
+        # when this one wakes, and Ctrl-C must not wait for a proof.
+        timeout = _WAKE_S
         if self._delayed:
-            timeout = max(0.0, self._delayed[0][0] - self._clock())
+            timeout = min(timeout, max(0.0, self._delayed[0][0] - self._clock()))
         if not self._running and not self._lookups:
-            self._sleep(min(timeout or 0.0, 0.5))
+            self._sleep(min(timeout if self._delayed else 0.0, 0.5))
             return
         ended = []
         with contextlib.suppress(queue.Empty):

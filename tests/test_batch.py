@@ -38,6 +38,8 @@ from runner.strategy import Thresholds
 from tests import fakes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from runner.summary import Summary
 
 
@@ -337,6 +339,15 @@ def test_a_forged_receipt_never_counts(settings: Settings, behaviours: fakes.Beh
     assert 1 not in [job["id"] for job in record(settings)["jobs"]]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """What a shell starts in the background is born with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_the_workers_and_keeps_what_is_finished(
     settings: Settings, behaviours: fakes.Behaviours
 ) -> None:
