@@ -395,13 +395,14 @@ def test_a_real_proof_is_seen_from_python_down_to_the_kernels(tmp_path: Path) ->
         total["all"] += int(weight)
         python = frames.find("runner.risc0.Risc0Prover.run_[j]")
         rust = frames.find("prove_segment")
-        kernel = frames.find("risc0::circuit::rv32im_v2::poly_fp")
+        hashing = frames.find("poseidon2_mix")
         total["proving"] += int(weight) * (0 <= python < rust)
-        total["constraints"] += int(weight) * (0 <= python < rust < kernel)
+        total["hashing"] += int(weight) * (0 <= python < rust < hashing)
+        total["constraints"] += int(weight) * ("rv32im_v2_" in frames)
     assert total["proving"] > 0.5 * total["all"]
-    assert total["constraints"] > 0.2 * total["all"]
+    assert total["hashing"] > 0.2 * total["all"]
+    assert total["constraints"] > 0.02 * total["all"]  # in vectors, or most of it without
     svg = (tmp_path / "out" / "host.svg").read_text()
-    assert "rv32im_v2::poly_fp" in svg
     assert "runner.worker.perform" in svg
 
 
