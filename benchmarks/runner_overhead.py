@@ -76,10 +76,10 @@ def main() -> int:
         folder = Path(name)
         for workers in (0, args.workers):
             figures |= compare(folder, args.leaves, workers, args.rounds)
-        figures |= parts(folder, args.leaves)
-        figures |= messages()
         if args.real:
             figures |= real(folder / "real")
+        figures |= messages()
+        figures |= parts(folder, args.leaves)  # last: its stop-watches stay
     for label, value in figures.items():
         unit = {"share": "%", "seconds": "s"}.get(label.partition(" ")[0], "ms")
         factor = {"%": 100, "s": 1, "ms": 1000}[unit]
