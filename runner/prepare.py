@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from runner.audit_log import AuditLog
 from runner.batch import Batch
-from runner.cost import RISC0
+from runner.cost import COSTS
 from runner.errors import AuditError, InputError
 from runner.guests import AGGREGATOR, Manifest, read_elf
 from runner.inputs import leaves
@@ -55,7 +55,7 @@ def prepare(settings: Settings) -> Batch:
         positions,
         chosen.thresholds,
         chosen.fan_in,
-        cost=RISC0 if prover.versions.zkvm == "risc0" else None,
+        cost=COSTS.get(prover.versions.zkvm),
         journal_bytes=journal_bytes(settings.journal),
     )
     batch = Batch(guest, aggregator, batch_leaves, plan, settings.prover)
