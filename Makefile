@@ -31,15 +31,16 @@ run: ## set up what is missing, then python -m runner $(ARGS)
 	@$(python) -m runner $(ARGS)
 
 verify: ## check a finished batch: make verify ARGS=FOLDER
-	$(set-up) run
+	$(set-up) run$(if $(shell grep -ls -e '"zkvm": "openvm"' -- /dev/null $(addsuffix /result.json,$(ARGS))),-openvm)
 	@$(python) -m runner.verify $(ARGS)
 
 setup: ## only set up, and ask again for what was not available before
 	$(set-up) run --retry
 
 report: ## a page from finished runs: make report ARGS=FOLDER...
-	$(set-up) run
+	$(set-up) packages
 	@$(python) -m runner.report $(ARGS)
+
 setup-openvm: ## only set up the second zkVM (prover=openvm), beside or without the first
 	$(set-up) run-openvm
 
@@ -47,8 +48,8 @@ doctor: ## what this machine has and what is missing
 	$(set-up) packages
 	@$(python) -m runner.doctor $(ARGS)
 
-test: ## everything: linters, types, Rust tests, all Python tests with real proofs
-	$(set-up) dev
+test: ## everything: linters, types, Rust tests, all Python tests with real proofs of both zkVMs
+	$(set-up) test
 	@$(MAKE) --no-print-directory lint stubtest test-guests test-native
 	@$(python) scripts/stack.py --tools
 	@$(python) scripts/profile_tools.py
@@ -63,16 +64,16 @@ lint: ## ruff and mypy
 	$(set-up) tools
 	$(python) -m ruff check
 	$(python) -m ruff format --check
-	MYPYPATH=native/risc0 $(python) -m mypy
+	$(python) -m mypy
 
 format: ## let ruff rewrite what it can
 	$(set-up) tools
 	$(python) -m ruff check --fix
 	$(python) -m ruff format
 
-stubtest: ## the native extension against its stub
-	$(set-up) dev
-	$(python) -m mypy.stubtest --allowlist scripts/stubtest-allowlist.txt runner_risc0
+stubtest: ## the native extensions against their stubs
+	$(set-up) test
+	$(python) -m mypy.stubtest --allowlist scripts/stubtest-allowlist.txt runner_risc0 runner_openvm
 
 test-guests: ## Rust tests of the guests' logic
 	CARGO_TARGET_DIR=$(RUNNER_CACHE)/guests-test \
@@ -134,5 +135,5 @@ guests-check: ## compile them elsewhere and compare image ids with the manifest
 
 clean: ## remove the virtual environment, caches and outputs of this clone
 	rm -rf .venv outputs multirun .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
-	rm -rf guests/target native/risc0/target *.egg-info
+	rm -rf guests/target native/risc0/target native/openvm/target *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

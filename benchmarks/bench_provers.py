@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import struct
 import sys
 import time
@@ -60,6 +61,7 @@ class Row:
         leaf_s: mean seconds of a leaf's proof; ``aggregate_s`` of all aggregations together.
         before: bytes of the leaves' receipts; ``after`` of the root's.
         before_ms: to verify the leaves' receipts; ``after_ms`` the root's.
+        peak_mib: of this process until then.
     """
 
     prover: str
@@ -71,6 +73,7 @@ class Row:
     after: int
     before_ms: float
     after_ms: float
+    peak_mib: float
 
 
 class Bench:
@@ -80,8 +83,10 @@ class Bench:
         self.spec = spec
         self.prover: Prover = load_prover(spec)
         self.prover.require(spec.kind)
+        # What a worker does once, before its first proof, is no part of a proof's time.
         manifest = Manifest.load(default_folder(spec.adapter))
         self.guest, self.aggregator = manifest.get("fibonacci"), manifest.get(AGGREGATOR)
+        self.prove(self.guest, struct.pack("<I", 9))
         self._leaves: list[Made] = []
 
     def prove(self, guest: Guest, stdin: bytes, children: Sequence[Child] = ()) -> Made:
@@ -138,13 +143,20 @@ def rows(name: str, bench: Bench, counts: Sequence[int]) -> Iterator[Row]:
                 len(tops[-1].child.receipt or b""),
                 bench.verify_ms(leaves),
                 bench.verify_ms(tops[-1:]),
+                peak_mib(),
             )
+
+
+def peak_mib() -> float:
+    """The most memory this process ever had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 HEAD = (
     "| prover | leaves | levels | leaf s | aggregations s | bytes before | after | saved |"
-    " model | verify ms before | after | model before | after |\n"
-    "| --- " + "| ---: " * 12 + "|"
+    " model | verify ms before | after | model before | after | peak MiB |\n"
+    "| --- " + "| ---: " * 13 + "|"
 )
 
 
@@ -156,7 +168,7 @@ def line(row: Row) -> str:
         f"| {row.prover} | {row.leaves} | {row.levels} | {row.leaf_s:.1f} | {row.aggregate_s:.1f} |"
         f" {row.before:,} | {row.after:,} | {saved:.1f} % | {model.size_savings_percent:.1f} % |"
         f" {row.before_ms:.0f} | {row.after_ms:.0f} | {model.verification_ms_before:.1f} |"
-        f" {model.verification_ms_after:.1f} |"
+        f" {model.verification_ms_after:.1f} | {row.peak_mib:.0f} |"
     )
 
 

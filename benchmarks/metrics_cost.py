@@ -99,7 +99,7 @@ def events(rounds: int) -> Figures:
         ),
         "one event: gauge": median(rounds, lambda: recorder.set("l2_queue_depth", 5), 1000),
         "one event: histogram": median(
-            rounds, lambda: recorder.observe(histogram, 17, kind="composite"), 1000
+            rounds, lambda: recorder.observe(histogram, 17, zkvm="risc0", kind="composite"), 1000
         ),
     }
 

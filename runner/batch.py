@@ -140,7 +140,7 @@ class BatchRun:
         self._cache = cache
         self._spool = spool
         self._prover = prover
-        self.recording = Recording(recorder, batch.plan.strategy)
+        self.recording = Recording(recorder, batch.plan.strategy, prover.versions.zkvm)
         self._trail = trail if trail is not None else NoTrail()
         self._lookup = Lookup(cache, prover, self.recording, self._trail)
         self._positions = batch.plan.first_positions()

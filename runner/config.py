@@ -81,7 +81,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         count=_count(conf.guest),
         inputs_file=conf.guest.inputs_file,
         strategy=_strategy(conf.strategy),
-        prover=_prover(conf.prover),
+        prover=_prover(conf.prover, conf.guests),
         executor=executor,
         cache=_cache(conf.cache),
         retry=_retry(conf.retry),
@@ -136,12 +136,17 @@ def _strategy(conf: StrategyConf) -> StrategySettings:
     )
 
 
-def _prover(conf: ProverConf) -> ProverSpec:
+def _prover(conf: ProverConf, guests: str | None) -> ProverSpec:
     _choice("prover.kind", conf.kind, tuple(ReceiptKind))
     # The sizes the circuit knows; larger segments need more memory (2^20 about 10 GiB), smaller
     # ones cut a run in more pieces.
-    _between("prover.segment_po2", conf.segment_po2, 15, 22)
-    return ProverSpec(conf.adapter, ReceiptKind(conf.kind), conf.segment_po2)
+    if conf.segment_po2 is not None:
+        _between("prover.segment_po2", conf.segment_po2, 15, 22)
+    if conf.security_bits is not None:
+        _between("prover.security_bits", conf.security_bits, 1, 128)
+    return ProverSpec(
+        conf.adapter, ReceiptKind(conf.kind), conf.segment_po2, conf.security_bits, guests
+    )
 
 
 def _executor(conf: ExecutorConf) -> ExecutorSettings:

@@ -1,21 +1,49 @@
 """What an aggregation costs, and the cheapest grouping of a batch.
 
-The time of a proof follows its cycles after padding to a power of two, whatever they do. An
-aggregation has a fixed part, a part for each child, and a step at each power of two, so groups that
-just fill a power of two are the cheapest a leaf. How much, is counted: ``tests/test_cost.py``
-executes the shipped aggregator and holds it to the figures below.
+With RISC Zero the time of a proof follows its cycles after padding to a power of two, whatever they
+do. An aggregation has a fixed part, a part for each child, and a step at each power of two, so
+groups that just fill a power of two are the cheapest a leaf. How much, is counted:
+``tests/test_cost.py`` executes the shipped aggregator and holds it to the figures below.
+
+With OpenVM an aggregation is a number of proofs that all take about the same time, most of them
+whatever the children are: the fewer aggregations, the better.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from runner.journal import MAX_CHILDREN
 
-__all__ = ["COSTS", "RISC0", "AggregationCost", "cheapest"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["COSTS", "OPENVM", "RISC0", "AggregationCost", "Cost", "ProofCount", "cheapest"]
 
 _SEGMENT_PO2 = 20
 _LARGEST_PO2 = 18
+
+
+class Cost(Protocol):
+    """What aggregations cost, in units that can be added up."""
+
+    @property
+    def aggregate(self) -> int:
+        """Of a child that is an aggregate itself."""
+        ...
+
+    def leaf(self, journal_bytes: int) -> int:
+        """Of a leaf as a child."""
+        ...
+
+    def aggregation(self, children: int) -> int:
+        """Of an aggregation whose children cost so much together."""
+        ...
+
+    def sizes(self, nodes: int, child: int) -> list[int]:
+        """Sizes of groups of ``nodes`` children worth a look, where one child costs ``child``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +72,24 @@ class AggregationCost:
         blocks = -(-(journal_bytes + 9) // 64) + -(-(33 + journal_bytes + 9) // 64)
         return self.child + self.word * words + self.block * (blocks - 2)
 
-    def padded(self, children: int) -> int:
+    def aggregation(self, children: int) -> int:
         """Cycles that are proved for children that cost ``children`` cycles together."""
         used = self.fixed + children
         segment = 1 << _SEGMENT_PO2
         if used > segment:
             return -(-used // segment) * segment
         return 1 << (used - 1).bit_length()
+
+    def sizes(self, nodes: int, child: int) -> list[int]:
+        """Those that fill a power of two, and those that split evenly.
+
+        Groups stay below 2^18 cycles: larger ones gain little, take more memory and leave workers
+        idle.
+        """
+        largest = ((1 << _LARGEST_PO2) - self.fixed) // child
+        full = [((1 << po2) - self.fixed) // child for po2 in range(15, _LARGEST_PO2 + 1)]
+        even = _even(nodes, largest)
+        return sorted({size for size in full if 2 <= size < min(nodes, MAX_CHILDREN + 1)} | {*even})
 
 
 RISC0 = AggregationCost(
@@ -59,18 +98,52 @@ RISC0 = AggregationCost(
 """The aggregator in ``guests/manifest.json``: user cycles without children, paging, and the lookup
 tables of the rv32im circuit (``LOOKUP_TABLE_CYCLES`` in risc0-circuit-rv32im 4.0)."""
 
-COSTS = {"risc0": RISC0}
-"""By zkVM, where the aggregator's figures are counted; the others' batches are balanced."""
+
+@dataclass(frozen=True, slots=True)
+class ProofCount:
+    """Proofs of one aggregation, as ``native/openvm/src/pipeline.rs`` makes them.
+
+    Attributes:
+        aggregate: 1, as a leaf: a child costs the verification of its proof, whatever that proves.
+        fixed: those of the aggregator's own run (program, leaf, internal, recursive), the hook
+            with three layers above it, the joined proof and a last one that makes it smaller.
+        largest: group; an aggregation of more takes too long to lose.
+    """
+
+    aggregate: int = 1
+    fixed: int = 10
+    largest: int = 128
+
+    def leaf(self, journal_bytes: int) -> int:  # noqa: ARG002  # the protocol's
+        """One child."""
+        return 1
+
+    def aggregation(self, children: int) -> int:
+        """Every child's verification, then two layers and more that halve them down to one."""
+        proofs, layer, layers = self.fixed + children, children, 0
+        while layers < _HALVED or layer > 1:
+            layer, layers = -(-layer // 2), layers + 1
+            proofs += layer
+        return proofs
+
+    def sizes(self, nodes: int, child: int) -> list[int]:  # noqa: ARG002  # the protocol's
+        """Those that split evenly."""
+        return _even(nodes, self.largest)
 
 
-def cheapest(
-    leaves: int, levels: int, cost: AggregationCost, journal_bytes: int
-) -> tuple[int, ...]:
-    """Group sizes, from the bottom up, with the fewest padded cycles in all aggregations.
+OPENVM = ProofCount()
+_HALVED = 3
+"""Layers that there are even for one child: leaf, internal, recursive."""
 
-    Every grouping level makes at least two groups where there are leaves enough. Groups stay below
-    2^18 cycles: larger ones gain little, take more memory and leave workers idle. Of equally
-    cheap groupings the one with the smallest groups is taken, since they run side by side.
+COSTS: Mapping[str, Cost] = {"risc0": RISC0, "openvm": OPENVM}
+"""By zkVM, where it is known; the others' batches are balanced."""
+
+
+def cheapest(leaves: int, levels: int, cost: Cost, journal_bytes: int) -> tuple[int, ...]:
+    """Group sizes, from the bottom up, with the least cost of all aggregations.
+
+    Every grouping level makes at least two groups where there are leaves enough. Of equally cheap
+    groupings the one with the smallest groups is taken, since they run side by side.
 
     Args:
         leaves: of the batch, counting repeated ones.
@@ -83,7 +156,7 @@ def cheapest(
     """
     leaf = cost.leaf(journal_bytes)
     best: tuple[tuple[int, ...], tuple[int, ...]] | None = None
-    for first in _sizes(leaves, leaf, cost) if levels else ():
+    for first in cost.sizes(leaves, leaf) if levels else ():
         below, nodes = _level(leaves, first, leaf, cost)
         options: list[tuple[tuple[int, ...], int, int]]
         if levels == 1:
@@ -91,30 +164,32 @@ def cheapest(
         else:
             options = [
                 ((first, second), below + more, fewer)
-                for second in _sizes(nodes, cost.aggregate, cost)
+                for second in cost.sizes(nodes, cost.aggregate)
                 for more, fewer in [_level(nodes, second, cost.aggregate, cost)]
             ]
         for sizes, cycles, rest in options:
             if rest <= MAX_CHILDREN:
-                total = cycles + cost.padded(rest * cost.aggregate)
+                total = cycles + cost.aggregation(rest * cost.aggregate)
                 best = min(best or ((total,), sizes), ((total,), sizes))
     # Too few leaves for that many levels: the least that a level can do.
     return best[1] if best else (max(2, -(-leaves // 2)),) * levels
 
 
-def _level(nodes: int, size: int, child: int, cost: AggregationCost) -> tuple[int, int]:
-    """Cycles of grouping ``nodes``, and the nodes that are left. A last group of one moves up."""
+def _level(nodes: int, size: int, child: int, cost: Cost) -> tuple[int, int]:
+    """The cost of grouping ``nodes``, and the nodes that are left. A last group of one moves up."""
     full, rest = divmod(nodes, size)
-    cycles = full * cost.padded(size * child)
+    cycles = full * cost.aggregation(size * child)
     if rest > 1:
-        cycles += cost.padded(rest * child)
+        cycles += cost.aggregation(rest * child)
     return cycles, full + (rest > 0)
 
 
-def _sizes(nodes: int, child: int, cost: AggregationCost) -> list[int]:
-    """Group sizes worth a look: those that fill a power of two, and those that split evenly."""
-    largest = ((1 << _LARGEST_PO2) - cost.fixed) // child
-    full = [((1 << po2) - cost.fixed) // child for po2 in range(15, _LARGEST_PO2 + 1)]
-    even = [-(-nodes // groups) for groups in range(2, 65)]
+def _even(nodes: int, largest: int) -> list[int]:
+    """Group sizes that split so many nodes into groups of one size, but for the last.
+
+    The last may be smaller, or a single node, which moves up.
+    """
     limit = min(nodes - 1, MAX_CHILDREN, largest)
-    return sorted({size for size in (2, *full, *even) if 2 <= size <= limit})
+    sizes = {-(-nodes // groups) for groups in range(2, 65)} | {2}
+    sizes |= {nodes // groups for groups in range(2, 65)} | {1 << po2 for po2 in range(1, 12)}
+    return sorted(size for size in sizes if 2 <= size <= limit)

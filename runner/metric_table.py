@@ -198,10 +198,10 @@ _EXTRAS: tuple[Metric, ...] = (
     Metric(
         "l2_proof_generation_duration_seconds",
         "histogram",
-        "Wall time of making one proof, leaf or aggregation, by kind of receipt.",
+        "Wall time of making one proof, leaf or aggregation, by zkVM and kind of receipt.",
         _CLOCK,
         "seconds",
-        labels={"kind": ("composite", "succinct", "groth16")},
+        labels={"zkvm": (), "kind": ("composite", "succinct", "groth16")},
         buckets=_DURATIONS,
     ),
     Metric(

@@ -38,7 +38,8 @@ class OpenvmProver:
 
     def __init__(self, spec: ProverSpec) -> None:
         self._spec = spec
-        self._vm = _load_vm(default_folder("openvm"))
+        self._folder = _vm_folder(spec)
+        self._vm = _load_vm(self._folder)
 
     @cached_property
     def _build(self) -> dict[str, Any]:
@@ -48,11 +49,13 @@ class OpenvmProver:
     def versions(self) -> Versions:
         """See :class:`runner.prover.Prover`; names the security parameters too."""
         build = self._build
+        parameters = json.loads(self._vm["parameters"])
         extra = {
             "runner_openvm": str(build["module_version"]),
             "receipt_encoding": str(build["envelope_version"]),
-            "security_bits": str(build["security_bits"]),
-            "app_log_stacked_height": str(self._vm["app_log_stacked_height"]),
+            "security_bits": f"{self._vm['security_bits']:.1f} proven",
+            "program_parameters": _named(parameters["program"]),
+            "recursion_parameters": _named(parameters["recursion"]),
             "vm": self._vm["commitment"].hex(),
             "vectors": str(build["vectors"]),
         }
@@ -66,6 +69,21 @@ class OpenvmProver:
         if kind not in (ReceiptKind.EXECUTE, ReceiptKind.SUCCINCT):
             raise InputError(
                 "prover.kind", kind.value, "OpenVM has no such receipts", "use prover=openvm"
+            )
+        if self._spec.segment_po2 is not None:
+            raise InputError(
+                "prover.segment_po2",
+                self._spec.segment_po2,
+                "OpenVM cuts a run where its proof would take too much memory",
+                "leave it out",
+            )
+        wanted, has = self._spec.security_bits, self._vm["security_bits"]
+        if wanted is not None and has < wanted:
+            raise InputError(
+                "prover.security_bits",
+                wanted,
+                f"proofs on {self._folder / 'vm.bin'} have {has:.1f} bits of proven security",
+                "lower it, or compile guests for another VM (docs/provers.md)",
             )
         if kind is ReceiptKind.EXECUTE:
             return
@@ -130,6 +148,17 @@ class OpenvmProver:
         except native.NativeError as error:
             raise _prover_error(error) from None
         return ReceiptInfo(ReceiptKind.SUCCINCT.value, info.seal_bytes, 1, 0, info.journal)
+
+
+def _named(parameters: Mapping[str, int]) -> str:
+    return " ".join(f"{name}={value}" for name, value in parameters.items())
+
+
+def _vm_folder(spec: ProverSpec) -> Path:
+    """Of the guests' VM: theirs, or the one that comes with the runner where they have none."""
+    if spec.guests and (own := Path(spec.guests).absolute() / "vm.bin").is_file():
+        return own.parent
+    return default_folder("openvm")
 
 
 def _load_vm(folder: Path) -> dict[str, Any]:

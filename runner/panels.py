@@ -251,7 +251,8 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "95 of 100 take less than",
                 (
                     Query(
-                        _quantile("l2_proof_generation_duration_seconds", "kind"), "proof, {{kind}}"
+                        _quantile("l2_proof_generation_duration_seconds", "zkvm, kind"),
+                        "proof, {{zkvm}} {{kind}}",
                     ),
                     Query(_quantile("l2_aggregation_duration_seconds"), "aggregation"),
                     Query(_quantile("l2_proof_verification_duration_seconds"), "verification"),

@@ -33,12 +33,19 @@ class ProverSpec:
     Attributes:
         adapter: a name in :data:`ADAPTERS`, or ``module:class``.
         kind: the receipt of the batch's result.
-        segment_po2: largest segment, as a power of two of cycles.
+        segment_po2: largest segment, as a power of two of cycles; None for the adapter's own, as
+            where there is no such choice.
+        security_bits: of proven security, the least that is accepted; None where the zkVM leaves
+            no choice.
+        guests: folder of the guests, where an adapter may keep more than programs; None for the
+            one that comes with the runner.
     """
 
     adapter: str
     kind: ReceiptKind
-    segment_po2: int = 20
+    segment_po2: int | None = None
+    security_bits: int | None = None
+    guests: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,7 @@ class Prover(Protocol):
         ...
 
     def require(self, kind: ReceiptKind) -> None:
-        """Make sure this build and machine can make ``kind``.
+        """Make sure this build and machine can make ``kind`` as the spec asks.
 
         Raises:
             InputError: it cannot; says why and how to get it.

@@ -22,14 +22,16 @@ class Recording:
     Args:
         recorder: this run's metrics.
         strategy: as resolved.
+        zkvm: that proves.
 
     Attributes:
         retries: attempts that failed and were tried again.
         verify_s: seconds spent verifying receipts that count.
     """
 
-    def __init__(self, recorder: Recorder, strategy: str) -> None:
+    def __init__(self, recorder: Recorder, strategy: str, zkvm: str) -> None:
         self._recorder = recorder
+        self._zkvm = zkvm
         self._strategy = strategy
         self.retries = 0
         self.verify_s = 0.0
@@ -57,7 +59,10 @@ class Recording:
             recorder.inc("l2_proof_generation_total")
             recorder.inc("l2_proof_generation_duration_ms_total", outcome.prove_s * 1000)
             recorder.observe(
-                "l2_proof_generation_duration_seconds", outcome.prove_s, kind=outcome.kind.value
+                "l2_proof_generation_duration_seconds",
+                outcome.prove_s,
+                zkvm=self._zkvm,
+                kind=outcome.kind.value,
             )
         if aggregates:
             recorder.inc("l2_aggregation_total")

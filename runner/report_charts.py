@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     from runner.report_figures import Figures
 
-__all__ = ["MOST_RUNS", "over_leaves", "side_by_side", "theory"]
+    _Reference: TypeAlias = tuple[str, Sequence[Figures], Callable[[Figures], float]]
+    """A grey line to compare with: its name, its runs, and what it shows of them."""
+
+__all__ = ["MOST_RUNS", "over_leaves", "savings", "side_by_side", "theory"]
 
 WIDTH = 1160
 MOST_RUNS = 24
@@ -25,6 +28,8 @@ MOST_RUNS = 24
 
 _NUMBER = FuncFormatter(lambda value, _: f"{value:,g}")
 _MARKS = "os^Dv*"
+_STYLES = ("--", "-.", ":", (0, (1, 3)), (0, (6, 3)))
+"""Of reference lines; there are no more of them."""
 _GAP = 16.0  # pixels from one name to the next
 
 
@@ -47,10 +52,36 @@ def over_leaves(rows: Sequence[Figures]) -> Markup:
             axes[1],
             receipts,
             lambda row: (row.bytes_after or 0) / unit,
-            ("leaf receipts, before", lambda row: (row.bytes_before or 0) / unit),
+            _before(receipts, "leaf receipts", lambda row: (row.bytes_before or 0) / unit),
         )
         _titled(axes[1], "Receipt bytes to ship", f"leaves {verb}", name)
     return svg(made, f"Wall time and receipt bytes against leaves {verb}")
+
+
+@styled
+def savings(rows: Sequence[Figures]) -> Markup:
+    """What aggregation saves whoever takes the receipts, measured and by the model, against leaves.
+
+    Args:
+        rows: finished runs with a root, of at least two numbers of leaves.
+    """
+    made, axes = figure(WIDTH, 340, 2)
+    model = ("the model's, not measured", rows, lambda row: _modelled(row, "size_savings_percent"))
+    _lines(axes[0], rows, lambda row: _saved(row) or 0.0, [model])
+    _titled(axes[0], "Size savings", "leaves proved", "% of the leaf receipts' bytes")
+    axes[0].axhline(0, color=MUTED, linewidth=1, zorder=0)
+    _lines(
+        axes[1],
+        rows,
+        lambda row: _root(row) or 0.0,
+        [
+            *_before(rows, "all leaves", lambda row: row.leaf_verify_s * 1000),
+            ("model, before", rows, lambda row: _modelled(row, "verification_ms_before")),
+            ("model, after", rows, lambda row: _modelled(row, "verification_ms_after")),
+        ],
+    )
+    _titled(axes[1], "Verifying the root, after", "leaves proved", "milliseconds")
+    return svg(made, "Size savings and verification time, measured and by the model")
 
 
 @styled
@@ -118,6 +149,29 @@ def theory(rows: Sequence[Figures]) -> Markup:
     return svg(made, "Measured figures beside the model's")
 
 
+def _prover(row: Figures) -> str:
+    return f"{row.run.versions.get('zkvm', '')} {row.run.kind}".strip()
+
+
+def _before(
+    rows: Sequence[Figures], name: str, value: Callable[[Figures], float]
+) -> list[_Reference]:
+    """A line a prover: receipts of different ones are not of one size."""
+    provers = dict.fromkeys(_prover(row) for row in rows)
+    return [
+        (
+            f"{name}, before" if len(provers) == 1 else f"{name}, before: {prover}",
+            [row for row in rows if _prover(row) == prover],
+            value,
+        )
+        for prover in provers
+    ]
+
+
+def _modelled(row: Figures, name: str) -> float:
+    return float(getattr(row.run.measured, f"model_{name}"))
+
+
 def _saved(row: Figures) -> float | None:
     return row.run.measured.size_savings_percent if row.run.measured else None
 
@@ -143,7 +197,7 @@ def _titled(axes: Axes, title: str, x: str, y: str) -> None:
     axes.set_title(title)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.yaxis.set_major_formatter(_NUMBER)
@@ -153,7 +207,7 @@ def _lines(
     axes: Axes,
     rows: Sequence[Figures],
     value: Callable[[Figures], float],
-    reference: tuple[str, Callable[[Figures], float]] | None = None,
+    references: Sequence[_Reference] = (),
 ) -> None:
     """A mark a run; a line through the means of the runs that proved everything themselves.
 
@@ -165,8 +219,8 @@ def _lines(
     if not lines:
         names = {row.series[:1]: row.run.plan.strategy for row in rows}
     ends: list[tuple[float, float, str]] = []
-    if reference is not None:
-        ends.append((*_line(axes, rows, reference[1], MUTED, "--"), reference[0]))
+    for (name, points, reference), style in zip(references, _STYLES, strict=False):
+        ends.append((*_line(axes, points, reference, MUTED, style), name))
     for number, (series, name) in enumerate(names.items()):
         own = [row for row in rows if series == (row.series if lines else row.series[:1])]
         colour = SERIES[number % len(SERIES)]
@@ -193,7 +247,7 @@ def _line(
     rows: Sequence[Figures],
     value: Callable[[Figures], float],
     colour: str,
-    style: str,
+    style: str | tuple[int, tuple[int, ...]],
 ) -> tuple[float, float]:
     """Through the means at each number of leaves; returns the line's end."""
     points = [
@@ -208,12 +262,12 @@ def _end_names(axes: Axes, ends: list[tuple[float, float, str]]) -> None:
     """Names to the right of the lines' ends, moved apart where they would meet."""
     if not ends:
         return
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=0 if min(y for _, y, _ in ends) >= 0 else None)
     axes.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]  # so that the axes have their size
-    height, top = axes.get_window_extent().height, axes.get_ylim()[1]
+    height, (bottom, top) = axes.get_window_extent().height, axes.get_ylim()
     last: dict[float, float] = {}
     for x, y, name in sorted(ends, key=lambda end: end[1]):
-        wanted = y / top * height
+        wanted = (y - bottom) / (top - bottom) * height
         at = last[x] = max(wanted, last.get(x, -_GAP) + _GAP)
         axes.annotate(
             name, (x, y), (10, at - wanted), textcoords="offset points", va="center", color=INK

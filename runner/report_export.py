@@ -119,6 +119,10 @@ def _model(name: str) -> Callable[[Figures], object]:
     return lambda row: None if row.run.executed else getattr(row.run.measured, name, None)
 
 
+def _leaf_ms(row: Figures) -> float | None:
+    return None if row.run.executed else 1000 * row.leaf_verify_s
+
+
 def _root_ms(row: Figures) -> float | None:
     measured = row.run.measured
     return measured.root_verify_s * 1000 if measured and measured.root_verify_s else None
@@ -155,6 +159,7 @@ _TIMES = (
 _FIGURES = (
     Column("cache_lookup_s", float, lambda row: row.lookup_s),
     Column("verification_s", float, lambda row: row.verify_s),
+    Column("leaf_verification_ms", float, _leaf_ms),
     Column("root_verification_ms", float, _root_ms),
     Column("user_cycles", int, lambda row: row.user_cycles),
     Column("paging_cycles", int, lambda row: row.paging_cycles),
@@ -168,6 +173,7 @@ _MODEL = (
     Column("model_size_savings_percent", float, _model("model_size_savings_percent")),
     Column("model_gas_savings_percent", float, _model("model_gas_savings_percent")),
     Column("model_leaf_proofs_per_s", float, _model("model_tps")),
+    Column("model_leaf_verification_ms", float, _model("model_verification_ms_before")),
     Column("model_root_verification_ms", float, _model("model_verification_ms_after")),
 )
 

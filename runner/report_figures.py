@@ -47,6 +47,7 @@ class Figures:
         level_s: seconds in the prover by level, leaves first; cached jobs took none.
         lookup_s: seconds in cache look-ups that found a receipt, without verifying it.
         verify_s: seconds verifying receipts, all of them.
+        leaf_verify_s: seconds to verify every distinct leaf receipt once.
         made: jobs done; ``cached`` came from the cache.
         retries: attempts that failed and were tried again, as far as their jobs were finished.
         user_cycles: of the jobs made; ``paging_cycles`` and ``total_cycles`` likewise.
@@ -66,6 +67,7 @@ class Figures:
     level_s: tuple[float, ...]
     lookup_s: float
     verify_s: float
+    leaf_verify_s: float
     made: int
     cached: int
     retries: int
@@ -157,6 +159,9 @@ def figures(run: RunRecord, name: str = "", settings: dict[str, str] | None = No
         level_s=tuple(level_s),
         lookup_s=sum(max(0.0, j.finished - j.started - j.verify_s) for j in jobs if j.cached),
         verify_s=measured.verify_s if measured else sum(job.verify_s for job in jobs),
+        leaf_verify_s=sum(
+            job.verify_s / job.verifications for job in jobs if not job.level and job.verifications
+        ),
         made=len(made),
         cached=len(jobs) - len(made),
         retries=measured.retries if measured else sum(max(0, j.attempts - 1) for j in jobs),

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 import runner
 from runner import results
 from runner.estimator import RECEIPT_BYTES, VERIFICATION_MS
-from runner.report_charts import MOST_RUNS, over_leaves, side_by_side, theory
+from runner.report_charts import MOST_RUNS, over_leaves, savings, side_by_side, theory
 from runner.report_figures import figures
 from runner.report_run_charts import timeline, tree
 from runner.report_svg import CACHED_NAME, LEVEL_NAMES
@@ -111,7 +111,10 @@ def _section(rows: tuple[Figures, ...]) -> dict[str, Any]:
         "theory": theory(aggregated) if aggregated else None,
         "theory_says": f"{shown}{_MODEL_SAYS}",
         "over": None,
+        "savings": None,
     }
+    if len({row.leaves for row in aggregated}) > 1:
+        section["savings"] = savings(aggregated)
     if len(counts) > 1:
         section["over"] = over_leaves(done)
         section["over_says"] = _over_says(done)

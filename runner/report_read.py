@@ -91,6 +91,7 @@ class Measured:
     model_size_savings_percent: float
     model_gas_savings_percent: float
     model_tps: float
+    model_verification_ms_before: float
     model_verification_ms_after: float
 
 
@@ -254,5 +255,6 @@ def _measured(summary: JsonObject) -> Measured:
         model_size_savings_percent=model.number("size_savings_percent"),
         model_gas_savings_percent=model.number("gas_savings_percent"),
         model_tps=model.number("tps"),
+        model_verification_ms_before=model.number("verification_ms_before"),
         model_verification_ms_after=model.number("verification_ms_after"),
     )

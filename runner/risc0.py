@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Risc0Prover"]
 
+_SEGMENT_PO2 = 20
+"""RISC Zero's own choice."""
+
 
 class Risc0Prover:
     """RISC Zero on this machine's CPU, or its GPU in a CUDA build. See :class:`Prover`."""
 
     def __init__(self, spec: ProverSpec) -> None:
         self._spec = spec
+        self._segment_po2 = spec.segment_po2 or _SEGMENT_PO2
 
     @cached_property
     def _build(self) -> dict[str, Any]:
@@ -46,6 +50,13 @@ class Risc0Prover:
 
     def require(self, kind: ReceiptKind) -> None:
         """See :class:`runner.prover.Prover`."""
+        if self._spec.security_bits is not None:
+            raise InputError(
+                "prover.security_bits",
+                self._spec.security_bits,
+                "RISC Zero's circuits leave no choice of it",
+                "leave it out",
+            )
         if kind in (ReceiptKind.EXECUTE, ReceiptKind.COMPOSITE):
             return
         if not self._build["recursion"]:
@@ -84,14 +95,14 @@ class Risc0Prover:
         try:
             if kind is ReceiptKind.EXECUTE:
                 claims = [(child.image_id, child.journal) for child in children]
-                run = native.execute(elf, stdin, claims, segment_po2=self._spec.segment_po2)
+                run = native.execute(elf, stdin, claims, segment_po2=self._segment_po2)
                 return Proof(run.journal, None, _cycles(run), run.log)
             proof = native.prove(
                 elf,
                 stdin,
                 [child.receipt for child in children if child.receipt is not None],
                 kind=kind.value,
-                segment_po2=self._spec.segment_po2,
+                segment_po2=self._segment_po2,
                 threads=threads,
             )
         except native.NativeError as error:

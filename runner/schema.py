@@ -77,11 +77,16 @@ class StrategyConf:
 
 @dataclass
 class ProverConf:
-    """Which zkVM makes which receipts; ``segment_po2`` bounds memory, not speed."""
+    """Which zkVM makes which receipts.
+
+    ``segment_po2`` bounds RISC Zero's memory, not its speed; ``security_bits`` is the least that
+    is accepted of OpenVM's parameters.
+    """
 
     adapter: str = MISSING
     kind: str = MISSING
-    segment_po2: int = 20
+    segment_po2: Optional[int] = None
+    security_bits: Optional[int] = None
 
 
 @dataclass

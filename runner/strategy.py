@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from runner.cost import AggregationCost, cheapest
+from runner.cost import Cost, cheapest
 from runner.errors import InputError
 from runner.journal import MAX_CHILDREN
 from runner.model import Aggregation
@@ -116,7 +116,7 @@ def make_plan(  # noqa: PLR0913  # what shapes a plan
     thresholds: Thresholds | None = None,
     fan_in: FanIn = AUTO,
     *,
-    cost: AggregationCost | None = None,
+    cost: Cost | None = None,
     journal_bytes: int = 32,
     field: str = "guest.count",
 ) -> Plan:

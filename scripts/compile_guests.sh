@@ -19,29 +19,32 @@ cargo_home=${CARGO_HOME:-$HOME/.cargo}
 usage() {
     cat <<'TEXT'
 Usage: scripts/compile_guests.sh [--zkvm risc0|openvm] [--method rzup|docker|stock] [--only NAME]...
-                                 [--check] [--plain]
+                                 [--into DIR] [--check] [--plain]
 
 Builds the guests (every crate under guests/ with a src/main.rs, the host tool guests/pack aside)
 and writes guests/elfs/NAME.bin and guests/manifest.json.
 
   --zkvm X     for RISC Zero (the default), or for OpenVM: the guests in guests/openvm, by the stock
                method only. Their commitments are computed by the native part (make setup-openvm),
-               and vm.bin, what verifying needs of the VM's keys, is derived where there is none.
+               and vm.bin, what verifying needs of the VM's keys, is derived from vm.json.
   --method X   build with
                  rzup    an installed RISC Zero toolchain (https://risczero.com/install)
                  docker  RISC Zero's reproducible guest builder, in Docker
                  stock   a stock Rust with its sources (-Z build-std)
                Without it: the first of these that is installed; with --check: the manifest's.
   --only NAME  build only this guest; may be repeated. The manifest keeps the others' entries.
+  --into DIR   (OpenVM) write to DIR what is written to guests/openvm otherwise, for another VM: the
+               parameters are those of DIR/vm.json. Runs take it with guests=DIR.
   --check      build into a temporary folder and compare image ids with the manifest. Changes
                nothing. Exit status 1 and one line a guest where they differ.
   --plain      build the yardstick guests in benchmarks/plain_guests instead, into
                benchmarks/plain_guests/elfs, with a manifest of their own.
   --help       this text
 
-Environment: PYTHON, the interpreter that has runner_openvm (default: .venv/bin/python); GUEST_RUSTC, the compiler of the stock method (default: /usr/bin/rustc if there is
-one, else the rustc on the PATH); CARGO_TARGET_DIR, for what is built on the way (default: a folder
-below ~/.cache/zk-batch-runner/guests).
+Environment: PYTHON, the interpreter that has runner_openvm (default: .venv/bin/python); GUEST_RUSTC,
+the compiler of the stock method (default: /usr/bin/rustc if there is one, else the rustc on the
+PATH); CARGO_TARGET_DIR, for what is built on the way (default: a folder below
+~/.cache/zk-batch-runner/guests).
 TEXT
 }
 
@@ -215,7 +218,7 @@ pack() {
         for name in "${names[@]}"; do
             cp "$target_dir/$TARGET/release/$name" "$out/$name.elf"
         done
-        "$python" - "$workspace/vm.bin" "$out" "${names[@]}" <<'PYTHON' || die "the commitments cannot be computed"
+        "$python" - "$home/vm.json" "$out" "${names[@]}" <<'PYTHON' || die "the commitments cannot be computed"
 import hashlib
 import sys
 from pathlib import Path
@@ -224,11 +227,16 @@ try:
     import runner_openvm
 except ImportError:
     sys.exit("compile_guests: runner_openvm is not installed; run `make setup-openvm`")
-definition, out = map(Path, sys.argv[1:3])
-if not definition.exists():
-    print("compile_guests: deriving the VM from fresh keys (a minute)", file=sys.stderr)
-    definition.write_bytes(runner_openvm.make_vm(21))
-runner_openvm.load_vm(definition.read_bytes())
+parameters, out = map(Path, sys.argv[1:3])
+print(f"compile_guests: making the VM of {parameters} from fresh keys", file=sys.stderr)
+try:
+    definition = runner_openvm.make_vm(parameters.read_text())
+except (OSError, runner_openvm.NativeError) as error:
+    sys.exit(f"compile_guests: {parameters}: {error.args[-1]}")
+(out / "vm.bin").write_bytes(definition)
+loaded = runner_openvm.load_vm(definition)
+bits = loaded["security_bits"]
+print(f"compile_guests: {bits:.1f} bits of proven security", file=sys.stderr)
 with (out / "ids").open("w") as ids:
     for name in sys.argv[3:]:
         elf = (out / f"{name}.elf").read_bytes()
@@ -255,10 +263,10 @@ PYTHON
 
 # --- the manifest --------------------------------------------------------------------------------
 
-# Writes $workspace/manifest.json from "NAME ID SHA256" lines on standard input. With --only, the
+# Writes $home/manifest.json from "NAME ID SHA256" lines on standard input. With --only, the
 # other guests' entries stay.
 write_manifest() {
-    python3 - "$workspace/manifest.json" "$method" "$toolchain_rustc" "$zkvm" "$zkvm_version" "$keep" "$all_names" 3<&0 <<'PYTHON'
+    python3 - "$home/manifest.json" "$method" "$toolchain_rustc" "$zkvm" "$zkvm_version" "$keep" "$all_names" 3<&0 <<'PYTHON'
 import hashlib
 import json
 import os
@@ -295,7 +303,7 @@ PYTHON
 
 # manifest_value KEY...: one value of the manifest, or nothing.
 manifest_value() {
-    python3 - "$workspace/manifest.json" "$@" <<'PYTHON'
+    python3 - "$home/manifest.json" "$@" <<'PYTHON'
 import json
 import sys
 
@@ -321,12 +329,16 @@ compare() {
         else
             printf '%s: ok %s\n' "$name" "$id"
             sum=$(manifest_value guests "$name" elf_sha256)
-            if [[ $(sha256sum "$workspace/elfs/$name.$suffix" 2>/dev/null | cut -d' ' -f1) != "$sum" ]]; then
+            if [[ $(sha256sum "$home/elfs/$name.$suffix" 2>/dev/null | cut -d' ' -f1) != "$sum" ]]; then
                 printf '%s: elfs/%s.%s is not the file the manifest names\n' "$name" "$name" "$suffix"
                 differing=1
             fi
         fi
     done <"$out/ids"
+    if [[ $zkvm == openvm ]] && ! cmp -s "$out/vm.bin" "$home/vm.bin"; then
+        echo "vm.bin: is not of the parameters in $home/vm.json"
+        differing=1
+    fi
     if [[ $keep == 0 ]]; then
         local listed
         for listed in $(manifest_guests); do
@@ -341,12 +353,12 @@ compare() {
 
 manifest_guests() {
     python3 -c 'import json, sys; print(*json.load(open(sys.argv[1], encoding="utf-8"))["guests"])' \
-        "$workspace/manifest.json"
+        "$home/manifest.json"
 }
 
 # --- the command ---------------------------------------------------------------------------------
 
-method="" check=0 plain=0 only=() zkvm=risc0
+method="" check=0 plain=0 only=() zkvm=risc0 into=""
 while (($#)); do
     case $1 in
         --zkvm) [[ $# -ge 2 ]] || die "--zkvm needs a value"; zkvm=$2; shift ;;
@@ -355,6 +367,8 @@ while (($#)); do
         --method=*) method=${1#*=} ;;
         --only) [[ $# -ge 2 ]] || die "--only needs a value"; only+=("$2"); shift ;;
         --only=*) only+=("${1#*=}") ;;
+        --into) [[ $# -ge 2 ]] || die "--into needs a value"; into=$2; shift ;;
+        --into=*) into=${1#*=} ;;
         --check) check=1 ;;
         --plain) plain=1 ;;
         -h | --help) usage; exit 0 ;;
@@ -397,6 +411,13 @@ else
     done
 fi
 all_names=${found[*]}
+# Where the results are and go.
+home=$workspace
+if [[ -n $into ]]; then
+    [[ $zkvm == openvm ]] || die "--into is for OpenVM (--zkvm openvm)"
+    [[ -f $into/vm.json ]] || die "there is no $into/vm.json; start from a copy of guests/openvm/vm.json"
+    home=$(cd "$into" && pwd -P)
+fi
 
 names=("${found[@]}") keep=0
 if ((${#only[@]})); then
@@ -407,7 +428,7 @@ if ((${#only[@]})); then
 fi
 
 if ((check)); then
-    [[ -f $workspace/manifest.json ]] || die "there is no $workspace/manifest.json to check against"
+    [[ -f $home/manifest.json ]] || die "there is no $home/manifest.json to check against"
     [[ -n $method ]] || method=$(manifest_value toolchain method)
 fi
 [[ -n $method ]] || method=$(pick_method)
@@ -434,10 +455,11 @@ if ((check)); then
     exit 0
 fi
 
-mkdir -p "$workspace/elfs"
+mkdir -p "$home/elfs"
 for name in "${names[@]}"; do
-    install -m 644 "$out/$name.$suffix" "$workspace/elfs/$name.$suffix"
+    install -m 644 "$out/$name.$suffix" "$home/elfs/$name.$suffix"
 done
+[[ $zkvm != openvm ]] || install -m 644 "$out/vm.bin" "$home/vm.bin"
 write_manifest <"$out/ids"
 while read -r name id _; do
     printf '%s %s\n' "$name" "$id"

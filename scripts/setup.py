@@ -6,6 +6,7 @@
     python3 scripts/setup.py run-openvm `packages` and the native extension for OpenVM alone
     python3 scripts/setup.py run-all    `packages` and both native extensions
     python3 scripts/setup.py dev        `tools` and the native extension
+    python3 scripts/setup.py test       `tools` and both native extensions
     python3 scripts/setup.py native-tests   the extension's own Rust tests
     python3 scripts/setup.py --retry .. asks again for what was not available the last time
 
@@ -48,6 +49,7 @@ GOALS = {
     "run-openvm": ("packages-run", "native-openvm"),
     "run-all": ("packages-run", "native", "native-openvm"),
     "dev": ("packages-dev", "native"),
+    "test": ("packages-dev", "native", "native-openvm"),
     "native-tests": (),
 }
 EXTRAS = {"packages-run": "gpu,joblib,report", "packages-dev": "dev"}

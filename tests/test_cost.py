@@ -10,7 +10,7 @@ import runner_risc0 as native
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.cost import RISC0, cheapest
+from runner.cost import COSTS, OPENVM, RISC0, cheapest
 from runner.guests import DEFAULT_FOLDER, Manifest, read_elf
 from runner.journal import AggregationResult, aggregator_stdin
 from runner.strategy import make_plan
@@ -56,15 +56,15 @@ def test_aggregates_cost_what_is_counted(children: int) -> None:
 def test_a_group_that_fills_a_power_of_two_does_so(size: int, children: int) -> None:
     for more in (0, 1):
         _, total = used(os.urandom(size), children + more)
-        assert total == RISC0.padded((children + more) * RISC0.leaf(size))
-    assert total == 2 * RISC0.padded(children * RISC0.leaf(size))
+        assert total == RISC0.aggregation((children + more) * RISC0.leaf(size))
+    assert total == 2 * RISC0.aggregation(children * RISC0.leaf(size))
 
 
 def cycles(plan: Plan, journal_bytes: int) -> int:
     """Padded cycles of a plan's aggregations, counted one by one."""
     leaf = RISC0.leaf(journal_bytes)
     return sum(
-        RISC0.padded(
+        RISC0.aggregation(
             sum(leaf if child < plan.leaf_jobs else RISC0.aggregate for child in a.children)
         )
         for a in plan.aggregations
@@ -104,3 +104,27 @@ def test_pictures(name: str, n: int, size: int, sizes: dict[int, int]) -> None:
         width = len(aggregation.children)
         found[width] = found.get(width, 0) + 1
     assert found == sizes
+
+
+@pytest.mark.parametrize(
+    ("children", "proofs"),
+    # Counted in the logs of real aggregations: the proofs of a run, and those of its children.
+    [(1, 10 + 1 + 3), (2, 10 + 2 + 3), (4, 10 + 4 + 2 + 1 + 1), (6, 10 + 6 + 3 + 2 + 1)],
+)
+def test_an_openvm_aggregation_is_so_many_proofs(children: int, proofs: int) -> None:
+    assert OPENVM.aggregation(children) == proofs
+
+
+@given(st.integers(3, 400), st.integers(1, 2))
+def test_openvm_gets_few_large_groups(n: int, levels: int) -> None:
+    assert COSTS["openvm"] is OPENVM
+    name = ("two_level", "three_level")[levels - 1]
+    plan = make_plan(name, range(n), cost=OPENVM, journal_bytes=8)
+    balanced = make_plan(name, range(n))
+
+    def proofs(tree: Plan) -> int:
+        return sum(OPENVM.aggregation(len(a.children)) for a in tree.aggregations)
+
+    assert max(len(a.children) for a in plan.aggregations) <= OPENVM.largest
+    if plan.levels == balanced.levels:
+        assert proofs(plan) <= proofs(balanced)

@@ -63,7 +63,7 @@ def test_without_the_library_there_is_no_driver(monkeypatch: pytest.MonkeyPatch)
 
 def test_what_failed_on_the_gpu_is_counted_apart() -> None:
     recorder = Recorder()
-    recording = Recording(recorder, "single")
+    recording = Recording(recorder, "single", "risc0")
     recording.retrying(ProverError("cuda_failed", "out of memory"))
     recording.retrying(ProverError("internal", "?"))
     last = JobFailedError("leaf 0", 2, "out of memory")

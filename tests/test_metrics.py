@@ -140,10 +140,20 @@ def test_all_is_there_and_zero_before_anything_happens() -> None:
         assert f'l2_aggregation_strategy_total{{strategy="{strategy}"}} 0.0' in text
     for stage in ("before", "after"):
         assert f'l2_receipt_bytes{{stage="{stage}"}} 0.0' in text
-    for kind in ("composite", "succinct", "groth16"):
-        assert f'{DURATION}_bucket{{kind="{kind}",le="+Inf"}} 0.0' in text
-        assert f'{DURATION}_count{{kind="{kind}"}} 0.0' in text
-        assert f'{DURATION}_sum{{kind="{kind}"}} 0.0' in text
+    for stage in ("bucket", "count", "sum"):
+        assert f"l2_aggregation_duration_seconds_{stage}" in " ".join(text)
+
+
+def test_the_first_proof_of_a_zkvm_brings_all_its_receipt_kinds() -> None:
+    recorder = Recorder()
+    assert DURATION + "_" not in " ".join(lines(recorder))
+    recorder.observe(DURATION, 20.5, zkvm="openvm", kind="succinct")
+    text = lines(recorder)
+    for kind, count in (("composite", 0.0), ("succinct", 1.0), ("groth16", 0.0)):
+        labels = f'kind="{kind}",zkvm="openvm"'
+        assert f"{DURATION}_count{{{labels}}} {count}" in text
+        assert f'{DURATION}_bucket{{kind="{kind}",le="+Inf",zkvm="openvm"}} {count}' in text
+    assert f'{DURATION}_sum{{kind="succinct",zkvm="openvm"}} 20.5' in text
 
 
 def test_counters_without_total_keep_their_name_and_type() -> None:
@@ -274,9 +284,9 @@ def test_numbers_survive_the_text(value: float) -> None:
         ("set", ("l2_tps_current", math.nan), {}, "not a value"),
         ("set", ("l2_tps_average", 1), {}, "cannot be set"),
         ("observe", ("l2_tps_current", 1), {}, "is a gauge, not a histogram"),
-        ("observe", (DURATION, -0.1), {"kind": "composite"}, "not a value"),
-        ("observe", (DURATION, math.inf), {"kind": "composite"}, "not a value"),
-        ("observe", (DURATION, 1), {"kind": "execute"}, "none of composite"),
+        ("observe", (DURATION, -0.1), {"zkvm": "z", "kind": "composite"}, "not a value"),
+        ("observe", (DURATION, math.inf), {"zkvm": "z", "kind": "composite"}, "not a value"),
+        ("observe", (DURATION, 1), {"zkvm": "z", "kind": "execute"}, "none of composite"),
         ("value", ("l2_typo_total",), {}, "no metric"),
         ("value", ("l2_receipt_bytes",), {"stage": "during"}, "none of before"),
     ],
@@ -323,7 +333,9 @@ steps: st.SearchStrategy[Step] = st.one_of(
     st.tuples(
         st.just(DURATION),
         st.integers(0, 4000),
-        st.fixed_dictionaries({"kind": st.sampled_from(["composite", "groth16"])}),
+        st.fixed_dictionaries(
+            {"zkvm": st.sampled_from("ro"), "kind": st.sampled_from(["composite", "groth16"])}
+        ),
     ),
 )
 

@@ -308,7 +308,8 @@ def count_job(
         found["l2_proof_generation_total"] += 1
         found["l2_proof_generation_duration_ms_total"] += 1000 * job["prove_s"]
         found["l2_cache_misses_total"] += 1
-        series = f"l2_proof_generation_duration_seconds kind={job['kind']}"
+        labels = f"kind={job['kind']} zkvm={record['versions']['zkvm']}"
+        series = f"l2_proof_generation_duration_seconds {labels}"
         timed.setdefault(series, []).append(job["prove_s"])
     found["l2_segments_total"] += job["segments"]
     for kind in ("user", "paging", "total"):

@@ -7,6 +7,7 @@ import importlib
 import json
 import logging
 import sys
+from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -43,7 +44,6 @@ class FakeNative(ModuleType):
             "module_version": "0.1.0",
             "openvm": "2.0.2",
             "vectors": "avx2",
-            "security_bits": 100,
             "envelope_version": 1,
         }
         self.made: list[str] = []
@@ -60,7 +60,13 @@ class FakeNative(ModuleType):
 
     def load_vm(self, definition: bytes) -> dict[str, Any]:
         self._check()
-        return {"commitment": hashlib.sha256(b"vm").digest(), "app_log_stacked_height": 21}
+        system = {"log_blowup": 2, "l_skip": 4}
+        parameters = {"security_bits": 90, "program": system, "recursion": system}
+        return {
+            "commitment": hashlib.sha256(b"vm").digest(),
+            "parameters": json.dumps(parameters),
+            "security_bits": 90.25,
+        }
 
     def commitments(self, elf: bytes) -> tuple[bytes, bytes]:
         self._check()
@@ -191,8 +197,34 @@ def test_a_build_without_vector_instructions_is_warned_of(
 def test_every_report_names_the_security_parameters(prover: Prover) -> None:
     versions = prover.versions
     assert (versions.zkvm, versions.zkvm_version) == ("openvm", "2.0.2")
-    assert versions.extra["security_bits"] == "100"
-    assert versions.extra["app_log_stacked_height"] == "21"
+    assert versions.extra["security_bits"] == "90.2 proven"
+    assert versions.extra["program_parameters"] == "log_blowup=2 l_skip=4"
+
+
+def test_weaker_parameters_than_asked_for_are_refused(native: FakeNative) -> None:
+    load_prover(replace(SPEC, security_bits=90)).require(ReceiptKind.SUCCINCT)
+    prover = load_prover(replace(SPEC, security_bits=91))
+    with pytest.raises(InputError, match=r"prover\.security_bits = 91: .* 90\.2 bits"):
+        prover.require(ReceiptKind.SUCCINCT)
+    assert len(native.made) == 1
+
+
+def test_there_is_no_choice_of_segments(native: FakeNative) -> None:
+    prover = load_prover(replace(SPEC, segment_po2=18))
+    with pytest.raises(InputError, match=r"prover\.segment_po2 = 18"):
+        prover.require(ReceiptKind.SUCCINCT)
+
+
+def test_guests_of_ones_own_may_come_with_their_vm(
+    native: FakeNative, home: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    load_prover(replace(SPEC, guests=str(own)))  # it has none: the one that comes with the runner
+    (own / "vm.bin").write_bytes(b"another")
+    (own / "manifest.json").write_text(json.dumps({"vm_sha256": "00" * 32}))
+    with pytest.raises(InputError, match=r"guests\.vm = '.*/own/vm\.bin'"):
+        load_prover(replace(SPEC, guests=str(own), segment_po2=1))
 
 
 def test_an_image_id_joins_both_commitments(

@@ -7,11 +7,10 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -161,10 +160,52 @@ def test_a_definition_that_is_none_is_refused() -> None:
     assert "not a VM definition" in done.stderr
 
 
-def test_parameters_out_of_range_are_refused() -> None:
-    for height in (0, 17, 25, 64):
-        with pytest.raises(native.NativeError, match="app_log_stacked_height"):
-            native.make_vm(height)
+def parameters() -> dict[str, Any]:
+    """Those of the VM that comes with the runner."""
+    read: dict[str, Any] = json.loads((default_folder("openvm") / "vm.json").read_text())
+    return read
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "problem"),
+    [
+        (("program", "log_stacked_height"), 17, "program.log_stacked_height is 17"),
+        (("recursion", "l_skip"), 9, "recursion.l_skip is 9"),
+        (("recursion", "log_blowup"), -1, "invalid value"),
+        (("recursion", "lskip"), 4, "unknown field"),
+        (("security_bits",), None, "invalid type"),
+    ],
+)
+def test_a_slip_in_the_parameters_is_refused(
+    path: tuple[str, ...], value: object, problem: str
+) -> None:
+    slip = parameters()
+    place = slip
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    with pytest.raises(native.NativeError) as caught:
+        native.make_vm(json.dumps(slip))
+    assert caught.value.args[0] == "bad_argument"
+    assert problem in caught.value.args[1]
+
+
+def test_the_vm_is_of_the_parameters_beside_it(prover: Prover) -> None:
+    wanted = parameters()
+    assert wanted["security_bits"] == 100
+    extra = prover.versions.extra
+    assert float(extra["security_bits"].split()[0]) >= 100
+    for name in ("program", "recursion"):
+        shown = " ".join(f"{key}={value}" for key, value in wanted[name].items())
+        assert extra[f"{name}_parameters"] == shown
+
+
+@pytest.mark.real
+def test_parameters_that_are_too_weak_are_refused() -> None:
+    weak = parameters()
+    weak["recursion"]["folding_pow_bits"] = 10
+    with pytest.raises(native.NativeError, match=r"bits of proven security, 100 are asked for"):
+        native.make_vm(json.dumps(weak))
 
 
 def test_guests_run_without_proofs(prover: Prover, pinned: Manifest, fibonacci: Guest) -> None:
@@ -198,29 +239,3 @@ def test_keys_in_a_folder_that_takes_no_file_are_bad_input(
     monkeypatch.setenv("RUNNER_KEYS", str(tmp_path / "file"))
     with pytest.raises(InputError, match="RUNNER_KEYS"):
         prover.require(ReceiptKind.SUCCINCT)
-
-
-@pytest.mark.real
-def test_a_batch_for_real(tmp_path: Path) -> None:
-    """Keys (kept ones are used), two leaves, an aggregation, the verifier's word: minutes."""
-    environment = {**os.environ, "RUNNER_PROOFS": str(tmp_path / "proofs")}
-    command = [sys.executable, "-m", "runner", "prover=openvm", "guest.inputs=[10,20]"]
-    subprocess.run(
-        [*command, "strategy=single", f"output={tmp_path / 'batch'}"],
-        env=environment,
-        check=True,
-        cwd=tmp_path,
-    )
-    data = json.loads((tmp_path / "batch" / "result.json").read_text())
-    assert data["root"]["verified_count"] == 2
-    assert data["versions"]["zkvm"] == "openvm"
-    # An aggregate is as large as one leaf: half of two.
-    assert data["summary"]["size_savings_percent"] == pytest.approx(50, abs=5)
-    done = subprocess.run(
-        [sys.executable, "-m", "runner.verify", str(tmp_path / "batch")],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-    )
-    assert "VERIFIED: 2 leaves" in done.stdout, done.stderr

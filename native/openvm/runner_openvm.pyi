@@ -65,24 +65,28 @@ def build_info() -> dict[str, Any]:
     """What this build can do.
 
     Keys: ``module_version``, ``openvm`` (str), ``vectors`` (``avx512``, ``avx2``, ``neon`` or
-    ``none``), ``security_bits``, ``envelope_version`` (int).
+    ``none``), ``envelope_version`` (int).
     """
 
 def load_vm(definition: bytes, /) -> dict[str, Any]:
     """Make a definition this process's VM; there is one, a second one is refused.
 
-    The definition is trusted: it holds the verifying key. Returns ``commitment`` (32 bytes) and
-    ``app_log_stacked_height`` (int).
+    The definition is trusted: it holds the verifying key. Returns ``commitment`` (32 bytes),
+    ``parameters`` (JSON text, as :func:`make_vm` takes it) and ``security_bits`` (float: bits of
+    proven security of the weakest circuit).
 
     Raises:
         NativeError: ``bad_argument``.
     """
 
-def make_vm(app_log_stacked_height: int, /) -> bytes:
-    """Derive a VM's definition from fresh keys, whatever is loaded now: about half a minute.
+def make_vm(parameters: str, /) -> bytes:
+    """Derive a VM's definition from fresh keys, whatever is loaded now: some 15 seconds.
+
+    ``parameters`` is the text of a ``vm.json`` (guests/openvm/vm.json).
 
     Raises:
-        NativeError: ``bad_argument``, ``bad_keys``.
+        NativeError: ``bad_argument``: not parameters, or a circuit has fewer bits of proven
+            security than they ask for; ``bad_keys``.
     """
 
 def commitments(elf: bytes, /) -> tuple[bytes, bytes]:

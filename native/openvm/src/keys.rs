@@ -1,12 +1,16 @@
 //! The proving keys: made once, kept on disk, checked when they are read.
 //!
 //! ```text
-//! "ZKOVKEYS"  SHA-256 of the rest: 32 bytes  bitcode(SdkCachedProvingKey)
+//! "ZKOVKEYS"  SHA-256 of the rest: 32 bytes  bitcode(Stored)
 //! ```
 //!
 //! The file's name has the version of OpenVM and the digest of the VM's definition, which follows from
 //! all parameters. A damaged file is made anew. No proof depends on these keys being right: every
 //! receipt is verified with the key in the VM's definition.
+//!
+//! What loading costs is not the file, which is small, but commitments to the circuits' constant
+//! columns: one for each prover. So provers of a level are made side by side, and those that only
+//! aggregations need with the first of these.
 
 use std::{
     fs::{self, File},
@@ -16,55 +20,172 @@ use std::{
 };
 
 use openvm_circuit::arch::instructions::exe::VmExe;
+use openvm_continuations::prover::{DeferralCircuitProver as _, InnerCpuProver};
 use openvm_sdk::{
-    DeferralSetup, F, Sdk,
-    config::AppConfig,
-    keygen::{AppProvingKey, SdkCachedProvingKey},
-    prover::{AggProver, DeferralAggProver},
+    F, SC, Sdk,
+    config::{AggregationTreeConfig, AppConfig},
+    keygen::{AggProvingKey, AppProvingKey, DeferralProvingKey},
+    prover::{AggProver, DeferralAggProver, MultiDeferralCircuitProver, vm::types::VmProvingKey},
 };
 use openvm_sdk_config::{SdkVmConfig, SdkVmCpuBuilder, deferral::SupportedDeferral};
+use openvm_stark_backend::keygen::types::MultiStarkVerifyingKey;
+use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2CpuEngine as Engine, Digest};
+use openvm_verify_stark_circuit::prover::DeferredVerifyCpuCircuitProver as VerifyProver;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     error::{Error, Result},
-    pipeline::Prover,
+    parameters::Parameters,
+    program::App,
     vm::{self, Definition},
 };
 
 const MAGIC: &[u8; 8] = b"ZKOVKEYS";
 
-/// Of a whole file; they have some hundred megabytes.
-const MAX_BYTES: u64 = 8 << 30;
+/// Of a whole file; one has some two megabytes.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// Where a run is cut into segments, by the library's estimate of a segment's memory (15 GiB by
+/// default). The estimate has a floor of 6 GiB and is of a GPU's prover; the CPU's takes at most 5.3 GB
+/// with this number, 7.7 GB without, in the same time (docs/provers.md).
+const SEGMENT_MEMORY: usize = (6 << 30) + (900 << 20);
+
+/// What a file holds.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    app: AppProvingKey<SdkVmConfig>,
+    aggregation: AggProvingKey,
+    deferral: DeferralProvingKey,
+    deferral_aggregation: AggProvingKey,
+    /// The deferral hook's constant columns, which the aggregator's circuits name.
+    hook: Digest,
+}
 
 /// What proves, as far as it can be shared between threads.
 pub struct Keys {
-    app: AppProvingKey<SdkVmConfig>,
-    aggregator: Arc<AggProver>,
-    deferral: DeferralSetup,
+    stored: Stored,
+    aggregator: AggProver,
+    deferral: Mutex<Option<Arc<DeferralAggProver>>>,
+}
+
+impl Stored {
+    fn of(sdk: &Sdk) -> Result<Self> {
+        let incomplete = || Error::BadKeys("the keys have no deferral circuit".into());
+        let keys = sdk
+            .cached_proving_key()
+            .map_err(|error| Error::BadKeys(error.to_string()))?;
+        let deferral = sdk.deferral_agg_prover().ok_or_else(incomplete)?;
+        Ok(Stored {
+            app: keys.app_pk,
+            aggregation: keys.agg_pk,
+            deferral: keys.deferral_pk.ok_or_else(incomplete)?,
+            deferral_aggregation: keys.deferral_agg_pk.ok_or_else(incomplete)?,
+            hook: deferral.def_hook_cached_commit(),
+        })
+    }
 }
 
 impl Keys {
-    fn of(sdk: &Sdk) -> Result<Self> {
-        let deferral = sdk
-            .deferral_agg_prover()
-            .ok_or_else(|| Error::BadKeys("the keys have no deferral circuit".into()))?;
+    fn new(mut stored: Stored) -> Result<Self> {
+        let app = &stored.app.app_vm_pk;
+        let mut vm_config = app.vm_config.clone();
+        vm_config.system.config.segmentation_max_memory = SEGMENT_MEMORY;
+        let vm_pk = app.vm_pk.clone();
+        stored.app.app_vm_pk = Arc::new(VmProvingKey { vm_config, vm_pk });
+        let aggregator = aggregator(
+            Arc::new(stored.app.get_app_vk().vk),
+            &stored.aggregation,
+            AggregationTreeConfig::default(),
+            stored.hook,
+        );
+        vm::definition()?.check_aggregator(&aggregator)?;
         Ok(Keys {
-            app: sdk.app_pk().clone(),
-            aggregator: sdk.agg_prover(),
-            deferral: DeferralSetup::Active(deferral),
+            stored,
+            aggregator,
+            deferral: Mutex::new(None),
         })
     }
 
-    /// A prover of one program.
-    pub fn prover(&self, exe: Arc<VmExe<F>>) -> Result<Prover> {
-        Prover::new(
-            SdkVmCpuBuilder,
-            &self.app.app_vm_pk,
-            exe,
-            self.aggregator.clone(),
-            self.deferral.clone(),
-        )
-        .map_err(|error| Error::ProverFailed(format!("{error:#}")))
+    /// A prover of one program. It is bound to its thread, so it is not kept for the next job.
+    pub fn app(&self, exe: Arc<VmExe<F>>) -> Result<App> {
+        App::new(SdkVmCpuBuilder, &self.stored.app.app_vm_pk, exe)
+            .map_err(|error| Error::ProverFailed(error.to_string()))
+    }
+
+    pub fn aggregator(&self) -> &AggProver {
+        &self.aggregator
+    }
+
+    /// What proves the verification of children; made when it is first asked for.
+    pub fn deferral(&self) -> Result<Arc<DeferralAggProver>> {
+        let mut made = self.deferral.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(prover) = &*made {
+            return Ok(prover.clone());
+        }
+        let keys = &self.stored.deferral;
+        let [circuit] = &keys.circuits[..] else {
+            return Err(Error::BadKeys("not keys of one deferral circuit".into()));
+        };
+        let deferral_aggregation = &self.stored.deferral_aggregation;
+        let hook = self.stored.hook;
+        let (children, aggregator) = rayon::join(
+            || {
+                MultiDeferralCircuitProver::from_pks(
+                    VerifyProver::from_pk(circuit.def_circuit_pk.as_ref().clone()),
+                    circuit.agg_prefix_pk.clone(),
+                    keys.def_internal_recursive_pk.clone(),
+                    keys.def_hook_pk.clone(),
+                )
+            },
+            || {
+                aggregator(
+                    Arc::new(keys.def_hook_pk.get_vk()),
+                    deferral_aggregation,
+                    AggregationTreeConfig::deferral(),
+                    hook,
+                )
+            },
+        );
+        let prover = Arc::new(DeferralAggProver {
+            multi_deferral_circuit_prover: Arc::new(children),
+            agg_prover: Arc::new(aggregator),
+        });
+        vm::definition()?.check_deferral(&prover)?;
+        *made = Some(prover.clone());
+        Ok(prover)
+    }
+}
+
+/// The provers of a tree's levels, side by side; `AggProver::from_pk` makes one after another.
+fn aggregator(
+    child: Arc<MultiStarkVerifyingKey<SC>>,
+    keys: &AggProvingKey,
+    tree: AggregationTreeConfig,
+    hook: Digest,
+) -> AggProver {
+    let (leaf, internal) = (&keys.prefix.leaf, &keys.prefix.internal_for_leaf);
+    let hook = Some(hook);
+    let ((leaf_prover, internal_for_leaf_prover), internal_recursive_prover) = rayon::join(
+        || {
+            rayon::join(
+                || InnerCpuProver::from_pk::<Engine>(child, leaf.clone(), false, hook),
+                || {
+                    let child = Arc::new(leaf.get_vk());
+                    InnerCpuProver::from_pk::<Engine>(child, internal.clone(), false, hook)
+                },
+            )
+        },
+        || {
+            let child = Arc::new(internal.get_vk());
+            InnerCpuProver::from_pk::<Engine>(child, keys.internal_recursive.clone(), true, hook)
+        },
+    );
+    AggProver {
+        leaf_prover,
+        internal_for_leaf_prover,
+        internal_recursive_prover,
+        agg_tree_config: tree,
     }
 }
 
@@ -78,28 +199,27 @@ pub fn obtain(folder: &Path) -> Result<Arc<Keys>> {
         return Ok(keys.clone());
     }
     let path = file(folder)?;
-    let sdk = match read(&path) {
-        Ok(sdk) => sdk,
+    let keys = match read(&path).and_then(Keys::new) {
+        Ok(keys) => keys,
         Err(_) => {
             let _lock = lock(folder)?;
             // Whoever had the lock before may have made them.
-            match read(&path) {
-                Ok(sdk) => sdk,
-                Err(_) => make_file(&path)?,
+            match read(&path).and_then(Keys::new) {
+                Ok(keys) => keys,
+                Err(_) => Keys::new(make_file(&path)?)?,
             }
         }
     };
-    let keys = Arc::new(Keys::of(&sdk)?);
+    let keys = Arc::new(keys);
     *loaded = Some((folder.to_owned(), keys.clone()));
     Ok(keys)
 }
 
-/// Make the keys of `folder` if there are none; says whether they were made. Whether they are whole
-/// is found out by who reads them.
+/// Make the keys of `folder` unless they are there and whole; says whether they were made.
 pub fn ensure(folder: &Path) -> Result<bool> {
     let path = file(folder)?;
     let _lock = lock(folder)?;
-    if path.exists() {
+    if read(&path).is_ok() {
         return Ok(false);
     }
     make_file(&path)?;
@@ -117,37 +237,32 @@ fn lock(folder: &Path) -> Result<File> {
     locked().map_err(|error| unwritable(folder, &error))
 }
 
-fn make_file(path: &Path) -> Result<Sdk> {
-    let sdk = make(vm::definition()?.app_log_stacked_height)?;
-    check(&sdk)?;
+fn make_file(path: &Path) -> Result<Stored> {
+    let parameters = vm::definition()?.parameters;
+    let sdk = make(parameters)?;
+    if Definition::of(&sdk, parameters)?.encode()? != vm::definition_bytes()? {
+        return Err(Error::BadKeys("the keys made are of another VM".into()));
+    }
+    let stored = Stored::of(&sdk)?;
     let part = path.with_extension("part");
-    write(&sdk, &part)
+    write(&stored, &part)
         .and_then(|()| fs::rename(&part, path))
         .map_err(|error| unwritable(path, &error))?;
-    Ok(sdk)
+    Ok(stored)
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Error {
     Error::BadKeys(format!("{} cannot be written: {error}", path.display()))
 }
 
-/// Keys of another VM would make proofs that nobody accepts.
-fn check(sdk: &Sdk) -> Result<()> {
-    if Definition::of(sdk)?.encode()? != vm::definition_bytes()? {
-        return Err(Error::BadKeys("the keys are of another VM".into()));
-    }
-    Ok(())
-}
-
-/// Make keys: half a minute on two cores.
-pub fn make(app_log_stacked_height: usize) -> Result<Sdk> {
-    vm::check_height(app_log_stacked_height)?;
-    let aggregation = vm::aggregation_params();
+/// Make keys: some fifteen seconds on two cores.
+pub fn make(parameters: Parameters) -> Result<Sdk> {
+    let aggregation = parameters.aggregation();
     let plain = vm::vm_config(None);
     let system = &plain.system.config;
     let deferral = DeferralAggProver::verify_stark(
         &aggregation,
-        vm::hook_params(),
+        parameters.recursion(),
         system.memory_config.memory_dimensions(),
         system.num_public_values,
     );
@@ -157,7 +272,7 @@ pub fn make(app_log_stacked_height: usize) -> Result<Sdk> {
     let sdk = Sdk::builder()
         .app_config(AppConfig::new(
             vm::vm_config(Some(config)),
-            vm::app_params(app_log_stacked_height),
+            parameters.program(),
         ))
         .agg_params(aggregation)
         .deferral_agg_prover(deferral)
@@ -176,9 +291,8 @@ fn file(folder: &Path) -> Result<PathBuf> {
     Ok(folder.join(format!("openvm-{}-{name}.keys", vm::OPENVM_VERSION)))
 }
 
-fn write(sdk: &Sdk, path: &Path) -> std::io::Result<()> {
-    let keys = sdk.cached_proving_key().map_err(std::io::Error::other)?;
-    let payload = bitcode::serialize(&keys).map_err(std::io::Error::other)?;
+fn write(stored: &Stored, path: &Path) -> std::io::Result<()> {
+    let payload = bitcode::serialize(stored).map_err(std::io::Error::other)?;
     let mut file = File::create(path)?;
     file.write_all(MAGIC)?;
     file.write_all(&Sha256::digest(&payload))?;
@@ -186,20 +300,8 @@ fn write(sdk: &Sdk, path: &Path) -> std::io::Result<()> {
     file.sync_all()
 }
 
-fn read(path: &Path) -> Result<Sdk> {
-    let payload = payload(path)?;
-    let damaged = |what: String| Error::BadKeys(format!("{}: {what}", path.display()));
-    let keys: SdkCachedProvingKey<SdkVmConfig> =
-        bitcode::deserialize(&payload).map_err(|error| damaged(error.to_string()))?;
-    drop(payload);
-    let sdk = Sdk::from_deferral_cached_proving_key(keys)
-        .map_err(|error| damaged(format!("{error:#}")))?;
-    check(&sdk)?;
-    Ok(sdk)
-}
-
 /// What a key file holds, once its checksum is found to be right.
-fn payload(path: &Path) -> Result<Vec<u8>> {
+fn read(path: &Path) -> Result<Stored> {
     let damaged = |what: String| Error::BadKeys(format!("{}: {what}", path.display()));
     let length = fs::metadata(path)
         .map_err(|error| damaged(error.to_string()))?
@@ -207,14 +309,12 @@ fn payload(path: &Path) -> Result<Vec<u8>> {
     if length > MAX_BYTES {
         return Err(damaged(format!("{length} bytes, more than {MAX_BYTES}")));
     }
-    let mut bytes = fs::read(path).map_err(|error| damaged(error.to_string()))?;
-    let head = MAGIC.len() + 32;
-    if bytes.len() < head
-        || !bytes.starts_with(MAGIC)
-        || Sha256::digest(&bytes[head..])[..] != bytes[MAGIC.len()..head]
-    {
-        return Err(damaged("not keys, or damaged".into()));
-    }
-    bytes.drain(..head);
-    Ok(bytes)
+    let bytes = fs::read(path).map_err(|error| damaged(error.to_string()))?;
+    let payload = bytes
+        .strip_prefix(MAGIC)
+        .and_then(|rest| rest.split_at_checked(32))
+        .filter(|(digest, payload)| Sha256::digest(payload)[..] == **digest)
+        .map(|(_, payload)| payload)
+        .ok_or_else(|| damaged("not keys, or damaged".into()))?;
+    bitcode::deserialize(payload).map_err(|error| damaged(error.to_string()))
 }

@@ -6,6 +6,8 @@ mod envelope;
 mod error;
 mod guard;
 mod keys;
+mod memory;
+mod parameters;
 mod pipeline;
 mod program;
 mod vm;
@@ -21,6 +23,7 @@ use pyo3::{
 use crate::{
     error::{Error, NativeError, Result},
     guard::guarded,
+    parameters::Parameters,
 };
 
 #[pyclass(frozen, get_all, module = "runner_openvm")]
@@ -71,7 +74,6 @@ fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     info.set_item("module_version", env!("CARGO_PKG_VERSION"))?;
     info.set_item("openvm", vm::OPENVM_VERSION)?;
     info.set_item("vectors", vectors())?;
-    info.set_item("security_bits", vm::SECURITY_BITS)?;
     info.set_item("envelope_version", envelope::VERSION)?;
     Ok(info)
 }
@@ -130,7 +132,10 @@ fn prove(
 ) -> PyResult<Proof> {
     let (receipt, run) = py.detach(|| {
         with_threads(threads, || {
-            guarded(|| zkvm::prove(&keys, elf, stdin, &receipts))
+            guarded(|| {
+                memory::keep_freed();
+                zkvm::prove(&keys, elf, stdin, &receipts)
+            })
         })
     })?;
     Ok(Proof {
@@ -170,15 +175,19 @@ fn load_vm<'py>(py: Python<'py>, definition: &[u8]) -> PyResult<Bound<'py, PyDic
     let info = PyDict::new(py);
     let commitment = vm::digest_bytes(&loaded.commitment);
     info.set_item("commitment", PyBytes::new(py, &commitment))?;
-    info.set_item("app_log_stacked_height", loaded.app_log_stacked_height)?;
+    info.set_item("parameters", loaded.parameters.to_json()?)?;
+    info.set_item("security_bits", loaded.security_bits)?;
     Ok(info)
 }
 
 #[pyfunction]
-#[pyo3(signature = (app_log_stacked_height, /))]
-fn make_vm(py: Python<'_>, app_log_stacked_height: usize) -> PyResult<Bound<'_, PyBytes>> {
+#[pyo3(signature = (parameters, /))]
+fn make_vm<'py>(py: Python<'py>, parameters: &str) -> PyResult<Bound<'py, PyBytes>> {
     let bytes = py.detach(|| {
-        guarded(|| vm::Definition::of(&keys::make(app_log_stacked_height)?)?.encode())
+        guarded(|| {
+            let parameters = Parameters::from_json(parameters)?;
+            vm::Definition::of(&keys::make(parameters)?, parameters)?.encode()
+        })
     })?;
     Ok(PyBytes::new(py, &bytes))
 }

@@ -14,13 +14,8 @@ use std::{borrow::Borrow, fmt::Display};
 use openvm_circuit::{
     arch::hasher::poseidon2::vm_poseidon2_hasher, system::memory::merkle::MerkleTree,
 };
-use openvm_sdk::{
-    DeferralInput, F, StdIn,
-    prover::{StarkProver, compute_deferral_merkle_proofs},
-};
-use openvm_sdk_config::SdkVmCpuBuilder;
+use openvm_sdk::{DeferralInput, F, StdIn, prover::compute_deferral_merkle_proofs};
 use openvm_stark_backend::p3_field::PrimeField32;
-use openvm_stark_sdk::config::baby_bear_poseidon2::BabyBearPoseidon2CpuEngine;
 use openvm_verify_stark_host::{
     VmStarkProof,
     pvs::{DEF_PVS_AIR_ID, DeferralPvs},
@@ -28,26 +23,23 @@ use openvm_verify_stark_host::{
 
 use crate::{
     error::{Error, Result},
+    keys::Keys,
     program::App,
 };
 
-pub type Prover = StarkProver<BabyBearPoseidon2CpuEngine, SdkVmCpuBuilder>;
-
 /// Prove one run. `children` are the encoded proofs that it verifies, in its order.
 pub fn prove(
-    prover: &mut Prover,
+    keys: &Keys,
+    app: &mut App,
     input: StdIn,
     children: Vec<DeferralInput>,
 ) -> Result<VmStarkProof> {
-    let before = memory_tree(&prover.app_prover)?;
-    let execution = prover.app_prover.prove(input).map_err(failed)?;
-    let aggregator = &prover.agg_prover;
+    let before = memory_tree(app)?;
+    let execution = app.prove(input).map_err(failed)?;
+    let aggregator = keys.aggregator();
     let (mut proof, mut layers) = aggregator.prove_vm(execution).map_err(failed)?;
     if !children.is_empty() {
-        let deferral = prover
-            .deferral_setup
-            .prover()
-            .ok_or_else(|| Error::BadKeys("the keys have no deferral circuit".into()))?;
+        let deferral = keys.deferral()?;
         let hooks = deferral
             .multi_deferral_circuit_prover
             .prove(&children)
@@ -58,7 +50,6 @@ pub fn prove(
             .map_err(failed)?;
         proof = aggregator.wrap_proof(proof, &mut layers).map_err(failed)?;
     }
-    let after = memory_tree(&prover.app_prover)?;
     let values = proof
         .inner
         .public_values
@@ -68,9 +59,9 @@ pub fn prove(
     let values: &DeferralPvs<F> = values.as_slice().borrow();
     let depth = values.depth.as_canonical_u32() as usize;
     proof.deferral_merkle_proofs = Some(compute_deferral_merkle_proofs(
-        prover.app_prover.memory_dimensions(),
+        app.memory_dimensions(),
         &before,
-        &after,
+        &memory_tree(app)?,
         depth,
     ));
     Ok(proof)

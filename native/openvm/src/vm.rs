@@ -4,44 +4,38 @@
 //! (`DeferralAggProver::verify_stark`), so there is one verifying key. It comes with the guests
 //! (guests/openvm/vm.bin), pinned by their manifest as they are, so verifying needs no proving keys.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use openvm_sdk::{
     F, SC, Sdk,
-    config::{AggregationSystemParams, AppConfig},
+    config::AppConfig,
     keygen::AppProvingKey,
+    prover::{AggProver, DeferralAggProver},
 };
 use openvm_sdk_config::{SdkVmConfig, deferral::DeferralConfig};
-use openvm_stark_backend::{
-    SystemParams, keygen::types::MultiStarkVerifyingKey, p3_field::PrimeField32,
-};
-use openvm_stark_sdk::config::{
-    app_params_with_100_bits_security, baby_bear_poseidon2::Digest,
-    hook_params_with_100_bits_security,
-};
+use openvm_stark_backend::{keygen::types::MultiStarkVerifyingKey, p3_field::PrimeField32};
+use openvm_stark_sdk::config::baby_bear_poseidon2::Digest;
 use openvm_verify_stark_host::vk::{VerificationBaseline, VmStarkVerifyingKey};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    parameters::Parameters,
+};
 
 pub const OPENVM_VERSION: &str = "2.0.2";
 
-/// Bits of proven security that all parameters are derived from.
-pub const SECURITY_BITS: usize = 100;
-
 /// Of an encoded definition; it has a few hundred kilobytes.
 const MAX_BYTES: usize = 64 << 20;
-
-/// The heights that the 100-bit parameters of an app proof hold for.
-const HEIGHTS: std::ops::RangeInclusive<usize> = 18..=24;
 
 /// What `vm.bin` holds.
 #[derive(Serialize, Deserialize)]
 pub struct Definition {
     /// Of OpenVM.
     version: String,
-    /// log2 of the rows that the columns of a run's first proof are stacked to.
-    pub app_log_stacked_height: usize,
+    pub parameters: Parameters,
+    /// Of proven security: the least of all circuits.
+    pub security_bits: f64,
     deferral: DeferralConfig,
     verifying_key: MultiStarkVerifyingKey<SC>,
     /// Of no program in particular: its executable commitment is zero.
@@ -53,8 +47,8 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Derive it from complete keys.
-    pub fn of(sdk: &Sdk) -> Result<Self> {
+    /// Derive it from complete keys, made from these parameters.
+    pub fn of(sdk: &Sdk, parameters: Parameters) -> Result<Self> {
         let incomplete = |what: &str| Error::BadKeys(format!("the keys have no {what}"));
         let aggregator = sdk.agg_prover();
         let app = sdk.app_config();
@@ -70,7 +64,8 @@ impl Definition {
         let recursive = &aggregator.internal_recursive_prover;
         Ok(Definition {
             version: OPENVM_VERSION.into(),
-            app_log_stacked_height: app.system_params.log_stacked_height(),
+            security_bits: parameters.check(&circuits(sdk)?)?,
+            parameters,
             deferral: deferral.ok_or_else(|| incomplete("deferral circuit"))?,
             verifying_key: recursive.get_vk().as_ref().clone(),
             baseline: VerificationBaseline {
@@ -92,6 +87,21 @@ impl Definition {
         bitcode::serialize(self).map_err(|error| Error::Internal(error.to_string()))
     }
 
+    /// Keys of another VM would make proofs that nobody accepts.
+    pub fn check_aggregator(&self, aggregator: &AggProver) -> Result<()> {
+        let recursive = &aggregator.internal_recursive_prover;
+        let same = aggregator.vm_or_hook_commit() == self.commitment
+            && recursive.get_vk_commit(true) == self.baseline.internal_recursive_vk_commit;
+        same.then_some(()).ok_or_else(another_vm)
+    }
+
+    /// The same of what proves the verification of children.
+    pub fn check_deferral(&self, deferral: &DeferralAggProver) -> Result<()> {
+        let commitment = deferral.def_hook_commit();
+        let same = self.baseline.expected_def_hook_commit == Some(commitment);
+        same.then_some(()).ok_or_else(another_vm)
+    }
+
     pub fn vm_config(&self) -> SdkVmConfig {
         vm_config(Some(self.deferral.clone()))
     }
@@ -105,6 +115,44 @@ impl Definition {
             baseline,
         }
     }
+}
+
+fn another_vm() -> Error {
+    Error::BadKeys("the keys are of another VM".into())
+}
+
+/// The verifying keys of every circuit there is, with a name for messages.
+fn circuits(sdk: &Sdk) -> Result<Vec<(&'static str, Arc<MultiStarkVerifyingKey<SC>>)>> {
+    let deferral = sdk
+        .deferral_agg_prover()
+        .ok_or_else(|| Error::BadKeys("the keys have no deferral circuit".into()))?;
+    let children = &deferral.multi_deferral_circuit_prover;
+    let mut all = vec![
+        ("program", Arc::new(sdk.app_pk().get_app_vk().vk)),
+        (
+            "deferral recursion",
+            children.internal_recursive_prover.get_vk(),
+        ),
+        ("deferral hook", children.def_hook_prover.get_vk()),
+    ];
+    for circuit in &children.single_circuit_provers {
+        all.extend([
+            ("verifier", circuit.def_circuit_prover.get_vk()),
+            ("deferral leaf", circuit.leaf_prover.get_vk()),
+            (
+                "deferral internal",
+                circuit.internal_for_leaf_prover.get_vk(),
+            ),
+        ]);
+    }
+    for aggregator in [&sdk.agg_prover(), &deferral.agg_prover] {
+        all.extend([
+            ("leaf", aggregator.leaf_prover.get_vk()),
+            ("internal", aggregator.internal_for_leaf_prover.get_vk()),
+            ("recursion", aggregator.internal_recursive_prover.get_vk()),
+        ]);
+    }
+    Ok(all)
 }
 
 struct Loaded {
@@ -129,7 +177,7 @@ pub fn load(bytes: &[u8]) -> Result<()> {
                 definition.version
             )));
         }
-        check_height(definition.app_log_stacked_height)?;
+        definition.parameters.check_ranges()?;
         let bytes = bytes.to_vec();
         // Another thread may have been first; what counts is compared below.
         let _ = LOADED.set(Loaded { definition, bytes });
@@ -138,17 +186,6 @@ pub fn load(bytes: &[u8]) -> Result<()> {
         return Err(bad("this process already has another one"));
     }
     Ok(())
-}
-
-pub fn check_height(height: usize) -> Result<()> {
-    if HEIGHTS.contains(&height) {
-        return Ok(());
-    }
-    Err(Error::BadArgument(format!(
-        "app_log_stacked_height is {height}, must be from {} to {}",
-        HEIGHTS.start(),
-        HEIGHTS.end()
-    )))
 }
 
 pub fn definition() -> Result<&'static Definition> {
@@ -171,7 +208,7 @@ pub fn app_key() -> Result<&'static AppProvingKey<SdkVmConfig>> {
     static KEY: OnceLock<AppProvingKey<SdkVmConfig>> = OnceLock::new();
     let config = AppConfig::new(
         definition()?.vm_config(),
-        app_params(definition()?.app_log_stacked_height),
+        definition()?.parameters.program(),
     );
     Ok(KEY.get_or_init(|| AppProvingKey::keygen(config).expect("the VM has AIRs")))
 }
@@ -186,18 +223,6 @@ pub fn vm_config(deferral: Option<DeferralConfig>) -> SdkVmConfig {
         Some(deferral) => builder.deferral(deferral).build().optimize(),
         None => builder.build().optimize(),
     }
-}
-
-pub fn app_params(log_stacked_height: usize) -> SystemParams {
-    app_params_with_100_bits_security(log_stacked_height)
-}
-
-pub fn aggregation_params() -> AggregationSystemParams {
-    AggregationSystemParams::default()
-}
-
-pub fn hook_params() -> SystemParams {
-    hook_params_with_100_bits_security()
 }
 
 /// Eight field elements as 32 bytes, as a guest sees them.

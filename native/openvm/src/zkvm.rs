@@ -125,9 +125,10 @@ pub fn prove(
     };
     drop(proofs);
 
-    let mut prover = keys::obtain(folder)?.prover(exe.clone())?;
-    let run = metered(&prover.app_prover, &exe, input.clone())?;
-    let proof = pipeline::prove(&mut prover, input, children)?;
+    let keys = keys::obtain(folder)?;
+    let mut app = keys.app(exe.clone())?;
+    let run = metered(&app, &exe, input.clone())?;
+    let proof = pipeline::prove(&keys, &mut app, input, children)?;
     Ok((envelope::encode(&run.journal, &proof)?, run))
 }
 
