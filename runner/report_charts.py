@@ -28,7 +28,7 @@ MOST_RUNS = 24
 
 _NUMBER = FuncFormatter(lambda value, _: f"{value:,g}")
 _MARKS = "os^Dv*"
-_STYLES = ("--", "-.", ":", (0, (1, 3)), (0, (6, 3)))
+_STYLES: tuple[str | tuple[int, tuple[int, ...]], ...] = ("--", "-.", ":", (0, (1, 3)), (0, (6, 3)))
 """Of reference lines; there are no more of them."""
 _GAP = 16.0  # pixels from one name to the next
 
@@ -254,7 +254,8 @@ def _line(
         (leaves, fmean(value(row) for row in rows if row.leaves == leaves))
         for leaves in sorted({row.leaves for row in rows})
     ]
-    axes.plot([x for x, _ in points], [y for _, y in points], style, color=colour, zorder=2)
+    xs, ys = zip(*points, strict=True)
+    axes.plot(xs, ys, linestyle=style, color=colour, zorder=2)
     return points[-1]
 
 

@@ -190,6 +190,8 @@ def _differing(configs: Sequence[dict[str, str]]) -> tuple[str, ...]:
         for name in names
         if len({config.get(name, "") for config in configs}) > 1 and not name.startswith(_PLACES)
     ]
+    if "prover.adapter" in found:  # what it offers comes with it
+        found = [name for name in found if name != "prover.security_bits"]
     if "guest.name" in found:  # its fields, series and journal come with a guest
         found = [name for name in found if not name.startswith("guest.") or name in _CHOSEN]
     return tuple(found)
@@ -200,7 +202,7 @@ def _spoken(name: str, value: str) -> str:
     if last == "_target_":
         return value.rpartition(".")[2]
     short = one_line(value, 24)
-    return short if last in {"name", "kind"} else f"{last} {short}"
+    return short if last in {"name", "kind", "adapter"} else f"{last} {short}"
 
 
 def _names(folders: Sequence[str]) -> list[str]:

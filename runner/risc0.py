@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from runner.model import Child, Guest
     from runner.prover import ProverSpec
 
-__all__ = ["Risc0Prover"]
+__all__ = ["SEGMENT_PO2", "Risc0Prover"]
 
-_SEGMENT_PO2 = 20
+SEGMENT_PO2 = 20
 """RISC Zero's own choice."""
 
 
@@ -29,7 +29,7 @@ class Risc0Prover:
 
     def __init__(self, spec: ProverSpec) -> None:
         self._spec = spec
-        self._segment_po2 = spec.segment_po2 or _SEGMENT_PO2
+        self._segment_po2 = spec.segment_po2 or SEGMENT_PO2
 
     @cached_property
     def _build(self) -> dict[str, Any]:

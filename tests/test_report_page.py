@@ -85,10 +85,27 @@ def test_a_sweeps_page_is_whole_alone_and_says_what_was_measured(
     assert "nothing proved" in page.text
     assert "not measured" in page.text
     assert "Hollow marks had receipts from the cache" in page.text
-    # One picture over leaves, one against the model, a timeline; executed runs have no model.
-    assert page.tags.count("svg") == 5
+    # Over leaves, savings, against the model, a timeline; executed runs have neither of the second.
+    assert page.tags.count("svg") == 6
     assert page.links() == [f"./{folder.name}/result.json" for folder in folders]
     assert sweep_page(runs, tmp_path / "report.html") == made
+
+
+def test_what_is_saved_is_drawn_by_prover_beside_the_model(tmp_path: Path, guests: Path) -> None:
+    for name, count, zkvm in (("0", 2, "risc0"), ("1", 4, "risc0"), ("2", 2, "openvm")):
+        data = run(tmp_path / name, guests, count=count, strategy="single")
+        data["versions"]["zkvm"] = data["config"]["prover"]["adapter"] = zkvm
+        write(tmp_path / name, data)
+    rows = [read(tmp_path / name) for name in "012"]
+    drawn = Page(sweep_page(compare(rows), tmp_path / "report.html")).text
+    assert "What aggregation saves" in drawn
+    for zkvm in ("risc0", "openvm"):
+        assert f"all leaves, before: {zkvm} composite" in drawn
+        assert f"leaf receipts, before: {zkvm} composite" in drawn
+    assert "the model's, not measured" in drawn
+    # A single number of leaves is no line.
+    alone = Page(sweep_page(compare(rows[:1]), tmp_path / "report.html")).text
+    assert "What aggregation saves" not in alone
 
 
 def test_a_runs_page_is_whole_and_alone_and_says_how_to_check_it(
