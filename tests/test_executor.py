@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
@@ -466,18 +467,22 @@ def plans(draw: st.DrawFn) -> Plan:
     workers=st.integers(1, 6),
     cached=st.booleans(),
     data=st.data(),
+    seed=st.integers(0, 2**32),
 )
 def test_any_plan_completes_in_any_order(
-    plan: Plan, workers: int, *, cached: bool, data: st.DataObject
+    plan: Plan, workers: int, *, cached: bool, data: st.DataObject, seed: int
 ) -> None:
+    # Which jobs run at a time also depends on the look-ups' threads, so what is drawn for them may
+    # not come from hypothesis, which wants the same questions in every run.
+    chance = random.Random(seed)
     failures = data.draw(
         st.dictionaries(st.integers(0, plan.jobs - 1), st.integers(0, 2), max_size=4)
     )
     left = dict(failures)
 
     def script(engine: HandEngine) -> None:
-        some = data.draw(st.sets(st.sampled_from(sorted(engine.running)), min_size=1))
-        for job_id in some:
+        running = sorted(engine.running)
+        for job_id in chance.sample(running, chance.randint(1, len(running))):
             if left.get(job_id, 0):
                 left[job_id] -= 1
                 engine.fail(job_id, TRANSIENT)
