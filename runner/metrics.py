@@ -98,6 +98,15 @@ class Recorder:
             series.value += seconds
             series.counts[bisect.bisect_left(metric.buckets, seconds)] += 1
 
+    def expect(self, name: str, **labels: str) -> None:
+        """Let a series be there, as 0 until something happens, so that its first event is a rise.
+
+        For labels whose values are not known beforehand.
+        """
+        metric, key = self._find(name, labels)
+        with self._lock:
+            self._at(metric, key)
+
     def value(self, name: str, **labels: str) -> float:
         """A counter's or gauge's value, or the number of a histogram's observations."""
         metric, key = self._find(name, labels)

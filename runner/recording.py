@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Recording", "RecordingObserver"]
 
+_PROOF_TIMES = "l2_proof_generation_duration_seconds"
+
 
 class Recording:
     """Counts for one run. What look-ups call is safe from any thread, as the recorder is.
@@ -32,6 +34,7 @@ class Recording:
     def __init__(self, recorder: Recorder, strategy: str, zkvm: str) -> None:
         self._recorder = recorder
         self._zkvm = zkvm
+        recorder.expect(_PROOF_TIMES, zkvm=zkvm, kind=ReceiptKind.SUCCINCT.value)
         self._strategy = strategy
         self.retries = 0
         self.verify_s = 0.0
@@ -59,7 +62,7 @@ class Recording:
             recorder.inc("l2_proof_generation_total")
             recorder.inc("l2_proof_generation_duration_ms_total", outcome.prove_s * 1000)
             recorder.observe(
-                "l2_proof_generation_duration_seconds",
+                _PROOF_TIMES,
                 outcome.prove_s,
                 zkvm=self._zkvm,
                 kind=outcome.kind.value,

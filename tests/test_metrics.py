@@ -147,6 +147,8 @@ def test_all_is_there_and_zero_before_anything_happens() -> None:
 def test_the_first_proof_of_a_zkvm_brings_all_its_receipt_kinds() -> None:
     recorder = Recorder()
     assert DURATION + "_" not in " ".join(lines(recorder))
+    recorder.expect(DURATION, zkvm="openvm", kind="succinct")
+    assert f'{DURATION}_count{{kind="groth16",zkvm="openvm"}} 0.0' in lines(recorder)
     recorder.observe(DURATION, 20.5, zkvm="openvm", kind="succinct")
     text = lines(recorder)
     for kind, count in (("composite", 0.0), ("succinct", 1.0), ("groth16", 0.0)):

@@ -268,7 +268,7 @@ def counted(records: list[dict[str, Any]]) -> dict[str, float]:
         exact[f"{name}_count{after}"] = len(values_s)
         exact[f"{name}_sum{after}"] = sum(values_s)
         for bound in (*next(m.buckets for m in METRICS if m.name == name), math.inf):
-            parts = sorted(filter(None, (labels, f"le={floatToGoString(bound)}")))
+            parts = sorted([*labels.split(), f"le={floatToGoString(bound)}"])
             below = sum(value <= bound for value in values_s)
             exact[f"{name}_bucket {' '.join(parts)}"] = below
     return exact
