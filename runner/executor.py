@@ -179,7 +179,12 @@ class PlanExecutor:
         ):
             if not self._draw(pool):
                 break
-        while len(self._running) < self._workers and self._misses and not self._overtakes():
+        while (
+            len(self._running) < self._workers
+            and self._misses
+            and not self._overtakes()
+            and not self._undecided()
+        ):
             self._submit(heapq.heappop(self._misses)[2])
 
     def _overtakes(self) -> bool:
@@ -188,6 +193,18 @@ class PlanExecutor:
             return False
         looked_up = (job.id for job in self._lookups.values())
         return bool(self._ready) or any(job_id >= self._plan.leaf_jobs for job_id in looked_up)
+
+    def _undecided(self) -> bool:
+        """Whether look-ups under way may still leave the next job more cores.
+
+        They take milliseconds, and a proof with half the cores may take minutes more.
+        """
+        known = len(self._running) + self._queued() - len(self._lookups)
+        return self._threads(known) != self._threads(known + len(self._lookups))
+
+    def _threads(self, beside: int) -> int:
+        """As many jobs as will run side by side share the cores; a lone root has them all."""
+        return max(1, self._cores // min(self._workers, beside))
 
     def _draw(self, pool: ThreadPoolExecutor | None) -> bool:
         """Take the next job that can start, aggregations first; False if there is none."""
@@ -212,9 +229,7 @@ class PlanExecutor:
 
     def _submit(self, job: ProofJob) -> None:
         self._observer.started(job, self._attempt(job))
-        # As many jobs as will run side by side share the cores; a lone root has them all.
-        beside = len(self._running) + 1 + self._queued()
-        threads = max(1, self._cores // min(self._workers, beside))
+        threads = self._threads(len(self._running) + 1 + self._queued())
         full = replace(self._jobs.load(job), threads=threads)
         try:
             future = self._engine.submit(self._task, full)

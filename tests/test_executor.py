@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -229,24 +230,27 @@ def test_the_last_job_of_a_level_shares_with_the_one_still_running() -> None:
     assert Bench(make_plan("none", range(4)), oldest).run().threads == [2, 2, 2, 2]
 
 
-def test_jobs_still_being_looked_up_count_as_running_beside() -> None:
-    """Otherwise the first of a small batch would take all cores, and the second half of them."""
+@pytest.mark.parametrize(("hit", "threads"), [(False, [2, 2, 4]), (True, [4, 4])])
+def test_look_ups_that_decide_who_gets_which_cores_are_waited_for(
+    hit: bool,  # a parameter
+    threads: list[int],
+) -> None:
+    """Otherwise one of a small batch would take all cores, or a lone job only half of them."""
     bench = Bench(make_plan("single", range(2)), everything, cached=True)
-    first_runs = threading.Event()
+    first_missed = threading.Event()
 
     def lookup(job: ProofJob) -> Outcome | None:
-        assert job.id != 1 or first_runs.wait(60)
+        if job.id == 0:
+            first_missed.set()
+        elif job.id == 1:
+            assert first_missed.wait(60)
+            time.sleep(0.05)  # the executor has nothing to do but to wait
+            return fakes.outcome_of(job, cached=True) if hit else None
         return None
 
-    def on_event(event: str, job_id: int) -> None:
-        first_runs.set()
-
     bench.jobs.lookup = lookup  # type: ignore[method-assign]
-    bench.observer.on_event = on_event
-    # The first stays in the engine until the second is there too.
-    bench.engine.decide = lambda engine: everything(engine) if engine.submitted != [0] else None
     bench.run()
-    assert bench.threads == [2, 2, 4]
+    assert bench.threads == threads
 
 
 # -- retries ----------------------------------------------------------------------------------
