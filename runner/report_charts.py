@@ -53,6 +53,7 @@ def over_leaves(rows: Sequence[Figures]) -> Markup:
             receipts,
             lambda row: (row.bytes_after or 0) / unit,
             _before(receipts, "leaf receipts", lambda row: (row.bytes_before or 0) / unit),
+            timed=False,
         )
         _titled(axes[1], "Receipt bytes to ship", f"leaves {verb}", name)
     return svg(made, f"Wall time and receipt bytes against leaves {verb}")

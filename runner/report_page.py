@@ -127,7 +127,7 @@ def _section(rows: tuple[Figures, ...]) -> dict[str, Any]:
 def _over_says(done: Sequence[Figures]) -> str:
     words = "A mark is a run, a line goes through the mean at each number of leaves."
     if any(row.cached for row in done):
-        words += " Hollow marks had receipts from the cache and are on no line."
+        words += " Hollow marks had receipts from the cache: their times are on no line."
     return words
 
 
