@@ -83,9 +83,9 @@ class Bench:
         self.spec = spec
         self.prover: Prover = load_prover(spec)
         self.prover.require(spec.kind)
-        # What a worker does once, before its first proof, is no part of a proof's time.
         manifest = Manifest.load(default_folder(spec.adapter))
         self.guest, self.aggregator = manifest.get("fibonacci"), manifest.get(AGGREGATOR)
+        # What a worker does once, before its first proof, is no part of a proof's time.
         self.prove(self.guest, struct.pack("<I", 9))
         self._leaves: list[Made] = []
 

@@ -34,6 +34,7 @@ class Recording:
     def __init__(self, recorder: Recorder, strategy: str, zkvm: str) -> None:
         self._recorder = recorder
         self._zkvm = zkvm
+        # Any kind brings all of them.
         recorder.expect(_PROOF_TIMES, zkvm=zkvm, kind=ReceiptKind.SUCCINCT.value)
         self._strategy = strategy
         self.retries = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from statistics import fmean
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -29,7 +30,7 @@ MOST_RUNS = 24
 _NUMBER = FuncFormatter(lambda value, _: f"{value:,g}")
 _MARKS = "os^Dv*"
 _STYLES: tuple[str | tuple[int, tuple[int, ...]], ...] = ("--", "-.", ":", (0, (1, 3)), (0, (6, 3)))
-"""Of reference lines; there are no more of them."""
+"""Of reference lines, in turn; their names stand beside them."""
 _GAP = 16.0  # pixels from one name to the next
 
 
@@ -224,7 +225,7 @@ def _lines(
     if not lines:
         names = {row.series[:1]: row.run.plan.strategy for row in rows}
     ends: list[tuple[float, float, str]] = []
-    for (name, points, reference), style in zip(references, _STYLES, strict=False):
+    for (name, points, reference), style in zip(references, cycle(_STYLES), strict=False):
         ends.append((*_line(axes, points, reference, MUTED, style), name))
     for number, (series, name) in enumerate(names.items()):
         own = [row for row in rows if series == (row.series if lines else row.series[:1])]

@@ -113,8 +113,13 @@ def _section(rows: tuple[Figures, ...]) -> dict[str, Any]:
         "over": None,
         "savings": None,
     }
-    if len({row.leaves for row in aggregated}) > 1:
-        section["savings"] = savings(aggregated)
+    saving = [
+        row
+        for row in aggregated
+        if row.run.measured and row.run.measured.size_savings_percent is not None
+    ]
+    if len({row.leaves for row in saving}) > 1:
+        section["savings"] = savings(saving)
     if len(counts) > 1:
         section["over"] = over_leaves(done)
         section["over_says"] = _over_says(done)

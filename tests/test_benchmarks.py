@@ -130,3 +130,21 @@ def test_builds_are_compared_by_their_shortest_times(monkeypatch: pytest.MonkeyP
     found = bench_builds.compare(builds, rounds=2, children=8, threads=0)
     assert [found[name]["leaf_s"] for name in times] == [6.0, 3.0]
     assert found["fast"]["times_as_fast"] == {"leaf_s": 2.0, "aggregation_s": 2.0}
+
+
+@pytest.mark.real
+def test_provers_are_measured_side_by_side(tmp_path: Path) -> None:
+    out = tmp_path / "provers.json"
+    command = [sys.executable, str(ROOT / "benchmarks" / "bench_provers.py"), "--save", str(out)]
+    done = subprocess.run(
+        [*command, "--provers", "composite", "--leaves", "2"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    [row] = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    assert (row["prover"], row["leaves"], row["levels"]) == ("composite", 2, 1)
+    assert row["after"] > row["before"] > 0  # a composite root carries its leaves' receipts
+    assert row["leaf_s"] < row["aggregate_s"]
+    assert row["before_ms"] > 0

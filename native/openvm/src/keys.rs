@@ -47,8 +47,8 @@ const MAGIC: &[u8; 8] = b"ZKOVKEYS";
 const MAX_BYTES: u64 = 1 << 30;
 
 /// Where a run is cut into segments, by the library's estimate of a segment's memory (15 GiB by
-/// default). The estimate has a floor of 6 GiB and is of a GPU's prover; the CPU's takes at most 5.3 GB
-/// with this number, 7.7 GB without, in the same time (docs/provers.md).
+/// default). The estimate has a floor of 6 GiB and is of a GPU's prover; the CPU's takes at most 5.4 GB
+/// with this number, 7.9 GB without, in the same time (docs/provers.md).
 const SEGMENT_MEMORY: usize = (6 << 30) + (900 << 20);
 
 /// What a file holds.

@@ -161,34 +161,3 @@ impl ProofSystem {
         )
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shipped() -> Parameters {
-        Parameters::from_json(include_str!("../../../guests/openvm/vm.json")).unwrap()
-    }
-
-    #[test]
-    fn the_shipped_parameters_are_the_librarys_hundred_bits() {
-        assert_eq!(
-            shipped().security_bits,
-            openvm_stark_sdk::config::SECURITY_BITS_TARGET
-        );
-    }
-
-    #[test]
-    fn a_slip_is_refused() {
-        let json = shipped().to_json().unwrap();
-        for (from, to) in [
-            ("\"l_skip\":4", "\"l_skip\":9"),
-            ("\"l_skip\":4", "\"lskip\":4"),
-            ("\"security_bits\":100,", ""),
-        ] {
-            let slip = json.replacen(from, to, 1);
-            assert_ne!(slip, json);
-            assert!(Parameters::from_json(&slip).is_err(), "{slip}");
-        }
-    }
-}
