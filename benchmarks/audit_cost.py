@@ -23,10 +23,11 @@ from typing import Any
 
 from metrics_cost import StopWatch, idle, median, run
 
-from runner import audit_events, schema
-from runner.audit_log import AuditLog, read_log
-from runner.audit_trail import AuditTrail
-from runner.machine import machine, packages
+from runner.audit import events
+from runner.audit.log import AuditLog, read_log
+from runner.audit.trail import AuditTrail
+from runner.cli import schema
+from runner.provers.machine import machine, packages
 
 Figures = dict[str, float]
 EVENT = {"event": "proved", "run": "0" * 32, "receipt_sha256": "0" * 64, "stdin_sha256": "0" * 64}
@@ -72,9 +73,9 @@ def appends(folder: Path, rounds: int) -> Figures:
 def batches(folder: Path, count: int, leaves: int) -> Figures:
     making, last = StopWatch(time.thread_time), StopWatch(time.perf_counter)
     for owner, name in (
-        (audit_events, "_of"),
-        (audit_events, "_made"),
-        (audit_events, "_sha256"),
+        (events, "_of"),
+        (events, "_made"),
+        (events, "_sha256"),
         (AuditTrail, "add"),
     ):
         making.around(owner, name)

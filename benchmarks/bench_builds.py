@@ -65,8 +65,8 @@ def prove(children: int, threads: int) -> dict[str, Any]:
     """Seconds of a leaf and an aggregation, wall and processor; what the build says of itself."""
     import runner_risc0 as native
 
-    from runner.guests import DEFAULT_FOLDER, Manifest, read_elf
-    from runner.journal import aggregator_stdin
+    from runner.plan.journal import aggregator_stdin
+    from runner.provers.guests import DEFAULT_FOLDER, Manifest, read_elf
 
     manifest = Manifest.load(DEFAULT_FOLDER)
     guest, aggregator = manifest.get("fibonacci"), manifest.get("aggregator")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pytest_benchmark.fixture import BenchmarkFixture
 
-    from runner.cache import ProofCache
+    from runner.cache.proof_cache import ProofCache
 
 
 @pytest.fixture

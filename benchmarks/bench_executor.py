@@ -1,7 +1,7 @@
 """What the runner adds to the proofs: whole batches with a prover that takes no time.
 
 The prover is the fake of the tests, so a job is everything but its proof: built, submitted, run by
-``runner.worker.perform`` with its verifications, accepted, its parents told.
+``runner.provers.worker.perform`` with its verifications, accepted, its parents told.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import builders
 import pytest
 
-from runner.engines import InlineExecutor, ProcessExecutor
+from runner.engines.inline import InlineExecutor
+from runner.engines.processes import ProcessExecutor
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -48,7 +48,7 @@ def test_render(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.benchmark(group="disk", timer=builders.WALL)
 def test_durable_write(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
-    from runner.textfile import write_textfile
+    from runner.monitoring.textfile import write_textfile
 
     text, path = builders.busy_recorder().render(), tmp_path / "runner.prom"
     benchmark(write_textfile, path, text)
@@ -57,7 +57,7 @@ def test_durable_write(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
 
 @pytest.mark.benchmark(group="disk", timer=builders.WALL)
 def test_run_into_ledger_and_textfile(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
-    from runner.ledger import Ledger
+    from runner.monitoring.ledger import Ledger
 
     ledger = Ledger(tmp_path / "ledger.json", tmp_path / "runner.prom")
     run, numbers = builders.busy_recorder(), count()

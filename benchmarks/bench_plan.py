@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import builders
 import pytest
 
-from runner.keys import proof_key
+from runner.cache.keys import proof_key
 from runner.model import ReceiptKind
-from runner.plan import Plan
+from runner.plan.plan import Plan
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture

@@ -23,18 +23,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import InputError
-from runner.estimator import estimate
-from runner.guests import AGGREGATOR, Manifest, default_folder
-from runner.journal import aggregator_stdin
-from runner.machine import machine, packages
 from runner.model import Child, ReceiptKind
-from runner.prover import ProverSpec, load_prover
+from runner.plan.journal import aggregator_stdin
+from runner.plan.savings_model import estimate
+from runner.provers.guests import AGGREGATOR, Manifest, default_folder
+from runner.provers.machine import machine, packages
+from runner.provers.prover import ProverSpec, load_prover
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from runner.model import Guest
-    from runner.prover import Prover
+    from runner.provers.prover import Prover
 
 PROVERS = {
     "composite": ProverSpec("risc0", ReceiptKind.COMPOSITE),

@@ -12,22 +12,22 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner import merkle
-from runner.cache import ProofCache
+from runner.cache.proof_cache import ProofCache
+from runner.engines.retry import RetryPolicy
 from runner.executor import PlanExecutor
-from runner.guests import AGGREGATOR, DEFAULT_FOLDER, Manifest, read_elf
-from runner.journal import AggregationResult, aggregator_stdin, padded
 from runner.metrics import Recorder
 from runner.model import Cycles, Guest, ReceiptKind
-from runner.prover import ProverSpec
-from runner.retry import RetryPolicy
-from runner.strategy import make_plan
-from runner.worker import perform
+from runner.plan import merkle
+from runner.plan.journal import AggregationResult, aggregator_stdin, padded
+from runner.plan.strategy import make_plan
+from runner.provers.guests import AGGREGATOR, DEFAULT_FOLDER, Manifest, read_elf
+from runner.provers.prover import ProverSpec
+from runner.provers.worker import perform
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from runner.plan import Plan
+    from runner.plan.plan import Plan
     from tests.fakes import MemoryJobs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -122,7 +122,7 @@ def kept_receipt() -> tuple[bytes, bytes]:
 
 
 def key(number: int) -> str:
-    """A name as ``runner.keys`` gives it."""
+    """A name as ``runner.cache.keys`` gives it."""
     return f"{number:064x}"
 
 

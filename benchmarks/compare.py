@@ -32,7 +32,7 @@ import gate
 import sides
 
 from runner.errors import InputError
-from runner.machine import cores
+from runner.provers.machine import cores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import runner
-from runner.machine import machine, packages
+from runner.provers.machine import machine, packages
 
 COMMIT = "BENCH_COMMIT"
 """Environment variable: JSON for ``commit_info``, where the code measured is another checkout's."""

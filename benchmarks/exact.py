@@ -25,9 +25,9 @@ from unittest import mock
 import builders
 import runner_risc0 as native
 
-from runner.ledger import Ledger
-from runner.strategy import make_plan
-from runner.textfile import write_textfile
+from runner.monitoring.ledger import Ledger
+from runner.monitoring.textfile import write_textfile
+from runner.plan.strategy import make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

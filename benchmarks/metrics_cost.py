@@ -25,14 +25,17 @@ from typing import TYPE_CHECKING, Any
 from builders import busy_recorder
 from hydra import compose, initialize_config_dir
 
-from runner import app, config, live_file, outputs, schema
-from runner.cli import CONF
+from runner.batch import outputs
+from runner.batch.run import run as run_batch
+from runner.cli import config, schema
+from runner.cli.command import CONF
 from runner.files import atomic_write
-from runner.ledger import KEPT_RUNS, Ledger
-from runner.ledger_file import Contents, encode
-from runner.machine import machine, packages
 from runner.metrics import Recorder
-from runner.tally import Tally
+from runner.monitoring import live_file
+from runner.monitoring.ledger import KEPT_RUNS, Ledger
+from runner.monitoring.ledger_file import Contents, encode
+from runner.monitoring.tally import Tally
+from runner.provers.machine import machine, packages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,7 +228,7 @@ def run(output: Path, textfile: Path, overrides: list[str]) -> float:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         settings = config.settings(compose("config", overrides), output)
     began = time.perf_counter()
-    app.run(settings)
+    run_batch(settings)
     return time.perf_counter() - began
 
 

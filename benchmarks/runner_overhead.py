@@ -39,17 +39,20 @@ from typing import TYPE_CHECKING, Any
 import runner_risc0 as native
 from hydra import compose, initialize_config_dir
 
-from runner import app, batch, config, outputs, prepare, recording, schema, tally
-from runner.cli import CONF
+from runner.batch import attempt, batch, outputs, prepare, recording
+from runner.batch.run import run as run_batch
+from runner.cache.keys import proof_key
+from runner.cli import config, schema
+from runner.cli.command import CONF
 from runner.executor import PlanExecutor
-from runner.fields import FieldSpec, encode
-from runner.guests import AGGREGATOR, DEFAULT_FOLDER, Manifest, read_elf
-from runner.journal import aggregator_stdin
-from runner.keys import proof_key
-from runner.machine import cores, machine, packages
 from runner.model import ProofJob, ReceiptKind
-from runner.prover import ProverSpec
-from runner.worker import perform
+from runner.monitoring import tally
+from runner.plan.fields import FieldSpec, encode
+from runner.plan.journal import aggregator_stdin
+from runner.provers.guests import AGGREGATOR, DEFAULT_FOLDER, Manifest, read_elf
+from runner.provers.machine import cores, machine, packages
+from runner.provers.prover import ProverSpec
+from runner.provers.worker import perform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -139,7 +142,7 @@ def run(output: Path, *overrides: str) -> dict[str, Any]:
         settings = config.settings(compose("config", given), output)
     clock, spent = time.perf_counter(), _processor_s()
     with contextlib.redirect_stdout(io.StringIO()):
-        app.run(settings)
+        run_batch(settings)
     wall, spent = time.perf_counter() - clock, _processor_s() - spent
     record: dict[str, Any] = json.loads((output / "result.json").read_bytes())
     return {**record, "wall": wall, "processor": spent}
@@ -241,7 +244,7 @@ def parts(folder: Path, leaves: int) -> Figures:
     watch.around("zkVM", native, "execute")
     watch.around("worker", batch, "perform")
     watch.around("plan", prepare, "leaves", "distinct", "make_plan")
-    watch.around("jobs", batch.BatchRun, "build", "load", "accept")
+    watch.around("jobs", attempt.BatchRun, "build", "load", "accept")
     watch.around("dispatch", PlanExecutor, "run")
     watch.around("recording", recording.Recording, "outcome")
     watch.around("recording", tally.Tally, "started", "finished", "load")

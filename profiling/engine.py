@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from runner.engines import InlineExecutor
+from runner.engines.inline import InlineExecutor
 from runner.model import ProofJob
-from runner.prover import ProverSpec
+from runner.provers.prover import ProverSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable

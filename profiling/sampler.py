@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Sampler", "names"]
 
 
-RUN = "runner.cli._job"
+RUN = "runner.cli.command._job"
 """Where a run begins, once Hydra has composed its configuration."""
 
 

@@ -18,7 +18,7 @@ from profiling.sampler import Sampler
 
 if TYPE_CHECKING:
     from runner.model import ProofJob
-    from runner.prover import ProverSpec
+    from runner.provers.prover import ProverSpec
 
 
 def main() -> int:
@@ -55,7 +55,7 @@ def _run(overrides: list[str]) -> int:
         "progress=lines",
     ]
     sys.argv = ["python -m runner", *own, *overrides]
-    from runner.cli import main as run
+    from runner.cli.command import main as run
 
     return run()
 
@@ -65,8 +65,8 @@ def _profile_guest(folder: Path, spec: ProverSpec, job: ProofJob) -> None:
 
     from profiling.guest import fold_cycles, of_binary, rows
     from profiling.stacks import folded_text
-    from runner.guests import read_elf
-    from runner.risc0 import SEGMENT_PO2
+    from runner.provers.guests import read_elf
+    from runner.provers.risc0 import SEGMENT_PO2
 
     if spec.adapter != "risc0":
         return

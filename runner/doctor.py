@@ -14,8 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.diagnosis import Report, diagnose
-from runner.guests import DEFAULT_FOLDER
+from runner.provers.diagnosis import Report, diagnose
+from runner.provers.guests import DEFAULT_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

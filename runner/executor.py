@@ -16,15 +16,15 @@ from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecu
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from runner.engines.retry import Attempts
 from runner.errors import JobFailedError
-from runner.retry import Attempts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from runner.engines.retry import RetryPolicy
     from runner.model import Outcome, ProofJob
-    from runner.plan import Plan
-    from runner.retry import RetryPolicy
+    from runner.plan.plan import Plan
 
 __all__ = ["Jobs", "Observer", "OnFailure", "PlanExecutor"]
 

@@ -5,14 +5,23 @@ from __future__ import annotations
 import errno
 import os
 import re
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["atomic_write", "fsync_folder", "make_folder", "remove_leftovers", "write_temp"]
+__all__ = [
+    "SHIPPED",
+    "atomic_write",
+    "fsync_folder",
+    "make_folder",
+    "remove_leftovers",
+    "write_temp",
+]
+
+SHIPPED = Path(__file__).resolve().parent.parent
+"""The folder that holds ``conf/``, ``guests/``, ``deploy/`` and ``docs/`` as they are shipped."""
 
 
 def write_temp(
@@ -35,6 +44,8 @@ def write_temp(
     Raises:
         OSError: it could not be written; no file is left behind.
     """
+    import tempfile  # workers import this module and write nothing
+
     handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -13,14 +13,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.checks import Pins
 from runner.errors import InputError, ReceiptRejectedError, RunnerError, VerificationFailedError
-from runner.guests import Manifest, default_folder
-from runner.journal import AggregationResult
-from runner.merkle import InclusionProof
 from runner.model import ReceiptKind
-from runner.prover import ADAPTERS, ProverSpec, load_prover
-from runner.worker import verify_receipt
+from runner.plan.journal import AggregationResult
+from runner.plan.merkle import InclusionProof
+from runner.provers.guests import Manifest, default_folder
+from runner.provers.prover import ADAPTERS, ProverSpec, load_prover
+from runner.provers.worker import verify_receipt
+from runner.verify.checks import Pins
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from runner import alert_config, alerts, generated
+from runner.alerts import config
+from runner.alerts.rules import RULES
+from runner.files import SHIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from runner.alert_config import Configured
+    from runner.alerts.config import Configured
 
 FOLDER = Path(__file__).parent / "promtool"
 
@@ -94,7 +96,7 @@ class Make:
 
     def seconds(self, name: str) -> float:
         value = self.alert.values[name]
-        assert isinstance(value, alert_config.Duration)
+        assert isinstance(value, config.Duration)
         return value.seconds
 
     # -- texts --------------------------------------------------------------------------------
@@ -413,7 +415,7 @@ def documents(folder: Path, rules: str) -> dict[str, dict[str, Any]]:
         folder: the configuration.
         rules: path of the rule file as seen from the test files.
     """
-    common, configured = alert_config.load(folder)
+    common, configured = config.load(folder)
     scrape = common.scrape_interval
     tests: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
     for alert in configured:
@@ -464,9 +466,9 @@ def _expected(alert: Configured, check: Check) -> dict[str, Any]:
     }
 
 
-def render(folder: Path = alert_config.CONF, rules: str | None = None) -> dict[str, str]:
+def render(folder: Path = config.CONF, rules: str | None = None) -> dict[str, str]:
     """The files by name, always the same for the same configuration."""
-    shipped = f"../../{alerts.RULES.relative_to(generated.ROOT)}"
+    shipped = f"../../{RULES.relative_to(SHIPPED)}"
     head = "# Made by `python -m tests.alert_cases` from conf/alerts; changes here are lost.\n"
     made = documents(folder, rules or shipped)
     return {
@@ -479,4 +481,4 @@ if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for file, text in render().items():
         (FOLDER / file).write_text(text, encoding="utf-8")
-    sys.stdout.write(f"wrote {FOLDER.relative_to(generated.ROOT)}/\n")
+    sys.stdout.write(f"wrote {FOLDER.relative_to(SHIPPED)}/\n")

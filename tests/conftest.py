@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.guests import Manifest
 from runner.model import ReceiptKind
-from runner.prover import ProverSpec
+from runner.provers.guests import Manifest
+from runner.provers.prover import ProverSpec
 from tests import fakes
 
 if TYPE_CHECKING:

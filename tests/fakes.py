@@ -26,10 +26,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runner import merkle
 from runner.errors import InputError, ProverError
-from runner.guests import AGGREGATOR, Manifest, read_elf
-from runner.journal import AggregationResult, aggregator_stdin
 from runner.model import (
     Child,
     Cycles,
@@ -41,13 +38,16 @@ from runner.model import (
     ReceiptKind,
     Versions,
 )
-from runner.prover import Proof, ProverSpec
+from runner.plan import merkle
+from runner.plan.journal import AggregationResult, aggregator_stdin
+from runner.provers.guests import AGGREGATOR, Manifest, read_elf
+from runner.provers.prover import Proof, ProverSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from runner.errors import JobFailedError
-    from runner.plan import Plan
+    from runner.plan.plan import Plan
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ _SEAL = 32
 
 
 class FakeProver:
-    """See :class:`runner.prover.Prover`, and this module's text."""
+    """See :class:`runner.provers.prover.Prover`, and this module's text."""
 
     def __init__(self, spec: ProverSpec) -> None:
         self.spec = spec
@@ -182,7 +182,7 @@ def aggregation_journal(stdin: bytes, known: frozenset[tuple[bytes, bytes]]) -> 
     """What the aggregator commits, from its own reading of its input.
 
     Args:
-        stdin: as :func:`runner.journal.aggregator_stdin` writes it.
+        stdin: as :func:`runner.plan.journal.aggregator_stdin` writes it.
         known: claims (image id, journal) of the children given to the prover.
     """
     own, at = stdin[:32], 36

@@ -6,21 +6,18 @@ import json
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
-from runner import app, results
-from runner.engines import InlineExecutor
-from runner.fields import FieldSpec
-from runner.inputs import InputSpec, TemplateSeries
+from runner.batch.run import run as run_batch
+from runner.batch.settings import ExecutorSettings, Settings
+from runner.cache.proof_cache import CacheSettings
+from runner.engines.inline import InlineExecutor
+from runner.engines.retry import RetryPolicy
+from runner.folder import RESULT
 from runner.model import ReceiptKind
-from runner.prover import ProverSpec
-from runner.retry import RetryPolicy
-from runner.settings import (
-    CacheSettings,
-    ExecutorSettings,
-    MetricsSettings,
-    Settings,
-    StrategySettings,
-)
-from runner.strategy import Thresholds
+from runner.monitoring.publish import MetricsSettings
+from runner.plan.fields import FieldSpec
+from runner.plan.inputs import InputSpec, TemplateSeries
+from runner.plan.strategy import StrategySettings, Thresholds
+from runner.provers.prover import ProverSpec
 from tests import fakes
 
 if TYPE_CHECKING:
@@ -71,19 +68,19 @@ def settings(
 def run(folder: Path, guests: Path, **choices: Any) -> dict[str, Any]:  # noqa: ANN401  # passed on
     """Run a batch; what its ``result.json`` says, parsed here and by nobody else."""
     folder.mkdir(parents=True, exist_ok=True)
-    app.run(settings(folder, guests, **choices))
+    run_batch(settings(folder, guests, **choices))
     return raw(folder)
 
 
 def raw(folder: Path) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads((folder / results.RESULT).read_text(encoding="utf-8"))
+    data: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     return data
 
 
 def write(folder: Path, data: object) -> Path:
     """A folder with this for a result."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / results.RESULT).write_text(json.dumps(data), encoding="utf-8")
+    (folder / RESULT).write_text(json.dumps(data), encoding="utf-8")
     return folder
 
 

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from runner import alert_config, alerts
-from runner.alert_table import ALERTS, FOREIGN, SEVERITIES
+from runner.alerts import config
+from runner.alerts import rules as rule_file
+from runner.alerts.__main__ import main as alerts
+from runner.alerts.promql import problems, read
+from runner.alerts.table import ALERTS, FOREIGN, SEVERITIES
 from runner.errors import InputError
-from runner.generated import ROOT
+from runner.files import SHIPPED as ROOT
 from runner.metric_table import METRICS
-from runner.promql import problems, read
 from tests import alert_cases
 
 if TYPE_CHECKING:
-    from runner.alert_table import Alert
+    from runner.alerts.table import Alert
 
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(
@@ -46,7 +48,7 @@ def rules(text: str) -> dict[str, dict[str, Any]]:
 @pytest.fixture
 def conf(tmp_path: Path) -> Path:
     """A copy of conf/alerts."""
-    return Path(shutil.copytree(alert_config.CONF, tmp_path / "conf"))
+    return Path(shutil.copytree(config.CONF, tmp_path / "conf"))
 
 
 def change(conf: Path, file: str, **values: str) -> None:
@@ -64,7 +66,7 @@ def change(conf: Path, file: str, **values: str) -> None:
 
 
 def test_the_shipped_rules_are_those_of_the_configuration() -> None:
-    assert alerts.main(["--check"]) == 0
+    assert alerts(["--check"]) == 0
 
 
 def test_the_shipped_cases_are_those_of_the_configuration() -> None:
@@ -74,7 +76,7 @@ def test_the_shipped_cases_are_those_of_the_configuration() -> None:
 
 def test_the_contract() -> None:
     """Thresholds, durations and severities that were agreed on."""
-    found = rules(alerts.render())
+    found = rules(rule_file.render())
     agreed = {
         "LowCacheHitRate": ("< 50", "5m", "warning"),
         "TPSDrop": ("avg_over_time(l2_tps_current[5m]) < 100", "10m", "critical"),
@@ -90,7 +92,7 @@ def test_the_contract() -> None:
 
 
 def test_every_alert_is_on_and_complete() -> None:
-    found = rules(alerts.render())
+    found = rules(rule_file.render())
     assert list(found) == NAMES
     for name, rule in found.items():
         assert rule["labels"]["severity"] in SEVERITIES
@@ -124,7 +126,7 @@ def test_the_page_names_every_alert() -> None:
 
 
 def test_expressions_fit_the_metric_table() -> None:
-    text = yaml.safe_load(alerts.render())
+    text = yaml.safe_load(rule_file.render())
     for group in text["groups"]:
         for rule in group["rules"]:
             assert problems(rule["expr"], (*METRICS, *FOREIGN)) == []
@@ -133,7 +135,7 @@ def test_expressions_fit_the_metric_table() -> None:
 
 
 def test_totals_add_up_every_counter() -> None:
-    found = {rule["record"]: rule["expr"] for rule in alerts.totals()}
+    found = {rule["record"]: rule["expr"] for rule in rule_file.totals()}
     counters = [metric.name for metric in METRICS if metric.type == "counter"]
     assert {f"fleet:{name}:sum" for name in counters} < set(found)
 
@@ -142,16 +144,16 @@ def test_totals_add_up_every_counter() -> None:
 
 
 def test_rendering_is_the_same_every_time(conf: Path) -> None:
-    assert alerts.render(conf) == alerts.render(conf) == alerts.render()
+    assert rule_file.render(conf) == rule_file.render(conf) == rule_file.render()
 
 
 def test_an_alert_can_be_turned_off(conf: Path) -> None:
     change(conf, "tps_drop.yaml", enabled="false")
-    assert set(NAMES) - set(rules(alerts.render(conf))) == {"TPSDrop"}
+    assert set(NAMES) - set(rules(rule_file.render(conf))) == {"TPSDrop"}
     for alert in ALERTS:
         if alert.name != "TPSDrop":
             change(conf, alert.file, enabled="false")
-    assert rules(alerts.render(conf)) == {}
+    assert rules(rule_file.render(conf)) == {}
 
 
 def test_numbers_and_durations_arrive_as_promql_reads_them(conf: Path) -> None:
@@ -159,7 +161,7 @@ def test_numbers_and_durations_arrive_as_promql_reads_them(conf: Path) -> None:
     change(conf, "l1_gas_anomaly.yaml", threshold="1.0e+7")
     change(conf, "batch_stale.yaml", interval="1d", intervals="1.5", memory="2w")
     change(conf, "metrics_missing.yaml", instances='[a:9100, "b\\"c"]')
-    found = rules(alerts.render(conf))
+    found = rules(rule_file.render(conf))
     assert found["HighErrorRate"]["expr"] == "increase(l2_errors_total[1m30s]) > 2.5"
     assert found["HighErrorRate"]["for"] == "1h30m"
     assert found["L1GasAnomaly"]["expr"].endswith("> 10000000")
@@ -215,7 +217,7 @@ def test_bad_values_are_refused_in_one_line(
     conf: Path, file: str, values: dict[str, str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     change(conf, file, **values)
-    assert alerts.main(["--conf", str(conf), "--out", "-"]) == 2
+    assert alerts(["--conf", str(conf), "--out", "-"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("error: ")
@@ -243,7 +245,7 @@ def test_bad_files_are_refused_in_one_line(
     conf: Path, text: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (conf / "tps_drop.yaml").write_text(text)
-    assert alerts.main(["--conf", str(conf), "--out", "-"]) == 2
+    assert alerts(["--conf", str(conf), "--out", "-"]) == 2
     err = capsys.readouterr().err
     assert "tps_drop.yaml" in err
     assert message in err
@@ -253,33 +255,33 @@ def test_bad_files_are_refused_in_one_line(
 def test_files_that_are_missing_or_unknown(conf: Path, tmp_path: Path) -> None:
     (conf / "tps_dorp.yaml").write_text("")
     with pytest.raises(InputError, match=r"tps_dorp.yaml.*belongs to no alert"):
-        alert_config.load(conf)
+        config.load(conf)
     (conf / "tps_dorp.yaml").unlink()
     (conf / "tps_drop.yaml").write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(InputError, match="not YAML"):
-        alert_config.load(conf)
+        config.load(conf)
     (conf / "tps_drop.yaml").unlink()
     with pytest.raises(InputError, match="no such file"):
-        alert_config.load(conf)
+        config.load(conf)
     with pytest.raises(InputError, match="no such folder"):
-        alert_config.load(tmp_path / "nowhere")
+        config.load(tmp_path / "nowhere")
 
 
 def test_check_writes_nothing_and_says_what_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "rules" / "a.yml"
-    assert alerts.main(["--check", "--out", str(out)]) == 1
+    assert alerts(["--check", "--out", str(out)]) == 1
     assert not out.exists()
-    assert alerts.main(["--out", str(out)]) == 0
-    assert alerts.main(["--check", "--out", str(out)]) == 0
+    assert alerts(["--out", str(out)]) == 0
+    assert alerts(["--check", "--out", str(out)]) == 0
     out.write_text(out.read_text() + "\n")
     capsys.readouterr()
-    assert alerts.main(["--check", "--out", str(out)]) == 1
+    assert alerts(["--check", "--out", str(out)]) == 1
     assert "out of date" in capsys.readouterr().err
     out.unlink()
     out.mkdir()
-    assert alerts.main(["--out", str(out)]) == 2
+    assert alerts(["--out", str(out)]) == 2
 
 
 # -- promtool ---------------------------------------------------------------------------------
@@ -287,7 +289,7 @@ def test_check_writes_nothing_and_says_what_to_do(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_alert_has_a_case_that_fires_and_one_that_does_not(name: str) -> None:
-    common, configured = alert_config.load()
+    common, configured = config.load()
     alert = next(alert for alert in configured if alert.alert.name == name)
     cases = alert_cases.Make(alert, common.scrape_interval.seconds).cases()
     assert {case.fires for case in cases} == {True, False}
@@ -295,7 +297,7 @@ def test_every_alert_has_a_case_that_fires_and_one_that_does_not(name: str) -> N
 
 @needs_promtool
 def test_promtool_takes_the_rules() -> None:
-    done = promtool("check", "rules", alerts.RULES)
+    done = promtool("check", "rules", rule_file.RULES)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -333,17 +335,17 @@ def test_cases_follow_the_configuration(
             change(conf, alert.file, enabled="false")
     change(conf, file, **values)
     changed = tmp_path / "rules.yml"
-    assert alerts.main(["--conf", str(conf), "--out", str(changed)]) == 0
-    for rule_file, expected in ((changed, 0), (alerts.RULES, 1)):
+    assert alerts(["--conf", str(conf), "--out", str(changed)]) == 0
+    for written, expected in ((changed, 0), (rule_file.RULES, 1)):
         codes = []
-        for name, text in alert_cases.render(conf, str(rule_file)).items():
+        for name, text in alert_cases.render(conf, str(written)).items():
             (tmp_path / name).write_text(text)
             codes.append(promtool("test", "rules", tmp_path / name).returncode)
-        assert max(codes) == expected, rule_file
+        assert max(codes) == expected, written
 
 
 def unit(
-    tmp_path: Path, rules: Path = alerts.RULES, **test: object
+    tmp_path: Path, rules: Path = rule_file.RULES, **test: object
 ) -> subprocess.CompletedProcess[str]:
     """One unit test."""
     content = {
@@ -358,7 +360,7 @@ def unit(
 @needs_promtool
 def test_a_host_without_any_success_is_not_said_to_be_from_1970(tmp_path: Path) -> None:
     """Only a real clock tells: a thousand million seconds and more after the epoch."""
-    alert = next(a for a in alert_config.load()[1] if a.alert.name == "BatchStale")
+    alert = next(a for a in config.load()[1] if a.alert.name == "BatchStale")
     summary = alert.filled(alert.alert.summary)
     for label, value in (("instance", "a"), ("job", "node")):
         summary = summary.replace(f"{{{{ $labels.{label} }}}}", value)
@@ -430,8 +432,8 @@ def test_nodes_and_pushed_groups_add_up(tmp_path: Path) -> None:
 @needs_promtool
 def test_a_named_host_that_never_reported_is_missing(conf: Path, tmp_path: Path) -> None:
     change(conf, "metrics_missing.yaml", instances='["a:9100", "b:9100"]')
-    assert alerts.main(["--conf", str(conf), "--out", str(tmp_path / "rules.yml")]) == 0
-    alert = next(a for a in alert_config.load(conf)[1] if a.alert.name == "MetricsMissing")
+    assert alerts(["--conf", str(conf), "--out", str(tmp_path / "rules.yml")]) == 0
+    alert = next(a for a in config.load(conf)[1] if a.alert.name == "MetricsMissing")
     expected = {
         "exp_labels": {"severity": "warning", "instance": "b:9100"},
         "exp_annotations": {

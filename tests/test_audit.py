@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import audit_log
-from runner.audit_chain import GENESIS, MAX_LINE, Chain, make_line, torn
-from runner.audit_log import AuditLog, Head, read_log
-from runner.audit_trail import AuditTrail
+from runner.audit import log as log_file
+from runner.audit.chain import GENESIS, MAX_LINE, Chain, make_line, torn
+from runner.audit.log import AuditLog, Head, read_log
+from runner.audit.trail import AuditTrail
 from runner.errors import AuditBrokenError, AuditError
 
 OPENED = {"event": "log_opened", "format": "zk-batch-runner audit log", "version": 1, "log": "ab"}
@@ -203,7 +203,7 @@ def test_killed_again_while_it_names_a_fragment(path: Path) -> None:
 
 
 def test_a_long_log_is_read_from_its_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit_log, "_CHUNK", 64)
+    monkeypatch.setattr(log_file, "_CHUNK", 64)
     log = AuditLog(path)
     log.append([{"event": "a", "name": "x" * 1000}, {"event": "b"}])
     with path.open("ab") as file:
@@ -271,7 +271,7 @@ def test_a_lock_that_is_never_released_is_an_error(
     import fcntl
 
     AuditLog(path).append([{"event": "a"}])
-    monkeypatch.setattr(audit_log, "_WAIT_S", 0.0)
+    monkeypatch.setattr(log_file, "_WAIT_S", 0.0)
     with path.open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(AuditError, match="locked by another process"):
@@ -282,7 +282,7 @@ def test_a_lock_that_is_never_released_is_an_error(
 WRITER = """
 import sys
 from pathlib import Path
-from runner.audit_log import AuditLog
+from runner.audit.log import AuditLog
 log, who, times = AuditLog(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
 for number in range(times):
     both = (2 * number, 2 * number + 1)

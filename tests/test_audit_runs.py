@@ -17,16 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runner import app, audit, cli
-from runner.audit_log import AuditLog, Head, read_log
+from runner.audit import __main__ as audit
+from runner.audit.log import AuditLog, Head, read_log
+from runner.batch.run import run as run_batch
+from runner.cli import command
 from runner.errors import AuditError, BatchFailedError, InputError, InterruptedBatchError
 from runner.model import ReceiptKind
-from runner.prover import ProverSpec
+from runner.provers.prover import ProverSpec
 from tests import fakes, test_batch
 from tests.test_batch import stdin
 
 if TYPE_CHECKING:
-    from runner.settings import Settings
+    from runner.batch.settings import Settings
 
 plain = test_batch.settings
 
@@ -68,7 +70,7 @@ def check(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, 
 def test_a_proved_batch_is_told_from_start_to_end(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    app.run(settings)
+    run_batch(settings)
     found = events(settings)
     assert [event["event"] for event in found[:3]] == ["log_opened", "run_started", "job_started"]
     assert [event["event"] for event in found[-3:]] == ["verified", "submitted", "run_finished"]
@@ -115,9 +117,9 @@ def test_runs_share_a_log_and_the_chain_goes_on(
     shared = tmp_path / "var" / "log" / "audit.jsonl"
     one = dataclasses.replace(settings, audit=shared)
     two = dataclasses.replace(one, output=tmp_path / "again")
-    app.run(one)
+    run_batch(one)
     before = shared.read_bytes()
-    app.run(two)
+    run_batch(two)
     assert shared.read_bytes().startswith(before)
     assert sealed(two)["file"] == str(shared)
     again = events(two)[sealed(one)["lines"] :]
@@ -142,7 +144,7 @@ def test_runs_share_a_log_and_the_chain_goes_on(
 
 def test_execution_is_not_called_a_proof(settings: Settings) -> None:
     execute = ProverSpec(fakes.ADAPTER, ReceiptKind.EXECUTE)
-    app.run(dataclasses.replace(settings, prover=execute))
+    run_batch(dataclasses.replace(settings, prover=execute))
     told = counts(settings)
     assert told["executed"] == 7
     assert told["proved"] == told["verified"] == 0
@@ -151,7 +153,7 @@ def test_execution_is_not_called_a_proof(settings: Settings) -> None:
 
 def test_without_aggregation_every_leaf_is_verified_again(settings: Settings) -> None:
     none = dataclasses.replace(settings.strategy, name="none")
-    app.run(dataclasses.replace(settings, strategy=none))
+    run_batch(dataclasses.replace(settings, strategy=none))
     assert counts(settings)["verified"] == 12
     (submitted,) = [e for e in events(settings) if e["event"] == "submitted"]
     assert submitted["receipts"] == 6
@@ -166,7 +168,7 @@ def test_rejected_retried_and_failed_are_told(
     behaviours.on("fail", stdin=stdin(4))
     makes_what_it_can = dataclasses.replace(settings.executor, on_failure="continue")
     with pytest.raises(BatchFailedError):
-        app.run(dataclasses.replace(settings, executor=makes_what_it_can))
+        run_batch(dataclasses.replace(settings, executor=makes_what_it_can))
     found = events(settings)
     by_job: dict[int, list[str]] = {}
     for event in found:
@@ -187,13 +189,13 @@ def test_rejected_retried_and_failed_are_told(
 
 def test_a_cache_entry_that_does_not_hold_is_told(settings: Settings) -> None:
     assert settings.cache is not None
-    app.run(settings)
+    run_batch(settings)
     blobs = sorted((settings.cache.folder / "objects").glob("*/*"))
     for blob in blobs:  # with index and all, so that only the verifier can tell
         blob.write_bytes(fakes.forged(blob.read_bytes()))
     (settings.cache.folder / "index.sqlite").unlink()
     again = dataclasses.replace(settings, output=settings.output.with_name("again"))
-    app.run(dataclasses.replace(again, audit=again.output / "audit.jsonl"))
+    run_batch(dataclasses.replace(again, audit=again.output / "audit.jsonl"))
     found = [line.fields for line in read_log(again.output / "audit.jsonl")]
     rejected = [event for event in found if event["event"] == "rejected"]
     assert len(rejected) == 7
@@ -207,9 +209,9 @@ def test_an_interrupted_run_is_told(
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("runner.results.leaf_lines", stopped)
+    monkeypatch.setattr("runner.batch.record.leaf_lines", stopped)
     with pytest.raises(InterruptedBatchError):
-        app.run(settings)
+        run_batch(settings)
     assert events(settings)[-1]["status"] == "interrupted"
     assert "1 interrupted" in check(capsys, settings.output)[1]
 
@@ -221,10 +223,10 @@ def test_a_log_that_takes_no_line_is_found_before_any_proof(
     settings.output.mkdir()
     settings.audit.write_text("something else\n")
     with pytest.raises(InputError, match=r"audit\.file = .*something else than an audit log"):
-        app.run(settings)
+        run_batch(settings)
     nowhere = dataclasses.replace(settings, audit=Path("/proc/no/audit.jsonl"))
     with pytest.raises(InputError, match=r"audit\.file = '/proc/no'.*choose a folder"):
-        app.run(nowhere)
+        run_batch(nowhere)
     assert behaviours.runs() == []
 
 
@@ -237,12 +239,12 @@ def test_a_run_whose_log_cannot_be_written_has_failed_and_loses_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(AuditLog, "append", full)
         with pytest.raises(BatchFailedError, match=r"audit log .*No space left.*7 of 7 jobs"):
-            app.run(settings)
+            run_batch(settings)
     assert sealed(settings) is None
     assert not (settings.output / "SHA256SUMS").exists()
     assert len(list((settings.output / "receipts").iterdir())) == 7
     again = dataclasses.replace(settings, output=settings.output.with_name("again"))
-    summary = app.run(again)
+    summary = run_batch(again)
     assert (summary.made, summary.cached) == (0, 7)
 
 
@@ -287,7 +289,7 @@ def test_a_killed_run_leaves_a_log_that_holds(
 
 @pytest.fixture
 def finished(settings: Settings) -> Path:
-    app.run(settings)
+    run_batch(settings)
     return settings.output
 
 
@@ -407,7 +409,7 @@ def test_by_default_every_run_has_a_log_of_its_own_and_off_means_none(
 
     def run(*more: str) -> int:
         monkeypatch.setattr(sys, "argv", ["runner", *more, *arguments])
-        return cli.main()
+        return command.main()
 
     assert run("output=own") == 0
     assert check(capsys, "own")[0] == 0

@@ -15,32 +15,30 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runner import app, ledger, outputs, results
-from runner.cache import ProofCache
-from runner.engines import InlineExecutor, ProcessExecutor
+from runner.batch import outputs
+from runner.batch.run import run as run_batch
+from runner.batch.settings import ExecutorSettings, Settings
+from runner.cache.keys import proof_key
+from runner.cache.proof_cache import CacheSettings, ProofCache
+from runner.engines.inline import InlineExecutor
+from runner.engines.processes import ProcessExecutor
+from runner.engines.retry import RetryPolicy
 from runner.errors import BatchFailedError, CacheError, InputError, InterruptedBatchError
-from runner.fields import FieldSpec
-from runner.guests import Manifest
-from runner.inputs import InputSpec, TemplateSeries
-from runner.journal import padded
-from runner.keys import proof_key
 from runner.model import Cycles, ReceiptKind
-from runner.prover import ProverSpec
-from runner.retry import RetryPolicy
-from runner.settings import (
-    CacheSettings,
-    ExecutorSettings,
-    MetricsSettings,
-    Settings,
-    StrategySettings,
-)
-from runner.strategy import Thresholds
+from runner.monitoring import ledger
+from runner.monitoring.publish import MetricsSettings
+from runner.plan.fields import FieldSpec
+from runner.plan.inputs import InputSpec, TemplateSeries
+from runner.plan.journal import padded
+from runner.plan.strategy import StrategySettings, Thresholds
+from runner.provers.guests import Manifest
+from runner.provers.prover import ProverSpec
 from tests import fakes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runner.summary import Summary
+    from runner.batch.summary import Summary
 
 
 @pytest.fixture
@@ -93,7 +91,7 @@ def made(summary: Summary) -> tuple[int, int]:
 
 
 def test_a_batch_is_proved_aggregated_verified_and_recorded(settings: Settings) -> None:
-    summary = app.run(settings)
+    summary = run_batch(settings)
     assert (summary.strategy, summary.leaves, made(summary)) == ("single", 6, (7, 0))
     names = {path.name for path in settings.output.iterdir()}
     assert names == {"root.receipt", "leaves.jsonl", "result.json", "SHA256SUMS"}
@@ -118,9 +116,9 @@ def test_a_batch_is_proved_aggregated_verified_and_recorded(settings: Settings) 
 
 
 def test_the_same_batch_again_is_all_hits_each_verified(settings: Settings) -> None:
-    app.run(settings)
+    run_batch(settings)
     again = dataclasses.replace(settings, output=settings.output.with_name("again"))
-    assert made(app.run(again)) == (0, 7)
+    assert made(run_batch(again)) == (0, 7)
     assert record(again)["root"] == record(settings)["root"]
     found = metrics(again)
     # Counters are of both runs, the hit rate is of the last.
@@ -131,12 +129,12 @@ def test_the_same_batch_again_is_all_hits_each_verified(settings: Settings) -> N
 
 
 def test_another_strategy_reuses_the_leaves(settings: Settings) -> None:
-    app.run(settings)
+    run_batch(settings)
     other = dataclasses.replace(
         settings, strategy=StrategySettings("two_level", Thresholds(), 2), output=Path("x")
     )
     other = dataclasses.replace(other, output=settings.output.with_name("other"))
-    summary = app.run(other)
+    summary = run_batch(other)
     assert made(summary) == (4, 6)
     assert record(other)["root"]["combined_hash"] == record(settings)["root"]["combined_hash"]
 
@@ -144,11 +142,11 @@ def test_another_strategy_reuses_the_leaves(settings: Settings) -> None:
 def test_a_damaged_cache_entry_is_set_aside_and_proved_anew(
     settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    app.run(settings)
+    run_batch(settings)
     victim = next((tmp_path / "proofs" / "objects").rglob("*/*"))
     victim.write_bytes(fakes.forged(victim.read_bytes()))
     again = dataclasses.replace(settings, output=settings.output.with_name("again"))
-    assert made(app.run(again)) == (1, 6)
+    assert made(run_batch(again)) == (1, 6)
     assert list((tmp_path / "proofs" / "quarantine").iterdir())
 
 
@@ -160,7 +158,7 @@ def test_a_valid_receipt_of_another_run_under_a_key_is_no_hit(
     The zkVM proves journals, not inputs, so for a leaf nothing but the cache ties the two: what is
     caught is a receipt of another program, here an aggregation under a leaf's key.
     """
-    app.run(settings)
+    run_batch(settings)
     root = (settings.output / "root.receipt").read_bytes()
     guest = Manifest.load(settings.guests).get("sha256")
     key = proof_key(
@@ -181,7 +179,7 @@ def test_a_valid_receipt_of_another_run_under_a_key_is_no_hit(
             prove_s=1.0,
         )
     again = dataclasses.replace(settings, output=settings.output.with_name("again"))
-    summary = app.run(again)
+    summary = run_batch(again)
     assert made(summary) == (1, 6)
     found = metrics(again)
     assert (found["l2_cache_misses_total"], found["l2_errors_total"]) == (7 + 1, 1)
@@ -191,9 +189,9 @@ def test_another_aggregations_receipt_under_a_key_is_set_aside(
     settings: Settings, tmp_path: Path
 ) -> None:
     """It verifies against the aggregator, and its journal is not what these children demand."""
-    app.run(settings)
+    run_batch(settings)
     other = dataclasses.replace(settings, count=7, output=settings.output.with_name("other"))
-    app.run(other)
+    run_batch(other)
     ours, theirs = ((s.output / "root.receipt").read_bytes() for s in (settings, other))
     key = next(
         path.name
@@ -207,7 +205,7 @@ def test_another_aggregations_receipt_under_a_key_is_set_aside(
             key, theirs, image_id=aggregator.image_id, kind=kind, cycles=Cycles(), prove_s=1.0
         )
     again = dataclasses.replace(settings, output=settings.output.with_name("again"))
-    assert made(app.run(again)) == (1, 6)
+    assert made(run_batch(again)) == (1, 6)
     assert (again.output / "root.receipt").read_bytes() == ours
 
 
@@ -219,14 +217,14 @@ def test_a_cache_that_fails_in_the_middle_is_done_without(
 
     monkeypatch.setattr(ProofCache, "get", gone)
     monkeypatch.setattr(ProofCache, "put", gone)
-    assert made(app.run(settings)) == (7, 0)
+    assert made(run_batch(settings)) == (7, 0)
     assert "not looked up: disk I/O error" in caplog.text
     assert metrics(settings)["l2_errors_total"] == 14
 
 
 def test_identical_runs_are_proved_once_and_counted_each(settings: Settings) -> None:
     same = dataclasses.replace(settings, inputs=["a", "b", "a", "a", "b", "c"], count=None)
-    summary = app.run(same)
+    summary = run_batch(same)
     assert (summary.leaves, summary.distinct, summary.made) == (6, 3, 4)
     assert record(same)["root"]["verified_count"] == 6
     assert len((same.output / "leaves.jsonl").read_text().splitlines()) == 6
@@ -238,20 +236,20 @@ def test_evictions_during_a_run_do_not_lose_a_child(settings: Settings) -> None:
         cache=CacheSettings(settings.output.with_name("tight"), 1, 10_000_000),
         strategy=StrategySettings("three_level", Thresholds(), 2),
     )
-    summary = app.run(tight)
+    summary = run_batch(tight)
     assert made(summary) == (6 + 3 + 1 + 1, 0)
     assert metrics(tight)["l2_cache_evictions_total"] == summary.made - 1
 
 
 def test_without_a_cache_nothing_is_looked_up(settings: Settings) -> None:
     off = dataclasses.replace(settings, cache=None)
-    assert made(app.run(off)) == (7, 0)
+    assert made(run_batch(off)) == (7, 0)
     assert metrics(off)["l2_cache_misses_total"] == 0
 
 
 def test_strategy_none_keeps_and_verifies_every_receipt(settings: Settings) -> None:
     none = dataclasses.replace(settings, strategy=StrategySettings("none", Thresholds(), "auto"))
-    summary = app.run(none)
+    summary = run_batch(none)
     assert (summary.aggregations, summary.bytes_before) == (0, summary.bytes_after)
     receipts = sorted(path.name for path in (none.output / "receipts").iterdir())
     assert receipts == [f"job-{i}.receipt" for i in range(6)]
@@ -261,7 +259,7 @@ def test_strategy_none_keeps_and_verifies_every_receipt(settings: Settings) -> N
 def test_execute_mode_proves_caches_and_counts_no_proof(settings: Settings, tmp_path: Path) -> None:
     spec = ProverSpec(fakes.ADAPTER, ReceiptKind.EXECUTE)
     executed = dataclasses.replace(settings, prover=spec)
-    summary = app.run(executed)
+    summary = run_batch(executed)
     assert (summary.size_savings_percent, summary.tps) == (None, 0.0)
     assert not (tmp_path / "proofs").exists()
     assert not (executed.output / "root.receipt").exists()
@@ -273,7 +271,7 @@ def test_execute_mode_proves_caches_and_counts_no_proof(settings: Settings, tmp_
 
 def test_only_the_root_of_a_groth16_batch_is_groth16(settings: Settings) -> None:
     wrapped = dataclasses.replace(settings, prover=ProverSpec(fakes.ADAPTER, ReceiptKind.GROTH16))
-    app.run(wrapped)
+    run_batch(wrapped)
     kinds = [job["kind"] for job in record(wrapped)["jobs"]]
     assert kinds == ["succinct"] * 6 + ["groth16"]
 
@@ -283,7 +281,7 @@ def test_a_worker_that_dies_is_retried_and_the_batch_succeeds(
 ) -> None:
     behaviours.on("kill", stdin=stdin(2), times=1)
     processes = dataclasses.replace(settings, make_engine=lambda: ProcessExecutor(2))
-    summary = app.run(processes)
+    summary = run_batch(processes)
     assert (made(summary), summary.retries) == ((7, 0), 1)
     attempts = {job["id"]: job["attempts"] for job in record(processes)["jobs"]}
     assert attempts[2] == 2
@@ -294,7 +292,7 @@ def test_a_worker_that_dies_is_retried_and_the_batch_succeeds(
 def test_a_job_that_overruns_is_retried(settings: Settings, behaviours: fakes.Behaviours) -> None:
     behaviours.on("hang", stdin=stdin(4), times=1)
     limited = dataclasses.replace(settings, make_engine=lambda: ProcessExecutor(2, timeout_s=3.0))
-    assert app.run(limited).retries == 1
+    assert run_batch(limited).retries == 1
 
 
 def test_a_guest_that_fails_ends_the_batch_and_loses_nothing(
@@ -302,7 +300,7 @@ def test_a_guest_that_fails_ends_the_batch_and_loses_nothing(
 ) -> None:
     behaviours.on("fail", stdin=stdin(5))
     with pytest.raises(BatchFailedError, match=r"leaf 5 failed after 1 attempt.*5 of 7") as caught:
-        app.run(settings)
+        run_batch(settings)
     assert caught.value.exit_code == 1
     data = record(settings)
     assert data["status"] == "failed"
@@ -315,7 +313,7 @@ def test_a_guest_that_fails_ends_the_batch_and_loses_nothing(
     assert found["l2_last_run_success_timestamp_seconds"] == 0
     behaviours.clear()
     again = dataclasses.replace(settings, output=settings.output.with_name("again"))
-    assert made(app.run(again)) == (2, 5)
+    assert made(run_batch(again)) == (2, 5)
 
 
 def test_on_failure_continue_makes_what_does_not_depend_on_it(
@@ -328,13 +326,13 @@ def test_on_failure_continue_makes_what_does_not_depend_on_it(
         strategy=StrategySettings("two_level", Thresholds(), 2),
     )
     with pytest.raises(BatchFailedError, match="7 of 10 jobs"):
-        app.run(going)
+        run_batch(going)
 
 
 def test_a_forged_receipt_never_counts(settings: Settings, behaviours: fakes.Behaviours) -> None:
     behaviours.on("forge", stdin=stdin(1))
     with pytest.raises(BatchFailedError, match="receipt rejected"):
-        app.run(settings)
+        run_batch(settings)
     assert not (settings.output / "root.receipt").exists()
     assert 1 not in [job["id"] for job in record(settings)["jobs"]]
 
@@ -365,7 +363,7 @@ def test_an_interrupt_ends_the_workers_and_keeps_what_is_finished(
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(InterruptedBatchError) as caught:
-        app.run(stopped)
+        run_batch(stopped)
     thread.join()
     assert caught.value.exit_code == 130
     assert engine.pids() == []
@@ -373,7 +371,7 @@ def test_an_interrupt_ends_the_workers_and_keeps_what_is_finished(
     assert metrics(stopped)["l2_last_run_exit_status"] == 130
     behaviours.clear()
     again = dataclasses.replace(settings, output=settings.output.with_name("again"))
-    assert made(app.run(again)) == (2, 5)
+    assert made(run_batch(again)) == (2, 5)
 
 
 def test_a_killed_runner_is_resumed_by_the_same_command(
@@ -445,18 +443,18 @@ def test_a_textfile_that_cannot_be_written_at_the_end_does_not_fail_the_batch(
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(ledger, "write_textfile", full)
-    assert made(app.run(settings)) == (7, 0)
+    assert made(run_batch(settings)) == (7, 0)
     assert "No space left on device" in caplog.text
     monkeypatch.undo()
     again = dataclasses.replace(settings, output=settings.output.with_name("again"))
-    app.run(again)
+    run_batch(again)
     assert metrics(again)["l2_proof_generation_total"] == 7
 
 
 def test_totals_are_of_all_runs_and_outlive_those_that_fail(
     settings: Settings, behaviours: fakes.Behaviours
 ) -> None:
-    first = app.run(settings)
+    first = run_batch(settings)
     succeeded = metrics(settings)["l2_last_run_success_timestamp_seconds"]
     assert succeeded > 0
     others = dataclasses.replace(
@@ -464,13 +462,13 @@ def test_totals_are_of_all_runs_and_outlive_those_that_fail(
     )
     behaviours.on("fail", stdin=stdin(17))
     with pytest.raises(BatchFailedError):
-        app.run(others)
+        run_batch(others)
     found = metrics(settings)
     assert found["l2_last_run_success_timestamp_seconds"] == succeeded
     assert (found["l2_last_run_exit_status"], found["l2_last_run_leaves"]) == (1, 20)
     assert (found["l2_errors_total"], found["l2_aggregation_proof_count"]) == (1, 6)
     behaviours.clear()
-    last = app.run(dataclasses.replace(others, output=settings.output.with_name("last")))
+    last = run_batch(dataclasses.replace(others, output=settings.output.with_name("last")))
     found = metrics(settings)
     assert found["l2_last_run_success_timestamp_seconds"] > succeeded
     assert (found["l2_aggregation_total"], found["l2_aggregation_proof_count"]) == (2, 26)
@@ -480,7 +478,7 @@ def test_totals_are_of_all_runs_and_outlive_those_that_fail(
 
 def test_a_run_that_never_began_publishes_nothing(settings: Settings) -> None:
     with pytest.raises(InputError):
-        app.run(dataclasses.replace(settings, count=0))
+        run_batch(dataclasses.replace(settings, count=0))
     assert settings.metrics.textfile is not None
     assert not settings.metrics.textfile.exists()
     assert not settings.metrics.textfile.with_name("ledger.json").exists()
@@ -492,16 +490,16 @@ def test_a_disk_that_fills_up_at_the_end_fails_the_batch_and_keeps_the_receipts(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(results, "write_sums", full)
+    monkeypatch.setattr(outputs, "write_sums", full)
     with pytest.raises(BatchFailedError, match="No space left on device") as caught:
-        app.run(settings)
+        run_batch(settings)
     assert caught.value.exit_code == 1
     assert record(settings)["status"] == "failed"
     assert metrics(settings)["l2_last_run_exit_status"] == 1
     assert len(list((settings.output / "receipts").iterdir())) == 7
     again = dataclasses.replace(settings, output=settings.output.with_name("again"))
     monkeypatch.undo()
-    assert made(app.run(again)) == (0, 7)
+    assert made(run_batch(again)) == (0, 7)
 
 
 def test_a_bug_is_recorded_as_a_failure_and_shown_as_a_bug(
@@ -512,7 +510,7 @@ def test_a_bug_is_recorded_as_a_failure_and_shown_as_a_bug(
 
     monkeypatch.setattr(outputs, "summarise", broken)
     with pytest.raises(ZeroDivisionError):
-        app.run(settings)
+        run_batch(settings)
     assert record(settings)["status"] == "failed"
     assert metrics(settings)["l2_last_run_exit_status"] == 1
 
@@ -521,6 +519,8 @@ def test_a_bug_is_recorded_as_a_failure_and_shown_as_a_bug(
 def test_progress_can_be_silent(
     progress: str, lines: int, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", logger="runner.progress")
-    app.run(dataclasses.replace(settings, progress=progress))
-    assert (len([r for r in caplog.records if r.name == "runner.progress"]) > 0) == bool(lines)
+    caplog.set_level("INFO", logger="runner.monitoring.progress")
+    run_batch(dataclasses.replace(settings, progress=progress))
+    assert (len([r for r in caplog.records if r.name == "runner.monitoring.progress"]) > 0) == bool(
+        lines
+    )

@@ -13,7 +13,7 @@ import bench_builds
 import bench_proof
 import pytest
 
-from runner.machine import machine, packages
+from runner.provers.machine import machine, packages
 
 ROOT = Path(__file__).resolve().parent.parent
 

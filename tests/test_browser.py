@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.server import MonitoringServer
-from runner.site import Site
+from runner.server.http import MonitoringServer
+from runner.server.site import Site
 from tests import fakes
 from tests.browser_tools import Browser, chromium
 from tests.monitoring_tools import ROOT

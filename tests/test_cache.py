@@ -26,10 +26,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-import runner.cache_blobs
-from runner.cache import Cache, CacheStats, Entry, NoCache, ProofCache
-from runner.cache_blobs import Blobs
-from runner.cache_index import Index, Row
+import runner.cache.blobs
+from runner.cache.blobs import Blobs
+from runner.cache.index import Index, Row
+from runner.cache.proof_cache import Cache, CacheStats, Entry, NoCache, ProofCache
 from runner.errors import CacheError
 from runner.model import Cycles, ReceiptKind
 
@@ -333,7 +333,7 @@ def test_unreadable_blob_is_a_miss(cache: ProofCache, folder: Path) -> None:
 def test_quarantine_numbers_its_files_and_keeps_the_newest(
     cache: ProofCache, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner.cache_blobs, "_KEEP_QUARANTINED", 3)
+    monkeypatch.setattr(runner.cache.blobs, "_KEEP_QUARANTINED", 3)
     cache.quarantine(key("a"), "not there")
     for i in range(5):
         put(cache, "a", b"%d" % i)

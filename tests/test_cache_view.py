@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.cache import ProofCache
-from runner.cache_index import Index
-from runner.cache_origins import Made, Origin
-from runner.cache_view import CacheView, Sight
+from runner.cache.index import Index
+from runner.cache.origins import Made, Origin
+from runner.cache.proof_cache import ProofCache
+from runner.cache.view import CacheView, Sight
 from runner.errors import CacheError
 from runner.model import Cycles, ReceiptKind
 from tests.test_cache import CYCLES, IMAGE, blob, key

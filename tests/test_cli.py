@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.cli import _without_flags, main
-from runner.guests import DEFAULT_FOLDER
+from runner.cli.command import _without_flags, main
+from runner.provers.guests import DEFAULT_FOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path

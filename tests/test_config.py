@@ -11,20 +11,20 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from runner import config
-from runner.cli import CONF
+from runner.cli import config
+from runner.cli.command import CONF
 from runner.errors import InputError
-from runner.inputs import leaves
 from runner.model import ReceiptKind
-from runner.pushgateway import Gateway
-from runner.strategy import make_plan
+from runner.monitoring.pushgateway import Gateway
+from runner.plan.inputs import leaves
+from runner.plan.strategy import make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from omegaconf import DictConfig
 
-    from runner.settings import Settings
+    from runner.batch.settings import Settings
 
 
 @pytest.fixture(autouse=True)

@@ -10,13 +10,13 @@ import runner_risc0 as native
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.cost import COSTS, OPENVM, RISC0, cheapest
-from runner.guests import DEFAULT_FOLDER, Manifest, read_elf
-from runner.journal import AggregationResult, aggregator_stdin
-from runner.strategy import make_plan
+from runner.plan.cost import COSTS, OPENVM, RISC0, cheapest
+from runner.plan.journal import AggregationResult, aggregator_stdin
+from runner.plan.strategy import make_plan
+from runner.provers.guests import DEFAULT_FOLDER, Manifest, read_elf
 
 if TYPE_CHECKING:
-    from runner.plan import Plan
+    from runner.plan.plan import Plan
 
 SHIPPED = Manifest.load(DEFAULT_FOLDER)
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from runner import dashboard
+from runner import dashboard as command
+from runner.alerts import dashboard
+from runner.alerts.promql import problems, read
 from runner.metric_table import CONTRACT, METRICS
-from runner.promql import problems, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,7 @@ def exprs(title: str) -> list[str]:
 
 
 def test_the_shipped_dashboard_is_that_of_the_table() -> None:
-    assert dashboard.main(["--check"]) == 0
+    assert command.main(["--check"]) == 0
     assert dashboard.render() == dashboard.render()
 
 

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runner import diagnosis, doctor, probes
+from runner import doctor
+from runner.provers import diagnosis, machine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from runner.provers.machine import Native
 
 ELF = b"program"
 IMAGE_ID = hashlib.sha256(b"id of " + ELF).digest()
@@ -39,7 +42,7 @@ class FakeNative:
         return hashlib.sha256(b"id of " + elf).digest()
 
 
-def absent() -> probes.Native:
+def absent() -> Native:
     raise ImportError("No module named 'runner_risc0'")
 
 
@@ -150,30 +153,30 @@ class TestReceiptKinds:
 
 class TestTools:
     def test_first_line_of_what_answers(self) -> None:
-        assert probes.ask(("printf", r"\none\ntwo\n")) == "one"
-        assert probes.ask(("printf", r"nvcc: NVIDIA\nCuda, release 12.9, V12.9\n")) == (
+        assert machine.ask(("printf", r"\none\ntwo\n")) == "one"
+        assert machine.ask(("printf", r"nvcc: NVIDIA\nCuda, release 12.9, V12.9\n")) == (
             "Cuda, release 12.9, V12.9"
         )
 
     @pytest.mark.parametrize("command", [("/no/such",), ("false",), ("true",)])
     def test_empty_otherwise(self, command: tuple[str, ...]) -> None:
-        assert probes.ask(command) == ""
+        assert machine.ask(command) == ""
 
 
 def test_proof_cache_folder(tmp_path: Path) -> None:
-    assert probes.proof_cache({"RUNNER_PROOFS": str(tmp_path)}) == tmp_path
-    assert probes.proof_cache({"XDG_CACHE_HOME": "/x"}).as_posix() == "/x/zk-batch-runner/proofs"
-    assert probes.folder_state(tmp_path).startswith("ready, ")
-    assert probes.folder_state(tmp_path / "a/b").startswith("made when needed, ")
+    assert machine.proof_cache({"RUNNER_PROOFS": str(tmp_path)}) == tmp_path
+    assert machine.proof_cache({"XDG_CACHE_HOME": "/x"}).as_posix() == "/x/zk-batch-runner/proofs"
+    assert machine.folder_state(tmp_path).startswith("ready, ")
+    assert machine.folder_state(tmp_path / "a/b").startswith("made when needed, ")
     (tmp_path / "file").touch()
-    assert probes.folder_state(tmp_path / "file/b") == f"not writable ({tmp_path / 'file'})"
+    assert machine.folder_state(tmp_path / "file/b") == f"not writable ({tmp_path / 'file'})"
 
 
 class TestCommand:
     @pytest.fixture(autouse=True)
     def _fakes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "runner_risc0", FakeNative())
-        monkeypatch.setattr(probes, "TOOLS", {"docker engine": ("false",)})
+        monkeypatch.setattr(machine, "TOOLS", {"docker engine": ("false",)})
 
     def test_json(self, guests: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert doctor.main(["--json", "--guests", str(guests)]) == 0

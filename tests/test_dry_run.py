@@ -13,21 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runner import app, cli, dry_run
-from runner.cache import ProofCache
+from runner.batch import dry_run
+from runner.batch.forecast import Why
+from runner.batch.run import run as run_batch
+from runner.cache.proof_cache import ProofCache
+from runner.cli import command as command_line
 from runner.errors import InputError
-from runner.forecast import Why
-from runner.guests import Manifest
 from runner.model import Cycles, ReceiptKind, Versions
-from runner.prover import ProverSpec
+from runner.provers.guests import Manifest
+from runner.provers.prover import ProverSpec
 from tests import fakes, test_batch
 from tests.test_cache_view import tree
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runner.dry_run_report import Report
-    from runner.settings import Settings
+    from runner.batch.dry_run_report import Report
+    from runner.batch.settings import Settings
 
 plain = test_batch.settings
 
@@ -46,7 +48,7 @@ def settings(plain: Settings) -> Settings:
 def prove(settings: Settings, name: str = "out") -> dict[str, Any]:
     """A run for real; its result.json."""
     output = settings.output.with_name(name)
-    app.run(dataclasses.replace(settings, dry_run=False, output=output))
+    run_batch(dataclasses.replace(settings, dry_run=False, output=output))
     data: dict[str, Any] = json.loads((output / "result.json").read_text())
     return data
 
@@ -346,7 +348,7 @@ def command(
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["runner", *arguments])
-    return cli.main()
+    return command_line.main()
 
 
 def test_the_plan_is_printed_and_written(

@@ -19,23 +19,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.dask_engine import dask_executor
-from runner.engines import InlineExecutor, ProcessExecutor, _Slot
+from runner.engines.dask_engine import dask_executor
+from runner.engines.inline import InlineExecutor
+from runner.engines.processes import ProcessExecutor, _Slot
+from runner.engines.retry import RetryPolicy
 from runner.errors import InputError, JobTimeoutError, ProverError, WorkerDiedError
 from runner.executor import PlanExecutor
-from runner.journal import AggregationResult
 from runner.model import Child, ProofJob, ReceiptKind
-from runner.prover import load_prover
-from runner.retry import RetryPolicy
-from runner.strategy import make_plan
-from runner.worker import perform
+from runner.plan.journal import AggregationResult
+from runner.plan.strategy import make_plan
+from runner.provers.prover import load_prover
+from runner.provers.worker import perform
 from tests import fakes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from runner.guests import Manifest
-    from runner.prover import ProverSpec
+    from runner.provers.guests import Manifest
+    from runner.provers.prover import ProverSpec
 
 PATIENCE_S = 60.0
 """What a test waits at most; nothing here takes long unless something is wrong."""
@@ -260,7 +261,7 @@ class TestDeath:
         script = (
             "import sys, time; from pathlib import Path\n"
             f"sys.path[:0] = {sys.path!r}\n"
-            "from runner.engines import ProcessExecutor\n"
+            "from runner.engines.processes import ProcessExecutor\n"
             "from tests import fakes\n"
             "engine, folder = ProcessExecutor(2), Path(sys.argv[1])\n"
             "for n in '01':\n"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.estimator import estimate, savings_percent
+from runner.plan.savings_model import estimate, savings_percent
 
 
 def test_hundred_proofs_in_one() -> None:

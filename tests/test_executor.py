@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.engines import InlineExecutor
+from runner.engines.inline import InlineExecutor
+from runner.engines.retry import RetryPolicy
 from runner.errors import JobFailedError, ProverError, WorkerDiedError
 from runner.executor import OnFailure, PlanExecutor
-from runner.plan import Plan  # noqa: TC001  # Hypothesis and dataclasses resolve annotations
-from runner.retry import RetryPolicy
-from runner.strategy import make_plan
+from runner.plan.plan import Plan  # noqa: TC001  # Hypothesis and dataclasses resolve annotations
+from runner.plan.strategy import make_plan
 from tests import fakes
 
 if TYPE_CHECKING:

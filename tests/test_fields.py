@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import InputError
-from runner.fields import FieldSpec, UnusableError, encode
+from runner.plan.fields import FieldSpec, UnusableError, encode
 
 NUMBER = (FieldSpec("n", "u32", max=93),)
 MESSAGE = (FieldSpec("message", "bytes"),)

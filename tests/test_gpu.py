@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from runner.batch.recording import Recording
 from runner.errors import JobFailedError, ProverError
-from runner.gpu import GpuFigures, GpuMonitor, nvml
 from runner.metrics import Recorder
-from runner.recording import Recording
+from runner.monitoring.gpu import GpuFigures, GpuMonitor, nvml
 
 if TYPE_CHECKING:
     import pytest

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import inputs
 from runner.errors import InputError
-from runner.fields import FieldSpec
-from runner.inputfile import read_inputs
-from runner.inputs import InputSpec, RangeSeries, TemplateSeries, leaves
+from runner.plan import inputs
+from runner.plan.fields import FieldSpec
+from runner.plan.input_file import read_inputs
+from runner.plan.inputs import InputSpec, RangeSeries, TemplateSeries, leaves
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.journal import JOURNAL_TYPES, AggregationResult, aggregator_stdin, padded, show_journal
+from runner.plan.journal import (
+    JOURNAL_TYPES,
+    AggregationResult,
+    aggregator_stdin,
+    padded,
+    show_journal,
+)
 
 OWN = bytes(range(32))
 ids = st.binary(min_size=32, max_size=32)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.keys import proof_key
+from runner.cache.keys import proof_key
 from runner.model import ReceiptKind
 
 PROVABLE = [kind for kind in ReceiptKind if kind is not ReceiptKind.EXECUTE]

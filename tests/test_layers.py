@@ -1,8 +1,14 @@
-"""The layers of the package: imports point down, and each heavy library has its place."""
+"""The rooms of the package: imports point down, and a room is entered by its face.
+
+A room's ``__init__.py`` says what the room may import, and names each of its files once: those
+that other rooms use (its face), and those that are its own. What it says is what is checked here,
+so that a new file needs a line in its room's header and nothing in this test.
+"""
 
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -11,35 +17,27 @@ from typing import TYPE_CHECKING
 import pytest
 
 import runner
-from runner.prover import ADAPTERS
+from runner.provers.prover import ADAPTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FOLDER = Path(runner.__file__).parent
 
-LEVELS = (
-    "__init__ errors model",
-    # Pure: values in, values out. `inputfile` also reads the one file it is told to.
-    """plan strategy cost keys merkle journal estimator fields inputfile inputs metric_table
-    promql alert_table panels audit_chain report_json timeleft""",
-    # Adapters: each has its own kind of effect.
-    """files textfile guests prover risc0 openvm cache cache_blobs cache_index cache_store engines
-    cache_origins cache_view
-    worker_process dask_engine executor retry metrics ledger ledger_file recovery
-    pushgateway worker progress spool machine probes gpu audit_log live live_file site
-    exposition server_pages generated alert_config tally logs health headline""",
-    # One batch, its results and what checks them.
-    """settings batch lookup recording results summary prepare publish outputs app claims checks
-    identity sweep search verify inclusion diagnosis doctor server alerts dashboard reference
-    audit_trail audit_events audit forecast dry_run dry_run_report report report_find
-    report_read report_figures report_export report_table report_svg report_charts
-    report_run_charts report_page""",
-    # The command line.
-    "schema config cli_errors sweep_report sweep_jobs sweepers cli __main__",
+ORDER = (
+    "errors model files text metric_table",
+    "plan provers engines cache alerts metrics folder",
+    "executor monitoring verify report dashboard reference doctor",
+    "server audit inclusion",
+    "batch",
+    "cli",
+    "__main__",
 )
-LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
+"""Rooms, and modules at the top of the package, from the ground up. Who stands on one floor does
+not import another on it."""
+FLOOR = {name: floor for floor, names in enumerate(ORDER) for name in names.split()}
 
+PURE = {"errors", "model", "text", "metric_table", "plan"}
 EFFECTS = {"os", "subprocess", "socket", "shutil", "tempfile", "threading", "multiprocessing"}
 
 
@@ -83,36 +81,70 @@ def _walk(node: ast.AST, *, lazy: bool, typing: bool) -> Iterator[Import]:
 
 
 def _resolved(module: str, name: str) -> str:
-    """``from runner import app`` imports a module, ``from runner import __version__`` a name."""
-    return f"runner.{name}" if module == "runner" and (FOLDER / f"{name}.py").exists() else module
+    """``from runner.plan import merkle`` imports a module, other imports a name out of one."""
+    folder = FOLDER.joinpath(*module.split(".")[1:])
+    is_module = module.startswith("runner") and (folder / f"{name}.py").exists()
+    return f"{module}.{name}" if is_module else module
 
 
-MODULES = {path.stem: path for path in sorted(FOLDER.rglob("*.py"))}
+def _dotted(path: Path) -> str:
+    parts = path.relative_to(FOLDER).with_suffix("").parts
+    return ".".join(("runner", *parts))
+
+
+MODULES = {_dotted(path): path for path in sorted(FOLDER.rglob("*.py"))}
 IMPORTS = {name: list(imports(path)) for name, path in MODULES.items()}
+ROOMS = sorted(path.parent.name for path in FOLDER.glob("*/__init__.py"))
 
 
-def own(name: str, *, at_run_time: bool = False) -> set[str]:
+def room_of(module: str) -> str:
+    """The room of a module, or its own name where it stands at the top."""
+    return module.split(".")[1]
+
+
+def own(module: str, *, at_run_time: bool = False) -> set[str]:
     """Modules of this package that a module imports."""
-    found = set()
-    for item in IMPORTS[name]:
-        package, _, module = item.name.partition(".")
-        if package == "runner" and not (at_run_time and (item.lazy or item.typing)):
-            found.add(module or "__init__")
-    return found
+    return {
+        item.name
+        for item in IMPORTS[module]
+        if item.name.startswith("runner.") and not (at_run_time and (item.lazy or item.typing))
+    }
 
 
 def users(library: str) -> set[str]:
     return {
-        name
-        for name, items in IMPORTS.items()
+        module
+        for module, items in IMPORTS.items()
         if any(item.name.split(".")[0] == library for item in items)
     }
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a room's ``__init__.py`` says of the room."""
+
+    may_import: set[str]
+    face: list[str]
+    inside: list[str]
+
+
+def header(room: str) -> Header:
+    text = ast.get_docstring(ast.parse((FOLDER / room / "__init__.py").read_text())) or ""
+    allowed = re.search(r"^May import: ([^.]*)\.$", text, re.MULTILINE)
+    assert allowed, f"{room} does not say what it may import"
+    _, _, files = text.partition(allowed.group(0))
+    face, _, inside = files.partition("Only this room uses:")
+    named = re.compile(r"^- `(\w+)\.py`: \S", re.MULTILINE)
+    return Header(
+        set(re.split(r",\s+", allowed.group(1))), named.findall(face), named.findall(inside)
+    )
 
 
 def test_the_walk_sees_every_kind_of_import(tmp_path: Path) -> None:
     text = """
 import os.path
-from runner import plan, __version__
+from runner.plan import merkle
+from runner import __version__
 if TYPE_CHECKING:
     from runner.model import Job
 def f():
@@ -129,7 +161,7 @@ except ImportError:
     path.write_text(text, encoding="utf-8")
     assert set(imports(path)) == {
         Import("os.path", lazy=False, typing=False),
-        Import("runner.plan", lazy=False, typing=False),
+        Import("runner.plan.merkle", lazy=False, typing=False),
         Import("runner", lazy=False, typing=False),
         Import("runner.model", lazy=False, typing=True),
         Import("rich", lazy=True, typing=False),
@@ -140,52 +172,84 @@ except ImportError:
     }
 
 
-def test_every_module_has_its_level() -> None:
-    assert set(MODULES) == set(LEVEL), "list each module in LEVELS, once, and no other"
-    assert sum(len(names.split()) for names in LEVELS) == len(LEVEL)
+def test_every_room_has_its_floor() -> None:
+    top = {path.stem for path in FOLDER.glob("*.py")} - {"__init__"}
+    assert set(FLOOR) == top | set(ROOMS)
+    assert sum(len(names.split()) for names in ORDER) == len(FLOOR)
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_imports_point_down(name: str) -> None:
-    for target in own(name):
-        assert LEVEL[target] <= LEVEL[name], f"{name} imports {target}, which is above it"
+def test_imports_point_down() -> None:
+    up = [
+        f"{module} imports {target}"
+        for module in MODULES
+        if module != "runner.__init__"
+        for target in own(module)
+        if room_of(target) != room_of(module) and FLOOR[room_of(target)] >= FLOOR[room_of(module)]
+    ]
+    assert up == []
 
 
 def test_no_module_imports_itself_around_a_corner() -> None:
-    graph = {name: own(name, at_run_time=True) for name in MODULES}
+    graph = {module: own(module, at_run_time=True) for module in MODULES}
     try:
         list(TopologicalSorter(graph).static_order())
     except CycleError as error:
         pytest.fail(f"import cycle: {' -> '.join(error.args[1])}")
 
 
-@pytest.mark.parametrize("name", [name for name, level in LEVEL.items() if level <= 1])
-def test_the_pure_levels_touch_nothing(name: str) -> None:
-    found = {item.name.split(".")[0] for item in IMPORTS.get(name, []) if not item.typing}
-    assert not found & EFFECTS
-
-
-def test_hydra_stays_on_the_command_line() -> None:
-    hydra = {
-        *("schema", "config", "cli", "cli_errors"),
-        *("sweep_report", "sweep_jobs", "sweepers"),
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_header_tells_what_its_room_has_and_imports(room: str) -> None:
+    said = header(room)
+    files = sorted(path.stem for path in (FOLDER / room).glob("*.py") if path.stem != "__init__")
+    assert sorted(said.face + said.inside) == files
+    found = {
+        room_of(target)
+        for module in MODULES
+        if module.startswith(f"runner.{room}.")
+        for target in own(module)
     }
-    assert users("hydra") <= hydra
-    assert users("omegaconf") <= hydra
+    assert found - {room} == said.may_import
+    assert IMPORTS[f"runner.{room}.__init__"] == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_is_entered_by_its_face(room: str) -> None:
+    inside = {f"runner.{room}.{name}" for name in header(room).inside}
+    entered = [
+        f"{module} imports {target}"
+        for module in MODULES
+        if not module.startswith(f"runner.{room}.")
+        for target in own(module) & inside
+    ]
+    assert entered == []
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_what_is_pure_has_no_effects(name: str) -> None:
+    for module, items in IMPORTS.items():
+        if module != "runner.__init__" and room_of(module) == name:
+            found = {item.name.split(".")[0] for item in items if not item.typing}
+            assert not found & EFFECTS, module
+
+
+def test_only_the_command_line_knows_hydra() -> None:
+    for library in ("hydra", "omegaconf"):
+        assert {room_of(module) for module in users(library)} == {"cli"}
 
 
 def test_optuna_has_one_importer_that_asks_for_it_late() -> None:
-    assert users("optuna") == {"search"}
-    items = [item for item in IMPORTS["search"] if item.name.split(".")[0] == "optuna"]
+    assert users("optuna") == {"runner.cli.search"}
+    items = [i for i in IMPORTS["runner.cli.search"] if i.name.split(".")[0] == "optuna"]
     assert all(item.lazy or item.typing for item in items)
 
 
-def test_each_native_extension_has_one_importer() -> None:
+def test_only_its_adapter_imports_a_native_extension() -> None:
     for adapter in ADAPTERS:
-        assert users(f"runner_{adapter}") <= {adapter, "probes"}
-        assert all(item.lazy for item in IMPORTS["probes"] if item.name == f"runner_{adapter}")
+        assert users(f"runner_{adapter}") - {"runner.provers.machine"} == {
+            f"runner.provers.{adapter}"
+        }
 
 
-def test_only_the_adapters_name_loads_the_adapter() -> None:
-    """Nobody imports the zkVM's adapter: it is made from its name."""
-    assert [name for name in MODULES if own(name) & set(ADAPTERS)] == []
+def test_an_adapter_is_loaded_by_its_name_alone() -> None:
+    adapters = {f"runner.provers.{adapter}" for adapter in ADAPTERS}
+    assert [module for module in MODULES if own(module) & adapters] == []

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner import ledger_file
 from runner.errors import LedgerCorruptError, LedgerNewerError
-from runner.ledger import KEPT_RUNS, RECENT_RUNS, Ledger
-from runner.ledger_file import Contents, decode, encode
 from runner.metrics import METRICS, Metric, Recorder, Total
-from runner.recovery import read_series
+from runner.monitoring import ledger_file
+from runner.monitoring.ledger import KEPT_RUNS, RECENT_RUNS, Ledger
+from runner.monitoring.ledger_file import Contents, decode, encode
+from runner.monitoring.textfile import read_series
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from runner.ledger import Ledger
-from runner.ledger_file import decode
 from runner.metrics import METRICS, Recorder
+from runner.monitoring.ledger import Ledger
+from runner.monitoring.ledger_file import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -179,7 +179,7 @@ def hold(ledger: Ledger, ready: int) -> None:
 def test_who_holds_the_lock_too_long_is_an_os_error_and_who_is_killed_lets_go(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.ledger._WAIT_S", 0.1)
+    monkeypatch.setattr("runner.monitoring.ledger._WAIT_S", 0.1)
     end, ready = os.pipe()
     process = started(hold, ledger, ready)
     os.read(end, 1)
@@ -255,7 +255,7 @@ def test_what_is_shown_is_never_ahead_of_the_ledger(
     failed = run(3)
     failed.set("l2_last_run_exit_status", 1)
     with monkeypatch.context() as patch:
-        patch.setattr("runner.ledger.atomic_write", full)
+        patch.setattr("runner.monitoring.ledger.atomic_write", full)
         with pytest.raises(OSError, match="No space left"):
             ledger.record("b", failed)
     text = (tmp_path / "runner.prom").read_text()
@@ -283,7 +283,9 @@ def test_a_damaged_ledger_that_cannot_be_set_aside_stays(
     ledger.record("a", run(2))
     ledger.path.write_bytes(b"{")
     with monkeypatch.context() as patch:
-        patch.setattr("runner.ledger.atomic_write", lambda *_: os.open("/proc/no", os.O_RDONLY))
+        patch.setattr(
+            "runner.monitoring.ledger.atomic_write", lambda *_: os.open("/proc/no", os.O_RDONLY)
+        )
         with pytest.raises(OSError, match="No such file"):
             ledger.record("b", run(3))
     assert ledger.path.read_bytes() == b"{"

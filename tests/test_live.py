@@ -13,21 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runner import live, outputs
-from runner import live_file as writer
-from runner.live import MOST_JOBS, live_path, look, read_live
-from runner.live_file import LiveFile
+from runner.batch import outputs
 from runner.model import ProofJob, ReceiptKind
-from runner.settings import MetricsSettings
-from runner.strategy import make_plan
-from runner.tally import Tally
+from runner.monitoring import live
+from runner.monitoring import live_file as writer
+from runner.monitoring.live import MOST_JOBS, live_path, look, read_live
+from runner.monitoring.live_file import LiveFile
+from runner.monitoring.publish import MetricsSettings
+from runner.monitoring.tally import Tally
+from runner.plan.strategy import make_plan
 from tests import fakes
 from tests.test_verify import make
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runner.plan import Plan
+    from runner.plan.plan import Plan
 
 
 @pytest.fixture
@@ -244,7 +245,7 @@ def test_the_figures_are_there_until_the_textfile_says_how_it_ended(
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
-from runner.live import read_live
+from runner.monitoring.live import read_live
 from tests.test_live import live_file
 textfile = Path(sys.argv[1])
 live_file(textfile).__enter__()

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from runner import logs
 from runner.errors import InputError
-from runner.progress import BarProgress
-from runner.strategy import make_plan
-from runner.tally import Tally
+from runner.monitoring import logs
+from runner.monitoring.progress import BarProgress
+from runner.monitoring.tally import Tally
+from runner.plan.strategy import make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,10 +94,10 @@ def test_json_lines_have_time_level_logger_message_run_and_fields(
 
 
 def test_the_last_line_needs_no_log() -> None:
-    line = json.loads(logs.last_line("error: guest = 'x': unknown", "runner.cli", 2))
+    line = json.loads(logs.last_line("error: guest = 'x': unknown", "runner.cli.command", 2))
     assert line["message"] == "error: guest = 'x': unknown"
     assert (line["level"], line["event"], line["exit_code"]) == ("ERROR", "error", 2)
-    assert json.loads(logs.last_line("stopped", "runner.cli", 130))["event"] == "stopped"
+    assert json.loads(logs.last_line("stopped", "runner.cli.command", 130))["event"] == "stopped"
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def record(level: int, message: str, *args: object) -> logging.LogRecord:
-    return logging.LogRecord("runner.progress", level, "", 0, message, args, None)
+    return logging.LogRecord("runner.monitoring.progress", level, "", 0, message, args, None)
 
 
 def test_a_storm_is_held_back_and_counted(clock: fakes.FakeClock) -> None:

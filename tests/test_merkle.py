@@ -12,12 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import merkle
-from runner.journal import AggregationResult
-from runner.merkle import InclusionProof, check_inclusion, combined_hash, inclusion_path, leaf_hash
 from runner.model import Aggregation
-from runner.plan import Plan, distinct
-from runner.strategy import STRATEGIES, FanIn, make_plan
+from runner.plan import merkle
+from runner.plan.journal import AggregationResult
+from runner.plan.merkle import (
+    InclusionProof,
+    check_inclusion,
+    combined_hash,
+    inclusion_path,
+    leaf_hash,
+)
+from runner.plan.plan import Plan, distinct
+from runner.plan.strategy import STRATEGIES, FanIn, make_plan
 
 IMAGE = bytes(range(32))
 AGGREGATED = [name for name in STRATEGIES if name != "none"]

@@ -19,10 +19,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.utils import floatToGoString
 
-from runner import exposition
-from runner.ledger import Ledger
-from runner.live import read_live
 from runner.metrics import METRICS
+from runner.monitoring.ledger import Ledger
+from runner.monitoring.live import read_live
+from runner.server import exposition
 from tests import monitoring_tools as mt
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 import runner_risc0 as native
 
-from runner import merkle
-from runner.guests import AGGREGATOR, DEFAULT_FOLDER, Manifest, read_elf
-from runner.journal import MAX_CHILDREN, AggregationResult, aggregator_stdin, padded
+from runner.plan import merkle
+from runner.plan.journal import MAX_CHILDREN, AggregationResult, aggregator_stdin, padded
+from runner.provers.guests import AGGREGATOR, DEFAULT_FOLDER, Manifest, read_elf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from runner import guests as guests_module
-from runner.claims import adapter_of
+from runner.batch.prepare import check_zkvm
 from runner.errors import InputError, ProverError
-from runner.guests import DEFAULT_FOLDER, Manifest, default_folder
 from runner.inclusion import _pins as inclusion_pins
 from runner.model import Child, ReceiptKind
-from runner.prepare import check_zkvm
-from runner.prover import ADAPTERS, ProverSpec, load_prover
+from runner.provers import guests as guests_module
+from runner.provers.guests import DEFAULT_FOLDER, Manifest, default_folder
+from runner.provers.prover import ADAPTERS, ProverSpec, load_prover
+from runner.verify.claims import adapter_of
 from tests import fakes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from runner.prover import Prover
+    from runner.provers.prover import Prover
 
 SPEC = ProverSpec("openvm", ReceiptKind.SUCCINCT)
 
@@ -120,12 +120,12 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def native(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: Path) -> Iterator[FakeNative]:
     fake = FakeNative()
     monkeypatch.setitem(sys.modules, "runner_openvm", fake)
-    monkeypatch.delitem(sys.modules, "runner.openvm", raising=False)
+    monkeypatch.delitem(sys.modules, "runner.provers.openvm", raising=False)
     monkeypatch.setenv("RUNNER_KEYS", str(tmp_path / "keys"))
     load_prover.cache_clear()
     yield fake
     load_prover.cache_clear()
-    sys.modules.pop("runner.openvm", None)
+    sys.modules.pop("runner.provers.openvm", None)
 
 
 @pytest.fixture
@@ -329,9 +329,9 @@ def test_an_adapter_without_its_extension_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "runner_openvm", cast("ModuleType", None))
-    monkeypatch.delitem(sys.modules, "runner.openvm", raising=False)
+    monkeypatch.delitem(sys.modules, "runner.provers.openvm", raising=False)
     load_prover.cache_clear()
     with pytest.raises(ModuleNotFoundError):
-        importlib.import_module("runner.openvm")
+        importlib.import_module("runner.provers.openvm")
     with pytest.raises(InputError, match="setup-openvm"):
         load_prover(SPEC)

@@ -17,14 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import InputError, ProverError
-from runner.guests import AGGREGATOR, Manifest, default_folder
-from runner.journal import AggregationResult, aggregator_stdin
 from runner.model import Child, ReceiptKind
-from runner.prover import ProverSpec, load_prover
+from runner.plan.journal import AggregationResult, aggregator_stdin
+from runner.provers.guests import AGGREGATOR, Manifest, default_folder
+from runner.provers.prover import ProverSpec, load_prover
 
 if TYPE_CHECKING:
     from runner.model import Guest
-    from runner.prover import Prover
+    from runner.provers.prover import Prover
 
 native = pytest.importorskip(
     "runner_openvm", reason="the OpenVM extension is not installed (make setup-openvm)"

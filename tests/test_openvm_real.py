@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runner.guests import default_folder
+from runner.provers.guests import default_folder
 from tests.test_real import call, workers
 
 if TYPE_CHECKING:

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from runner import errors
+from runner.engines.retry import RetryPolicy
 from runner.errors import RunnerError
-from runner.estimator import estimate
-from runner.journal import AggregationResult
 from runner.model import (
     Aggregation,
     Child,
@@ -25,9 +24,10 @@ from runner.model import (
     ReceiptKind,
     Versions,
 )
-from runner.prover import Proof, ProverSpec
-from runner.retry import RetryPolicy
-from runner.strategy import make_plan
+from runner.plan.journal import AggregationResult
+from runner.plan.savings_model import estimate
+from runner.plan.strategy import make_plan
+from runner.provers.prover import Proof, ProverSpec
 
 SAMPLES: list[RunnerError] = [
     errors.RunnerError("plain"),

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.model import Aggregation
-from runner.plan import Plan, distinct
-from runner.strategy import make_plan
+from runner.plan.plan import Plan, distinct
+from runner.plan.strategy import make_plan
 
 
 def node(job: int, level: int, *children: int) -> Aggregation:

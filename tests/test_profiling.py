@@ -22,10 +22,10 @@ from profiling.sampler import RUN, Sampler, names
 from profiling.samples import UNKNOWN, Frame, Sample, complete, parse
 from profiling.stacks import KERNEL, NATIVE_THREAD, Timeline, fold, folded_text, merge, tidy
 from profiling.tables import by_kind, markdown, self_time, shares, short, whole_time
-from runner.guests import AGGREGATOR, DEFAULT_FOLDER, Manifest, read_elf
-from runner.journal import aggregator_stdin
 from runner.model import Child, ProofJob, ReceiptKind
-from runner.prover import ProverSpec
+from runner.plan.journal import aggregator_stdin
+from runner.provers.guests import AGGREGATOR, DEFAULT_FOLDER, Manifest, read_elf
+from runner.provers.prover import ProverSpec
 from tests.fakes import FakeClock
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -220,7 +220,7 @@ def test_the_sampler_sees_the_thread_that_started_it() -> None:
     sampler = Sampler(1000)
     sampler.start()
     sampler.stop()
-    assert RUN == "runner.cli._job"
+    assert RUN == "runner.cli.command._job"
     assert names(sys._getframe())[-1].endswith("test_the_sampler_sees_the_thread_that_started_it")
 
 
@@ -393,7 +393,7 @@ def test_a_real_proof_is_seen_from_python_down_to_the_kernels(tmp_path: Path) ->
     for line in (tmp_path / "out" / "host.folded").read_text().splitlines():
         frames, _, weight = line.rpartition(" ")
         total["all"] += int(weight)
-        python = frames.find("runner.risc0.Risc0Prover.run_[j]")
+        python = frames.find("runner.provers.risc0.Risc0Prover.run_[j]")
         rust = frames.find("prove_segment")
         hashing = frames.find("poseidon2_mix")
         total["proving"] += int(weight) * (0 <= python < rust)
@@ -403,7 +403,7 @@ def test_a_real_proof_is_seen_from_python_down_to_the_kernels(tmp_path: Path) ->
     assert total["hashing"] > 0.2 * total["all"]
     assert total["constraints"] > 0.02 * total["all"]  # in vectors, or most of it without
     svg = (tmp_path / "out" / "host.svg").read_text()
-    assert "runner.worker.perform" in svg
+    assert "runner.provers.worker.perform" in svg
 
 
 def test_where_no_proof_took_long_the_table_is_of_the_run() -> None:

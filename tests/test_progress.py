@@ -13,10 +13,10 @@ from rich.console import Console
 
 from runner.errors import JobFailedError, WorkerDiedError
 from runner.model import ReceiptKind
-from runner.progress import BarProgress, LineProgress
-from runner.strategy import make_plan
-from runner.tally import Tally
-from runner.timeleft import Estimate, TimeLeft
+from runner.monitoring.progress import BarProgress, LineProgress
+from runner.monitoring.tally import Tally
+from runner.plan.strategy import make_plan
+from runner.plan.time_left import Estimate, TimeLeft
 from tests import fakes
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def tally(clock: fakes.FakeClock) -> Tally:
 
 @pytest.fixture
 def lines(tally: Tally, caplog: pytest.LogCaptureFixture) -> LineProgress:
-    caplog.set_level(logging.INFO, "runner.progress")
+    caplog.set_level(logging.INFO, "runner.monitoring.progress")
     return LineProgress(tally, "proved")
 
 
@@ -95,7 +95,7 @@ def test_a_long_batch_says_less_often(
     clock: fakes.FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A hundredth of the time so far: the lines of a day are hundreds, not 43 000."""
-    caplog.set_level(logging.INFO, "runner.progress")
+    caplog.set_level(logging.INFO, "runner.monitoring.progress")
     plan = make_plan("none", range(20_000))
     progress = LineProgress(Tally(plan, 1, {}, clock), "proved")
     for job_id in range(20_000):
@@ -110,7 +110,7 @@ def test_a_long_batch_says_less_often(
 def test_machines_are_told_every_job_with_its_figures(
     tally: Tally, clock: fakes.FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, "runner.progress")
+    caplog.set_level(logging.DEBUG, "runner.monitoring.progress")
     progress = LineProgress(tally, "proved", every=True)
     for job_id in range(4):
         finish(progress, job_id, clock, 2.0)
@@ -133,7 +133,7 @@ def test_machines_are_told_every_job_with_its_figures(
 def test_machines_cost_no_estimate_for_each_job(
     clock: fakes.FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "runner.progress")
+    caplog.set_level(logging.INFO, "runner.monitoring.progress")
     made: list[float] = []
     estimate = TimeLeft.estimate
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from runner.alerts.promql import Matcher, Reference, problems, read
 from runner.metric_table import METRICS
-from runner.promql import Matcher, Reference, problems, read
 
 
 def test_every_kind_of_use_is_seen() -> None:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import runner.pushgateway
-from runner.ledger import Ledger
+import runner.monitoring.pushgateway
 from runner.metrics import Recorder
-from runner.publish import publish
-from runner.pushgateway import Gateway
-from runner.settings import MetricsSettings
+from runner.monitoring.ledger import Ledger
+from runner.monitoring.publish import MetricsSettings, publish
+from runner.monitoring.pushgateway import Gateway
 from tests.test_pushgateway import Fake, fake_gateway
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ def test_no_total_is_pushed_after_a_larger_one(
         time.sleep(next(delays))
         texts.append(text.decode())
 
-    monkeypatch.setattr(runner.pushgateway, "push", slow_at_first)
+    monkeypatch.setattr(runner.monitoring.pushgateway, "push", slow_at_first)
     threads = [threading.Thread(target=publish, args=(settings, str(i), run())) for i in range(8)]
     for thread in threads:
         thread.start()

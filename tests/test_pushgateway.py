@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.ledger import Ledger
 from runner.metrics import METRICS, Recorder
-from runner.pushgateway import Gateway, push
+from runner.monitoring.ledger import Ledger
+from runner.monitoring.pushgateway import Gateway, push
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

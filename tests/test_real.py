@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import results
+from runner.folder import write_sums
 
 pytestmark = pytest.mark.real
 
@@ -102,7 +102,7 @@ def test_a_tampered_batch_is_refused_with_the_reason(folder: Path) -> None:
     leaves = tampered / "leaves.jsonl"
     # fibonacci(20) = 6765 becomes 6766, and the checksums are made to agree.
     leaves.write_text(leaves.read_text().replace("6d1a000000000000", "6e1a000000000000"))
-    results.write_sums(tampered, ["leaves.jsonl", "result.json", "root.receipt"])
+    write_sums(tampered, ["leaves.jsonl", "result.json", "root.receipt"])
     done = call("runner.verify", "tampered", cwd=folder)
     assert done.returncode == 1
     assert "NOT VERIFIED: combined_hash" in done.stderr

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from runner import reference
-from runner.alert_table import ALERTS
+from runner.alerts import reference
+from runner.alerts.table import ALERTS
 from runner.metric_table import METRICS
+from runner.reference import main
 
 
 def test_the_page_is_that_of_the_table() -> None:
-    assert reference.main(["--check"]) == 0
+    assert main(["--check"]) == 0
 
 
 def test_every_metric_is_there_with_all_it_is() -> None:

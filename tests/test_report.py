@@ -13,15 +13,16 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from runner import report, results
 from runner.errors import BatchFailedError, InputError
-from runner.journal import padded
+from runner.folder import REPORT, RESULT, ROOT
 from runner.model import ReceiptKind
-from runner.report_export import columns, write_csv, write_parquet
-from runner.report_figures import compare, figures
-from runner.report_find import find, read_lost
-from runner.report_read import read
-from runner.report_table import table
+from runner.plan.journal import padded
+from runner.report.__main__ import main as report
+from runner.report.export import columns, write_csv, write_parquet
+from runner.report.figures import compare, figures
+from runner.report.find import find, read_lost
+from runner.report.read import read
+from runner.report.table import table
 from tests.report_runs import raw, run, write
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def test_figures_are_what_the_file_says(strategy: str, tmp_path: Path, guests: P
     assert found.wall_s == data["summary"]["wall_s"]
     assert found.per_s == pytest.approx(9 / data["summary"]["wall_s"])
     leaf_bytes = sum(job["receipt_bytes"] for job in data["jobs"] if job["id"] < 9)
-    root_bytes = (tmp_path / "second" / results.ROOT).stat().st_size
+    root_bytes = (tmp_path / "second" / ROOT).stat().st_size
     assert (found.bytes_before, found.bytes_after) == (leaf_bytes, root_bytes)
 
 
@@ -158,16 +159,16 @@ def test_what_is_no_result_is_one_line_and_exit_code_2(
     data = BROKEN[what](run(tmp_path / "out", guests))
     capsys.readouterr()
     if isinstance(data, str):
-        (tmp_path / "out" / results.RESULT).write_text(data)
+        (tmp_path / "out" / RESULT).write_text(data)
     else:
         write(tmp_path / "out", data)
-    assert report.main([str(tmp_path / "out")]) == 2
+    assert report([str(tmp_path / "out")]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
     assert err.startswith("error: result = ")
     assert "give folders this runner has left" in err
-    assert not (tmp_path / "out" / results.REPORT).exists()
+    assert not (tmp_path / "out" / REPORT).exists()
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ def test_places_that_cannot_be_used_are_one_line(
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
-    assert report.main(arguments) == 2
+    assert report(arguments) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert field in err
@@ -212,7 +213,7 @@ def test_a_missing_library_is_one_line_that_names_the_extra(
     run(tmp_path / "out", guests)
     capsys.readouterr()
     monkeypatch.setitem(sys.modules, library, None)
-    assert report.main([str(tmp_path / "out"), option, str(tmp_path / "file")]) == 2
+    assert report([str(tmp_path / "out"), option, str(tmp_path / "file")]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert f"needs {library}" in err
@@ -333,9 +334,9 @@ def test_with_csv_the_page_is_written_only_where_it_is_asked_for(
 ) -> None:
     run(tmp_path / "out", guests)
     arguments = [str(tmp_path / "out"), "--csv", str(tmp_path / "runs.csv")]
-    assert report.main(arguments) == 0
-    assert not (tmp_path / "out" / results.REPORT).exists()
-    assert report.main([*arguments, "--output", str(tmp_path / "page.html")]) == 0
+    assert report(arguments) == 0
+    assert not (tmp_path / "out" / REPORT).exists()
+    assert report([*arguments, "--output", str(tmp_path / "page.html")]) == 0
     assert (tmp_path / "page.html").exists()
     out = capsys.readouterr().out
     assert f"report: {tmp_path / 'runs.csv'}" in out

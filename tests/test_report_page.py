@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runner import app, report, results
-from runner.cli import main
+from runner.cli.command import main
+from runner.folder import REPORT
 from runner.model import ReceiptKind
-from runner.report_figures import compare
-from runner.report_page import run_page, sweep_page
-from runner.report_read import read
-from runner.report_run_charts import timeline, tree
+from runner.report import write as writing
+from runner.report.figures import compare
+from runner.report.page import run_page, sweep_page
+from runner.report.read import read
+from runner.report.run_charts import timeline, tree
 from tests import report_runs
 from tests.report_runs import Page, run, write
 
@@ -144,7 +145,7 @@ def test_hostile_texts_are_shown_and_do_nothing(
         assert shown.strip() in page.text
         assert "7*7" in made.decode()
         assert "\x00" not in made.decode()
-    report.show(runs)
+    writing.show(runs)
     assert "[red]" in capsys.readouterr().out
 
 
@@ -192,11 +193,14 @@ def test_a_run_without_a_finished_job_has_a_page(tmp_path: Path, guests: Path) -
     assert "interrupted" in Page(sweep_page(runs, tmp_path / "report.html")).text
 
 
-def test_a_run_writes_its_own_page_where_it_is_asked_to(tmp_path: Path, guests: Path) -> None:
-    chosen = report_runs.settings(tmp_path / "out", guests)
-    (tmp_path / "out").mkdir()
-    app.run(replace(chosen, report=True))
-    assert Page((tmp_path / "out" / results.REPORT).read_bytes()).tags.count("svg") == 2
+def test_a_run_writes_its_own_page_where_it_is_asked_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    shape = ["prover=execute", "executor=inline", "guest.count=6", "progress=none"]
+    monkeypatch.setattr(sys, "argv", ["runner", *shape, f"output={output}", "report=true"])
+    assert main() == 0
+    assert Page((output / REPORT).read_bytes()).tags.count("svg") == 2
 
 
 # -- sweeps ---------------------------------------------------------------------------------------
@@ -219,7 +223,7 @@ def test_a_sweep_leaves_a_page_and_prints_a_table(
     monkeypatch.setattr(sys, "argv", [*sweep, *arguments])
     assert main() == 0
     out = capfd.readouterr().out
-    page = Page((tmp_path / "o" / results.REPORT).read_bytes())
+    page = Page((tmp_path / "o" / REPORT).read_bytes())
     assert page.links() == [f"./{number}/result.json" for number in range(4)]
     table = out[out.index("Executed only: NOTHING PROVED") :]
     for number in range(4):
@@ -243,7 +247,7 @@ def test_a_sweep_that_fails_leaves_its_page_too(
     assert main() == 2
     out = " ".join(capfd.readouterr().out.split())
     assert re.search(r"run 0 left no result \([^)]*guest\.inputs=\[94\]", out)
-    text = Page((tmp_path / "o" / results.REPORT).read_bytes()).text
+    text = Page((tmp_path / "o" / REPORT).read_bytes()).text
     assert "Runs without a result" in text
     assert "guest.inputs=[94]" in text
 
@@ -257,7 +261,7 @@ def test_no_sweep_fails_for_its_report(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    page = tmp_path / "o" / results.REPORT
+    page = tmp_path / "o" / REPORT
     if trouble == "no library":
         monkeypatch.setitem(sys.modules, "matplotlib", None)
     elif trouble == "a folder in the way":
@@ -277,7 +281,7 @@ def test_a_sweep_side_by_side_leaves_a_page(sweep: list[str], tmp_path: Path) ->
     command = [sys.executable, "-m", *sweep, *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    page = Page((tmp_path / "o" / results.REPORT).read_bytes())
+    page = Page((tmp_path / "o" / REPORT).read_bytes())
     assert page.links() == ["./0/report.html", "./1/report.html"]
     assert "report: o/report.html" in done.stdout
 
@@ -287,12 +291,12 @@ def test_without_the_callback_a_sweep_leaves_no_page(
 ) -> None:
     monkeypatch.setattr(sys, "argv", [*sweep, "guest.count=1,2", "~hydra.callbacks.report"])
     assert main() == 0
-    assert not (tmp_path / "o" / results.REPORT).exists()
+    assert not (tmp_path / "o" / REPORT).exists()
 
 
 def test_drawing_is_not_loaded_before_there_is_a_report() -> None:
     code = (
-        "import sys, runner.cli, runner.report;"
+        "import sys, runner.cli.command, runner.report;"
         "sys.exit(bool({'matplotlib', 'jinja2', 'numpy', 'pyarrow'} & {*sys.modules}))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import results
+from runner.folder import _pieces, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,14 +22,14 @@ JSON = st.recursive(
 
 @given(st.dictionaries(TEXT, JSON, max_size=4), st.lists(JSON, max_size=4))
 def test_what_is_written_is_read_back(data: dict[str, Any], rows: list[Any]) -> None:
-    pieces = results._pieces({**data, "rows": iter(rows)})
+    pieces = _pieces({**data, "rows": iter(rows)})
     assert json.loads("".join(pieces)) == {**data, "rows": rows}
 
 
 def test_there_is_a_line_for_each_entry_and_each_row(tmp_path: Path) -> None:
     rows = ({"id": i, "of": [i]} for i in range(2))
     data = {"a": {"b": [1, 2], "c": {}}, "d": [{"e": 1}], "f": {1: "é"}, "rows": rows}
-    results.write_json(tmp_path / "any.json", data)
+    write_json(tmp_path / "any.json", data)
     assert (tmp_path / "any.json").read_text(encoding="utf-8").splitlines() == [
         "{",
         ' "a": {',
@@ -58,5 +58,5 @@ def test_rows_are_written_as_they_come(tmp_path: Path) -> None:
             ahead.append(number * 1000 - written)
             yield {"text": "x" * 1000}
 
-    results.write_json(path, {"rows": rows()})
+    write_json(path, {"rows": rows()})
     assert max(ahead) < 20_000

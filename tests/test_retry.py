@@ -8,6 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
+from runner.engines.retry import Attempts, RetryPolicy, is_transient
 from runner.errors import (
     InputError,
     JobTimeoutError,
@@ -15,7 +16,6 @@ from runner.errors import (
     ReceiptRejectedError,
     WorkerDiedError,
 )
-from runner.retry import Attempts, RetryPolicy, is_transient
 
 KilledWorker = type("KilledWorker", (Exception,), {})
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runner.cli.search import Choice, Search, Whole
 from runner.errors import InputError
-from runner.search import Choice, Search, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,14 +24,14 @@ import pytest
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from runner import exposition
-from runner import health as judge
-from runner import server_pages as pages
-from runner.ledger import Ledger, beside
-from runner.live import Live, RunningJob, live_path, read_live
 from runner.metrics import METRICS, Recorder
-from runner.server import MonitoringServer, main
-from runner.site import Site
+from runner.monitoring.ledger import Ledger, beside
+from runner.monitoring.live import Live, RunningJob, live_path, read_live
+from runner.server import exposition, pages
+from runner.server import health as judge
+from runner.server.__main__ import main
+from runner.server.http import MonitoringServer
+from runner.server.site import Site
 from tests import fakes
 from tests.test_live import eventually, job, live_file, new_tally
 

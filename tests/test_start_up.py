@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.engines import ProcessExecutor
-from runner.guests import DEFAULT_FOLDER, Manifest
+from runner.engines.processes import ProcessExecutor
 from runner.model import ProofJob, ReceiptKind
-from runner.prover import ProverSpec
-from runner.worker import perform
+from runner.provers.guests import DEFAULT_FOLDER, Manifest
+from runner.provers.prover import ProverSpec
+from runner.provers.worker import perform
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,8 +34,12 @@ def imported(*arguments: str) -> set[str]:
 @pytest.mark.parametrize("command", ["--help", "--cfg=job", "--info=plugins"])
 def test_what_runs_nothing_loads_nothing_that_runs(command: str) -> None:
     found = imported(command)
-    assert {"hydra", "runner.cli"} <= found
-    assert found & {"runner.app", "runner.batch", "runner.engines", "runner_risc0"} == set()
+    assert {"hydra", "runner.cli.command"} <= found
+    assert (
+        found
+        & {"runner.batch.run", "runner.batch.batch", "runner.engines.processes", "runner_risc0"}
+        == set()
+    )
     needless = {"rich", "tenacity", "prometheus_client", "multiprocessing"}
     assert found & (NEVER | needless) == set()
 
@@ -43,9 +47,9 @@ def test_what_runs_nothing_loads_nothing_that_runs(command: str) -> None:
 def test_a_run_loads_what_it_uses(tmp_path: Path) -> None:
     shape = ["guest.count=3", "strategy=none", "executor=inline", f"output={tmp_path / 'out'}"]
     found = imported("prover=execute", *shape)
-    assert {"runner.app", "runner_risc0", "prometheus_client"} <= found
+    assert {"runner.batch.run", "runner_risc0", "prometheus_client"} <= found
     # Retries, the push and the bars are for runs that have them.
-    unused = {"tenacity", "runner.pushgateway", "rich.live", "rich.progress"}
+    unused = {"tenacity", "runner.monitoring.pushgateway", "rich.live", "rich.progress"}
     assert found & (NEVER | unused) == set()
 
 
@@ -57,6 +61,9 @@ def test_a_worker_loads_the_prover_and_little_else() -> None:
         assert engine.submit(perform, spec, job).result().journal == struct.pack("<Q", 5)
         found = set(engine.submit(eval, "list(__import__('sys').modules)").result())
     ours = {name.removeprefix("runner.") for name in found if name.startswith("runner.")}
-    assert ours == {"errors", "guests", "model", "prover", "risc0", "worker", "worker_process"}
+    rooms = {"engines", "provers"}
+    engine = {"engines.worker_process"}
+    prover = {f"provers.{name}" for name in ("guests", "prover", "risc0", "worker")}
+    assert ours == {"errors", "files", "model"} | rooms | engine | prover
     needless = {"hydra", "omegaconf", "yaml", "rich", "sqlite3", "asyncio", "prometheus_client"}
     assert found & (NEVER | needless) == set()

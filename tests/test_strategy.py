@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import InputError
-from runner.journal import MAX_CHILDREN
-from runner.plan import Plan, distinct
-from runner.strategy import STRATEGIES, FanIn, Thresholds, make_plan, resolve
+from runner.plan.journal import MAX_CHILDREN
+from runner.plan.plan import Plan, distinct
+from runner.plan.strategy import STRATEGIES, FanIn, Thresholds, make_plan, resolve
 
 
 def plan_of(strategy: str, n: int, fan_in: FanIn = "auto") -> Plan:

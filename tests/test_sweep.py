@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import results
+from runner.batch.identity import MadeFrom
+from runner.cli.sweep import Folders, Place, SweepJob, SweepRecord, Wanted, look
 from runner.errors import BatchFailedError, InputError
-from runner.identity import MadeFrom
-from runner.sweep import Folders, Place, SweepJob, SweepRecord, Wanted, look
+from runner.folder import FORMAT, LEAVES, RESULT, SUMS, write_json, write_sums
 
-OK = {"format": results.FORMAT, "status": "ok", "summary": {"wall_s": 2.5}}
+OK = {"format": FORMAT, "status": "ok", "summary": {"wall_s": 2.5}}
 
 
 def made(config: str, programs: str = "same") -> MadeFrom:
@@ -26,10 +26,10 @@ def leave(sweep: Path, name: str, config: str, *, status: str = "ok") -> Path:
     folder = sweep / name
     folder.mkdir(parents=True)
     record = {**OK, "status": status, "made_from": made(config).to_json()}
-    results.write_json(folder / results.RESULT, record)
+    write_json(folder / RESULT, record)
     if status == "ok":
-        (folder / results.LEAVES).write_text("{}\n")
-        results.write_sums(folder, [results.RESULT, results.LEAVES])
+        (folder / LEAVES).write_text("{}\n")
+        write_sums(folder, [RESULT, LEAVES])
     return folder
 
 
@@ -80,25 +80,25 @@ def test_a_folder_without_a_result_is_used_again(tmp_path: Path) -> None:
 def test_a_damaged_result_is_not_taken_for_done(damage: str, tmp_path: Path) -> None:
     folder = leave(tmp_path, "0", "a")
     if damage == "altered":
-        (folder / results.LEAVES).write_text("{ }\n")
+        (folder / LEAVES).write_text("{ }\n")
     elif damage == "missing":
-        (folder / results.LEAVES).unlink()
+        (folder / LEAVES).unlink()
     elif damage == "not json":
-        (folder / results.RESULT).write_text("[")
-        results.write_sums(folder, [results.RESULT, results.LEAVES])
+        (folder / RESULT).write_text("[")
+        write_sums(folder, [RESULT, LEAVES])
     elif damage == "no sums":
-        (folder / results.SUMS).unlink()
+        (folder / SUMS).unlink()
     else:
-        (folder / results.RESULT).write_text(json.dumps(OK | {"summary": None}))
-        results.write_sums(folder, [results.RESULT, results.LEAVES])
+        (folder / RESULT).write_text(json.dumps(OK | {"summary": None}))
+        write_sums(folder, [RESULT, LEAVES])
     assert not look(folder).done
     assert place(tmp_path, made("a")) == ["0"]
 
 
 def test_a_result_that_does_not_say_what_it_was_made_from_is_kept(tmp_path: Path) -> None:
     folder = leave(tmp_path, "0", "a")
-    results.write_json(folder / results.RESULT, OK)
-    results.write_sums(folder, [results.RESULT, results.LEAVES])
+    write_json(folder / RESULT, OK)
+    write_sums(folder, [RESULT, LEAVES])
     assert place(tmp_path, made("a")) == ["1"]
 
 

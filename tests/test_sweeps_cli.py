@@ -15,16 +15,17 @@ import pytest
 from filelock import FileLock
 
 import runner
-from runner import app, cli
+from runner.batch import run as running
+from runner.cli import command
 from runner.errors import InterruptedBatchError
-from runner.ledger import Ledger
+from runner.monitoring.ledger import Ledger
 from tests import fakes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.settings import Settings
-    from runner.summary import Summary
+    from runner.batch.settings import Settings
+    from runner.batch.summary import Summary
 
 ROOT = Path(runner.__file__).parent.parent
 QUIET = ["progress=none", "log_level=warning", "executor=inline", "retry=never"]
@@ -44,7 +45,7 @@ def fake(guests: Path) -> list[str]:
 
 def sweep(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["runner", "--multirun", *arguments])
-    return cli.main()
+    return command.main()
 
 
 def side_by_side(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -236,8 +237,8 @@ def patch_run(monkeypatch: pytest.MonkeyPatch, fault: BaseException, at: int) ->
             raise fault
         return real(settings)
 
-    real = app.run
-    monkeypatch.setattr(app, "run", run)
+    real = running.run
+    monkeypatch.setattr(running, "run", run)
     return counts
 
 
@@ -313,7 +314,7 @@ def test_a_folder_takes_one_sweep_at_a_time(
 def test_an_experiment_is_a_sweep_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ["experiment=what_the_cache_saves", "prover=execute", "output=o", *QUIET]
     monkeypatch.setattr(sys, "argv", ["runner", *arguments])
-    assert cli.main() == 0
+    assert command.main() == 0
     assert [job["overrides"][:2] for job in jobs()] == [
         [f"cache={cache}", f"guest.count={count}"]
         for cache in ("off", "disk")

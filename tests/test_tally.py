@@ -9,8 +9,8 @@ import pytest
 
 from runner.errors import JobFailedError, WorkerDiedError
 from runner.model import ProofJob, ReceiptKind
-from runner.strategy import make_plan
-from runner.tally import Tally
+from runner.monitoring.tally import Tally
+from runner.plan.strategy import make_plan
 from tests import fakes
 
 PLAN = make_plan("two_level", range(4), fan_in=2)

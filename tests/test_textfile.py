@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.files import atomic_write, fsync_folder
-from runner.textfile import write_textfile
+from runner.monitoring.textfile import write_textfile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import timeleft
-from runner.strategy import make_plan
-from runner.timeleft import Estimate, TimeLeft, duration
+from runner.plan import time_left
+from runner.plan.strategy import make_plan
+from runner.plan.time_left import Estimate, TimeLeft
+from runner.text import duration
 
 if TYPE_CHECKING:
-    from runner.plan import Plan
+    from runner.plan.plan import Plan
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,7 @@ def test_estimates_are_within_grahams_bounds(
     plan = make_plan(strategy, range(count), fan_in=fan_in)
     by_level = dict(enumerate(means))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(timeleft, "_LAID_OUT", laid_out)
+        patch.setattr(time_left, "_LAID_OUT", laid_out)
         left = TimeLeft(plan, workers, by_level)
     levels = [0] * plan.leaf_jobs + [a.level for a in plan.aggregations]
     gone = range(min(done, plan.leaf_jobs))

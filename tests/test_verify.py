@@ -12,19 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runner import app, merkle, results
-from runner.checks import Pins, Verified, verify_folder
-from runner.engines import InlineExecutor
+from runner.batch.run import run as run_batch
+from runner.batch.settings import ExecutorSettings, Settings
+from runner.engines.inline import InlineExecutor
+from runner.engines.retry import RetryPolicy
 from runner.errors import InputError, RunnerError, VerificationFailedError
-from runner.fields import FieldSpec
-from runner.guests import Manifest
-from runner.inputs import InputSpec, TemplateSeries
-from runner.journal import AggregationResult
+from runner.folder import LEAVES, RECEIPTS, RESULT, SUMS, write_sums
 from runner.model import ReceiptKind
-from runner.prover import ProverSpec, load_prover
-from runner.retry import RetryPolicy
-from runner.settings import ExecutorSettings, MetricsSettings, Settings, StrategySettings
-from runner.strategy import Thresholds
+from runner.monitoring.publish import MetricsSettings
+from runner.plan import merkle
+from runner.plan.fields import FieldSpec
+from runner.plan.inputs import InputSpec, TemplateSeries
+from runner.plan.journal import AggregationResult
+from runner.plan.strategy import StrategySettings, Thresholds
+from runner.provers.guests import Manifest
+from runner.provers.prover import ProverSpec, load_prover
+from runner.verify.checks import Pins, Verified, verify_folder
 from tests import fakes
 
 if TYPE_CHECKING:
@@ -58,7 +61,7 @@ def make(folder: Path, guests: Path, **changes: object) -> Path:
         config={},
         make_engine=InlineExecutor,
     )
-    app.run(dataclasses.replace(settings, **changes))  # type: ignore[arg-type]
+    run_batch(dataclasses.replace(settings, **changes))  # type: ignore[arg-type]
     return folder
 
 
@@ -77,12 +80,12 @@ def check(folder: Path, guests: Path) -> Verified:
 
 
 def sums(folder: Path) -> None:
-    names = [line.split("  ")[1] for line in (folder / results.SUMS).read_text().splitlines()]
-    results.write_sums(folder, [name for name in names if (folder / name).exists()])
+    names = [line.split("  ")[1] for line in (folder / SUMS).read_text().splitlines()]
+    write_sums(folder, [name for name in names if (folder / name).exists()])
 
 
 def edit_record(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    path = folder / results.RESULT
+    path = folder / RESULT
     data = json.loads(path.read_text())
     change(data)
     path.write_text(json.dumps(data))
@@ -90,7 +93,7 @@ def edit_record(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def edit_leaves(folder: Path, change: Callable[[list[dict[str, Any]]], None]) -> None:
-    path = folder / results.LEAVES
+    path = folder / LEAVES
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     change(lines)
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -292,7 +295,7 @@ def test_a_tampered_record_is_caught(
 def test_another_receipt_in_a_batch_without_aggregation_is_caught(
     unaggregated: Path, guests: Path
 ) -> None:
-    receipts = unaggregated / results.RECEIPTS
+    receipts = unaggregated / RECEIPTS
     (receipts / "job-0.receipt").write_bytes((receipts / "job-1.receipt").read_bytes())
     sums(unaggregated)
     assert refused(unaggregated, guests).check == "receipts/job-0.receipt"
@@ -317,9 +320,9 @@ def test_only_allowed_guests_may_be_leaves(batch: Path, guests: Path) -> None:
     "line", ["00  ../../etc/passwd", "00  /etc/passwd", "nonsense", "\x00\xff", "0" * 200]
 )
 def test_sums_cannot_lead_outside_the_folder(line: str, batch: Path, guests: Path) -> None:
-    with (batch / results.SUMS).open("a", encoding="latin-1") as file:
+    with (batch / SUMS).open("a", encoding="latin-1") as file:
         file.write(line + "\n")
-    assert results.SUMS in str(refused(batch, guests))
+    assert SUMS in str(refused(batch, guests))
 
 
 @pytest.mark.parametrize("name", ["result.json", "leaves.jsonl"])

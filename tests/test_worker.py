@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner import worker
 from runner.errors import InputError, ProverError, ReceiptRejectedError
-from runner.journal import AggregationResult, aggregator_stdin
-from runner.merkle import leaf_hash, root
 from runner.model import Child, ProofJob, ReceiptKind
-from runner.prover import Proof, ProverSpec, load_prover
-from runner.worker import perform, verify_receipt
+from runner.plan.journal import AggregationResult, aggregator_stdin
+from runner.plan.merkle import leaf_hash, root
+from runner.provers import worker
+from runner.provers.prover import Proof, ProverSpec, load_prover
+from runner.provers.worker import perform, verify_receipt
 from tests import fakes
 
 if TYPE_CHECKING:
-    from runner.guests import Manifest
     from runner.model import Guest
+    from runner.provers.guests import Manifest
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Where Hydra looks for plugins: the sweepers of :mod:`runner.sweepers`.
+"""Where Hydra looks for plugins: the sweepers of :mod:`runner.cli.sweepers`.
 
 Hydra imports this for every command, ``--help`` too, so what does the work comes in when there is a
 sweep to set up.
@@ -45,7 +45,7 @@ class GridSweeper(_Late):
     """``hydra/sweeper=grid``, the default."""
 
     def _make(self) -> Sweeper:
-        from runner import sweepers
+        from runner.cli import sweepers
 
         return sweepers.GridSweeper(**self._settings)
 
@@ -54,6 +54,6 @@ class OptunaSweeper(_Late):
     """``hydra/sweeper=optuna``."""
 
     def _make(self) -> Sweeper:
-        from runner import sweepers
+        from runner.cli import sweepers
 
         return sweepers.OptunaSweeper(**self._settings)

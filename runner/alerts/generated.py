@@ -1,0 +1,95 @@
+"""Files that are made from tables and kept in the repository: write them, or check them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.errors import InputError, RunnerError
+from runner.files import SHIPPED, atomic_write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["command", "parser"]
+
+
+def parser(module: str, description: str, default: Path) -> argparse.ArgumentParser:
+    """A command line with ``--out`` and ``--check``.
+
+    Args:
+        module: that is run.
+        description: for ``--help``.
+        default: the file in the repository.
+    """
+    made = argparse.ArgumentParser(
+        prog=f"python -m runner.{module}", description=description, allow_abbrev=False
+    )
+    made.add_argument(
+        "--out",
+        metavar="FILE",
+        default=str(default),
+        help=f"where to write; - is standard output (default: {_short(default)})",
+    )
+    made.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; exit code 1 if the file is not what would be written",
+    )
+    return made
+
+
+def command(
+    made: argparse.ArgumentParser,
+    make: Callable[[argparse.Namespace], str],
+    arguments: Sequence[str] | None,
+) -> int:
+    """Write or check the file; returns the exit code.
+
+    Args:
+        made: by :func:`parser`.
+        make: the content, from the options.
+        arguments: of the command line; None for the process's own.
+    """
+    options = made.parse_args(arguments)
+    try:
+        content = make(options)
+        if options.check:
+            return _check(Path(options.out), content, made.prog)
+        if options.out == "-":
+            sys.stdout.write(content)
+        else:
+            _write(Path(options.out), content)
+    except RunnerError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    return 0
+
+
+def _check(path: Path, content: str, prog: str) -> int:
+    try:
+        found = path.read_bytes()
+    except OSError as error:
+        sys.stderr.write(f"{_short(path)}: {error.strerror}; make it with {prog}\n")
+        return 1
+    if found != content.encode():
+        sys.stderr.write(f"{_short(path)} is out of date; make it anew with {prog}\n")
+        return 1
+    sys.stdout.write(f"{_short(path)} is up to date\n")
+    return 0
+
+
+def _write(path: Path, content: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, content.encode())
+    except OSError as error:
+        remedy = "choose a file that this user can write"
+        raise InputError("--out", str(path), error.strerror or str(error), remedy) from None
+    sys.stdout.write(f"wrote {_short(path)}\n")
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(SHIPPED) if path.is_relative_to(SHIPPED) else path)

@@ -1,0 +1,170 @@
+"""What the audit log says of each event; see ``docs/audit.md`` for all of them.
+
+Digests are SHA-256 in hex, of the bytes that the guest read (``stdin_sha256``), committed
+(``journal_sha256``) and of the encoded receipt (``receipt_sha256``); times are seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from runner.audit.trail import NoTrail
+from runner.errors import ReceiptRejectedError
+from runner.model import ReceiptKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runner.audit.trail import Trail
+    from runner.errors import JobFailedError
+    from runner.executor import Observer
+    from runner.model import Outcome, ProofJob
+
+__all__ = [
+    "AuditObserver",
+    "observing",
+    "rejected",
+    "short",
+    "submitted",
+    "verified",
+]
+
+_MAX_TEXT = 1000
+"""Characters of a reason at most: a guest's panic may be of any length."""
+
+
+def submitted(trail: Trail, files: Mapping[str, str], receipts: int) -> None:
+    """The result is handed over: its files are in the output folder. There is no L1.
+
+    Args:
+        trail: of the run.
+        files: their SHA-256 in hex, by name.
+        receipts: handed over: the root, or one a leaf job where nothing was aggregated; 0 where
+            nothing was proved.
+    """
+    trail.add("submitted", files=dict(files), receipts=receipts)
+
+
+def verified(
+    trail: Trail, what: str, *, image_id: bytes, journal: bytes, receipt: bytes, **more: object
+) -> None:
+    """A receipt was verified, and holds.
+
+    Args:
+        trail: of the run.
+        what: for people, e.g. ``leaf 3`` or ``root``.
+        image_id: that it was verified against, and proves, like ``journal``.
+        journal: bytes.
+        receipt: encoded.
+        more: by whom (``worker``, ``runner``), how long it took.
+    """
+    trail.add(
+        "verified",
+        name=what,
+        image_id=image_id.hex(),
+        journal_sha256=_sha256(journal),
+        receipt_sha256=_sha256(receipt),
+        **more,
+    )
+
+
+def rejected(trail: Trail, error: ReceiptRejectedError, job: ProofJob | None = None) -> None:
+    """A receipt did not verify, and is not used."""
+    about = _of(job) if job is not None else {}
+    trail.add("rejected", **about, what=error.what, reason=short(error.reason))
+
+
+def observing(trail: Trail, observer: Observer) -> Observer:
+    """An observer that tells the trail as well."""
+    return observer if isinstance(trail, NoTrail) else AuditObserver(trail, observer)
+
+
+class AuditObserver:
+    """Tells a trail, and passes everything on; see :class:`runner.executor.Observer`.
+
+    Args:
+        trail: to tell.
+        observer: is told next.
+    """
+
+    def __init__(self, trail: Trail, observer: Observer) -> None:
+        self._trail = trail
+        self._observer = observer
+        self.load = observer.load
+
+    def started(self, job: ProofJob, attempt: int) -> None:  # noqa: D102
+        self._trail.add("job_started", **_of(job), attempt=attempt)
+        self._observer.started(job, attempt)
+
+    def finished(self, job: ProofJob, outcome: Outcome) -> None:  # noqa: D102
+        if outcome.receipt is None:
+            self._trail.add("executed", **_of(job), **_made(outcome))
+        else:
+            self._receipt(job, outcome, outcome.receipt)
+        self._observer.finished(job, outcome)
+
+    def retrying(self, job: ProofJob, error: BaseException, wait_s: float) -> None:  # noqa: D102
+        if isinstance(error, ReceiptRejectedError):
+            rejected(self._trail, error, job)
+        self._trail.add("retried", **_of(job), reason=short(str(error)), wait_s=wait_s)
+        self._observer.retrying(job, error, wait_s)
+
+    def failed(self, job: ProofJob, error: JobFailedError) -> None:  # noqa: D102
+        if isinstance(error.__cause__, ReceiptRejectedError):
+            rejected(self._trail, error.__cause__, job)
+        self._trail.add("failed", **_of(job), attempts=error.attempts, reason=short(error.reason))
+        self._observer.failed(job, error)
+
+    def _receipt(self, job: ProofJob, outcome: Outcome, receipt: bytes) -> None:
+        digest = {"receipt_sha256": _sha256(receipt), "receipt_bytes": len(receipt)}
+        if outcome.cached:
+            journal = {"journal_sha256": _sha256(outcome.journal)}
+            self._trail.add("served_from_cache", **_of(job), **journal, **digest)
+        else:
+            self._trail.add("proved", **_of(job), **_made(outcome), **digest)
+        # A worker verifies the children's receipts as well, and counts them.
+        verified(
+            self._trail,
+            job.name,
+            image_id=outcome.image_id,
+            journal=outcome.journal,
+            receipt=receipt,
+            job=job.id,
+            by="runner" if outcome.cached else "worker",
+            receipts=outcome.verifications,
+            verify_s=outcome.verify_s,
+        )
+
+
+def _of(job: ProofJob) -> dict[str, Any]:
+    return {
+        "job": job.id,
+        "name": job.name,
+        "guest": job.guest.name,
+        "image_id": job.guest.image_id.hex(),
+        "kind": job.kind.value,
+        "stdin_sha256": _sha256(job.stdin),
+    }
+
+
+def _made(outcome: Outcome) -> dict[str, Any]:
+    seconds = "execute_s" if outcome.kind is ReceiptKind.EXECUTE else "prove_s"
+    return {
+        "journal_sha256": _sha256(outcome.journal),
+        seconds: outcome.prove_s,
+        "total_cycles": outcome.cycles.total,
+        "segments": outcome.cycles.segments,
+        "attempts": outcome.attempts,
+        "worker": outcome.worker,
+    }
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def short(text: str) -> str:
+    """A reason as one line of bounded length."""
+    line = " ".join(text.split())
+    return line if len(line) <= _MAX_TEXT else f"{line[:_MAX_TEXT]}..."

@@ -1,0 +1,242 @@
+"""The audit log on disk: appended to by any number of runs at once, and read to be checked.
+
+Whoever appends holds a lock on the file itself, which the kernel releases when its holder dies.
+Under it the end of the file is read, the new lines are chained to it, written with one call, and
+waited for until they are on disk. Nothing is cut off or overwritten: ``chattr +a`` may be set.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from runner.audit.chain import (
+    FORMAT,
+    GENESIS,
+    MAX_FRAGMENT,
+    MAX_LINE,
+    VERSION,
+    Chain,
+    Line,
+    is_whole,
+    make_line,
+    read_line,
+    torn,
+)
+from runner.errors import AuditError
+from runner.files import fsync_folder, make_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+__all__ = ["AuditLog", "Head", "read_log", "utc"]
+
+_WAIT_S = 30.0
+"""For another run that holds the lock, which takes it milliseconds."""
+
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last line of a log, or of one run in it: whoever knows it knows all lines before.
+
+    Attributes:
+        lines: its number, from 1; so many lines are sealed by it.
+        hash: 64 hexadecimal characters.
+    """
+
+    lines: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    head: Head
+    fragment: bytes
+    ended: bool
+
+
+class AuditLog:
+    """A log that is appended to.
+
+    Args:
+        path: the file; made with its folder when it is missing.
+        clock: Unix time in seconds.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self.path = path
+        self._clock = clock
+
+    def check(self) -> None:
+        """Make sure that lines can be appended, without making a file.
+
+        Raises:
+            AuditError: they cannot.
+        """
+        with self._errors():
+            if not self.path.exists():
+                return
+            handle = os.open(self.path, os.O_RDWR | os.O_APPEND)
+            try:
+                with _locked(handle):
+                    self._tail(handle)
+            finally:
+                os.close(handle)
+
+    def append(self, events: list[dict[str, Any]]) -> Head:
+        """Append a line for each event; on disk when this returns.
+
+        Args:
+            events: taken out of the list once they are written, also when the rest is not.
+
+        Returns:
+            The last line.
+
+        Raises:
+            AuditError: not all were written, or it is not known that they are on disk.
+        """
+        with self._errors():
+            make_folder(self.path.parent)
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+            handle = os.open(self.path, flags, 0o644)
+            try:
+                with _locked(handle):
+                    return self._append(handle, events)
+            finally:
+                os.close(handle)
+
+    def _append(self, handle: int, events: list[dict[str, Any]]) -> Head:
+        tail = self._tail(handle)
+        now = utc(self._clock())
+        lead: list[dict[str, Any]] = []
+        if tail.head.lines == 0:
+            opened = {"event": "log_opened", "time": now, "format": FORMAT, "version": VERSION}
+            lead.append({**opened, "log": uuid.uuid4().hex, **torn(tail.fragment)})
+        elif tail.fragment:
+            lead.append({"event": "torn", "time": now, **torn(tail.fragment)})
+        seq, digest = tail.head.lines, tail.head.hash
+        lines = []
+        for event in lead + events:
+            seq += 1
+            line, digest = make_line(seq, digest, event)
+            lines.append(line)
+        if not tail.ended:
+            lines[0:0] = [b"\n"]
+        written = 0
+        data = b"".join(lines)
+        try:
+            while written < len(data):
+                written += os.write(handle, data[written:])
+        finally:
+            # A full disk takes a part. What is there whole must not come a second time.
+            whole = data.count(b"\n", 0, written) - len(lead) - (not tail.ended)
+            del events[: max(0, whole)]
+        os.fsync(handle)
+        if tail.head.lines == 0:
+            fsync_folder(self.path.parent)
+        return Head(seq, digest)
+
+    def _tail(self, handle: int) -> _Tail:
+        """The last whole line, and what a killed writer left after it."""
+        size = os.fstat(handle).st_size
+        data = b""
+        while True:
+            start = max(0, size - len(data) - max(_CHUNK, len(data)))
+            data = os.pread(handle, size - len(data) - start, start) + data
+            found = self._last_line(data, is_all=start == 0)
+            if found is not None:
+                return found
+            if len(data) > MAX_LINE + MAX_FRAGMENT:
+                raise AuditError(str(self.path), "its end is no line of an audit log")
+
+    def _last_line(self, data: bytes, *, is_all: bool) -> _Tail | None:
+        end = len(data)
+        ended = not data or data.endswith(b"\n")
+        if ended and data:
+            end -= 1
+        while end > 0 or is_all:
+            start = data.rfind(b"\n", 0, end) + 1
+            if start == 0 and not is_all:
+                return None
+            raw = data[start:end]
+            try:
+                line = read_line(raw)
+            except ValueError as error:
+                if is_whole(raw):
+                    # Not what a crash leaves. Nobody may go on from here and cover it up.
+                    raise AuditError(str(self.path), f"in its last line: {error}") from None
+                if start == 0:
+                    return self._no_line(data, ended=ended)
+                end = start - 1
+                continue
+            rest = data[end + 1 :].removesuffix(b"\n")
+            if len(rest) >= MAX_FRAGMENT:
+                raise AuditError(str(self.path), "its end is no line of an audit log")
+            return _Tail(Head(line.seq, line.hash), rest, ended)
+        return None
+
+    def _no_line(self, data: bytes, *, ended: bool) -> _Tail:
+        begun = b'{"seq":1,"prev":"' + GENESIS.encode()
+        if not data.startswith(begun[: len(data)]):
+            raise AuditError(str(self.path), "the file is something else than an audit log")
+        return _Tail(Head(0, GENESIS), data.removesuffix(b"\n"), ended)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise AuditError(str(self.path), error.strerror or str(error)) from error
+
+
+def read_log(path: Path) -> Iterator[Line]:
+    """The lines of a log, each checked against all before it.
+
+    Raises:
+        AuditBrokenError: at the first bad line, or at the end if that is not one.
+        OSError: the file cannot be read.
+    """
+    chain = Chain()
+    with path.open("rb") as file:
+        while raw := file.readline(MAX_FRAGMENT):
+            line = chain.take(raw)
+            if line is not None:
+                yield line
+    chain.end()
+
+
+def utc(seconds: float) -> str:
+    """Unix time in RFC 3339, to the microsecond."""
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
+    return text.replace("+00:00", "Z")
+
+
+@contextlib.contextmanager
+def _locked(handle: int) -> Iterator[None]:
+    """Hold the file's lock. A process that is stopped while it has it must not stop all others."""
+    until = time.monotonic() + _WAIT_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError as error:
+            if error.errno not in {errno.EAGAIN, errno.EACCES}:
+                raise
+        if time.monotonic() > until:
+            raise TimeoutError(errno.ETIMEDOUT, f"locked by another process for {_WAIT_S:g} s")
+        time.sleep(0.005)
+    try:
+        yield
+    finally:
+        # Closing is not enough: a process forked meanwhile has the same file open.
+        fcntl.flock(handle, fcntl.LOCK_UN)

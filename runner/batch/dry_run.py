@@ -1,0 +1,65 @@
+"""``dry_run=true``: says what a run would do, on the terminal and in ``dry_run.json``.
+
+Proves nothing, writes no metrics and no audit log, and leaves the cache as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from runner.batch.dry_run_report import Report, table, words
+from runner.batch.forecast import Forecast
+from runner.batch.prepare import prepare
+from runner.cache.view import CacheView
+from runner.errors import InputError
+from runner.folder import write_json
+from runner.model import ReceiptKind
+from runner.provers.machine import cores
+from runner.provers.prover import load_prover
+
+if TYPE_CHECKING:
+    from runner.batch.settings import Settings
+
+__all__ = ["FILE", "run"]
+
+FILE = "dry_run.json"
+
+
+def run(settings: Settings) -> Report:
+    """Say what a run with these settings would do.
+
+    Raises:
+        InputError: something given is not usable.
+        CacheError: the cache cannot be read.
+    """
+    batch = prepare(settings)
+    prover = load_prover(batch.prover)
+    looks_up = settings.cache is not None and batch.prover.kind is not ReceiptKind.EXECUTE
+    with contextlib.ExitStack() as stack:
+        view = None
+        if settings.cache is not None and looks_up:
+            view = stack.enter_context(CacheView(settings.cache.folder))
+        forecast = Forecast(batch, prover, view, min(cores(), 8))
+        decisions = forecast.decide()
+        report = Report(
+            settings=settings,
+            batch=batch,
+            versions=prover.versions,
+            decisions=decisions,
+            measured=[forecast.measured(job) for job in range(batch.plan.jobs)],
+            unexplained=view.unexplained() if view is not None else 0,
+        )
+    path = settings.output / FILE
+    try:
+        write_json(path, report.to_json())
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror})"
+        raise InputError("output", str(path), problem, "choose another folder") from None
+    console = Console()
+    console.print(table(report))
+    for line in words(report):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return report

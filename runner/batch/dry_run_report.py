@@ -1,0 +1,256 @@
+"""What a dry run says: as a table and sentences for people, as JSON for machines."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from runner.batch.forecast import Decision, Measured, Why
+from runner.model import ReceiptKind
+from runner.plan.time_left import TimeLeft
+from runner.text import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.batch.batch import Batch
+    from runner.batch.settings import Settings
+    from runner.model import Versions
+
+__all__ = ["Level", "Report", "table", "words"]
+
+FORMAT = 1
+_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One level of the plan, 0 for the leaves.
+
+    Attributes:
+        number: of the level.
+        jobs: in it.
+        fan_in: fewest and most children of its aggregations; None for leaves.
+        hits: jobs that are in the cache and verified.
+        prove: jobs that must be proved (or executed); ``open`` where that is not known yet.
+        measured: what proofs like those that are not hits took, one for each number of children.
+        each_s: mean of what they are expected to take; None where one was never measured.
+    """
+
+    number: int
+    jobs: int
+    fan_in: tuple[int, int] | None
+    hits: int
+    prove: int
+    open: int
+    measured: tuple[Measured, ...]
+    each_s: float | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a dry run found out.
+
+    Attributes:
+        settings: of the run.
+        batch: that would be run.
+        versions: of the prover.
+        decisions: by job id.
+        measured: what proofs like a job's took, by job id.
+        unexplained: entries of the cache that do not say what they were made from.
+    """
+
+    settings: Settings
+    batch: Batch
+    versions: Versions
+    decisions: Sequence[Decision]
+    measured: Sequence[Measured | None]
+    unexplained: int
+
+    @cached_property
+    def levels(self) -> list[Level]:
+        """From the leaves up."""
+        plan = self.batch.plan
+        jobs: list[list[int]] = [list(range(plan.leaf_jobs))]
+        jobs += [[] for _ in range(plan.levels)]
+        for aggregation in plan.aggregations:
+            jobs[aggregation.level].append(aggregation.id)
+        return [self._level(number, ids) for number, ids in enumerate(jobs)]
+
+    @cached_property
+    def expected(self) -> tuple[float, bool] | None:
+        """Seconds from measured times, and whether they are of all levels.
+
+        None where nothing is left, or nothing of what is left was ever measured.
+
+        What is not known yet counts as if it had to be proved.
+        """
+        left = TimeLeft(
+            self.batch.plan,
+            self.settings.executor.workers,
+            {level.number: level.each_s for level in self.levels if level.each_s is not None},
+        )
+        for decision in self.decisions:
+            if decision.why is Why.HIT:
+                left.finished(decision.job_id, None)
+        estimate = left.estimate(0.0)
+        if estimate.seconds is None or not estimate.jobs:
+            return None
+        return estimate.seconds, estimate.complete
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values."""
+        batch, settings = self.batch, self.settings
+        cache = settings.cache
+        return {
+            "format": FORMAT,
+            "dry_run": True,
+            "guest": batch.guest.name,
+            "kind": batch.prover.kind.value,
+            "image_ids": {g.name: g.image_id.hex() for g in (batch.guest, batch.aggregator)},
+            "versions": asdict(self.versions),
+            "leaves": len(batch.leaves),
+            "requested": settings.strategy.name,
+            "plan": batch.plan.to_json(),
+            "cache": str(cache.folder) if cache is not None else None,
+            "cache_entries_without_origin": self.unexplained,
+            "workers": settings.executor.workers,
+            "levels": [asdict(level) for level in self.levels],
+            "expected_s": self.expected[0] if self.expected else None,
+            "expected_is_all": bool(self.expected and self.expected[1]),
+            "jobs": [self._row(decision) for decision in self.decisions],
+        }
+
+    def _row(self, decision: Decision) -> dict[str, Any]:
+        measured = self.measured[decision.job_id]
+        hit = decision.why is Why.HIT
+        return {
+            "id": decision.job_id,
+            "name": self.batch.name(decision.job_id),
+            "kind": self.batch.kind(decision.job_id).value,
+            "why": decision.why.value,
+            "detail": decision.detail,
+            "differs": list(decision.differs),
+            "waits_for": list(decision.waits_for),
+            "key": decision.key,
+            "expected_s": None if hit or measured is None else measured.mean_s,
+        }
+
+    def _level(self, number: int, ids: Sequence[int]) -> Level:
+        plan = self.batch.plan
+        why = [self.decisions[job].why for job in ids]
+        sizes = [len(plan.aggregation(job).children) for job in ids] if number else []
+        left = [self.measured[job] for job in ids if self.decisions[job].why is not Why.HIT]
+        known = [measured for measured in left if measured is not None]
+        all_known = known and len(known) == len(left)
+        hits, later = why.count(Why.HIT), why.count(Why.CHILDREN_FIRST)
+        return Level(
+            number=number,
+            jobs=len(ids),
+            fan_in=(min(sizes), max(sizes)) if sizes else None,
+            hits=hits,
+            prove=len(ids) - hits - later,
+            open=later,
+            measured=tuple(dict.fromkeys(known)),
+            each_s=sum(m.mean_s for m in known) / len(known) if all_known else None,
+        )
+
+
+def table(report: Report) -> Table:
+    """The plan and what is known of each level."""
+    executes = report.batch.prover.kind is ReceiptKind.EXECUTE
+    grid = Table(title="Dry run: nothing is proved or changed", title_justify="left")
+    grid.add_column("")
+    for name in ("jobs", "fan-in", "from cache", "to execute" if executes else "to prove"):
+        grid.add_column(name, justify="right")
+    grid.add_column("not known yet", justify="right")
+    for level in report.levels:
+        low, high = level.fan_in or (0, 0)
+        grid.add_row(
+            _name(level),
+            str(level.jobs),
+            "" if not low else str(low) if low == high else f"{low} to {high}",
+            *(str(count) for count in (level.hits, level.prove, level.open)),
+        )
+    return grid
+
+
+def words(report: Report) -> list[str]:
+    """What the table does not say, a line each."""
+    batch, plan = report.batch, report.batch.plan
+    requested = report.settings.strategy.name
+    picked = f" (picked by {requested})" if requested != plan.strategy else ""
+    kind = batch.prover.kind
+    what = "executed only" if kind is ReceiptKind.EXECUTE else f"{kind.value} receipts"
+    lines = [f"{_leaves(batch)}, strategy {plan.strategy}{picked}, {plan.jobs} jobs; {what}"]
+    reasons: defaultdict[str, list[int]] = defaultdict(list)
+    for decision in report.decisions:
+        if decision.why not in {Why.HIT, Why.NOT_LOOKED_UP}:
+            reasons[_reason(decision)].append(decision.job_id)
+    for reason, jobs in reasons.items():
+        names = [batch.name(job) for job in jobs[:_SHOWN]]
+        more = f" and {len(jobs) - _SHOWN} more" if len(jobs) > _SHOWN else ""
+        lines.append(f"{reason}: {', '.join(names)}{more}")
+    if report.unexplained and any(d.why is Why.NO_ENTRY for d in report.decisions):
+        lines.append(
+            f"{report.unexplained} entries of the cache do not say what they were made from"
+            " (an earlier version made them): one of them may be for the same input"
+        )
+    if kind is ReceiptKind.EXECUTE:
+        return [*lines, "nothing is looked up, and how long executions took is not kept"]
+    if report.settings.cache is None:
+        return [*lines, "nothing is looked up (cache=off), and no earlier times are known"]
+    for level in report.levels:
+        if level.hits < level.jobs:
+            one = f"an aggregation of level {level.number}" if level.number else "a leaf"
+            times = "; ".join(_times(measured) for measured in level.measured)
+            lines.append(f"{one} takes {times}" if times else f"{one}: not measured yet")
+    lines.append(_expected(report))
+    return lines
+
+
+def _leaves(batch: Batch) -> str:
+    return f"{len(batch.leaves)} leaves of {batch.guest.name} ({batch.plan.leaf_jobs} distinct)"
+
+
+def _name(level: Level) -> str:
+    return f"level {level.number}" if level.number else "leaves"
+
+
+def _reason(decision: Decision) -> str:
+    # Some of it was read from files: nothing in it may steer the terminal.
+    detail = "".join(c if c.isprintable() else " " for c in decision.detail)
+    if decision.why is Why.CHILDREN_FIRST:
+        return f"not known yet, {detail}"
+    if decision.why is Why.REJECTED:
+        return f"to prove, its entry does not verify ({detail})"
+    if decision.why is Why.DAMAGED:
+        return f"to prove, its entry is damaged ({detail})"
+    return f"to prove, {detail}"
+
+
+def _expected(report: Report) -> str:
+    todo = sum(level.prove + level.open for level in report.levels)
+    if not todo:
+        return "expected: nothing is left to prove"
+    if report.expected is None:
+        return "expected: not measured yet"
+    seconds, complete = report.expected
+    workers = report.settings.executor.workers
+    with_them = f"with {workers} worker{'' if workers == 1 else 's'}"
+    open_jobs = sum(level.open for level in report.levels)
+    as_if = ", what is not known yet counted as to prove" if open_jobs else ""
+    about = "about" if complete else "at least"
+    return f"expected: {about} {duration(seconds)} {with_them}, from measured times{as_if}"
+
+
+def _times(measured: Measured) -> str:
+    proofs = f"{measured.proofs} proof{'' if measured.proofs == 1 else 's'}"
+    least, most = duration(measured.least_s), duration(measured.most_s)
+    spread = f", {least} to {most}" if least != most else ""
+    others = "" if measured.exact else " of other fan-ins"
+    return f"{duration(measured.mean_s)} (mean of {proofs}{others}{spread})"

@@ -1,0 +1,134 @@
+"""From settings to a batch: everything that can be wrong is found here, before any proof."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from runner.audit.log import AuditLog
+from runner.batch.batch import Batch
+from runner.errors import AuditError, InputError
+from runner.plan.cost import COSTS
+from runner.plan.inputs import leaves
+from runner.plan.journal import journal_bytes
+from runner.plan.plan import distinct
+from runner.plan.strategy import make_plan
+from runner.provers.guests import AGGREGATOR, Manifest, read_elf
+from runner.provers.prover import load_prover
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from runner.batch.settings import Settings
+    from runner.model import Guest
+    from runner.provers.prover import Prover
+
+__all__ = ["prepare"]
+
+
+def prepare(settings: Settings) -> Batch:
+    """The batch that is asked for.
+
+    Raises:
+        InputError: it cannot be: guests that are not what the manifest says, a prover that cannot
+            make such receipts here, unusable inputs or strategy, a folder that takes no file.
+    """
+    manifest = Manifest.load(settings.guests)
+    guest = manifest.get(settings.guest)
+    aggregator = manifest.get(AGGREGATOR)
+    prover = load_prover(settings.prover)
+    check_zkvm(manifest, prover)
+    prover.require(settings.prover.kind)
+    for program in (guest, aggregator):
+        _check_image_id(prover, program)
+    batch_leaves = leaves(
+        settings.spec,
+        inputs=settings.inputs,
+        count=settings.count,
+        inputs_file=settings.inputs_file,
+    )
+    positions, _ = distinct(leaf.stdin for leaf in batch_leaves)
+    chosen = settings.strategy
+    plan = make_plan(
+        chosen.name,
+        positions,
+        chosen.thresholds,
+        chosen.fan_in,
+        cost=COSTS.get(prover.versions.zkvm),
+        journal_bytes=journal_bytes(settings.journal),
+    )
+    batch = Batch(guest, aggregator, batch_leaves, plan, settings.prover)
+    if settings.dry_run:
+        _check_folders([("output", settings.output)])
+    else:
+        _check_writable(settings)
+        _check_audit(settings)
+    return batch
+
+
+def check_zkvm(manifest: Manifest, prover: Prover) -> None:
+    """Receipts of different zkVMs never meet in one tree: programs and prover are of the same.
+
+    Raises:
+        InputError: they are not.
+    """
+    zkvm = prover.versions.zkvm
+    if manifest.zkvm not in (None, zkvm):
+        raise InputError(
+            "guests",
+            str(manifest.path),
+            f"compiled for {manifest.zkvm}, the prover is {zkvm}",
+            f"use prover={manifest.zkvm}, or leave `guests` to the prover",
+        )
+
+
+def _check_image_id(prover: Prover, guest: Guest) -> None:
+    found = prover.image_id(read_elf(guest))
+    if found != guest.image_id:
+        raise InputError(
+            f"guests.{guest.name}.image_id",
+            guest.image_id.hex(),
+            f"the program's image id is {found.hex()}",
+            "run scripts/compile_guests.sh, or restore the manifest from git",
+        )
+
+
+def _check_audit(settings: Settings) -> None:
+    """Nor at an audit log that takes no line."""
+    if settings.audit is None:
+        return
+    try:
+        AuditLog(settings.audit).check()
+    except AuditError as error:
+        remedy = "give another file, or use audit=off"
+        raise InputError("audit.file", str(error.path), error.reason, remedy) from None
+
+
+def _check_writable(settings: Settings) -> None:
+    """A proof of minutes must not end at a folder that takes no file."""
+    folders = [("output", settings.output)]
+    metrics = settings.metrics
+    for field, file in (("textfile", metrics.textfile), ("ledger", metrics.ledger)):
+        if file is not None:
+            folders.append((f"metrics.{field}", file.parent))
+    # A log may be there in a folder that takes no other file.
+    if settings.audit is not None and not settings.audit.exists():
+        folders.append(("audit.file", settings.audit.parent))
+    _check_folders(folders)
+
+
+def _check_folders(folders: Sequence[tuple[str, Path]]) -> None:
+    for field, folder in folders:
+        probe = folder / f".probe-{uuid.uuid4().hex}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise InputError(
+                field,
+                str(folder),
+                f"cannot be written ({error.strerror})",
+                "choose a folder that this user can write",
+            ) from None

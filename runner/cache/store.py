@@ -1,0 +1,189 @@
+"""Index and blobs of the proof cache together: opened, kept in step, repaired."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, TypeVar
+
+from runner.cache.blobs import Blobs
+from runner.cache.index import Index, Row, is_corruption
+from runner.errors import CacheError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+__all__ = ["Store"]
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+class Store:
+    """What ``ProofCache`` works on; it has the layout and the arguments.
+
+    Raises:
+        CacheError: the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path, max_entries: int, max_bytes: int) -> None:
+        self.blobs = Blobs(folder)
+        self._folder = folder
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        with self._errors():
+            self._index: Index | None = self._open()
+
+    def run(self, work: Callable[[Index, Blobs], _T]) -> _T:
+        """Call ``work``; once more with a rebuilt index if the index turns out to be damaged.
+
+        Raises:
+            CacheError: disk or index failed for good.
+            RuntimeError: closed, or opened by another process.
+        """
+        with self._lock, self._errors():
+            index = self._current()
+            try:
+                return work(index, self.blobs)
+            except sqlite3.DatabaseError as error:
+                if not is_corruption(error):
+                    raise
+                index.close()
+                self._index = self._open(damaged=index)
+                return work(self._index, self.blobs)
+
+    def close(self) -> None:
+        """Close the index; again is harmless."""
+        with self._lock:
+            if self._index is not None:
+                self._index.close()
+            self._index = None
+
+    # -- inside a transaction -------------------------------------------------------------------
+
+    def evict(self, index: Index) -> int:
+        """Remove least recently used entries until the bounds hold.
+
+        What was put last goes last, so it stays unless it is larger than the whole cache.
+
+        Returns:
+            How many.
+        """
+        evicted = 0
+        while self._is_over(*index.totals()):
+            key = index.oldest()
+            self.blobs.remove(key)
+            index.delete(key)
+            evicted += 1
+        return evicted
+
+    def _is_over(self, entries: int, size: int) -> bool:
+        return entries > self._max_entries or size > self._max_bytes
+
+    def set_aside(self, index: Index, key: str, reason: str) -> None:
+        """Take an entry out of use and keep its blob for a look."""
+        index.delete(key)
+        self.blobs.set_aside(key, reason)
+
+    def finish(self, index: Index) -> None:
+        """Finish what crashed writers began."""
+        for temp, row in index.intents():
+            if self.blobs.is_being_written(temp):
+                continue  # nothing has happened yet, and its writer may well be alive
+            _, _, fault = self.blobs.read(row.key, row.sha256)
+            if not fault:
+                # The blob is in place. Evicting again picks the same entries as the writer did.
+                index.insert(row)
+                self.evict(index)
+            elif index.row(row.key) is None and self.blobs.path(row.key).exists():
+                self.blobs.set_aside(row.key, f"left by a crash; {fault}")
+            index.settle(temp)
+
+    # -- the index's life -----------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise CacheError(str(self._folder), str(error)) from error
+
+    def _current(self) -> Index:
+        if self._index is None:
+            raise RuntimeError("the cache is closed")
+        if self._index.pid != os.getpid():
+            raise RuntimeError("a cache cannot be used across a fork; open it in the new process")
+        if not self._index.in_place():  # set aside by another process, or the folder was removed
+            self._index.close()
+            self._index = self._open()
+        return self._index
+
+    def _open(self, damaged: Index | None = None) -> Index:
+        self.blobs.make_folders()
+        path = self._folder / "index.sqlite"
+        with _exclusive(self._folder / "lock"):
+            # Another process may have set the damaged file aside already.
+            if damaged is not None and damaged.in_place():
+                _move_aside(path)
+            try:
+                return self._ready(path)
+            except sqlite3.DatabaseError as error:
+                if not is_corruption(error):
+                    raise
+                _move_aside(path)
+            return self._ready(path)
+
+    def _ready(self, path: Path) -> Index:
+        index = Index(path)
+        try:
+            with index.transaction(durable=True):
+                if index.is_new:
+                    index.create()
+                    self._adopt(index)
+                else:
+                    index.origins.create()  # an earlier version made the index without
+                    self.blobs.remove_stale_temps()
+                    self.finish(index)
+        except BaseException:
+            index.close()
+            raise
+        return index
+
+    def _adopt(self, index: Index) -> None:
+        """Fill a new index with the blobs there are, the oldest file as the least used."""
+        adopted = 0
+        for key, size in self.blobs.all():
+            # No digest: reading a large cache takes minutes. The first get records it.
+            index.insert(Row(key, size))
+            adopted += 1
+        if adopted:
+            _log.warning("cache index in %s rebuilt from %d blobs", self._folder, adopted)
+
+
+def _move_aside(index: Path) -> None:
+    """Rename a damaged index, its journal too: it must not be applied to the next one."""
+    n = 1
+    while (target := index.with_name(f"{index.name}.corrupt-{n}")).exists():
+        n += 1
+    _log.warning("cache index is damaged: kept as %s, rebuilding it from the blobs", target)
+    for suffix in ("-wal", "-shm", "-journal", ""):
+        with contextlib.suppress(FileNotFoundError):
+            index.with_name(index.name + suffix).replace(target.with_name(target.name + suffix))
+
+
+@contextlib.contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    """Hold a lock between processes; the system releases it when one dies."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            # Closing is not enough: a process forked meanwhile has the same file open.
+            fcntl.flock(file, fcntl.LOCK_UN)

@@ -1,0 +1,21 @@
+"""How runs are watched while they run and counted afterwards.
+
+May import: errors, files, metrics, model, plan, text.
+
+Other rooms use:
+
+- `tally.py`: the state of a running batch, as every display, log and page shows it.
+- `progress.py`: progress bars on a terminal, plain log lines elsewhere.
+- `live.py`: the live figures of a running batch: the file's format and its reader.
+- `live_file.py`: keeps the live figures up to date beside the metrics textfile.
+- `logs.py`: where log records go: standard error as text or JSON lines, and ``run.log``.
+- `gpu.py`: utilisation and memory of the GPUs during a run, from NVIDIA's library.
+- `publish.py`: sends a run's figures out: ledger, textfile, Pushgateway; fails no batch.
+- `ledger.py`: totals that survive runs, counted once a run under a lock.
+- `ledger_file.py`: the ledger's file format: version, checksum, migrations.
+- `pushgateway.py`: the push to a Prometheus Pushgateway.
+
+Only this room uses:
+
+- `textfile.py`: the metrics file for node_exporter, written whole and read back.
+"""

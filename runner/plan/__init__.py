@@ -1,0 +1,22 @@
+"""What is to be proved, as plain values.
+
+Nothing here has effects, except that ``input_file.py`` reads the file it is given.
+
+May import: errors, model, text.
+
+Other rooms use:
+
+- `plan.py`: the plan of a batch, a DAG of proof jobs, with its checks and its JSON form.
+- `strategy.py`: the strategies: functions from the leaves of a batch to its plan.
+- `inputs.py`: the inputs of a batch, from the config, a file or the guest's own series.
+- `fields.py`: the fields of one input, and their values as the guest reads them.
+- `journal.py`: the aggregator's wire formats, and journals as people read them.
+- `merkle.py`: the tree hash that binds an aggregated receipt to its leaves; inclusion proofs.
+- `cost.py`: what an aggregation costs, and the cheapest grouping of a batch.
+- `time_left.py`: a model of how long the rest of a batch takes, over measured times.
+- `savings_model.py`: the model of what aggregation should save, shown beside measured figures.
+
+Only this room uses:
+
+- `input_file.py`: inputs from JSON lines or CSV, read one line at a time.
+"""

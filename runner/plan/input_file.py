@@ -1,0 +1,128 @@
+"""Inputs from a file: JSON lines or CSV, read a line at a time.
+
+Says where each value stood; whether the guest can take it is for :mod:`runner.plan.fields` to say.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from typing import TYPE_CHECKING
+
+from runner.errors import InputError
+from runner.plan.fields import INTEGER_SIZES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from runner.model import Scalar
+    from runner.plan.fields import FieldSpec
+
+__all__ = ["read_inputs"]
+
+_FILE = "guest.inputs_file"
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,99})")
+
+
+def read_inputs(path: Path, fields: Sequence[FieldSpec]) -> Iterator[tuple[str, object]]:
+    """Values from a file, one at a time.
+
+    - ``.jsonl``, ``.ndjson``, ``.json``: one JSON value a line, an object or a bare value;
+    - ``.csv``: a header that names the fields, one input a row; numbers and truth values are
+      read by the field's type, everything else is text.
+
+    Blank lines are skipped. UTF-8, with or without a byte order mark.
+
+    Yields:
+        ``path:line`` and the value, not yet checked against the guest.
+
+    Raises:
+        InputError: unknown extension, unreadable, not UTF-8, or a line that is not JSON or CSV.
+    """
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        known = ", ".join(_READERS)
+        raise InputError(_FILE, str(path), "unknown extension", f"use one of {known}")
+    try:
+        yield from reader(path, fields)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(_FILE, str(path), reason, "give a readable file") from None
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    # Decoded line by line, so that an error can name its line.
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            where = f"{path}:{number}"
+            try:
+                yield where, raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                problem = f"not UTF-8 (byte {error.start + 1} of the line)"
+                raise InputError(_FILE, where, problem, "save the file as UTF-8") from None
+
+
+def _read_json(path: Path, fields: Sequence[FieldSpec]) -> Iterator[tuple[str, object]]:  # noqa: ARG001  # a reader
+    for where, line in _lines(path):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line, object_pairs_hook=_unique)
+        except (ValueError, RecursionError) as error:
+            detail = str(error)
+            if isinstance(error, json.JSONDecodeError):
+                detail = f"{error.msg} at column {error.colno}"  # its text counts lines from here
+            problem, remedy = f"not JSON: {detail}", "write one JSON value a line"
+            raise InputError(_FILE, where, problem, remedy) from None
+        yield where, value
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
+
+
+def _read_csv(path: Path, fields: Sequence[FieldSpec]) -> Iterator[tuple[str, object]]:
+    types = {field.name: field.type for field in fields}
+    header: list[str] | None = None
+    rows = csv.reader((line for _, line in _lines(path)), strict=True)
+    start = 1
+    try:
+        for row in rows:
+            where, start = f"{path}:{start}", rows.line_num + 1
+            if not row:
+                continue
+            if header is None:
+                header = row
+                if sorted(header) != sorted(types):
+                    problem = f"header {','.join(header)} does not name the guest's fields"
+                    raise InputError(_FILE, where, problem, f"begin with {','.join(types)}")
+                continue
+            if len(row) != len(header):
+                problem = f"{len(row)} values under a header of {len(header)}"
+                raise InputError(_FILE, where, problem, "quote values that hold commas")
+            yield where, {n: _cell(types[n], text) for n, text in zip(header, row, strict=True)}
+    except csv.Error as error:
+        remedy = "mend the row, or use JSON lines"
+        raise InputError(_FILE, f"{path}:{rows.line_num}", f"not CSV: {error}", remedy) from None
+
+
+def _cell(kind: str, text: str) -> Scalar:
+    """A CSV cell by its field's type; what does not fit stays text, for the encoder to refuse."""
+    if kind in INTEGER_SIZES:
+        return int(text) if _DECIMAL.fullmatch(text) else text
+    if kind == "bool":
+        return {"true": True, "false": False}.get(text, text)
+    return text
+
+
+_READERS: dict[str, Callable[[Path, Sequence[FieldSpec]], Iterator[tuple[str, object]]]] = {
+    ".jsonl": _read_json,
+    ".ndjson": _read_json,
+    ".json": _read_json,
+    ".csv": _read_csv,
+}

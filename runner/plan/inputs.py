@@ -1,0 +1,163 @@
+"""The inputs of a batch: a guest's input as its config describes it, and the sources of its leaves.
+
+Everything is pure but ``inputs_file``, which reads that one file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from runner.errors import InputError
+from runner.model import Leaf, Scalar
+from runner.plan.fields import FieldSpec, UnusableError, encode, printable
+from runner.plan.input_file import read_inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["MAX_LEAVES", "InputSpec", "RangeSeries", "Series", "TemplateSeries", "leaves"]
+
+MAX_LEAVES = 1_000_000
+"""Largest batch: what plans are tested with, and a guard against a slip of the keyboard."""
+
+_SOURCES = "guest.inputs, guest.count, guest.inputs_file"
+_Encoded: TypeAlias = tuple[dict[str, Scalar], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class RangeSeries:
+    """Numbers ``start + i * step``, modulo ``modulo`` if given (fibonacci has 94 inputs)."""
+
+    start: int = 0
+    step: int = 1
+    modulo: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.modulo is not None and self.modulo < 1:
+            remedy = "give a whole number of at least 1, or leave it out"
+            raise InputError("guest.series.modulo", self.modulo, "nothing to wrap at", remedy)
+
+    def at(self, i: int) -> Scalar:
+        """The value for leaf ``i``."""
+        value = self.start + i * self.step
+        return value if self.modulo is None else value % self.modulo
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateSeries:
+    """Text with the leaf's number in place of every ``{i}``; other braces mean nothing."""
+
+    template: str
+
+    def at(self, i: int) -> Scalar:
+        """The value for leaf ``i``."""
+        return self.template.replace("{i}", str(i))
+
+
+Series: TypeAlias = RangeSeries | TemplateSeries
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """A guest's whole input.
+
+    Attributes:
+        fields: in the order the guest reads them; may be empty.
+        series: the guest's own inputs for ``guest.count``: one per field, or none at all.
+
+    Raises:
+        InputError: a name given twice, or another number of series than fields.
+    """
+
+    fields: tuple[FieldSpec, ...]
+    series: tuple[Series, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [field.name for field in self.fields]
+        if len(set(names)) != len(names):
+            raise InputError("guest.fields", names, "a name stands twice", "name each field once")
+        if self.series and len(self.series) != len(self.fields):
+            remedy = f"give one for each of the {len(names)} fields, or none"
+            raise InputError("guest.series", len(self.series), "wrong number of series", remedy)
+
+
+def leaves(
+    spec: InputSpec,
+    *,
+    inputs: Sequence[object] | None = None,
+    count: int | None = None,
+    inputs_file: str | Path | None = None,
+) -> list[Leaf]:
+    """The leaves of a batch, from exactly one of three sources.
+
+    Args:
+        spec: of the guest.
+        inputs: the values themselves.
+        count: how many of the guest's own series.
+        inputs_file: a file of values, see :func:`runner.plan.input_file.read_inputs`.
+
+    Raises:
+        InputError: none or several sources, an empty batch, more than :data:`MAX_LEAVES`, or a
+            value the guest cannot take.
+    """
+    sources = {"inputs": inputs, "count": count, "inputs_file": inputs_file}
+    given = [f"guest.{name}" for name, source in sources.items() if source is not None]
+    if len(given) != 1:
+        shown = " and ".join(given) or None
+        problem = "given together" if given else "no input given"
+        raise InputError(_SOURCES, shown, problem, "give exactly one of the three")
+    if inputs_file is not None:
+        return _collect(given[0], str(inputs_file), _from_file(spec, Path(inputs_file)))
+    if count is not None:
+        return _collect(given[0], count, _from_series(spec, count))
+    if isinstance(inputs, (str, bytes)) or not isinstance(inputs, Sequence):
+        raise InputError(given[0], printable(inputs), "not a list", "write guest.inputs=[...]")
+    return _collect(given[0], f"{len(inputs)} values" if inputs else [], _from_list(spec, inputs))
+
+
+def _collect(field: str, value: object, encoded: Iterator[_Encoded]) -> list[Leaf]:
+    batch: list[Leaf] = []
+    for index, (values, stdin) in enumerate(encoded):
+        if index >= MAX_LEAVES:
+            raise InputError(field, value, f"more than {MAX_LEAVES} leaves", "split the batch")
+        batch.append(Leaf(index, values, stdin))
+    if not batch:
+        raise InputError(field, value, "empty batch", "give at least one input")
+    return batch
+
+
+def _from_list(spec: InputSpec, inputs: Sequence[object]) -> Iterator[_Encoded]:
+    for i, value in enumerate(inputs):
+        try:
+            yield encode(spec.fields, value)
+        except UnusableError as bad:
+            raise bad.at(f"guest.inputs[{i}]") from None
+
+
+def _from_series(spec: InputSpec, count: object) -> Iterator[_Encoded]:
+    if type(count) is not int or not 1 <= count <= MAX_LEAVES:
+        problem = "empty batch" if count == 0 and count is not False else "not a batch size"
+        remedy = f"give a whole number from 1 to {MAX_LEAVES}"
+        raise InputError("guest.count", printable(count), problem, remedy)
+    if len(spec.series) != len(spec.fields):
+        remedy = "give guest.inputs or guest.inputs_file"
+        raise InputError("guest.count", count, "this guest has no inputs of its own", remedy)
+    for i in range(count):
+        value = {f.name: s.at(i) for f, s in zip(spec.fields, spec.series, strict=True)}
+        try:
+            yield encode(spec.fields, value)
+        except UnusableError as bad:
+            problem = f"input {i} would be {bad}"
+            remedy = f"give at most {i}, or let the guest's series wrap" if i else "mend its series"
+            raise InputError("guest.count", count, problem, remedy) from None
+
+
+def _from_file(spec: InputSpec, path: Path) -> Iterator[_Encoded]:
+    for where, value in read_inputs(path, spec.fields):
+        try:
+            yield encode(spec.fields, value)
+        except UnusableError as bad:
+            raise InputError("guest.inputs_file", where, str(bad), bad.remedy) from None

@@ -1,0 +1,272 @@
+"""The tree hash that binds an aggregated receipt to what it verified.
+
+Domain-separated SHA-256 in the style of RFC 6962 (Certificate Transparency), section 2.1:
+
+- leaf: ``SHA256(0x00 || image_id || journal)``; the image id is always 32 bytes, so no byte can
+  move between it and the journal;
+- node: ``SHA256(0x01 || left || right)``;
+- a list of n nodes splits at the largest power of two below n; one node is its own root.
+
+An aggregation's combined hash is the root over its children's nodes, in order: a leaf child's node
+is its leaf hash, an aggregate child's its own combined hash. With power-of-two fan-ins that is the
+flat tree over all leaves, whatever the strategy.
+
+Pure, and iterative throughout. ``leaf_hashes`` below are by leaf *job* id, not batch position.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+from runner.plan.journal import AggregationResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.plan.plan import Plan
+
+__all__ = [
+    "MAX_PATH",
+    "InclusionProof",
+    "Step",
+    "aggregate",
+    "check_inclusion",
+    "combined_hash",
+    "inclusion_path",
+    "leaf_hash",
+    "node_hash",
+    "node_hashes",
+    "root",
+]
+
+Side: TypeAlias = Literal["left", "right"]
+Step: TypeAlias = tuple[Side, bytes]
+"""On which side the sibling stands, and its 32 bytes."""
+
+MAX_PATH = 128
+"""Longest path accepted: a batch has fewer than 2**32 leaves, and each level adds at most one."""
+
+_HEX = re.compile(r"(?:[0-9a-f]{2})*")
+
+
+def leaf_hash(image_id: bytes, journal: bytes) -> bytes:
+    """Hash of one leaf; ValueError unless the image id has 32 bytes."""
+    if len(image_id) != 32:
+        raise ValueError(f"an image id has 32 bytes, not {len(image_id)}")
+    return sha256(b"\x00" + image_id + journal).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Hash of an inner node."""
+    return sha256(b"\x01" + left + right).digest()
+
+
+def root(nodes: Sequence[bytes]) -> bytes:
+    """Root over a list of nodes; ValueError for an empty one.
+
+    Pairing neighbours and moving an odd last one up is RFC 6962's split, without recursion.
+    """
+    if not nodes:
+        raise ValueError("no tree over no nodes")
+    level = nodes
+    while len(level) > 1:
+        level = _above(level)
+    return level[0]
+
+
+def aggregate(self_image_id: bytes, children: Sequence[tuple[bytes, bytes]]) -> AggregationResult:
+    """What an aggregation over these children must commit; the guest's rules, without a proof.
+
+    Args:
+        self_image_id: of the aggregator, 32 bytes.
+        children: (image id, journal) in order, at least one.
+
+    Raises:
+        ValueError: a child with the aggregator's image id whose journal is no aggregate of it.
+    """
+    count, nodes = 0, []
+    for image_id, journal in children:
+        if image_id != self_image_id:
+            count += 1
+            nodes.append(leaf_hash(image_id, journal))
+            continue
+        below = AggregationResult.decode(journal)
+        if below.self_image_id != self_image_id:
+            raise ValueError("an aggregate names another program as its own")
+        count += below.verified_count
+        nodes.append(below.combined_hash)
+    return AggregationResult(self_image_id, count, root(nodes))
+
+
+def node_hashes(plan: Plan, leaf_hashes: Sequence[bytes]) -> list[bytes]:
+    """Node of every job, by id: leaf hashes, then combined hashes.
+
+    Args:
+        plan: validated.
+        leaf_hashes: one for each leaf job, by id.
+
+    Raises:
+        ValueError: another number of leaf hashes than leaf jobs.
+    """
+    if len(leaf_hashes) != plan.leaf_jobs:
+        raise ValueError(f"{len(leaf_hashes)} leaf hashes for {plan.leaf_jobs} leaf jobs")
+    nodes = list(leaf_hashes)
+    for aggregation in plan.aggregations:
+        nodes.append(root([nodes[child] for child in aggregation.children]))
+    return nodes
+
+
+def combined_hash(plan: Plan, leaf_hashes: Sequence[bytes]) -> bytes:
+    """What the root's journal must show; arguments and errors as :func:`node_hashes`.
+
+    Raises:
+        ValueError: also for a plan without a root (strategy none).
+    """
+    if plan.root is None:
+        raise ValueError("strategy none has no combined hash")
+    return node_hashes(plan, leaf_hashes)[plan.root]
+
+
+def inclusion_path(plan: Plan, leaf_hashes: Sequence[bytes], position: int) -> list[Step]:
+    """Siblings from the leaf at a batch position up to the root's combined hash.
+
+    Raises:
+        ValueError: no such position, no root, or another number of leaf hashes than leaf jobs.
+    """
+    if plan.root is None:
+        raise ValueError("strategy none has no root to be included in")
+    if not 0 <= position < len(plan.leaves):
+        raise ValueError(f"position {position} is not in 0 to {len(plan.leaves) - 1}")
+    nodes, counts = node_hashes(plan, leaf_hashes), plan.leaf_counts()
+    job, offset = plan.root, position
+    downward: list[tuple[tuple[int, ...], int]] = []
+    while job >= plan.leaf_jobs:
+        children = plan.aggregation(job).children
+        index = 0
+        while offset >= counts[children[index]]:
+            offset -= counts[children[index]]
+            index += 1
+        downward.append((children, index))
+        job = children[index]
+    path: list[Step] = []
+    for children, index in reversed(downward):
+        path += _siblings([nodes[child] for child in children], index)
+    return path
+
+
+def check_inclusion(leaf: bytes, path: Sequence[Step], expected_root: bytes) -> bool:
+    """Whether a path leads from a leaf hash to a root; False for any malformed path."""
+    if len(path) > MAX_PATH or len(leaf) != 32:
+        return False
+    node = leaf
+    for side, sibling in path:
+        if len(sibling) != 32 or side not in {"left", "right"}:
+            return False
+        node = node_hash(sibling, node) if side == "left" else node_hash(node, sibling)
+    return node == expected_root
+
+
+@dataclass(frozen=True, slots=True)
+class InclusionProof:
+    """Evidence that one leaf is in a batch, to be checked without the other leaves.
+
+    It proves that (image id, journal) is one of the leaves under ``root``. That the root is a
+    batch's is the root receipt's word, to be verified beside it, which also gives the number of
+    leaves. ``position`` and ``count`` say where to look and are not bound by the path.
+
+    Attributes:
+        position: in the batch, from 0.
+        count: leaves in the batch.
+        image_id: the leaf's guest, 32 bytes.
+        journal: the leaf's, as committed.
+        path: siblings from the leaf up.
+        root: combined hash of the batch, 32 bytes.
+    """
+
+    position: int
+    count: int
+    image_id: bytes
+    journal: bytes
+    path: tuple[Step, ...]
+    root: bytes
+
+    def holds(self) -> bool:
+        """Whether the path leads from this image id and journal to the root."""
+        return check_inclusion(leaf_hash(self.image_id, self.journal), self.path, self.root)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values, bytes as lower-case hex; the inverse of :meth:`from_json`."""
+        return {
+            "position": self.position,
+            "count": self.count,
+            "image_id": self.image_id.hex(),
+            "journal": self.journal.hex(),
+            "path": [{"side": side, "hash": sibling.hex()} for side, sibling in self.path],
+            "root": self.root.hex(),
+        }
+
+    @classmethod
+    def from_json(cls, data: object) -> InclusionProof:
+        """Read a proof that someone else wrote; it may still not hold.
+
+        Raises:
+            ValueError: other keys or types than :meth:`to_json` writes, a path longer than
+                :data:`MAX_PATH`, a hash that is not 32 bytes, or a position outside the batch.
+        """
+        names = ("position", "count", "image_id", "journal", "path", "root")
+        if not isinstance(data, dict) or data.keys() != set(names):
+            raise ValueError(f"inclusion proof: not an object with exactly {', '.join(names)}")
+        position, count, steps = data["position"], data["count"], data["path"]
+        # ``type``, not isinstance: JSON's true is not the number 1.
+        if type(position) is not int or type(count) is not int or not 0 <= position < count < 2**32:
+            raise ValueError("inclusion proof: not 0 <= position < count < 2**32")
+        if not isinstance(steps, list) or len(steps) > MAX_PATH:
+            raise ValueError(f"inclusion proof: path is not a list of at most {MAX_PATH}")
+        return cls(
+            position=position,
+            count=count,
+            image_id=_unhex(data["image_id"], "image_id", 32),
+            journal=_unhex(data["journal"], "journal"),
+            path=tuple([_step(step) for step in steps]),
+            root=_unhex(data["root"], "root", 32),
+        )
+
+
+def _above(level: Sequence[bytes]) -> list[bytes]:
+    pairs = zip(level[::2], level[1::2], strict=False)
+    above = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
+    if len(level) % 2:
+        above.append(level[-1])
+    return above
+
+
+def _siblings(nodes: Sequence[bytes], index: int) -> list[Step]:
+    """Path from one node of a list to the list's root."""
+    path: list[Step] = []
+    level = nodes
+    while len(level) > 1:
+        sibling = index ^ 1
+        if sibling < len(level):
+            path.append(("left" if sibling < index else "right", level[sibling]))
+        level, index = _above(level), index // 2
+    return path
+
+
+def _step(data: object) -> Step:
+    if not isinstance(data, dict) or data.keys() != {"side", "hash"}:
+        raise ValueError("inclusion proof: a step is not an object with exactly side, hash")
+    if data["side"] not in ("left", "right"):
+        raise ValueError("inclusion proof: a step's side is neither left nor right")
+    return cast("Side", data["side"]), _unhex(data["hash"], "a step's hash", 32)
+
+
+def _unhex(value: object, what: str, size: int | None = None) -> bytes:
+    # A pattern first: ``bytes.fromhex`` also takes blanks and upper case.
+    if not isinstance(value, str) or not _HEX.fullmatch(value):
+        raise ValueError(f"inclusion proof: {what} is not lower-case hex")
+    if size is not None and len(value) != 2 * size:
+        raise ValueError(f"inclusion proof: {what} has {len(value) // 2} bytes, not {size}")
+    return bytes.fromhex(value)

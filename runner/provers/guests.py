@@ -1,0 +1,133 @@
+"""Compiled guests on disk and the manifest that pins them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from runner.errors import InputError
+from runner.files import SHIPPED
+from runner.model import Guest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["AGGREGATOR", "DEFAULT_FOLDER", "Manifest", "default_folder", "read_elf"]
+
+AGGREGATOR = "aggregator"
+"""The guest that verifies and binds the receipts of others."""
+
+DEFAULT_FOLDER = SHIPPED / "guests"
+
+_FORMAT = 1
+_REBUILD = "run scripts/compile_guests.sh, or restore the file from git"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Image ids and file hashes of all compiled guests.
+
+    Attributes:
+        path: the manifest file.
+        guests: by name.
+        zkvm: they are compiled for; None where the manifest does not say.
+    """
+
+    path: Path
+    guests: dict[str, Guest]
+    zkvm: str | None = None
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest:
+        """Read ``manifest.json`` in ``folder``; ELF files are not touched yet.
+
+        Raises:
+            InputError: no such file, or not a manifest of a format this version reads.
+        """
+        path = folder / "manifest.json"
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            if data["format"] != _FORMAT:
+                raise ValueError(f"format {data['format']!r}, this version reads {_FORMAT}")
+            guests = {
+                str(name): Guest(
+                    name=str(name),
+                    image_id=_digest(entry["image_id"]),
+                    elf_path=folder / str(entry["elf"]),
+                    elf_sha256=_digest(entry["elf_sha256"]).hex(),
+                )
+                for name, entry in data["guests"].items()
+            }
+            zkvm = data.get("zkvm")
+            if zkvm is not None and not isinstance(zkvm, str):
+                raise ValueError(f"zkvm {zkvm!r} is no name")
+        except OSError as error:
+            raise InputError(
+                "guests", str(path), f"cannot be read ({error.strerror})", _REBUILD
+            ) from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            problem = f"not a guest manifest ({type(error).__name__}: {error})"
+            raise InputError("guests", str(path), problem, _REBUILD) from None
+        return cls(path, guests, zkvm)
+
+    def get(self, name: str) -> Guest:
+        """The guest called ``name``, its ELF file present and unaltered.
+
+        Raises:
+            InputError: unknown name, file missing, or its SHA-256 differs from the manifest.
+        """
+        guest = self.guests.get(name)
+        if guest is None:
+            known = ", ".join(sorted(self.guests))
+            raise InputError(
+                "guest.name", name, f"not in {self.path}", f"known guests: {known}; or compile it"
+            )
+        read_elf(guest)
+        return guest
+
+    def name_of(self, image_id: bytes) -> str | None:
+        """The guest that has this image id, if any."""
+        return next((g.name for g in self.guests.values() if g.image_id == image_id), None)
+
+
+def default_folder(adapter: str) -> Path:
+    """The guests that come with the runner for one adapter: its own folder, if it has one."""
+    own = DEFAULT_FOLDER / adapter
+    return own if (own / "manifest.json").is_file() else DEFAULT_FOLDER
+
+
+@lru_cache(maxsize=16)
+def read_elf(guest: Guest) -> bytes:
+    """The program binary, checked against the manifest; read once a process.
+
+    Raises:
+        InputError: file missing or altered.
+    """
+    try:
+        data = guest.elf_path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"guests.{guest.name}.elf",
+            str(guest.elf_path),
+            f"cannot be read ({error.strerror})",
+            _REBUILD,
+        ) from None
+    found = hashlib.sha256(data).hexdigest()
+    if found != guest.elf_sha256:
+        raise InputError(
+            f"guests.{guest.name}.elf",
+            str(guest.elf_path),
+            f"SHA-256 is {found[:16]}..., the manifest says {guest.elf_sha256[:16]}...",
+            _REBUILD,
+        )
+    return data
+
+
+def _digest(text: object) -> bytes:
+    digest = bytes.fromhex(str(text))
+    if len(digest) != 32:
+        raise ValueError(f"{text!r} is not 32 bytes of hex")
+    return digest

@@ -1,0 +1,88 @@
+"""What happens in a worker: verify the children, prove, verify the proof, report."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from runner.errors import ProverError, ReceiptRejectedError
+from runner.model import Child, Outcome, ProofJob, ReceiptKind
+from runner.provers.prover import ProverSpec, load_prover
+
+if TYPE_CHECKING:
+    from runner.provers.prover import Prover
+
+__all__ = ["perform", "verify_receipt"]
+
+
+def perform(spec: ProverSpec, job: ProofJob) -> Outcome:
+    """Make one proof. Runs in a worker process; effects stay inside it.
+
+    Args:
+        spec: the prover to use, made once a process.
+        job: what to prove.
+
+    Raises:
+        ReceiptRejectedError: a child, or the fresh receipt itself, does not verify.
+        ProverError: the guest failed or the proof could not be made.
+    """
+    started = time.time()
+    prover = load_prover(spec)
+    children = tuple(dict.fromkeys(job.children))
+    verify_s, verifications = 0.0, 0
+    if job.kind is not ReceiptKind.EXECUTE:
+        clock = time.perf_counter()
+        for child in children:
+            _verify_child(prover, job, child)
+        verify_s, verifications = time.perf_counter() - clock, len(children) + 1
+
+    clock = time.perf_counter()
+    proof = prover.run(job.guest, job.stdin, children, job.kind, job.threads)
+    prove_s = time.perf_counter() - clock
+
+    if job.expected is not None and proof.journal != job.expected:
+        raise ReceiptRejectedError(job.name, "commits another result than its children demand")
+    if job.kind is not ReceiptKind.EXECUTE:
+        if proof.receipt is None:
+            raise ReceiptRejectedError(job.name, "the prover returned no receipt")
+        clock = time.perf_counter()
+        verify_receipt(prover, proof.receipt, job.guest.image_id, proof.journal, job.name)
+        verify_s += time.perf_counter() - clock
+    return Outcome(
+        job_id=job.id,
+        image_id=job.guest.image_id,
+        journal=proof.journal,
+        receipt=proof.receipt,
+        kind=job.kind,
+        cycles=proof.cycles,
+        prove_s=prove_s,
+        verify_s=verify_s,
+        verifications=verifications,
+        worker=os.getpid(),
+        started=started,
+        finished=time.time(),
+    )
+
+
+def verify_receipt(
+    prover: Prover, receipt: bytes, image_id: bytes, journal: bytes | None, what: str
+) -> bytes:
+    """Verify one receipt against an image id and, if it is known, a journal; returns the journal.
+
+    Raises:
+        ReceiptRejectedError: malformed, another program's, or another journal's.
+    """
+    try:
+        found = prover.verify(receipt, image_id)
+    except ProverError as error:
+        raise ReceiptRejectedError(what, str(error)) from None
+    if journal is not None and found != journal:
+        raise ReceiptRejectedError(what, "proves another journal than it must")
+    return found
+
+
+def _verify_child(prover: Prover, job: ProofJob, child: Child) -> None:
+    if child.receipt is None:
+        raise ReceiptRejectedError(f"child of {job.name}", "there is no receipt")
+    verify_receipt(prover, child.receipt, child.image_id, child.journal, f"child of {job.name}")

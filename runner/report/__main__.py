@@ -1,0 +1,64 @@
+"""``python -m runner.report FOLDER...``: a page for people from what runs have left.
+
+One run's folder gives that run's report, anything else a report over all runs found there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.errors import RunnerError
+from runner.folder import REPORT, RESULT
+from runner.report.export import write_csv, write_parquet
+from runner.report.write import load, show, write_run, write_sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.report.figures import Runs
+
+__all__ = [
+    "main",
+]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m runner.report",
+        description="Make a page from what runs have left: one run's own, or all side by side.",
+        epilog="With --csv or --parquet the page is written only where --output names it.",
+    )
+    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="of runs or sweeps")
+    parser.add_argument("--output", type=Path, metavar="FILE", help=f"the page (default: {REPORT})")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="one row a run, as CSV")
+    parser.add_argument("--parquet", type=Path, metavar="FILE", help="the same as Parquet")
+    options = parser.parse_args(arguments)
+    try:
+        runs = load(options.folders)
+        if options.csv:
+            write_csv(runs, options.csv)
+        if options.parquet:
+            write_parquet(runs, options.parquet)
+        written = [file for file in (options.csv, options.parquet) if file]
+        if options.output or not written:
+            written.append(_write_page(runs, options.folders, options.output))
+        show(runs, written)
+    except RunnerError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    return 0
+
+
+def _write_page(runs: Runs, folders: Sequence[Path], to: Path | None) -> Path:
+    folder = folders[0]
+    if len(folders) == 1 and (folder / RESULT).is_file():
+        return write_run(folder, to)
+    return write_sweep(runs, to or (folder / REPORT if len(folders) == 1 else Path(REPORT)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

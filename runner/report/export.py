@@ -1,0 +1,188 @@
+"""Runs as a table for other tools: one row a run, units in the columns' names; CSV or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runner.errors import InputError
+from runner.files import atomic_write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from runner.report.figures import Figures, Runs
+
+__all__ = ["Column", "columns", "write_csv", "write_parquet"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    Attributes:
+        name: with its unit.
+        type: ``str``, ``int``, ``float`` or ``bool``.
+        value: of a run; None where there is none.
+    """
+
+    name: str
+    type: type
+    value: Callable[[Figures], object]
+
+
+def columns(runs: Runs) -> list[Column]:
+    """All columns these runs have: one more for each aggregation level and differing setting."""
+    deepest = max((row.run.plan.levels for row in runs.all), default=0)
+    levels = [
+        Column(f"aggregation_level_{n}_s", float, lambda row, n=n: _at(row.level_s, n))  # type: ignore[misc]
+        for n in range(1, deepest + 1)
+    ]
+    settings = [
+        Column(f"config.{name}", str, lambda row, name=name: row.run.config.get(name))  # type: ignore[misc]
+        for name in runs.differing
+    ]
+    return [*_RUN, *_TIMES, *levels, *_FIGURES, *_MODEL, *_PLACE, *settings]
+
+
+def write_csv(runs: Runs, file: Path) -> None:
+    """Write CSV with a header; nothing for None.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    wanted = columns(runs)
+    writer.writerow([column.name for column in wanted])
+    for row in runs.all:
+        writer.writerow([_cell(column.value(row)) for column in wanted])
+    _write("--csv", file, text.getvalue().encode())
+
+
+def write_parquet(runs: Runs, file: Path) -> None:
+    """Write Parquet; null for None.
+
+    Raises:
+        InputError: pyarrow is not installed, or the file cannot be written.
+    """
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        raise InputError(
+            "--parquet",
+            str(file),
+            "needs pyarrow, which is not installed",
+            "use --csv, or pip install 'zk-batch-runner[parquet]'",
+        ) from None
+    types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+    wanted = columns(runs)
+    table = pa.table(
+        {column.name: [column.value(row) for row in runs.all] for column in wanted},
+        schema=pa.schema([(column.name, types[column.type]) for column in wanted]),
+    )
+    sink = pa.BufferOutputStream()
+    parquet.write_table(table, sink)
+    _write("--parquet", file, sink.getvalue().to_pybytes())
+
+
+def _write(option: str, file: Path, data: bytes) -> None:
+    try:
+        atomic_write(file, data)
+    except OSError as error:
+        raise InputError(
+            option, str(file), f"cannot be written ({error.strerror})", "choose another file"
+        ) from None
+
+
+def _cell(value: object) -> object:
+    """For a spreadsheet too: a text from a file must not become a formula there."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@")):
+        return f"'{value}"
+    return value
+
+
+def _at(values: Sequence[float], index: int) -> float | None:
+    return values[index] if index < len(values) else None
+
+
+def _per_s(row: Figures, *, executed: bool) -> float | None:
+    return row.per_s if row.run.executed is executed else None
+
+
+def _model(name: str) -> Callable[[Figures], object]:
+    """A figure of the summary; a batch in which nothing was proved has no savings to model."""
+    return lambda row: None if row.run.executed else getattr(row.run.measured, name, None)
+
+
+def _leaf_ms(row: Figures) -> float | None:
+    return None if row.run.executed else 1000 * row.leaf_verify_s
+
+
+def _root_ms(row: Figures) -> float | None:
+    measured = row.run.measured
+    return measured.root_verify_s * 1000 if measured and measured.root_verify_s else None
+
+
+_RUN = (
+    Column("run", str, lambda row: row.name),
+    Column("run_id", str, lambda row: row.run.run_id),
+    Column("status", str, lambda row: row.run.status),
+    Column("error", str, lambda row: row.run.error),
+    Column("kind", str, lambda row: row.run.kind),
+    Column("proved", bool, lambda row: not row.run.executed),
+    Column("started_unix_s", float, lambda row: row.run.started),
+    Column("finished_unix_s", float, lambda row: row.run.finished),
+    Column("guest", str, lambda row: row.run.config.get("guest.name")),
+    Column("strategy", str, lambda row: row.run.plan.strategy),
+    Column("aggregation_levels", int, lambda row: row.run.plan.levels),
+    Column("leaves", int, lambda row: row.leaves),
+    Column("distinct_leaves", int, lambda row: row.distinct),
+    Column("jobs", int, lambda row: row.run.plan.jobs),
+    Column("jobs_made", int, lambda row: row.made),
+    Column("jobs_cached", int, lambda row: row.cached),
+    Column("retries", int, lambda row: row.retries),
+    Column("workers", int, lambda row: row.workers),
+)
+
+_TIMES = (
+    Column("wall_s", float, lambda row: row.wall_s),
+    Column("leaf_proofs_per_s", float, lambda row: _per_s(row, executed=False)),
+    Column("leaf_executions_per_s", float, lambda row: _per_s(row, executed=True)),
+    Column("leaves_s", float, lambda row: row.level_s[0]),
+)
+
+_FIGURES = (
+    Column("cache_lookup_s", float, lambda row: row.lookup_s),
+    Column("verification_s", float, lambda row: row.verify_s),
+    Column("leaf_verification_ms", float, _leaf_ms),
+    Column("root_verification_ms", float, _root_ms),
+    Column("user_cycles", int, lambda row: row.user_cycles),
+    Column("paging_cycles", int, lambda row: row.paging_cycles),
+    Column("total_cycles", int, lambda row: row.total_cycles),
+    Column("receipt_bytes_before", int, lambda row: row.bytes_before),
+    Column("receipt_bytes_after", int, lambda row: row.bytes_after),
+    Column("size_savings_percent", float, _model("size_savings_percent")),
+)
+
+_MODEL = (
+    Column("model_size_savings_percent", float, _model("model_size_savings_percent")),
+    Column("model_gas_savings_percent", float, _model("model_gas_savings_percent")),
+    Column("model_leaf_proofs_per_s", float, _model("model_tps")),
+    Column("model_leaf_verification_ms", float, _model("model_verification_ms_before")),
+    Column("model_root_verification_ms", float, _model("model_verification_ms_after")),
+)
+
+_PLACE = (
+    Column("host", str, lambda row: row.run.machine.get("host")),
+    Column("cpu", str, lambda row: row.run.machine.get("cpu")),
+    Column("cores", str, lambda row: row.run.machine.get("cores")),
+    Column("memory_mib", str, lambda row: row.run.machine.get("memory_mib")),
+    Column("runner_version", str, lambda row: row.run.versions.get("runner")),
+    Column("zkvm", str, lambda row: row.run.versions.get("zkvm")),
+    Column("zkvm_version", str, lambda row: row.run.versions.get("zkvm_version")),
+)

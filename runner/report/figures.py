@@ -1,0 +1,213 @@
+"""The figures of runs side by side: what each did, and the settings in which they differ.
+
+Pure values. Figures come from the jobs' rows wherever those say it, so that a run that failed has
+figures too.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from runner.report.untrusted import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.report.find import LostRun
+    from runner.report.read import RunRecord
+
+__all__ = ["Figures", "Runs", "compare", "figures"]
+
+_PLACES = (
+    *("output", "metrics.", "audit.", "log_level", "log_format", "quiet", "progress", "report"),
+    "cache.folder",
+)
+"""Settings that say where things go, and not what is done."""
+
+_CHOSEN = ("guest.name", "guest.count", "guest.inputs", "guest.inputs_file")
+"""Settings of a guest that a user chooses."""
+
+_LEAVES = ("guest.count", "guest.inputs", "guest.inputs_file", "guest.default_count")
+"""Settings that say how many leaves there are; the runs' leaves say it better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One run in figures; seconds by phase are summed over workers.
+
+    Attributes:
+        name: the folder, as far as it differs from the other runs'.
+        run: the record.
+        settings: those in which it differs from the runs beside it, by dotted path.
+        leaves: batch positions; ``distinct`` of them differ.
+        wall_s: seconds from start to the verified result, or to the failure.
+        per_s: leaves per second of wall time; None for a run that did not end well.
+        level_s: seconds in the prover by level, leaves first; cached jobs took none.
+        lookup_s: seconds in cache look-ups that found a receipt, without verifying it.
+        verify_s: seconds verifying receipts, all of them.
+        leaf_verify_s: seconds to verify every distinct leaf receipt once.
+        made: jobs done; ``cached`` came from the cache.
+        retries: attempts that failed and were tried again, as far as their jobs were finished.
+        user_cycles: of the jobs made; ``paging_cycles`` and ``total_cycles`` likewise.
+        bytes_before: of all distinct leaf receipts; ``bytes_after`` of what is left to ship; both
+            None without receipts or without a result.
+        workers: processes that did a job.
+        busy: share of their time, from the first job to the last, that workers had a job.
+    """
+
+    name: str
+    run: RunRecord
+    settings: dict[str, str]
+    leaves: int
+    distinct: int
+    wall_s: float
+    per_s: float | None
+    level_s: tuple[float, ...]
+    lookup_s: float
+    verify_s: float
+    leaf_verify_s: float
+    made: int
+    cached: int
+    retries: int
+    user_cycles: int
+    paging_cycles: int
+    total_cycles: int
+    bytes_before: int | None
+    bytes_after: int | None
+    workers: int
+    busy: float
+
+    @property
+    def series(self) -> tuple[tuple[str, str], ...]:
+        """Everything that tells runs apart but the number of leaves."""
+        others = [
+            (name, value)
+            for name, value in self.settings.items()
+            if name not in _LEAVES and name != "strategy.name"
+        ]
+        return ("strategy.name", self.run.plan.strategy), *others
+
+    @property
+    def series_name(self) -> str:
+        """The same for people."""
+        return one_line(", ".join(_spoken(*pair) for pair in self.series), 40)
+
+    @property
+    def label(self) -> str:
+        """One run among others, for people."""
+        return f"{self.leaves:,} leaves, {self.series_name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Runs side by side.
+
+    Attributes:
+        proved: runs that make receipts; ``executed`` prove nothing. The two are never compared.
+        differing: settings in which they differ, by dotted path.
+        lost: runs that left no result.
+    """
+
+    proved: tuple[Figures, ...]
+    executed: tuple[Figures, ...]
+    differing: tuple[str, ...]
+    lost: tuple[LostRun, ...] = ()
+
+    @property
+    def all(self) -> tuple[Figures, ...]:
+        """Proved ones first."""
+        return self.proved + self.executed
+
+
+def compare(records: Sequence[RunRecord], lost: Sequence[LostRun] = ()) -> Runs:
+    """Put runs side by side, in the order given."""
+    folders = [*(run.folder for run in records), *(run.folder for run in lost)]
+    names = _names([str(folder.absolute()) for folder in folders])
+    rows: dict[bool, tuple[Figures, ...]] = {}
+    for executed in (False, True):
+        own = [i for i, record in enumerate(records) if record.executed is executed]
+        keys = _differing([records[i].config for i in own])
+        rows[executed] = tuple(
+            figures(records[i], names[i], {key: records[i].config.get(key, "") for key in keys})
+            for i in own
+        )
+    differing = _differing([record.config for record in records])
+    named = [replace(run, name=name) for run, name in zip(lost, names[len(records) :], strict=True)]
+    return Runs(rows[False], rows[True], differing, tuple(named))
+
+
+def figures(run: RunRecord, name: str = "", settings: dict[str, str] | None = None) -> Figures:
+    """Add one run up."""
+    plan, jobs, measured = run.plan, run.jobs, run.measured
+    made = [job for job in jobs if not job.cached]
+    level_s = [0.0] * (plan.levels + 1)
+    for job in made:
+        level_s[job.level] += job.prove_s
+    wall_s = measured.wall_s if measured else max(0.0, run.finished - run.started)
+    shipped = None if run.executed or measured is None else measured
+    workers = len({job.worker for job in made})
+    return Figures(
+        name=name or run.folder.name,
+        run=run,
+        settings=settings or {},
+        leaves=len(plan.leaves),
+        distinct=plan.leaf_jobs,
+        wall_s=wall_s,
+        per_s=len(plan.leaves) / wall_s if measured and wall_s else None,
+        level_s=tuple(level_s),
+        lookup_s=sum(max(0.0, j.finished - j.started - j.verify_s) for j in jobs if j.cached),
+        verify_s=measured.verify_s if measured else sum(job.verify_s for job in jobs),
+        leaf_verify_s=sum(
+            job.verify_s / job.verifications for job in jobs if not job.level and job.verifications
+        ),
+        made=len(made),
+        cached=len(jobs) - len(made),
+        retries=measured.retries if measured else sum(max(0, j.attempts - 1) for j in jobs),
+        user_cycles=sum(job.user_cycles for job in made),
+        paging_cycles=sum(job.paging_cycles for job in made),
+        total_cycles=sum(job.total_cycles for job in made),
+        bytes_before=shipped.bytes_before if shipped else None,
+        bytes_after=shipped.bytes_after if shipped else None,
+        workers=workers,
+        busy=_busy([(job.started, job.finished) for job in made], workers),
+    )
+
+
+def _busy(spans: Sequence[tuple[float, float]], workers: int) -> float:
+    if not spans:
+        return 0.0
+    whole = (max(end for _, end in spans) - min(start for start, _ in spans)) * workers
+    return min(1.0, sum(max(0.0, end - start) for start, end in spans) / whole) if whole else 0.0
+
+
+def _differing(configs: Sequence[dict[str, str]]) -> tuple[str, ...]:
+    """Settings that are not the same everywhere and say what was done."""
+    names = dict.fromkeys(name for config in configs for name in config)
+    found = [
+        name
+        for name in names
+        if len({config.get(name, "") for config in configs}) > 1 and not name.startswith(_PLACES)
+    ]
+    if "prover.adapter" in found:  # what it offers comes with it
+        found = [name for name in found if name != "prover.security_bits"]
+    if "guest.name" in found:  # its fields, series and journal come with a guest
+        found = [name for name in found if not name.startswith("guest.") or name in _CHOSEN]
+    return tuple(found)
+
+
+def _spoken(name: str, value: str) -> str:
+    last = name.rpartition(".")[2]
+    if last == "_target_":
+        return value.rpartition(".")[2]
+    short = one_line(value, 24)
+    return short if last in {"name", "kind", "adapter"} else f"{last} {short}"
+
+
+def _names(folders: Sequence[str]) -> list[str]:
+    """Folders without what they have in common."""
+    if len(folders) == 1:
+        return [os.path.basename(folders[0])]  # noqa: PTH119  # texts, maybe of another machine
+    common = os.path.commonpath(folders)
+    return [os.path.relpath(folder, common) for folder in folders]

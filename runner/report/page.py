@@ -1,0 +1,277 @@
+"""Writes the reports as pages: one file each, which loads nothing from anywhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup, escape
+
+import runner
+from runner.folder import LEAVES, RECEIPTS, REPORT, RESULT, ROOT, SUMS
+from runner.plan.savings_model import RECEIPT_BYTES, VERIFICATION_MS
+from runner.report.charts import MOST_RUNS, over_leaves, savings, side_by_side, theory
+from runner.report.figures import figures
+from runner.report.run_charts import timeline, tree
+from runner.report.svg import CACHED_NAME, LEVEL_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from runner.report.figures import Figures, Runs
+    from runner.report.read import RunRecord
+
+__all__ = ["run_page", "sweep_page"]
+
+TEMPLATES = Path(__file__).parent / "templates"
+_SLOWEST = 10
+_BREAKS = re.compile(r"(?<=[A-Za-z_])\.(?=[A-Za-z_])|/")
+_SETTINGS = 6  # columns; more of them fit on no screen
+_MODEL_SAYS = (
+    "The model knows only how many leaves there are: to it every receipt has"
+    f" {RECEIPT_BYTES:,} bytes and takes {VERIFICATION_MS} ms to verify, and proving takes no time."
+)
+
+
+def sweep_page(runs: Runs, to: Path) -> bytes:
+    """Runs side by side.
+
+    Args:
+        runs: to show.
+        to: where the page will be, for its links.
+    """
+    counts = Counter(row.run.status for row in runs.all)
+    machines = {_machine(row.run) for row in runs.all}
+    return _render(
+        "sweep.html",
+        title="Sweep report",
+        runs=runs,
+        counts=", ".join(f"{number} {status}" for status, number in counts.most_common()) or "none",
+        machines="; ".join(sorted(machines)[:3]) + ("; and others" if len(machines) > 3 else ""),
+        links={row.name: _run_link(row.run.folder, to) for row in runs.all},
+        sections=[_section(rows) for rows in (runs.proved, runs.executed) if rows],
+    )
+
+
+def run_page(run: RunRecord, to: Path) -> bytes:
+    """One run.
+
+    Args:
+        run: to show.
+        to: where the page will be, for its links.
+    """
+    row = figures(run)
+    made = [job for job in run.jobs if not job.cached]
+    return _render(
+        "run.html",
+        title=f"Run {row.name}",
+        row=row,
+        badge=_badge(run),
+        tree=tree(run),
+        tree_says=_tree_says(run),
+        timeline=timeline(run) if run.jobs else None,
+        phases=list(_phases(row)),
+        slowest=sorted(made, key=lambda job: job.started - job.finished)[:_SLOWEST],
+        retried=[job for job in made if job.attempts > 1][:_SLOWEST],
+        missing=_missing(run),
+        command=_command(run),
+        commands=_commands(run),
+        files=list(_files(run.folder, to)),
+    )
+
+
+# -- the sweep's parts ----------------------------------------------------------------------------
+
+
+def _section(rows: tuple[Figures, ...]) -> dict[str, Any]:
+    """Runs that may be compared: all proved, or all executed."""
+    executed = rows[0].run.executed
+    done = [row for row in rows if row.run.ok]
+    kinds = ", ".join(dict.fromkeys(row.run.kind for row in rows))
+    counts = {row.leaves for row in done}
+    longest = max(done, key=lambda row: row.wall_s, default=None)
+    aggregated = [row for row in done if row.run.plan.levels and not executed][:MOST_RUNS]
+    shown = f"The first {MOST_RUNS} runs. " if len(done) > MOST_RUNS else ""
+    section: dict[str, Any] = {
+        "title": "Executed only" if executed else f"Proved: {kinds} receipts",
+        "executed": executed,
+        "rows": rows,
+        "settings": list(rows[0].settings)[:_SETTINGS],
+        "more_settings": list(rows[0].settings)[_SETTINGS:],
+        "levels": max(row.run.plan.levels for row in rows),
+        "longest": longest,
+        "timeline": timeline(longest.run) if longest and longest.run.jobs else None,
+        "theory": theory(aggregated) if aggregated else None,
+        "theory_says": f"{shown}{_MODEL_SAYS}",
+        "over": None,
+        "savings": None,
+    }
+    saving = [
+        row
+        for row in aggregated
+        if row.run.measured and row.run.measured.size_savings_percent is not None
+    ]
+    if len({row.leaves for row in saving}) > 1:
+        section["savings"] = savings(saving)
+    if len(counts) > 1:
+        section["over"] = over_leaves(done)
+        section["over_says"] = _over_says(done)
+    elif done:
+        section["over"] = side_by_side(done[:MOST_RUNS])
+        section["over_says"] = f"{shown}All runs have {done[0].leaves:,} leaves."
+    return section
+
+
+def _over_says(done: Sequence[Figures]) -> str:
+    words = "A mark is a run, a line goes through the mean at each number of leaves."
+    if any(row.cached for row in done):
+        words += " Hollow marks had receipts from the cache: their times are on no line."
+    return words
+
+
+def _machine(run: RunRecord) -> str:
+    zkvm = " ".join(run.versions.get(name, "") for name in ("zkvm", "zkvm_version"))
+    parts = [zkvm, run.machine.get("cpu", ""), f"{run.machine.get('cores', '?')} cores"]
+    return ", ".join(part for part in parts if part.strip())
+
+
+def _run_link(folder: Path, to: Path) -> str | None:
+    for name in (REPORT, RESULT):
+        path = folder / name
+        if path.is_file() and path.absolute() != to.absolute():
+            return _link(path, to)
+    return None
+
+
+# -- the run's parts ------------------------------------------------------------------------------
+
+
+def _badge(run: RunRecord) -> str:
+    if not run.ok:
+        return run.status
+    return "executed, nothing proved" if run.executed else "verified when it was made"
+
+
+def _tree_says(run: RunRecord) -> str:
+    words = "A box is as wide as the leaves it covers; the root is on top."
+    if run.plan.root is None:
+        return "Nothing is aggregated: each leaf keeps its receipt."
+    if len(run.jobs) < run.plan.jobs:
+        words += " Dashed boxes were not finished."
+    return words
+
+
+def _phases(row: Figures) -> Iterator[dict[str, Any]]:
+    made = Counter(job.level for job in row.run.jobs if not job.cached)
+    for level, seconds in enumerate(row.level_s):
+        name = f"aggregations, level {level}" if level else "leaves"
+        yield {"name": name, "jobs": made[level], "seconds": seconds}
+    yield {"name": "cache look-ups that found one", "jobs": row.cached, "seconds": row.lookup_s}
+    checked = sum(job.verifications for job in row.run.jobs)
+    checked += 1 if row.run.measured and row.run.measured.root_verify_s else 0
+    yield {"name": "verification of receipts", "jobs": checked, "seconds": row.verify_s}
+
+
+def _missing(run: RunRecord) -> list[tuple[str, int]]:
+    done = Counter(job.level for job in run.jobs)
+    due = Counter(node.level for node in run.plan.aggregations)
+    due[0] = run.plan.leaf_jobs
+    return [
+        (f"aggregations, level {level}" if level else "leaves", due[level] - done[level])
+        for level in sorted(due)
+        if due[level] > done[level]
+    ]
+
+
+def _command(run: RunRecord) -> str:
+    first, *words = run.command or ("",)
+    said = "python -m runner" if first.endswith("/runner/__main__.py") else shlex.quote(first)
+    return f"{said} {shlex.join(words)}".strip()
+
+
+def _commands(run: RunRecord) -> list[str]:
+    if run.executed or not run.ok:
+        return []
+    here, folder = Path.cwd(), run.folder.absolute()
+    shown = folder.relative_to(here) if folder.is_relative_to(here) else folder
+    place = shlex.quote(str(shown))
+    lines = [f"python -m runner.verify {place}"]
+    if run.plan.root is not None:
+        root = shlex.quote(str(shown / ROOT))
+        lines.append(f"python -m runner.verify {place} --leaf 0 --out proof.json")
+        lines.append(f"python -m runner.inclusion proof.json --receipt {root}")
+    return lines
+
+
+def _files(folder: Path, to: Path) -> Iterator[tuple[str, str]]:
+    """What is there, by names of our own: the record's are anybody's."""
+    names = (ROOT, RECEIPTS, LEAVES, RESULT, SUMS)
+    for name in (*names, "run.log", "metrics.prom"):
+        path = folder / name
+        if path.exists():
+            yield (f"{name}/" if path.is_dir() else name), _link(path, to)
+
+
+# -- both -----------------------------------------------------------------------------------------
+
+
+def _link(path: Path, to: Path) -> str:
+    relative = os.path.relpath(path.absolute(), to.absolute().parent)
+    # A first part with a colon would be taken for a scheme.
+    return quote(f"./{relative}" if not relative.startswith(".") else relative)
+
+
+def _render(name: str, **values: Any) -> bytes:  # noqa: ANN401  # a template's values
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": _count,
+        "figure": _figure,
+        "percent": lambda value: "" if value is None else f"{value:.1f}",
+        "moment": lambda value: f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S} UTC",
+        "short": lambda text: text if len(text) <= 40 else f"{text[:37]}...",
+    }
+    environment.filters["breakable"] = _breakable
+    environment.globals["swatches"] = _swatches
+    text = environment.get_template(name).render(version=runner.__version__, **values)
+    return text.encode()
+
+
+def _swatches(run: RunRecord) -> list[tuple[str, str]]:
+    shown = [
+        (f"level {level}" if level else "leaf", LEVEL_NAMES[min(level, len(LEVEL_NAMES) - 1)])
+        for level in range(run.plan.levels + 1)
+    ]
+    if any(job.cached for job in run.jobs):
+        shown.append(("from cache", CACHED_NAME))
+    return shown
+
+
+def _breakable(text: str) -> Markup:
+    """A path or a dotted name that may go on in the next line."""
+    return Markup(_BREAKS.sub(r"\g<0><wbr>", str(escape(text))))  # noqa: S704  # escaped just here
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _figure(value: float | None) -> str:
+    """Three significant digits, without an exponent where people would not want one."""
+    if value is None:
+        return ""
+    if value and abs(value) < 1e-4:
+        return f"{value:.1e}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,0 +1,260 @@
+"""Reads runs back from their ``result.json`` for the reports; the files may be anybody's.
+
+What is read is checked for type and range, and every text is cut and freed of control characters,
+so that a report shows what a file says and does nothing it wants. Nothing is believed beyond that:
+whether a batch was proved is for :mod:`runner.verify` to say.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runner.errors import InputError
+from runner.folder import FORMAT, RESULT
+from runner.plan.plan import Plan
+from runner.report.untrusted import JsonObject, one_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "MAX_BYTES",
+    "JobRow",
+    "Measured",
+    "RunRecord",
+    "flat",
+    "read",
+]
+
+MAX_BYTES = 1 << 30
+"""No ``result.json`` is larger (a million leaves come to about 0.7 GB)."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """One finished job, as :func:`runner.batch.record.job_rows` leaves it.
+
+    Attributes:
+        id: in the plan; ``level`` likewise, 0 for a leaf.
+        guest: the program that ran.
+        cached: its receipt came from the cache.
+        attempts: how often it was started, 0 when cached.
+        worker: process id, 0 when cached.
+        started: Unix time in seconds; ``finished`` likewise.
+        prove_s: wall seconds in the prover, in execute mode in the executor.
+        verify_s: wall seconds verifying its receipt and its children's.
+        verifications: how many receipts that was.
+        total_cycles: padded; ``user_cycles`` of the guest, ``paging_cycles`` beside them.
+        segments: of the run.
+        receipt_bytes: 0 in execute mode.
+    """
+
+    id: int
+    level: int
+    guest: str
+    cached: bool
+    attempts: int
+    worker: int
+    started: float
+    finished: float
+    prove_s: float
+    verify_s: float
+    verifications: int
+    user_cycles: int
+    paging_cycles: int
+    total_cycles: int
+    segments: int
+    receipt_bytes: int
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"aggregation {self.id}" if self.level else f"leaf {self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The figures in a finished run's summary, under the names that :class:`Summary` gives them.
+
+    Fields that start with ``model_`` come from the savings model and are not measured.
+    """
+
+    wall_s: float
+    retries: int
+    verify_s: float
+    root_verify_s: float
+    bytes_before: int
+    bytes_after: int
+    size_savings_percent: float | None
+    model_size_savings_percent: float
+    model_gas_savings_percent: float
+    model_tps: float
+    model_verification_ms_before: float
+    model_verification_ms_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run.
+
+    Attributes:
+        folder: it was read from.
+        run_id: of the run.
+        status: ``ok``, ``failed`` or ``interrupted``.
+        error: why it is not ``ok``.
+        kind: of the receipts; ``execute`` when nothing was proved.
+        started: Unix time in seconds; ``finished`` likewise.
+        command: as typed.
+        config: as :func:`flat` makes it.
+        plan: of the batch, validated.
+        jobs: those that were finished, by id.
+        measured: None unless ``ok``.
+        versions: flat, likewise ``machine`` and ``peak_memory_mib``.
+        image_ids: by guest.
+    """
+
+    folder: Path
+    run_id: str
+    status: str
+    error: str | None
+    kind: str
+    started: float
+    finished: float
+    command: tuple[str, ...]
+    config: dict[str, str]
+    plan: Plan
+    jobs: tuple[JobRow, ...]
+    measured: Measured | None
+    versions: dict[str, str]
+    machine: dict[str, str]
+    peak_memory_mib: dict[str, str]
+    image_ids: dict[str, str]
+
+    @property
+    def executed(self) -> bool:
+        """Whether nothing was proved."""
+        return self.kind == "execute"
+
+    @property
+    def ok(self) -> bool:
+        """Whether the run ended with its verified result."""
+        return self.status == "ok"
+
+
+def read(folder: Path) -> RunRecord:
+    """The run that left ``folder``.
+
+    Raises:
+        InputError: its ``result.json`` is not one that this version can read.
+    """
+    path = folder / RESULT
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"larger than {MAX_BYTES} bytes")
+        record = JsonObject(json.loads(path.read_bytes()), "")
+        return _run(folder, record)
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+    except (ValueError, RecursionError, OverflowError) as error:
+        problem = f"not a result of this runner: {one_line(str(error), 200)}"
+    raise InputError("result", str(path), problem, "give folders this runner has left")
+
+
+def flat(config: object, prefix: str = "") -> dict[str, str]:
+    """Settings by dotted path; lists and empty objects as JSON."""
+    if not isinstance(config, dict) or (prefix and not config):
+        return {prefix: config if isinstance(config, str) else json.dumps(config)}
+    found: dict[str, str] = {}
+    for key, value in config.items():
+        name = one_line(str(key), 80)
+        found |= flat(value, f"{prefix}.{name}" if prefix else name)
+    return {key: one_line(value, 2000) for key, value in found.items()}
+
+
+def _run(folder: Path, record: JsonObject) -> RunRecord:
+    if record.data.get("format") != FORMAT:
+        raise ValueError(f"format is {record.data.get('format')!r}, known is {FORMAT}")
+    plan = Plan.from_json(record.data.get("plan"))
+    status = record.text("status")
+    if status not in {"ok", "failed", "interrupted"}:
+        raise ValueError(f"status is {status!r}")
+    error = record.data.get("error")
+    return RunRecord(
+        folder=folder,
+        run_id=record.text("run_id"),
+        status=status,
+        error=None if error is None else record.text("error"),
+        kind=record.text("kind"),
+        started=record.seconds("started"),
+        finished=record.seconds("finished"),
+        command=tuple(one_line(str(word), 500) for word in record.items("command")),
+        config=flat(record.node("config").data),
+        plan=plan,
+        jobs=_jobs(record, plan),
+        measured=_measured(record.node("summary")) if status == "ok" else None,
+        versions=flat(record.node("versions").data),
+        machine=flat(record.node("machine").data),
+        peak_memory_mib=flat(record.node("peak_memory_mib").data),
+        image_ids={
+            one_line(name, 80): JsonObject(guest, f"guests.{name}").text("image_id")
+            for name, guest in record.node("guests").data.items()
+        },
+    )
+
+
+def _jobs(record: JsonObject, plan: Plan) -> tuple[JobRow, ...]:
+    rows: list[JobRow] = []
+    for number, item in enumerate(record.items("jobs")):
+        row = JsonObject(item, f"jobs[{number}]")
+        job = row.count("id")
+        if job >= plan.jobs or (rows and job <= rows[-1].id):
+            raise ValueError(f"jobs[{number}].id = {job} is not in the plan, or out of order")
+        rows.append(
+            JobRow(
+                id=job,
+                level=plan.aggregation(job).level if job >= plan.leaf_jobs else 0,
+                guest=row.text("guest"),
+                cached=row.data.get("cached") is True,
+                started=row.seconds("started"),
+                finished=row.seconds("finished"),
+                prove_s=row.number("prove_s"),
+                verify_s=row.number("verify_s"),
+                **{name: row.count(name) for name in _COUNTS},
+            )
+        )
+    return tuple(rows)
+
+
+_COUNTS = (
+    "attempts",
+    "worker",
+    "verifications",
+    "user_cycles",
+    "paging_cycles",
+    "total_cycles",
+    "segments",
+    "receipt_bytes",
+)
+
+
+def _measured(summary: JsonObject) -> Measured:
+    model = summary.node("model")
+    saved = summary.data.get("size_savings_percent")
+    return Measured(
+        wall_s=summary.number("wall_s"),
+        retries=summary.count("retries"),
+        verify_s=summary.number("verify_s"),
+        root_verify_s=summary.number("root_verify_s"),
+        bytes_before=summary.count("bytes_before"),
+        bytes_after=summary.count("bytes_after"),
+        size_savings_percent=None
+        if saved is None
+        else summary.number("size_savings_percent", signed=True),
+        model_size_savings_percent=model.number("size_savings_percent"),
+        model_gas_savings_percent=model.number("gas_savings_percent"),
+        model_tps=model.number("tps"),
+        model_verification_ms_before=model.number("verification_ms_before"),
+        model_verification_ms_after=model.number("verification_ms_after"),
+    )

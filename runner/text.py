@@ -1,0 +1,24 @@
+"""Words and figures as people read them."""
+
+from __future__ import annotations
+
+__all__ = ["duration", "one_line"]
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: ``8 ms``, ``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    if 0.0005 <= seconds < 0.0995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, on one line; the name of its type where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__

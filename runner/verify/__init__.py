@@ -1,0 +1,13 @@
+"""Checks a finished batch with no trust in the run that made it.
+
+May import: errors, files, folder, model, plan, provers.
+
+Other rooms use:
+
+- `checks.py`: every check of a batch's folder, in order.
+
+Only this room uses:
+
+- `__main__.py`: the command ``python -m runner.verify``.
+- `claims.py`: what a folder claims: well-formed, and not yet believed.
+"""

@@ -1,0 +1,101 @@
+"""``python -m runner.verify FOLDER``: check a finished batch with no trust in the run.
+
+See :mod:`runner.verify.checks` for what is checked and what is trusted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.errors import InputError, RunnerError
+from runner.files import atomic_write
+from runner.model import ReceiptKind
+from runner.provers.guests import Manifest, default_folder
+from runner.provers.prover import ProverSpec, load_prover
+from runner.verify.checks import Pins, verify_folder
+from runner.verify.claims import adapter_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.plan.merkle import InclusionProof
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m runner.verify",
+        description="Check a finished batch with no trust in the run that made it.",
+    )
+    parser.add_argument("folder", type=Path, help="output folder of the batch")
+    parser.add_argument("--leaf", type=int, metavar="N", help="prove that leaf N is in the batch")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="where --leaf writes (default: standard output)"
+    )
+    parser.add_argument(
+        "--guests",
+        type=Path,
+        help="folder of the trusted manifest (default: the one that comes with the zkVM's adapter)",
+    )
+    parser.add_argument(
+        "--allow", action="append", metavar="IMAGE_ID", help="allow only these leaf image ids"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    options = parser.parse_args(arguments)
+    # An inclusion proof on standard output must be all there is.
+    to = sys.stderr if options.leaf is not None and options.out is None else sys.stdout
+
+    def say(line: str) -> None:
+        if not options.quiet:
+            to.write(f"  ok  {line}\n")
+
+    try:
+        adapter = adapter_of(options.folder)
+        pins = _pins(options.guests or default_folder(adapter), options.allow)
+        prover = load_prover(ProverSpec(adapter, ReceiptKind.SUCCINCT))
+        verified = verify_folder(options.folder, pins, prover, say)
+        if options.leaf is not None:
+            _write_inclusion(verified.inclusion(options.leaf), options.out)
+    except RunnerError as error:
+        sys.stderr.write(f"{'error: ' if error.exit_code == 2 else ''}{error}\n")
+        return error.exit_code
+    if not options.quiet:
+        to.write(f"VERIFIED: {verified.claims.count} leaves in {options.folder}\n")
+    return 0
+
+
+def _pins(guests: Path, allow: Sequence[str] | None) -> Pins:
+    pins = Pins.of(Manifest.load(guests))
+    if not allow:
+        return pins
+    allowed = {}
+    for text in allow:
+        try:
+            image_id = bytes.fromhex(text)
+        except ValueError:
+            image_id = b""
+        if len(image_id) != 32:
+            raise InputError("--allow", text, "not an image id", "give 64 hex characters")
+        allowed[image_id] = pins.leaves.get(image_id, text[:16])
+    return Pins(pins.aggregator, allowed)
+
+
+def _write_inclusion(proof: InclusionProof, out: Path | None) -> None:
+    text = json.dumps(proof.to_json(), indent=1) + "\n"
+    if out is None:
+        sys.stdout.write(text)
+        return
+    try:
+        atomic_write(out, text.encode())
+    except OSError as error:
+        raise InputError("--out", str(out), str(error.strerror), "choose another file") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

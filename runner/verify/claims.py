@@ -1,0 +1,104 @@
+"""What a batch's folder claims: read and well-formed, and not yet believed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import RunnerError, VerificationFailedError
+from runner.folder import LEAVES, read, read_record
+from runner.plan import merkle
+from runner.plan.plan import Plan
+from runner.provers.prover import ADAPTERS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "Claims",
+    "adapter_of",
+    "read_claims",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a batch's files say was proved, well-formed but not yet believed.
+
+    Attributes:
+        plan: of the batch.
+        image_ids: by leaf position; ``journals`` likewise.
+    """
+
+    plan: Plan
+    image_ids: list[bytes]
+    journals: list[bytes]
+
+    @property
+    def count(self) -> int:
+        """Number of leaves."""
+        return len(self.journals)
+
+    def hashes(self) -> list[bytes]:
+        """Leaf hashes by job id; positions that share a job are known to be the same."""
+        return [
+            merkle.leaf_hash(self.image_ids[first], self.journals[first])
+            for first in self.plan.first_positions()
+        ]
+
+
+def adapter_of(folder: Path) -> str:
+    """The adapter of the zkVM that a batch says it was proved with.
+
+    A folder that lies here is refused by that verifier; of one that says nothing, the first
+    adapter's tells what is wrong.
+    """
+    first = next(iter(ADAPTERS))
+    try:
+        versions = read_record(folder).get("versions")
+    except RunnerError:
+        return first
+    zkvm = versions.get("zkvm") if isinstance(versions, dict) else None
+    return zkvm if isinstance(zkvm, str) and zkvm in ADAPTERS else first
+
+
+def read_claims(folder: Path, record: dict[str, Any]) -> Claims:
+    """The leaf list and the plan over it.
+
+    Raises:
+        VerificationFailedError: either is malformed, or they do not fit each other.
+    """
+    image_ids, journals, jobs = [], [], []
+    lines = read(folder, LEAVES).decode("utf-8", "replace").splitlines()
+    for index, line in enumerate(lines):
+        try:
+            leaf = json.loads(line)
+            if leaf["index"] != index or type(leaf["job"]) is not int:
+                raise ValueError("out of order")
+            image_id, journal = bytes.fromhex(leaf["image_id"]), bytes.fromhex(leaf["journal"])
+            if len(image_id) != 32:
+                raise ValueError("image id is not 32 bytes")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            reason = f"line {index + 1}: {type(error).__name__}: {error}"
+            raise VerificationFailedError(LEAVES, reason) from None
+        image_ids.append(image_id)
+        journals.append(journal)
+        jobs.append(leaf["job"])
+    try:
+        plan = Plan.from_json(record.get("plan"))
+        plan.validate()
+    except ValueError as error:
+        raise VerificationFailedError("plan", str(error)) from None
+    if list(plan.leaves) != jobs:
+        raise VerificationFailedError(
+            "plan", f"its {len(plan.leaves)} leaves are not the {len(jobs)} of the leaf list"
+        )
+    firsts = plan.first_positions()
+    for position, job in enumerate(jobs):
+        first = firsts[job]
+        if (image_ids[first], journals[first]) != (image_ids[position], journals[position]):
+            raise VerificationFailedError(
+                "leaf list", f"leaves {first} and {position} share job {job} and differ"
+            )
+    return Claims(plan, image_ids, journals)
