@@ -1,7 +1,8 @@
 """What a batch is doing right now: the small file beside the metrics textfile, and its reader.
 
 The file exists while the batch runs, and ``live_file.py`` writes it. It carries gauges and progress
-but no totals, so nothing read from it can make a counter fall when the run ends. Runs that share a textfile share this file as well: it shows the one that wrote last.
+but no totals, so nothing read from it can make a counter fall when the run ends. Runs that share a
+textfile also share this file: it shows the run that wrote last.
 """
 
 from __future__ import annotations
