@@ -1,19 +1,19 @@
 """One input of a guest: its fields, and their values as the guest reads them.
 
-Field types and what the guest reads (words are little-endian u32):
+The table lists the field types and what the guest reads for each. Words are little-endian u32.
 
-========== ============================================ ======================================
-type       the user gives                               on stdin
-========== ============================================ ======================================
+========== ============================================ ========================================
+type       the user gives                               the guest reads on stdin
+========== ============================================ ========================================
 ``u32``    an integer                                   one word
-``u64``    an integer                                   two words, low one first
+``u64``    an integer                                   two words, the low one first
 ``bool``   true or false                                one word, 1 or 0
 ``bytes``  ``hex:...``, ``base64:...`` or plain text    length in bytes, bytes padded to words
-``string`` text, taken as it is                         the same, UTF-8
-``vec_u8`` as ``bytes``                                 length, one word per byte (risc0 serde)
-========== ============================================ ======================================
+``string`` text, taken as it is                         the same, with the text in UTF-8
+``vec_u8`` the same as for ``bytes``                    length, one word per byte (risc0 serde)
+========== ============================================ ========================================
 
-Plain text that itself starts with ``hex:`` or ``base64:`` is given in one of these forms.
+Plain text that itself starts with ``hex:`` or ``base64:`` must be given in one of these two forms.
 """
 
 from __future__ import annotations
@@ -36,18 +36,21 @@ __all__ = ["FIELD_TYPES", "INTEGER_SIZES", "FieldSpec", "UnusableError", "encode
 
 FIELD_TYPES = ("u32", "u64", "bool", "bytes", "string", "vec_u8")
 INTEGER_SIZES = {"u32": 4, "u64": 8}
-"""The field types that take an integer, with its size in bytes."""
+"""The field types that take an integer, with the integer's size in bytes."""
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})*")
 
 
 class UnusableError(Exception):
-    """A value a guest cannot take; who asked knows what the user calls the place it stood.
+    """A value that a guest cannot take.
+
+    The error does not say where the value stood: only the caller knows whether it came from the
+    command line or from a line of a file, and turns the error into one that names the place.
 
     Attributes:
-        value: of the field, or the whole input.
-        problem: why it cannot be used.
+        value: the value of the field, or the whole input.
+        problem: why the value cannot be used.
         remedy: what to give instead.
-        name: of the field; empty where the input as a whole is wrong.
+        name: the name of the field, or empty where the input as a whole is wrong.
     """
 
     def __init__(self, value: object, problem: str, remedy: str, name: str = "") -> None:
@@ -55,12 +58,12 @@ class UnusableError(Exception):
         self.value, self.problem, self.remedy, self.name = value, problem, remedy, name
 
     def at(self, where: str) -> InputError:
-        """For an input with a path of its own, e.g. ``guest.inputs[3]``."""
+        """Return the error for an input that has a config path, e.g. ``guest.inputs[3]``."""
         field = f"{where}.{self.name}" if self.name else where
         return InputError(field, printable(self.value), self.problem, self.remedy)
 
     def __str__(self) -> str:
-        """What is wrong with which value, for a place without such a path: a line of a file."""
+        """Return the value and its problem, for an input in a file, which has no config path."""
         shown = printable(self.value)
         shown = repr(shown) if isinstance(shown, str) else str(shown)
         shown = shown if len(shown) <= 60 else shown[:57] + "..."
@@ -69,7 +72,10 @@ class UnusableError(Exception):
 
 
 def printable(value: object) -> object:
-    """A value fit for a message; Python refuses to print integers of thousands of digits."""
+    """Return a value that can be printed in a message.
+
+    Python refuses to print integers of thousands of digits, so such a value is described instead.
+    """
     try:
         str(value)
     except ValueError:
@@ -82,14 +88,15 @@ class FieldSpec:
     """One field of a guest's input.
 
     Attributes:
-        name: as users and files name it.
-        type: one of :data:`FIELD_TYPES`.
-        min: smallest number, or fewest bytes; None is the type's own limit. ``max`` likewise.
+        name: the name that users and input files give the field.
+        type: the field's type, one of :data:`FIELD_TYPES`.
+        min: the smallest number, or the smallest length in bytes; None for the type's own limit.
+        max: the largest number, or the largest length in bytes; None for the type's own limit.
         reason: why ``max`` is the limit, for the error message.
 
     Raises:
-        InputError: an unknown type, or limits that are not whole numbers the type can hold in
-            order.
+        InputError: the type is unknown, a limit is not a whole number that the type can hold, or
+            ``min`` is above ``max``.
     """
 
     name: str
@@ -113,7 +120,11 @@ class FieldSpec:
             raise InputError(f"{field}.min", low, f"above max = {high}", "give min <= max")
 
     def limits(self, *, given: bool = True) -> tuple[int, int]:
-        """Smallest and largest number or byte count; with ``given=False`` the type's own."""
+        """Return the smallest and the largest number, or length in bytes, that the field takes.
+
+        Args:
+            given: whether the limits in the config count; without them the type's own are returned.
+        """
         high = 2 ** (8 * INTEGER_SIZES.get(self.type, 4)) - 1
         if not given:
             return 0, high
@@ -121,18 +132,19 @@ class FieldSpec:
 
 
 def encode(fields: Sequence[FieldSpec], value: object) -> tuple[dict[str, Scalar], bytes]:
-    """One input.
+    """Encode one input as the guest reads it.
 
     Args:
-        fields: of the guest.
-        value: an object with exactly the guest's fields; for a guest of one field also its bare
-            value.
+        fields: the fields of the guest's input.
+        value: an object with exactly these fields. For a guest with a single field it may also be
+            the bare value.
 
     Returns:
-        The value by field name, in the guest's order and as given, and the stdin bytes.
+        The values by field name, in the guest's order and as they were given, and the bytes for
+        the guest's stdin.
 
     Raises:
-        UnusableError: it is none, or a field cannot hold what it gives.
+        UnusableError: the value is not an input of this guest, or a field cannot take its part.
     """
     if not isinstance(value, dict):
         if len(fields) != 1 or isinstance(value, (list, tuple)):
@@ -146,7 +158,7 @@ def encode(fields: Sequence[FieldSpec], value: object) -> tuple[dict[str, Scalar
         problem = f"unknown field {unknown[0]!r}" if unknown else f"field {missing[0]} is missing"
         raise UnusableError(value, problem, f"give exactly the fields: {_names(fields)}")
     parts = [_ENCODERS[field.type](field, value[field.name]) for field in fields]
-    # Each encoder has refused all but its own type of Scalar.
+    # Each encoder has refused every value that is not a Scalar of its own type.
     given = cast("dict[str, Scalar]", value)
     return {field.name: given[field.name] for field in fields}, b"".join(parts)
 
@@ -157,7 +169,7 @@ def _names(fields: Sequence[FieldSpec]) -> str:
 
 def _integer(field: FieldSpec, value: object) -> bytes:
     low, high = field.limits()
-    # ``type``, not isinstance: True is not the number 1.
+    # The test is for the exact type, because isinstance would take True for the number 1.
     if type(value) is not int:
         problem = "no value" if value is None else "not a whole number"
         _refuse(field, value, problem, f"give an integer from {low} to {high}")
@@ -217,7 +229,7 @@ def _refuse(field: FieldSpec, value: object, problem: str, remedy: str) -> NoRet
 
 
 def _words(data: bytes) -> bytes:
-    """risc0 serde's ``Vec<u8>``: a length word, then a word per byte."""
+    """Encode bytes as risc0 serde encodes a ``Vec<u8>``: a length word, then a word per byte."""
     return struct.pack(f"<{len(data) + 1}I", len(data), *data)
 
 

@@ -1,6 +1,7 @@
-"""Inputs from a file: JSON lines or CSV, read a line at a time.
+"""Inputs from a file of JSON lines or CSV, read one line at a time.
 
-Says where each value stood; whether the guest can take it is for :mod:`runner.plan.fields` to say.
+This module says where each value stood in the file. Whether the guest can take the value is decided
+in :mod:`runner.plan.fields`.
 """
 
 from __future__ import annotations
@@ -27,19 +28,22 @@ _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,99})")
 
 
 def read_inputs(path: Path, fields: Sequence[FieldSpec]) -> Iterator[tuple[str, object]]:
-    """Values from a file, one at a time.
+    """Read the values in a file, one at a time.
 
-    - ``.jsonl``, ``.ndjson``, ``.json``: one JSON value a line, an object or a bare value;
-    - ``.csv``: a header that names the fields, one input a row; numbers and truth values are
-      read by the field's type, everything else is text.
+    The file's extension decides its format:
 
-    Blank lines are skipped. UTF-8, with or without a byte order mark.
+    - ``.jsonl``, ``.ndjson`` and ``.json`` hold one JSON value a line, an object or a bare value;
+    - ``.csv`` has a header that names the fields and then one input a row. Numbers and truth values
+      are read by the field's type, and everything else is text.
+
+    The file is UTF-8, with or without a byte order mark. Blank lines are skipped.
 
     Yields:
-        ``path:line`` and the value, not yet checked against the guest.
+        The place of a value as ``path:line``, and the value, not yet checked against the guest.
 
     Raises:
-        InputError: unknown extension, unreadable, not UTF-8, or a line that is not JSON or CSV.
+        InputError: the extension is unknown, the file cannot be read or is not UTF-8, or a line
+            is not JSON or CSV.
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
@@ -53,7 +57,7 @@ def read_inputs(path: Path, fields: Sequence[FieldSpec]) -> Iterator[tuple[str, 
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    # Decoded line by line, so that an error can name its line.
+    # The file is decoded line by line, so that an error can name its line.
     with path.open("rb") as file:
         for number, raw in enumerate(file, start=1):
             where = f"{path}:{number}"
@@ -73,7 +77,8 @@ def _read_json(path: Path, fields: Sequence[FieldSpec]) -> Iterator[tuple[str, o
         except (ValueError, RecursionError) as error:
             detail = str(error)
             if isinstance(error, json.JSONDecodeError):
-                detail = f"{error.msg} at column {error.colno}"  # its text counts lines from here
+                # The error's own text would also give a line, counted within this one line.
+                detail = f"{error.msg} at column {error.colno}"
             problem, remedy = f"not JSON: {detail}", "write one JSON value a line"
             raise InputError(_FILE, where, problem, remedy) from None
         yield where, value
@@ -112,7 +117,10 @@ def _read_csv(path: Path, fields: Sequence[FieldSpec]) -> Iterator[tuple[str, ob
 
 
 def _cell(kind: str, text: str) -> Scalar:
-    """A CSV cell by its field's type; what does not fit stays text, for the encoder to refuse."""
+    """Read a CSV cell by its field's type.
+
+    Text that does not fit the type stays text, and the encoder then refuses it.
+    """
     if kind in INTEGER_SIZES:
         return int(text) if _DECIMAL.fullmatch(text) else text
     if kind == "bool":

@@ -1,6 +1,6 @@
 """The inputs of a batch: a guest's input as its config describes it, and the sources of its leaves.
 
-Everything is pure but ``inputs_file``, which reads that one file.
+Nothing here has effects, except that the source ``inputs_file`` reads the file it names.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_LEAVES", "InputSpec", "RangeSeries", "Series", "TemplateSeries", "leaves"]
 
 MAX_LEAVES = 1_000_000
-"""Largest batch: what plans are tested with, and a guard against a slip of the keyboard."""
+"""The largest batch. Plans are tested up to this size, and a mistyped number is caught by it."""
 
 _SOURCES = "guest.inputs, guest.count, guest.inputs_file"
 _Encoded: TypeAlias = tuple[dict[str, Scalar], bytes]
@@ -29,7 +29,17 @@ _Encoded: TypeAlias = tuple[dict[str, Scalar], bytes]
 
 @dataclass(frozen=True, slots=True)
 class RangeSeries:
-    """Numbers ``start + i * step``, modulo ``modulo`` if given (fibonacci has 94 inputs)."""
+    """The numbers ``start + i * step`` for leaf ``i``.
+
+    Attributes:
+        start: the number for leaf 0.
+        step: the difference between neighbouring numbers.
+        modulo: the number at which the series wraps, or None if it does not. Fibonacci, for
+            example, has only 94 inputs.
+
+    Raises:
+        InputError: ``modulo`` is below 1.
+    """
 
     start: int = 0
     step: int = 1
@@ -41,19 +51,23 @@ class RangeSeries:
             raise InputError("guest.series.modulo", self.modulo, "nothing to wrap at", remedy)
 
     def at(self, i: int) -> Scalar:
-        """The value for leaf ``i``."""
+        """Return the value for leaf ``i``."""
         value = self.start + i * self.step
         return value if self.modulo is None else value % self.modulo
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateSeries:
-    """Text with the leaf's number in place of every ``{i}``; other braces mean nothing."""
+    """A text in which every ``{i}`` stands for the leaf's number; other braces mean nothing.
+
+    Attributes:
+        template: the text.
+    """
 
     template: str
 
     def at(self, i: int) -> Scalar:
-        """The value for leaf ``i``."""
+        """Return the value for leaf ``i``."""
         return self.template.replace("{i}", str(i))
 
 
@@ -62,14 +76,16 @@ Series: TypeAlias = RangeSeries | TemplateSeries
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """A guest's whole input.
+    """The description of a guest's whole input.
 
     Attributes:
-        fields: in the order the guest reads them; may be empty.
-        series: the guest's own inputs for ``guest.count``: one per field, or none at all.
+        fields: the fields in the order in which the guest reads them. There may be none.
+        series: the guest's own inputs, which ``guest.count`` uses: one series for each field, or
+            none at all.
 
     Raises:
-        InputError: a name given twice, or another number of series than fields.
+        InputError: two fields have the same name, or the number of series is not the number of
+            fields.
     """
 
     fields: tuple[FieldSpec, ...]
@@ -91,17 +107,17 @@ def leaves(
     count: int | None = None,
     inputs_file: str | Path | None = None,
 ) -> list[Leaf]:
-    """The leaves of a batch, from exactly one of three sources.
+    """Make the leaves of a batch from exactly one of three sources.
 
     Args:
-        spec: of the guest.
-        inputs: the values themselves.
-        count: how many of the guest's own series.
-        inputs_file: a file of values, see :func:`runner.plan.input_file.read_inputs`.
+        spec: the description of the guest's input.
+        inputs: the values themselves, one for each leaf.
+        count: the number of leaves to take from the guest's own series.
+        inputs_file: a file of values, in a format of :func:`runner.plan.input_file.read_inputs`.
 
     Raises:
-        InputError: none or several sources, an empty batch, more than :data:`MAX_LEAVES`, or a
-            value the guest cannot take.
+        InputError: no source or several are given, the batch is empty or has more than
+            :data:`MAX_LEAVES` leaves, or the guest cannot take a value.
     """
     sources = {"inputs": inputs, "count": count, "inputs_file": inputs_file}
     given = [f"guest.{name}" for name, source in sources.items() if source is not None]

@@ -1,7 +1,7 @@
-"""Wire formats of the aggregator guest, and journals for people to read.
+"""The wire formats of the aggregator guest, and journals in a form that people can read.
 
-Everything on a guest's stdin is little-endian u32 words, the unit in which the zkVM reads; byte
-strings are zero-padded to a multiple of four.
+Everything on a guest's stdin is a sequence of little-endian u32 words, the unit in which the zkVM
+reads. Byte strings are zero-padded to a multiple of four bytes.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _RESULT = struct.Struct("<32sI32s")
 _WORD = struct.Struct("<I")
 
 MAX_CHILDREN = 4095
-"""Most children of one aggregation: what the aggregator guest takes (``guests/core``)."""
+"""The largest number of children that the aggregator guest takes (``guests/core``)."""
 
 _BYTES = {"u64": 8, "u32": 4}
 JOURNAL_TYPES = (*_BYTES, "hex")
-"""What a guest's config may say about its journal."""
+"""The journal types that a guest's config may name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,11 @@ class AggregationResult:
     """The aggregator's journal: 68 bytes, ``32 || u32 little-endian || 32``.
 
     Attributes:
-        self_image_id: the aggregator's own image id, 32 bytes, as it was told; whoever verifies
-            must compare it with the id that the receipt verified against.
-        verified_count: leaves below it, not children.
-        combined_hash: 32 bytes, see :mod:`runner.plan.merkle`.
+        self_image_id: the 32-byte image id that the aggregator was told is its own. A verifier
+            must compare it with the image id that the receipt was verified against.
+        verified_count: the number of leaves below the aggregation, which is not the number of its
+            children.
+        combined_hash: the 32-byte tree hash over the children, see :mod:`runner.plan.merkle`.
     """
 
     self_image_id: bytes
@@ -50,7 +51,11 @@ class AggregationResult:
     combined_hash: bytes
 
     def encode(self) -> bytes:
-        """The 68 bytes; ValueError where a field has the wrong size."""
+        """Return the journal's 68 bytes.
+
+        Raises:
+            ValueError: a field has the wrong size.
+        """
         _check_id(self.self_image_id, "self image id")
         _check_id(self.combined_hash, "combined hash")
         _check_word(self.verified_count, "verified count")
@@ -58,24 +63,31 @@ class AggregationResult:
 
     @classmethod
     def decode(cls, journal: bytes) -> AggregationResult:
-        """Read a journal; ValueError unless it has exactly 68 bytes."""
+        """Read a journal.
+
+        Raises:
+            ValueError: the journal does not have exactly 68 bytes.
+        """
         if len(journal) != _RESULT.size:
             raise ValueError(f"an aggregation journal has 68 bytes, not {len(journal)}")
         return cls(*_RESULT.unpack(journal))
 
 
 def aggregator_stdin(self_image_id: bytes, children: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """The aggregator's input.
+    """Encode the aggregator's input.
 
-    Eight words self image id (the 32 bytes as they are), one word number of children, then for
-    each child eight words image id, one word journal length in bytes, the journal padded.
+    The input begins with the aggregator's image id in eight words (the 32 bytes as they are) and
+    the number of children in one word. For each child there follow its image id in eight words,
+    the length of its journal in bytes in one word, and the journal, padded to whole words.
 
     Args:
-        self_image_id: 32 bytes, the aggregator's own.
-        children: (image id, journal) in order; one that stands more than once is given as often.
+        self_image_id: the aggregator's own image id, 32 bytes.
+        children: the (image id, journal) of each child in order. A child that stands several times
+            in the aggregation is given as many times.
 
     Raises:
-        ValueError: an id that is not 32 bytes, no children, or more than :data:`MAX_CHILDREN`.
+        ValueError: an image id does not have 32 bytes, or there are no children or more than
+            :data:`MAX_CHILDREN`.
     """
     _check_id(self_image_id, "self image id")
     if not 1 <= len(children) <= MAX_CHILDREN:
@@ -88,20 +100,23 @@ def aggregator_stdin(self_image_id: bytes, children: Sequence[tuple[bytes, bytes
 
 
 def padded(data: bytes) -> bytes:
-    """One word length in bytes, then the bytes, zero-padded to a whole number of words."""
+    """Encode a byte string: its length in one word, then the bytes, zero-padded to whole words."""
     return _word(len(data), "byte length") + data + bytes(-len(data) % 4)
 
 
 def show_journal(journal_type: str, journal: bytes) -> str:
-    """A leaf's journal for people.
+    """Show a leaf's journal in a form that people can read.
+
+    A journal whose size does not fit the type is shown as hex with a note, because a proof that
+    took minutes must not be lost over how its result is displayed.
 
     Args:
-        journal_type: one of :data:`JOURNAL_TYPES`; numbers are little-endian.
-        journal: bytes. A size that does not fit the type is shown as hex with a note: a proof
-            that took minutes is not lost over how its result is displayed.
+        journal_type: the type of the journal, one of :data:`JOURNAL_TYPES`. Numbers are
+            little-endian.
+        journal: the journal's bytes.
 
     Raises:
-        ValueError: an unknown type.
+        ValueError: the type is unknown.
     """
     if journal_type not in JOURNAL_TYPES:
         raise ValueError(f"journal type {journal_type!r} is not one of {', '.join(JOURNAL_TYPES)}")
@@ -113,7 +128,10 @@ def show_journal(journal_type: str, journal: bytes) -> str:
 
 
 def journal_bytes(journal_type: str) -> int:
-    """Bytes of a leaf's journal, for estimates; a digest's 32 where the type does not say."""
+    """Return the size of a leaf's journal in bytes, for estimates.
+
+    Where the type does not tell the size, it is taken to be a digest's 32 bytes.
+    """
     return _BYTES.get(journal_type, 32)
 
 

@@ -1,17 +1,19 @@
 """The tree hash that binds an aggregated receipt to what it verified.
 
-Domain-separated SHA-256 in the style of RFC 6962 (Certificate Transparency), section 2.1:
+It is a domain-separated SHA-256 tree in the style of RFC 6962 (Certificate Transparency),
+section 2.1:
 
-- leaf: ``SHA256(0x00 || image_id || journal)``; the image id is always 32 bytes, so no byte can
-  move between it and the journal;
-- node: ``SHA256(0x01 || left || right)``;
-- a list of n nodes splits at the largest power of two below n; one node is its own root.
+- A leaf's hash is ``SHA256(0x00 || image_id || journal)``. The image id always has 32 bytes, so no
+  byte can move between it and the journal.
+- An inner node's hash is ``SHA256(0x01 || left || right)``.
+- A list of n nodes splits at the largest power of two below n, and a single node is its own root.
 
-An aggregation's combined hash is the root over its children's nodes, in order: a leaf child's node
-is its leaf hash, an aggregate child's its own combined hash. With power-of-two fan-ins that is the
-flat tree over all leaves, whatever the strategy.
+The combined hash of an aggregation is the root over its children's nodes, in order. The node of a
+leaf is its leaf hash, and the node of an aggregation is its combined hash. With fan-ins that are
+powers of two, the result is the hash of the flat tree over all leaves, whatever the strategy.
 
-Pure, and iterative throughout. ``leaf_hashes`` below are by leaf *job* id, not batch position.
+All functions are pure and work without recursion. The argument ``leaf_hashes`` is always ordered
+by leaf *job* id, not by batch position.
 """
 
 from __future__ import annotations
@@ -44,30 +46,39 @@ __all__ = [
 
 Side: TypeAlias = Literal["left", "right"]
 Step: TypeAlias = tuple[Side, bytes]
-"""On which side the sibling stands, and its 32 bytes."""
+"""The side on which a sibling stands, and the sibling's 32 bytes."""
 
 MAX_PATH = 128
-"""Longest path accepted: a batch has fewer than 2**32 leaves, and each level adds at most one."""
+"""The longest path that is accepted. A flat tree over fewer than 2**32 leaves takes at most 32 steps,
+and each level of aggregation adds at most one step to that."""
 
 _HEX = re.compile(r"(?:[0-9a-f]{2})*")
 
 
 def leaf_hash(image_id: bytes, journal: bytes) -> bytes:
-    """Hash of one leaf; ValueError unless the image id has 32 bytes."""
+    """Return the hash of one leaf.
+
+    Raises:
+        ValueError: the image id does not have 32 bytes.
+    """
     if len(image_id) != 32:
         raise ValueError(f"an image id has 32 bytes, not {len(image_id)}")
     return sha256(b"\x00" + image_id + journal).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """Hash of an inner node."""
+    """Return the hash of an inner node."""
     return sha256(b"\x01" + left + right).digest()
 
 
 def root(nodes: Sequence[bytes]) -> bytes:
-    """Root over a list of nodes; ValueError for an empty one.
+    """Return the root over a list of nodes.
 
-    Pairing neighbours and moving an odd last one up is RFC 6962's split, without recursion.
+    Pairing neighbours and moving an odd last node up gives the tree that RFC 6962 defines by a
+    recursive split.
+
+    Raises:
+        ValueError: the list is empty.
     """
     if not nodes:
         raise ValueError("no tree over no nodes")
@@ -78,14 +89,15 @@ def root(nodes: Sequence[bytes]) -> bytes:
 
 
 def aggregate(self_image_id: bytes, children: Sequence[tuple[bytes, bytes]]) -> AggregationResult:
-    """What an aggregation over these children must commit; the guest's rules, without a proof.
+    """Compute what an aggregation over these children must commit, by the guest's rules.
 
     Args:
-        self_image_id: of the aggregator, 32 bytes.
-        children: (image id, journal) in order, at least one.
+        self_image_id: the aggregator's image id, 32 bytes.
+        children: the (image id, journal) of each child in order. There must be at least one.
 
     Raises:
-        ValueError: a child with the aggregator's image id whose journal is no aggregate of it.
+        ValueError: a child has the aggregator's image id, but its journal is not one that this
+            aggregator commits.
     """
     count, nodes = 0, []
     for image_id, journal in children:
@@ -102,14 +114,14 @@ def aggregate(self_image_id: bytes, children: Sequence[tuple[bytes, bytes]]) -> 
 
 
 def node_hashes(plan: Plan, leaf_hashes: Sequence[bytes]) -> list[bytes]:
-    """Node of every job, by id: leaf hashes, then combined hashes.
+    """Return the node of every job, by job id: first the leaf hashes, then the combined hashes.
 
     Args:
-        plan: validated.
-        leaf_hashes: one for each leaf job, by id.
+        plan: a validated plan.
+        leaf_hashes: the hash of each leaf job, by job id.
 
     Raises:
-        ValueError: another number of leaf hashes than leaf jobs.
+        ValueError: the number of leaf hashes is not the number of leaf jobs.
     """
     if len(leaf_hashes) != plan.leaf_jobs:
         raise ValueError(f"{len(leaf_hashes)} leaf hashes for {plan.leaf_jobs} leaf jobs")
@@ -120,10 +132,15 @@ def node_hashes(plan: Plan, leaf_hashes: Sequence[bytes]) -> list[bytes]:
 
 
 def combined_hash(plan: Plan, leaf_hashes: Sequence[bytes]) -> bytes:
-    """What the root's journal must show; arguments and errors as :func:`node_hashes`.
+    """Return the combined hash that the root's journal must show.
+
+    Args:
+        plan: a validated plan.
+        leaf_hashes: the hash of each leaf job, by job id.
 
     Raises:
-        ValueError: also for a plan without a root (strategy none).
+        ValueError: the plan has no root (strategy ``none``), or the number of leaf hashes is not
+            the number of leaf jobs.
     """
     if plan.root is None:
         raise ValueError("strategy none has no combined hash")
@@ -131,10 +148,16 @@ def combined_hash(plan: Plan, leaf_hashes: Sequence[bytes]) -> bytes:
 
 
 def inclusion_path(plan: Plan, leaf_hashes: Sequence[bytes], position: int) -> list[Step]:
-    """Siblings from the leaf at a batch position up to the root's combined hash.
+    """Return the siblings on the path from the leaf at a batch position up to the root.
+
+    Args:
+        plan: a validated plan.
+        leaf_hashes: the hash of each leaf job, by job id.
+        position: the leaf's position in the batch, from 0.
 
     Raises:
-        ValueError: no such position, no root, or another number of leaf hashes than leaf jobs.
+        ValueError: the position is outside the batch, the plan has no root, or the number of leaf
+            hashes is not the number of leaf jobs.
     """
     if plan.root is None:
         raise ValueError("strategy none has no root to be included in")
@@ -158,7 +181,7 @@ def inclusion_path(plan: Plan, leaf_hashes: Sequence[bytes], position: int) -> l
 
 
 def check_inclusion(leaf: bytes, path: Sequence[Step], expected_root: bytes) -> bool:
-    """Whether a path leads from a leaf hash to a root; False for any malformed path."""
+    """Tell whether a path leads from a leaf hash to a root. A malformed path does not."""
     if len(path) > MAX_PATH or len(leaf) != 32:
         return False
     node = leaf
@@ -171,19 +194,19 @@ def check_inclusion(leaf: bytes, path: Sequence[Step], expected_root: bytes) -> 
 
 @dataclass(frozen=True, slots=True)
 class InclusionProof:
-    """Evidence that one leaf is in a batch, to be checked without the other leaves.
+    """Evidence that one leaf is in a batch. It can be checked without the other leaves.
 
-    It proves that (image id, journal) is one of the leaves under ``root``. That the root is a
-    batch's is the root receipt's word, to be verified beside it, which also gives the number of
-    leaves. ``position`` and ``count`` say where to look and are not bound by the path.
+    It proves that (image id, journal) is one of the leaves under ``root``. Whether ``root`` is a
+    batch's is proved by the root receipt, which must be verified as well and also proves the number
+    of leaves. ``position`` and ``count`` say where to look, and the path does not bind them.
 
     Attributes:
-        position: in the batch, from 0.
-        count: leaves in the batch.
-        image_id: the leaf's guest, 32 bytes.
-        journal: the leaf's, as committed.
-        path: siblings from the leaf up.
-        root: combined hash of the batch, 32 bytes.
+        position: the leaf's position in the batch, from 0.
+        count: the number of leaves in the batch.
+        image_id: the image id of the leaf's guest, 32 bytes.
+        journal: the journal that the leaf committed.
+        path: the siblings from the leaf up to the root.
+        root: the combined hash of the batch, 32 bytes.
     """
 
     position: int
@@ -194,11 +217,11 @@ class InclusionProof:
     root: bytes
 
     def holds(self) -> bool:
-        """Whether the path leads from this image id and journal to the root."""
+        """Tell whether the path leads from this image id and journal to the root."""
         return check_inclusion(leaf_hash(self.image_id, self.journal), self.path, self.root)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values, bytes as lower-case hex; the inverse of :meth:`from_json`."""
+        """Return JSON values, bytes as lower-case hex; :meth:`from_json` reads them back."""
         return {
             "position": self.position,
             "count": self.count,
@@ -210,17 +233,18 @@ class InclusionProof:
 
     @classmethod
     def from_json(cls, data: object) -> InclusionProof:
-        """Read a proof that someone else wrote; it may still not hold.
+        """Read a proof that someone else wrote. A proof that can be read may still not hold.
 
         Raises:
-            ValueError: other keys or types than :meth:`to_json` writes, a path longer than
-                :data:`MAX_PATH`, a hash that is not 32 bytes, or a position outside the batch.
+            ValueError: the keys or types are not those that :meth:`to_json` writes, the path is
+                longer than :data:`MAX_PATH`, a hash does not have 32 bytes, or the position is
+                outside the batch.
         """
         names = ("position", "count", "image_id", "journal", "path", "root")
         if not isinstance(data, dict) or data.keys() != set(names):
             raise ValueError(f"inclusion proof: not an object with exactly {', '.join(names)}")
         position, count, steps = data["position"], data["count"], data["path"]
-        # ``type``, not isinstance: JSON's true is not the number 1.
+        # The test is for the exact type, because isinstance would take JSON's true for 1.
         if type(position) is not int or type(count) is not int or not 0 <= position < count < 2**32:
             raise ValueError("inclusion proof: not 0 <= position < count < 2**32")
         if not isinstance(steps, list) or len(steps) > MAX_PATH:
@@ -244,7 +268,7 @@ def _above(level: Sequence[bytes]) -> list[bytes]:
 
 
 def _siblings(nodes: Sequence[bytes], index: int) -> list[Step]:
-    """Path from one node of a list to the list's root."""
+    """Return the path from one node of a list to the root over the list."""
     path: list[Step] = []
     level = nodes
     while len(level) > 1:
@@ -264,7 +288,7 @@ def _step(data: object) -> Step:
 
 
 def _unhex(value: object, what: str, size: int | None = None) -> bytes:
-    # A pattern first: ``bytes.fromhex`` also takes blanks and upper case.
+    # ``bytes.fromhex`` alone would also take blanks and upper-case digits.
     if not isinstance(value, str) or not _HEX.fullmatch(value):
         raise ValueError(f"inclusion proof: {what} is not lower-case hex")
     if size is not None and len(value) != 2 * size:

@@ -1,7 +1,8 @@
 """The plan of a batch: a DAG of proof jobs, its checks and its JSON form.
 
-Pure values, no I/O. Leaf jobs have ids ``0..leaf_jobs-1``, the aggregations follow in topological
-order, so that one pass over them visits children first. All walks are loops, linear in the plan.
+The module holds plain values and does no I/O. Leaf jobs have the ids ``0..leaf_jobs-1``, and the
+aggregations follow in topological order, so that one pass over the ids visits children before
+their parents. Every walk is a loop and takes time linear in the size of the plan.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ __all__ = ["Plan", "distinct"]
 
 
 def distinct(identities: Iterable[Hashable]) -> tuple[tuple[int, ...], int]:
-    """Number the distinct runs of a batch, so that identical ones are proved once.
+    """Number the distinct guest runs of a batch, so that identical ones are proved once.
 
     Args:
-        identities: one per batch position; equal identities mean the same proof, e.g. (image id,
-            stdin).
+        identities: what identifies the run at each batch position, e.g. (image id, stdin). Runs
+            with equal identities share one proof.
 
     Returns:
         The job id of each position, numbered by first appearance, and the number of jobs.
@@ -33,17 +34,19 @@ def distinct(identities: Iterable[Hashable]) -> tuple[tuple[int, ...], int]:
     return positions, len(ids)
 
 
-# No slots: ``parents`` is computed once and kept, and there is one plan a batch.
+# The class has no slots because ``parents`` is computed once and kept on the instance.
 @dataclass(frozen=True)
 class Plan:
-    """Which proofs a batch takes and in what order they can be made.
+    """The proofs that a batch takes, and the order in which they can be made.
 
     Attributes:
-        strategy: the resolved one, e.g. ``two_level``; ``none`` means nothing is aggregated.
-        leaves: leaf job id of each batch position; identical runs share one.
-        leaf_jobs: number of distinct leaf jobs, with ids ``0..leaf_jobs-1``.
-        aggregations: in topological order, ids ``leaf_jobs, leaf_jobs + 1, ...``.
-        root: id of the last aggregation; None for strategy ``none``.
+        strategy: the name of the strategy after ``auto`` was resolved, e.g. ``two_level``. The
+            strategy ``none`` aggregates nothing.
+        leaves: the leaf job id of each batch position. Identical runs share one job.
+        leaf_jobs: the number of distinct leaf jobs. Their ids are ``0..leaf_jobs-1``.
+        aggregations: the aggregations in topological order. Their ids are ``leaf_jobs``,
+            ``leaf_jobs + 1`` and so on.
+        root: the id of the last aggregation, or None for strategy ``none``.
     """
 
     strategy: str
@@ -54,27 +57,29 @@ class Plan:
 
     @property
     def jobs(self) -> int:
-        """Number of proofs to make."""
+        """The number of proofs to make."""
         return self.leaf_jobs + len(self.aggregations)
 
     @property
     def levels(self) -> int:
-        """Aggregations on the longest way from a leaf to the root; 0 without aggregation.
+        """The number of aggregations on the longest path from a leaf to the root.
 
-        Fewer than the strategy's name says where a small batch fits in one group.
+        It is 0 for a plan without aggregation, and smaller than the strategy's name says where a
+        small batch fits in one group.
         """
         return self.aggregations[-1].level if self.aggregations else 0
 
     @cached_property
     def parents(self) -> Sequence[tuple[int, ...]]:
-        """The aggregations that wait for a job, ascending, by job id.
+        """The aggregations that wait for each job: their ids in ascending order, by job id.
 
-        A parent stands there once even if the job is its child several times over.
+        A parent is listed once even if the job is its child several times over.
         """
         parents: list[tuple[int, ...]] = [()] * self.jobs
         several: dict[int, list[int]] = {}
         for aggregation in self.aggregations:
-            only = (aggregation.id,)  # one tuple for all its children: most have no other parent
+            # Most children have no other parent, so all children of a node share this tuple.
+            only = (aggregation.id,)
             for child in dict.fromkeys(aggregation.children):
                 if parents[child]:
                     several.setdefault(child, [*parents[child]]).append(aggregation.id)
@@ -85,23 +90,30 @@ class Plan:
         return parents
 
     def aggregation(self, job: int) -> Aggregation:
-        """The aggregation with job id ``job``; KeyError for a leaf job or an unknown id."""
+        """Return the aggregation with a job id.
+
+        Raises:
+            KeyError: the id is a leaf job's, or no job has it.
+        """
         if not self.leaf_jobs <= job < self.jobs:
             raise KeyError(job)
         return self.aggregations[job - self.leaf_jobs]
 
     def first_positions(self) -> tuple[int, ...]:
-        """For each leaf job, by id, the first batch position that asks for it."""
+        """Return, for each leaf job by its id, the first batch position that asks for it."""
         first: dict[int, int] = {}
         for position, job in enumerate(self.leaves):
             first.setdefault(job, position)
         return tuple([first[job] for job in range(self.leaf_jobs)])
 
     def leaf_counts(self) -> list[int]:
-        """Batch positions below each job, by id: 1 for a leaf job.
+        """Return the number of leaves below each job, by job id. A leaf job counts as 1.
 
-        For an aggregation it is the ``verified_count`` its journal must show. ValueError where a
-        count is larger than the batch, so that a hostile plan's numbers cannot grow.
+        The count of an aggregation is the ``verified_count`` that its journal must show.
+
+        Raises:
+            ValueError: a count is larger than the batch. The check keeps the numbers of a hostile
+                plan from growing without bound.
         """
         counts = [1] * self.leaf_jobs
         for aggregation in self.aggregations:
@@ -112,27 +124,33 @@ class Plan:
         return counts
 
     def leaf_order(self) -> tuple[int, ...]:
-        """Leaf job ids below the root, left to right; ValueError for a malformed plan."""
+        """Return the leaf job ids below the root, from left to right.
+
+        Raises:
+            ValueError: the plan is malformed.
+        """
         self._check_nodes()
         return self._expand()
 
     def validate(self) -> None:
         """Check everything that the other modules rely on.
 
-        Linear in the plan, whatever it says: levels that double are not expanded.
+        The check takes time linear in the size of the plan whatever the plan says, because levels
+        that double the number of leaves are refused before they are expanded.
 
         Raises:
-            ValueError: an empty batch, a leaf job out of range or never asked for, ids out of
-                order, a child that does not come earlier (forward reference or cycle), an
-                aggregation that is empty, unreachable, of a wrong level or over a single child
-                (only a batch of one has that), or an order of leaves other than the batch's.
+            ValueError: the batch is empty; a leaf job is out of range or never asked for; ids are
+                out of order; a child does not come before its parent (a forward reference or a
+                cycle); an aggregation is empty, unreachable or of a wrong level, or has a single
+                child, which only a batch of one may have; or the leaves below the root are not
+                the batch's in its order.
         """
         self._check_nodes()
         if self._expand() != self.leaves:
             raise ValueError("the leaves below the root are not the batch's, in its order")
 
     def to_json(self) -> dict[str, Any]:
-        """The plan as JSON values; the inverse of :meth:`from_json`."""
+        """Return the plan as JSON values; :meth:`from_json` reads them back."""
         return {
             "strategy": self.strategy,
             "leaves": list(self.leaves),
@@ -149,10 +167,12 @@ class Plan:
         """Read a plan that someone else wrote, and validate it.
 
         Args:
-            data: parsed JSON; bound the file's size and catch RecursionError when parsing it.
+            data: the parsed JSON. Whoever parses it must bound the file's size and catch
+                RecursionError.
 
         Raises:
-            ValueError: other keys or types than :meth:`to_json` writes, or a malformed plan.
+            ValueError: the keys or types are not those that :meth:`to_json` writes, or the plan
+                is malformed.
         """
         fields = _keys(data, "plan", ("strategy", "leaves", "leaf_jobs", "aggregations", "root"))
         strategy, aggregations = fields["strategy"], fields["aggregations"]
@@ -177,10 +197,11 @@ class Plan:
         return plan
 
     def _check_nodes(self) -> None:
-        """Everything but the order of the leaves."""
+        """Check everything except the order of the leaves."""
         if not self.leaves:
             raise ValueError("a plan without leaves")
-        # The set comes first: leaf_jobs alone may be any number in an untrusted file.
+        # In an untrusted file ``leaf_jobs`` may be any number, so it is compared with the set of
+        # leaves and never used as the size of anything before that.
         used = set(self.leaves)
         if len(used) != self.leaf_jobs or min(used) != 0 or max(used) != self.leaf_jobs - 1:
             raise ValueError(f"leaf jobs are not 0 to {self.leaf_jobs - 1}, each used")
@@ -196,7 +217,8 @@ class Plan:
             levels.append(aggregation.level)
         if self.root != self.jobs - 1 or not self.aggregations:
             raise ValueError(f"root {self.root} is not the last aggregation")
-        # The root is last and children come first, so "is some node's child" means reachable.
+        # Children come before their parents and the root comes last, so every job that is some
+        # aggregation's child can be reached from the root.
         reached = {child for a in self.aggregations for child in a.children}
         if len(reached) != self.jobs - 1:
             lost = next(job for job in range(self.jobs) if job not in reached)
@@ -204,10 +226,10 @@ class Plan:
         self.leaf_counts()
 
     def _expand(self) -> tuple[int, ...]:
-        """Leaves below the root, for a plan that passed ``_check_nodes``.
+        """Return the leaves below the root of a plan that has passed ``_check_nodes``.
 
-        Bounded: counts are at most the batch's size and all aggregations have two children or
-        more, so there are fewer inner visits than leaves.
+        The work is bounded: no count exceeds the batch's size and every aggregation has at least
+        two children, so the loop visits fewer aggregations than leaves.
         """
         if self.root is None:
             return self.leaves
@@ -223,7 +245,7 @@ class Plan:
 
 
 def _check_aggregation(node: Aggregation, levels: Sequence[int], batch: int) -> None:
-    """Check one aggregation against the levels of all jobs before it."""
+    """Check one aggregation, given the levels of all jobs before it."""
     if node.id != len(levels):
         raise ValueError(f"aggregation {node.id} stands where {len(levels)} is due")
     if not node.children:
@@ -232,7 +254,7 @@ def _check_aggregation(node: Aggregation, levels: Sequence[int], batch: int) -> 
         raise ValueError(f"aggregation {node.id} has a child that does not come before it")
     if node.level != 1 + max([levels[child] for child in node.children]):
         raise ValueError(f"aggregation {node.id} is not one level above its children")
-    # Chains of such nodes would also make the expansion quadratic.
+    # A chain of aggregations with one child each would also make the expansion quadratic.
     if len(node.children) == 1 and (batch > 1 or node.level > 1):
         raise ValueError(f"aggregation {node.id} has a single child")
 
@@ -244,7 +266,7 @@ def _keys(data: object, what: str, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _integers(data: object, what: str) -> tuple[int, ...]:
-    # ``type``, not isinstance: JSON's true is not the number 1.
+    # The test is for the exact type, because isinstance would take JSON's true for the number 1.
     if not all(type(item) is int for item in _list(data, what)):
         raise ValueError(f"{what}: not whole numbers")
     return tuple(_list(data, what))

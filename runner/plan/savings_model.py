@@ -1,9 +1,8 @@
-"""What aggregation *should* save, by a model, to stand beside what was measured.
+"""A model of what aggregation *should* save, shown beside the measured figures.
 
-Nothing here is a measurement. The model knows three constants and one assumption: every receipt,
-aggregated or not, costs the same to verify, store and submit. Figures made from it say "model" in
-their name, label and text. :func:`savings_percent` is the formula for both sides, and is the only
-thing here to use on measured figures.
+Nothing here is a measurement. The model has three constants and one assumption: every receipt,
+aggregated or not, costs the same to verify, store and submit. Figures from the model say "model" in
+their name, label and text. Only :func:`savings_percent` is also used on measured figures.
 """
 
 from __future__ import annotations
@@ -20,28 +19,32 @@ __all__ = [
 ]
 
 VERIFICATION_MS = 24.5
-"""Model: milliseconds to verify one receipt."""
+"""The model's time to verify one receipt, in milliseconds."""
 
 RECEIPT_BYTES = 215_000
-"""Model: bytes of one receipt (215 KB, decimal)."""
+"""The model's size of one receipt, in bytes (215 kB, decimal)."""
 
 GAS_PER_PROOF = 300_000
-"""Model: L1 gas to submit and verify one proof."""
+"""The model's L1 gas to submit and verify one proof."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelEstimate:
-    """A model's figures for one batch; none of them is measured.
+    """The model's figures for one batch, none of which is measured.
 
     Attributes:
-        tps: leaf proofs per second, ``n * 1000 / (proofs_after * 24.5)``: verification only.
-        proofs_after: receipts left to verify and submit, ``ceil(n / factor)``.
-        size_before: bytes of all leaf receipts; ``size_after`` of the receipts left.
-        size_savings_percent: from the one to the other.
-        gas_before: L1 gas for all leaf receipts; ``gas_after`` for the receipts left.
-        gas_savings_percent: from the one to the other.
-        verification_ms_before: milliseconds to verify all leaf receipts;
-            ``verification_ms_after`` the receipts left.
+        tps: the leaf proofs verified per second, ``n * 1000 / (proofs_after * 24.5)``. Proving
+            time does not count.
+        proofs_after: the number of receipts that are left to verify and submit after the
+            aggregation, ``ceil(n / factor)``.
+        size_before: the size of all leaf receipts in bytes.
+        size_after: the size of the receipts that are left in bytes.
+        size_savings_percent: how much smaller ``size_after`` is, in percent.
+        gas_before: the L1 gas for all leaf receipts.
+        gas_after: the L1 gas for the receipts that are left.
+        gas_savings_percent: how much smaller ``gas_after`` is, in percent.
+        verification_ms_before: the time to verify all leaf receipts, in milliseconds.
+        verification_ms_after: the time to verify the receipts that are left, in milliseconds.
     """
 
     tps: float
@@ -57,14 +60,15 @@ class ModelEstimate:
 
 
 def estimate(n: int, factor: int) -> ModelEstimate:
-    """The model's figures for a batch.
+    """Compute the model's figures for a batch.
 
     Args:
-        n: leaf proofs in the batch.
-        factor: leaves per receipt that is left: ``n`` where one root covers all, 1 for ``none``.
+        n: the number of leaf proofs in the batch.
+        factor: the number of leaves for each receipt that is left: ``n`` where one root covers
+            the batch, 1 for strategy ``none``.
 
     Raises:
-        ValueError: ``n`` or ``factor`` below 1.
+        ValueError: ``n`` or ``factor`` is below 1.
     """
     if n < 1 or factor < 1:
         raise ValueError(f"n = {n} and factor = {factor} must be at least 1")
@@ -84,12 +88,13 @@ def estimate(n: int, factor: int) -> ModelEstimate:
 
 
 def savings_percent(before: float, after: float) -> float:
-    """How much smaller ``after`` is, in percent; negative when it grew.
+    """Return how much smaller ``after`` is than ``before``, in percent.
 
-    Nothing before and nothing after saves 0 (a batch in execute mode has no receipts).
+    The result is negative where ``after`` is the larger one, and 0 where both are 0, as in a batch
+    in execute mode, which has no receipts.
 
     Raises:
-        ValueError: a negative figure, or something after nothing, which has no percentage.
+        ValueError: a figure is negative, or only ``before`` is 0, for which there is no percentage.
     """
     if before < 0 or after < 0 or (before == 0 and after > 0):
         raise ValueError(f"no savings from {before} to {after}")

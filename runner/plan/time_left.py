@@ -1,10 +1,11 @@
-"""How long a batch will still take: a model over measured times, and durations in words.
+"""A model of how long the rest of a batch takes, over measured times.
 
 The model is list scheduling (Graham 1969) of the jobs that are left, in the executor's order: a
-free worker takes an aggregation whose children are there, or else the next leaf. Each job takes the
-mean of those of its level, measured in this run or else in earlier ones. So it knows of workers
-that have nothing to do at the end of a level, and of the chain of aggregations up to the root.
-What was never measured is left out, and the estimate is then said to be a lower bound.
+free worker takes an aggregation whose children are done, or else the next leaf. Each job is
+assumed to take the mean time of the jobs of its level, measured in this run or else in earlier
+ones. The model therefore accounts for workers that are idle at the end of a level and for the chain
+of aggregations up to the root. A level that was never measured is left out, and the estimate is
+then marked as a lower bound.
 """
 
 from __future__ import annotations
@@ -27,17 +28,18 @@ __all__ = [
 ]
 
 _LAID_OUT = 1000
-"""So many last leaves are scheduled one by one; those before them keep all workers busy anyway."""
+"""The number of last leaves that are scheduled one by one. The leaves before them keep all workers
+busy in any order, so it is enough to count them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What is left.
+    """An estimate of the time that a batch still takes.
 
     Attributes:
-        seconds: None when nothing of what is left was ever measured.
-        complete: whether that is all of it; if not, it is a lower bound.
-        jobs: not finished.
+        seconds: the estimated seconds, or None when no level that is left was ever measured.
+        complete: whether ``seconds`` covers all that is left. Otherwise it is a lower bound.
+        jobs: the number of jobs that are not finished.
     """
 
     seconds: float | None
@@ -45,7 +47,7 @@ class Estimate:
     jobs: int
 
     def text(self) -> str:
-        """In words."""
+        """Return the estimate in words."""
         if not self.jobs:
             return "nothing left"
         if self.seconds is None or (not self.complete and self.seconds < 1.0):
@@ -56,12 +58,13 @@ class Estimate:
 
 
 class TimeLeft:
-    """Estimates what is left of a plan.
+    """Estimates the time that a plan still takes, while it is told of every job.
 
     Args:
-        plan: to be run.
-        workers: jobs side by side.
-        earlier: mean seconds a job took in earlier runs, by level (0 = leaves), where known.
+        plan: the plan that is run.
+        workers: the number of jobs that run at the same time.
+        earlier: the mean seconds that a job took in earlier runs, by level (0 for leaves), for the
+            levels where that is known.
     """
 
     def __init__(self, plan: Plan, workers: int, earlier: Mapping[int, float]) -> None:
@@ -71,8 +74,8 @@ class TimeLeft:
         self._levels = [0] * plan.leaf_jobs + [a.level for a in plan.aggregations]
         self._spent: dict[int, tuple[float, int]] = {}
         self._started: dict[int, float] = {}
-        # Jobs to schedule one by one, with the children each waits for among them; all the others
-        # are only counted.
+        # The keys are the jobs that are scheduled one by one. Each has the children that it waits
+        # for among these jobs. All other jobs are only counted.
         first = max(0, plan.leaf_jobs - _LAID_OUT)
         self._children: dict[int, frozenset[int]] = {
             leaf: frozenset() for leaf in range(first, plan.leaf_jobs)
@@ -88,20 +91,20 @@ class TimeLeft:
         )
 
     def started(self, job: int, now: float) -> None:
-        """A worker began a job at ``now`` (monotonic seconds)."""
+        """Note that a worker began a job at ``now`` (monotonic seconds)."""
         self._started[job] = now
 
     def stopped(self, job: int) -> None:
-        """A job ended without a result and may start again."""
+        """Note that a job ended without a result and may start again."""
         self._started.pop(job, None)
 
     def finished(self, job: int, took: float | None) -> None:
-        """A job is done.
+        """Note that a job is done.
 
         Args:
-            job: its id.
-            took: seconds by the worker's own clock, without the worker's start; None for one from
-                the cache, which measures nothing.
+            job: the job's id.
+            took: the seconds that the job took by the worker's own clock, without the start of the
+                worker. None for a job from the cache, which measures nothing.
         """
         self._started.pop(job, None)
         if took is not None:
@@ -111,7 +114,7 @@ class TimeLeft:
         self._close(job)
 
     def failed(self, job: int) -> None:
-        """A job failed for good: neither it nor what needs it will be done."""
+        """Note that a job failed for good. Neither it nor any job that needs it will be done."""
         self._started.pop(job, None)
         todo = [job]
         while todo:
@@ -121,7 +124,7 @@ class TimeLeft:
                 todo += self._plan.parents[gone]
 
     def estimate(self, now: float) -> Estimate:
-        """What is left at ``now``."""
+        """Return the estimate at ``now`` (monotonic seconds)."""
         if not self._open:
             return Estimate(0.0, complete=True, jobs=0)
         means = {level: self._mean(level) for level, jobs in self._remaining.items() if jobs}
@@ -145,7 +148,7 @@ class TimeLeft:
         return self._earlier.get(level)
 
     def _counted(self, means: Mapping[int, float], now: float) -> float:
-        """Of the jobs that are only counted: their work, shared by all workers."""
+        """Return the seconds for the jobs that are only counted: their work, over all workers."""
         work = sum(count * means.get(level, 0.0) for level, count in self._bulk.items())
         for job, begun in self._started.items():
             if job not in self._children:
@@ -153,7 +156,7 @@ class TimeLeft:
         return max(0.0, work) / self._workers
 
     def _scheduled(self, means: Mapping[int, float], now: float) -> float:
-        """Of the others: when the last one ends, by list scheduling."""
+        """Return the seconds until the last of the other jobs ends, by list scheduling."""
         missing: dict[int, int] = {}
         ready: list[tuple[bool, int]] = []
         running: list[tuple[float, int]] = []
