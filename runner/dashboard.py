@@ -1,4 +1,4 @@
-"""``python -m runner.dashboard``."""
+"""The command ``python -m runner.dashboard``: write the Grafana dashboard, or check it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     parser = generated.parser("dashboard", "Make the Grafana dashboard.", DASHBOARD)
     return generated.command(parser, lambda _: render(), arguments)
 

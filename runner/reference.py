@@ -1,4 +1,4 @@
-"""``python -m runner.reference``."""
+"""The command ``python -m runner.reference``: write the page of all metrics, or check it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     parser = generated.parser("reference", "Make the reference page of all metrics.", PAGE)
     return generated.command(parser, lambda _: render(), arguments)
 

@@ -1,19 +1,21 @@
-"""What Prometheus and Grafana are given, made from the tables: rules, dashboard, reference page.
+"""What Prometheus and Grafana are given, made from tables: rules, dashboard, reference page.
 
 May import: errors, files, metric_table.
 
 Other rooms use:
 
-- `dashboard.py`: the Grafana dashboard.
+- `dashboard.py`: the Grafana dashboard as JSON.
 - `reference.py`: the reference page of all metrics.
-- `generated.py`: the command line of files that are made from tables: write them, or check them.
+- `generated.py`: the command line of files that are made from tables.
 
 Only this room uses:
 
 - `__main__.py`: the command ``python -m runner.alerts``.
 - `rules.py`: the rule file for Prometheus.
 - `table.py`: every alert, declared once: what it watches and what it says.
-- `config.py`: ``conf/alerts``: thresholds, durations and severities, read and checked.
-- `panels.py`: the rows and panels of the dashboard.
+- `config.py`: the alerts as ``conf/alerts`` configures them, checked for contradictions.
+- `settings_file.py`: one file of ``conf/alerts``, read strictly.
+- `rows.py`: the rows of the dashboard, with every panel.
+- `panels.py`: what a row, a panel and a query are.
 - `promql.py`: which metrics a PromQL expression names, checked against the metric table.
 """

@@ -1,8 +1,8 @@
-"""Alert rules for Prometheus from ``conf/alerts``: ``python -m runner.alerts``.
+"""The command ``python -m runner.alerts``: write the alert rules for Prometheus, or check them.
 
-What is watched is in :mod:`runner.alerts.table`; the files say from which number on, for how long,
-and how bad it is. A file that cannot be used is refused with file, field, value and remedy, and no
-rule is written.
+:mod:`runner.alerts.table` says what is watched. The files in ``conf/alerts`` give the thresholds,
+the durations and the severities. If a file cannot be used, the error names the file, the field, the
+value and the remedy, and no rule is written.
 """
 
 from __future__ import annotations
@@ -19,13 +19,11 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
 
-__all__ = [
-    "main",
-]
+__all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     parser = generated.parser(
         "alerts", "Render the alert rules for Prometheus from conf/alerts.", RULES
     )
@@ -41,9 +39,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return render(options.conf)
 
     return generated.command(parser, make, arguments)
-
-
-# -- YAML ------------------------------------------------------------------------------------------
 
 
 if __name__ == "__main__":

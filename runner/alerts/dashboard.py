@@ -1,8 +1,9 @@
-"""The Grafana dashboard, from the metric table: ``python -m runner.dashboard``.
+"""The Grafana dashboard, made from its rows of panels and the metric table.
 
-Panels say which metrics they show; units, descriptions and the filter by job and instance follow.
-Counters of a batch change once, when it ends: panels over time show what came in per interval, and
-shares are taken over all runs, so that the first run counts as well.
+A panel says which metrics it shows; its unit, its description and the filter by job and instance
+follow from that. The counters of a batch change once, when the batch ends. Panels over time
+therefore show what a counter gained per interval, and shares are taken over all runs, so that the
+first run counts as well.
 """
 
 from __future__ import annotations
@@ -10,20 +11,22 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from runner.alerts.panels import ROWS, Panel
 from runner.alerts.promql import read
+from runner.alerts.rows import ROWS
 from runner.files import SHIPPED
 from runner.metric_table import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runner.alerts.panels import Panel
+
 __all__ = ["DASHBOARD", "UID", "expressions", "render"]
 
 DASHBOARD = SHIPPED / "deploy" / "grafana" / "zk_batch_runner.json"
 UID = "zk-batch-runner"
 
-_SCHEMA = 41  # Grafana 12; newer ones bring it up to theirs
+_SCHEMA = 41  # The schema of Grafana 12; newer versions convert it to their own.
 _WIDTH = 24
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _UNITS = {
@@ -34,15 +37,15 @@ _UNITS = {
     "bytes": "bytes",
     "proofs/s": "suffix: proofs/s",
 }
-"""From the table's units to Grafana's; anything else is a plain number."""
+"""Grafana's name for each unit of the metric table; any other unit is shown as a plain number."""
 
 
 def expressions(*, interval: str = "1m", shown: str = "1h") -> tuple[str, ...]:
-    """Every expression with Grafana's variables replaced, as Prometheus can be asked.
+    """Every query of the dashboard as Prometheus takes it, with Grafana's variables replaced.
 
     Args:
-        interval: for ``$__rate_interval``.
-        shown: the time range, for ``$__range``.
+        interval: the value of ``$__rate_interval``.
+        shown: the value of ``$__range``, which is the time range that the dashboard shows.
     """
     variables = {
         "$__rate_interval": interval,
@@ -61,7 +64,7 @@ def expressions(*, interval: str = "1m", shown: str = "1h") -> tuple[str, ...]:
 
 
 def render() -> str:
-    """The dashboard as Grafana imports it, always the same."""
+    """The dashboard as the JSON text that Grafana imports, always the same for the same table."""
     dashboard = {
         "uid": UID,
         "title": "zk-batch-runner",
@@ -83,13 +86,13 @@ def render() -> str:
 
 
 def _panels() -> Iterator[Panel]:
-    for _, panels in ROWS:
-        yield from panels
+    for row in ROWS:
+        yield from row.panels
 
 
 def _variables() -> list[dict[str, Any]]:
     def labels(label: str, title: str, condition: str) -> dict[str, Any]:
-        # The live figures are scraped from a job of their own, which has no totals.
+        # The live figures are scraped under a job of their own, which has none of the totals.
         names = "l2_aggregation_total|l2_parallel_workers_limit"
         query = f'label_values({{__name__=~"{names}"{condition}}}, {label})'
         return {
@@ -99,11 +102,11 @@ def _variables() -> list[dict[str, Any]]:
             "datasource": _SOURCE,
             "definition": query,
             "query": {"query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
-            "refresh": 2,  # when the time range changes
+            "refresh": 2,  # Grafana asks again when the time range changes.
             "sort": 1,
             "multi": True,
             "includeAll": True,
-            # Also what has no such label: a pushed group may be without an instance.
+            # This also matches series without the label: a pushed group may have no instance.
             "allValue": ".*",
             "current": {"text": ["All"], "value": ["$__all"]},
         }
@@ -123,20 +126,20 @@ def _variables() -> list[dict[str, Any]]:
 
 
 def _laid_out() -> Iterator[dict[str, Any]]:
-    """Rows and panels with their places; a line of panels breaks where it is full."""
+    """Rows and panels with their places; a panel that no longer fits starts a new line."""
     number, y = 0, 0
-    for title, panels in ROWS:
+    for row in ROWS:
         number += 1
         yield {
             "id": number,
             "type": "row",
-            "title": title,
+            "title": row.title,
             "collapsed": False,
             "gridPos": {"x": 0, "y": y, "w": _WIDTH, "h": 1},
             "panels": [],
         }
-        x, y, height = 0, y + 1, 4 if title == "Last run" else 8
-        for panel in panels:
+        x, y, height = 0, y + 1, row.height
+        for panel in row.panels:
             if x + panel.width > _WIDTH:
                 x, y = 0, y + height
             number += 1
@@ -165,7 +168,7 @@ def _panel(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
         "description": _description(panel),
         "datasource": _SOURCE,
         "gridPos": place,
-        # Counters change when a run ends: shorter intervals would only show the gaps.
+        # Counters change only when a run ends, so shorter intervals would mostly show gaps.
         **({"interval": "1m"} if over_time else {}),
         "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
         "options": {**_OPTIONS[panel.kind], **panel.options},
@@ -221,10 +224,10 @@ def _defaults(panel: Panel) -> dict[str, Any]:
 
 
 def _metrics(panel: Panel) -> list[str]:
-    """The metrics of a panel, each once, as the table names them."""
+    """The metrics that a panel shows, each named once, as the metric table names them."""
     series = {name: metric.name for metric in METRICS for name in metric.series()}
-    text = (reference for query in panel.queries for reference in read(query.text).references)
-    return list(dict.fromkeys(series[reference.name] for reference in text))
+    uses = (use for query in panel.queries for use in read(query.text).references)
+    return list(dict.fromkeys(series[use.name] for use in uses))
 
 
 def _unit(panel: Panel) -> str:

@@ -1,4 +1,7 @@
-"""Files that are made from tables and kept in the repository: write them, or check them."""
+"""The command line of the files that are made from tables and kept in the repository.
+
+Each such file has a command that writes it, or checks that it is up to date.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ __all__ = ["command", "parser"]
 
 
 def parser(module: str, description: str, default: Path) -> argparse.ArgumentParser:
-    """A command line with ``--out`` and ``--check``.
+    """A parser for a command line with ``--out`` and ``--check``.
 
     Args:
-        module: that is run.
-        description: for ``--help``.
-        default: the file in the repository.
+        module: the module that is run, without the package's name.
+        description: the sentence that ``--help`` starts with.
+        default: the file in the repository, which is written without ``--out``.
     """
     made = argparse.ArgumentParser(
         prog=f"python -m runner.{module}", description=description, allow_abbrev=False
@@ -42,22 +45,22 @@ def parser(module: str, description: str, default: Path) -> argparse.ArgumentPar
 
 
 def command(
-    made: argparse.ArgumentParser,
+    parser: argparse.ArgumentParser,
     make: Callable[[argparse.Namespace], str],
     arguments: Sequence[str] | None,
 ) -> int:
-    """Write or check the file; returns the exit code.
+    """Write or check the file, and return the exit code.
 
     Args:
-        made: by :func:`parser`.
-        make: the content, from the options.
-        arguments: of the command line; None for the process's own.
+        parser: the command line, made by :func:`parser`.
+        make: a function from the options to the file's content.
+        arguments: the arguments of the command line; None means those of the process.
     """
-    options = made.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
         content = make(options)
         if options.check:
-            return _check(Path(options.out), content, made.prog)
+            return _check(Path(options.out), content, parser.prog)
         if options.out == "-":
             sys.stdout.write(content)
         else:

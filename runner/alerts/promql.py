@@ -1,8 +1,9 @@
 """What a PromQL expression names, and whether that fits the metric table.
 
-No parser: whether an expression is valid is for Prometheus to say (``promtool check rules``). What
-Prometheus cannot know is found here: a metric or label that does not exist, a label value nobody
-sets, ``rate()`` of a gauge, an average over time of a counter.
+This is no full parser: Prometheus itself says whether an expression is valid
+(``promtool check rules``). This module finds what Prometheus cannot know: a metric or a label that
+does not exist, a label value that is never set, ``rate()`` of a gauge, or an average over time of a
+counter.
 """
 
 from __future__ import annotations
@@ -45,17 +46,17 @@ _OF_RANGES = _OF_COUNTERS | _OF_GAUGES | _OF_BOTH
 _SIGNS = {"=", "!=", "=~", "!~"}
 
 _TARGET_LABELS = {"job", "instance"}
-"""Prometheus puts them on every series, so any expression may use them."""
+"""The labels that Prometheus puts on every series, so that any expression may use them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """One condition in braces.
+    """A label matcher: one condition in the braces after a metric.
 
     Attributes:
-        label: it is about.
-        sign: ``=``, ``!=``, ``=~`` or ``!~``.
-        value: without quotes.
+        label: the label that is compared.
+        sign: the operator: ``=``, ``!=``, ``=~`` or ``!~``.
+        value: the value on the right, without its quotes.
     """
 
     label: str
@@ -65,13 +66,13 @@ class Matcher:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One use of a metric.
+    """One use of a metric in an expression.
 
     Attributes:
-        name: of the series.
-        matchers: in braces.
-        range: with its brackets, empty without one.
-        function: the innermost call around it, empty without one.
+        name: the name of the time series.
+        matchers: the label matchers in the braces after it.
+        range: the range with its square brackets; empty if there is none.
+        function: the innermost function that is called on it; empty if there is none.
     """
 
     name: str
@@ -82,12 +83,12 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """What an expression names.
+    """The names that an expression uses.
 
     Attributes:
-        references: every use of a metric.
-        grouping: labels of ``by``, ``without``, ``on`` and the like.
-        functions: all names of calls.
+        references: the uses of metrics, in the order of the text.
+        grouping: the labels of ``by``, ``without``, ``on`` and the like.
+        functions: the names of all functions that are called.
     """
 
     references: tuple[Reference, ...]
@@ -96,20 +97,23 @@ class Expression:
 
 
 def read(text: str) -> Expression:
-    """What an expression names.
+    """The names that an expression uses.
+
+    Args:
+        text: the expression in PromQL.
 
     Raises:
-        ValueError: it is not PromQL, as far as that shows here.
+        ValueError: the expression is not PromQL, as far as this module can tell.
     """
     return _Reader(text).read()
 
 
 def problems(text: str, metrics: Iterable[Metric]) -> list[str]:
-    """What is wrong with an expression, given the table; empty when nothing is.
+    """What is wrong with an expression; the list is empty if it fits the table.
 
     Args:
-        text: the expression.
-        metrics: all that it may name.
+        text: the expression in PromQL.
+        metrics: the metrics that the expression may name.
     """
     table = {series: metric for metric in metrics for series in metric.series()}
     try:
@@ -167,7 +171,7 @@ class _Reader:
         self._tokens = [*_tokens(text), ("end", "")]
         self._at = 0
         self._calls: list[str] = []
-        """The function of every bracket that is open, empty for a plain one."""
+        """The function that each open bracket belongs to; empty for a bracket that only groups."""
         self._references: list[Reference] = []
         self._grouping: set[str] = set()
         self._functions: set[str] = set()
@@ -226,7 +230,7 @@ class _Reader:
             self._references.append(Reference(name, matchers, window, function))
 
     def _labels(self) -> None:
-        """The labels in brackets; ``group_left`` may be without."""
+        """Read the list of labels in brackets, which ``group_left`` may lack."""
         if not self._ahead("("):
             return
         self._next()
@@ -238,7 +242,7 @@ class _Reader:
         self._next()
 
     def _matchers(self) -> tuple[Matcher, ...]:
-        """The conditions in braces, if there are any."""
+        """Read the label matchers in braces, if there are any."""
         found: list[Matcher] = []
         if not self._ahead("{"):
             return ()

@@ -1,4 +1,4 @@
-"""The reference page of all metrics, from the table: ``python -m runner.reference``."""
+"""The reference page of all metrics, made from the metric table and the alert table."""
 
 from __future__ import annotations
 
@@ -22,32 +22,34 @@ _HEAD = """\
 
 # Metrics
 
-What every textfile, every `/metrics` page and every push has, also after a run that failed. Series
-with known label values are there from the start, as 0. Prometheus adds `job` and `instance`.
+Every textfile, every `/metrics` page and every push contains these metrics, also after a run that
+failed. A series whose label values are known beforehand is there from the start, with the value 0.
+Prometheus adds the labels `job` and `instance`.
 
-Counters and histograms count over all runs; they change once a run, when it ends. Gauges say how
-the last run was, but for `l2_tps_average` (all runs) and `l2_last_run_success_timestamp_seconds`
-(the last run that ended well). While a batch runs, `python -m runner.server` shows the workers and
-the queue.
+Counters and histograms count over all runs, and change once a run, when it ends. Gauges describe
+the last run. The exceptions are `l2_tps_average`, which covers all runs, and
+`l2_last_run_success_timestamp_seconds`, which belongs to the last run that succeeded. While a batch
+runs, `python -m runner.server` shows its workers and its queue.
 
-How to ask for them: a gauge as it is; of a counter its `increase()`, over a window that is longer
-than the time between two runs, or it is mostly 0. `increase()` does not see what a series starts
-with, so the first run of a host is in the totals and not in an increase.
+To query a gauge, use it as it is. To query a counter, take its `increase()` over a window that is
+longer than the time between two runs; over a shorter window it is mostly 0. `increase()` does not
+see the value with which a series starts, so the first run of a host is in the totals but not in an
+increase.
 """
 
 
 def render() -> str:
-    """The page, always the same for the same table."""
+    """The page as Markdown, which is always the same for the same tables."""
     extras = [metric for metric in METRICS if metric not in CONTRACT]
     parts = [
         _HEAD,
-        "## Contract\n\nOther systems rely on these names: none changes or goes.\n",
+        "## Contract\n\nOther systems rely on these names, so none is changed or removed.\n",
         _table(CONTRACT),
         "## More\n",
         _table(extras),
-        "## Histograms\n\nUpper bounds of the buckets, besides `+Inf`:\n",
+        "## Histograms\n\nThese are the upper bounds of the buckets, besides `+Inf`:\n",
         *_buckets(),
-        "## Alerts\n\nWhat is watched, by metric; see [alerts.md](alerts.md).\n",
+        "## Alerts\n\nThe table lists alerts by the metrics they watch; see [alerts.md](alerts.md).\n",
         _watched(),
     ]
     return "\n".join(parts)
@@ -76,7 +78,7 @@ def _buckets() -> Iterator[str]:
 
 
 def _watched() -> str:
-    """Alerts by metric."""
+    """The table of alerts by the metric that they watch."""
     by_metric: dict[str, list[str]] = {}
     for alert in ALERTS:
         text = _unfilled(alert.expr)
@@ -93,7 +95,7 @@ def _watched() -> str:
 
 
 def _unfilled(expr: str) -> str:
-    """An alert's expression that can be read without its numbers."""
+    """An alert's expression in which placeholders are replaced, so that it is PromQL."""
     expr = expr.replace("<or_absent>", "")
     return re.sub(r"<[a-z_.]+>", "1", expr)
 

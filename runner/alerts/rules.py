@@ -1,4 +1,4 @@
-"""Alert rules for Prometheus from ``conf/alerts``."""
+"""The rule file for Prometheus: the alerts as ``conf/alerts`` configures them, and fleet totals."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["RULES", "render", "totals"]
 
-
 RULES = SHIPPED / "deploy" / "prometheus" / "rules" / "zk_batch_runner.yml"
 
 
 def totals() -> list[dict[str, Any]]:
-    """Recording rules that add up all hosts: each counter, and two ratios of such sums."""
+    """Recording rules that add up all hosts.
+
+    There is one rule for each counter, and one for each of two ratios of such sums.
+    """
     rules = []
     for metric in METRICS:
         if metric.type == "counter":
@@ -40,17 +42,21 @@ def totals() -> list[dict[str, Any]]:
 
 
 def render(folder: Path = CONF) -> str:
-    """The rule file, always the same for the same configuration.
+    """The text of the rule file, which is always the same for the same configuration.
+
+    Args:
+        folder: the folder with the configuration.
 
     Raises:
-        InputError: see :func:`load`.
+        InputError: the configuration cannot be used; see :func:`runner.alerts.config.load`.
     """
     _, alerts = load(folder)
     rules = [alert.rule() for alert in alerts if alert.enabled]
     for rule in (*rules, *totals()):
         if found := problems(rule["expr"], (*METRICS, *FOREIGN)):
-            raise ValueError(f"{rule}: {found[0]}")  # the table's fault, not the user's
-    # A group without rules is valid; without alerts there is none, so that nobody is misled.
+            # The fault is in the table, not in what the user configured.
+            raise ValueError(f"{rule}: {found[0]}")
+    # A group without rules would be valid, but it would suggest that something is watched.
     groups = [{"name": "zk-batch-runner", "rules": rules}] if rules else []
     groups.append({"name": "zk-batch-runner-fleet", "rules": totals()})
     head = "# Made by `python -m runner.alerts` from conf/alerts; changes here are lost.\n"
@@ -58,14 +64,14 @@ def render(folder: Path = CONF) -> str:
 
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.:/-]*|\d+[a-z]+")
-"""What is a string without quotes, whatever version of YAML reads it."""
-
+"""Text that every version of YAML reads as a string although it has no quotes."""
 
 _NOT_PLAIN = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
+"""Words that look like such text, but that some version of YAML reads as another value."""
 
 
 def _item(value: Mapping[str, Any], indent: str) -> str:
-    """A mapping as an item of a YAML list."""
+    """A mapping, written as an item of a YAML list."""
     text = _lines(value, indent + "  ")
     return f"{indent}- {text[len(indent) + 2 :]}"
 

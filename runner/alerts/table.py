@@ -1,6 +1,8 @@
-"""Every alert, declared once: what it watches and what it says. The numbers are in conf/alerts.
+"""The alert table: each alert is declared here once, with what it watches and what it says.
 
-Placeholders: ``<name>`` is a setting of the alert's file, ``<name.s>`` a duration in seconds.
+The numbers are in ``conf/alerts``. In the texts, the placeholder ``<name>`` stands for the setting
+of that name in the alert's file, and ``<name.s>`` for a duration in seconds. ``<or_absent>`` stands
+for the hosts that must have metrics.
 """
 
 from __future__ import annotations
@@ -23,17 +25,18 @@ FOREIGN: tuple[Metric, ...] = (
         "node_exporter",
     ),
 )
-"""Metrics of others that alerts may name."""
+"""The metrics of other programs that an alert may name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One number in an alert's file.
+    """One setting in an alert's file.
 
     Attributes:
-        name: in the file.
-        kind: ``number`` is 0 or more, ``percent`` 0 to 100,
-            ``duration`` as Prometheus writes it, ``instances`` a list of names.
+        name: the key of the setting in the file.
+        kind: what the value may be: a ``number`` is 0 or more, a ``percent`` is 0 to 100, a
+            ``duration`` is a time span as Prometheus writes it, and ``instances`` is a list of
+            names.
     """
 
     name: str
@@ -45,15 +48,16 @@ class Alert:
     """One alert.
 
     Attributes:
-        name: as operators see it.
-        expr: PromQL, true while something is wrong.
-        summary: one line, with Prometheus' templates.
-        description: a sentence or two, likewise.
-        settings: besides ``for``, ``severity`` and ``enabled``.
-        holds: the setting that says how long the condition stays true after one run. The figures
-            of a run appear all at once when it ends, so an alert whose ``for`` is not shorter
-            could never fire.
-        rate: the setting that is the window of ``increase()``, which needs two samples.
+        name: the name that operators see.
+        expr: the condition in PromQL, which is true while something is wrong.
+        summary: one line for operators, in Prometheus' template language.
+        description: one or two sentences for operators, in the same language.
+        settings: the settings that the alert has besides ``for``, ``severity`` and ``enabled``.
+        holds: the name of the setting that says how long the condition stays true after one run;
+            empty if no setting does. The figures of a run appear all at once when it ends, so an
+            alert whose ``for`` is not shorter could never fire.
+        rate: the name of the setting that gives the window of ``increase()``, which needs two
+            samples; empty if the alert has no such window.
     """
 
     name: str
@@ -66,7 +70,7 @@ class Alert:
 
     @property
     def file(self) -> str:
-        """Of its settings: ``BatchStale`` is in ``batch_stale.yaml``."""
+        """The name of the file with its settings: ``BatchStale`` has ``batch_stale.yaml``."""
         words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", self.name)
         return f"{words.lower()}.yaml"
 
@@ -78,7 +82,8 @@ _THRESHOLD = Setting("threshold", "number")
 ALERTS: tuple[Alert, ...] = (
     Alert(
         "LowCacheHitRate",
-        # Of the look-ups in the window; without any it is 0 / 0, which is below nothing.
+        # The share is taken of the look-ups in the window. Without any look-up it is 0 / 0, which
+        # is NaN and below no threshold.
         "100 * increase(l2_cache_hits_total[<window>])\n"
         "  / (increase(l2_cache_hits_total[<window>])"
         " + increase(l2_cache_misses_total[<window>]))\n"
@@ -92,8 +97,8 @@ ALERTS: tuple[Alert, ...] = (
     ),
     Alert(
         "TPSDrop",
-        # 0 is no speed where nothing was ever aggregated, nor after a run that did well without
-        # (execute mode, strategy none); after one that failed it is.
+        # A speed of 0 says nothing on a host that has never aggregated, nor after a successful run
+        # that aggregates nothing (execute mode, strategy none). After a failed run it does count.
         "avg_over_time(l2_tps_current[<window>]) < <threshold>\n"
         "  unless l2_aggregation_proof_count == 0\n"
         "  unless (l2_tps_current == 0 and l2_last_run_exit_status == 0)",
@@ -122,7 +127,7 @@ ALERTS: tuple[Alert, ...] = (
     ),
     Alert(
         "L1GasAnomaly",
-        # Without submissions it is 0 / 0, which is above nothing.
+        # Without submissions the ratio is 0 / 0, which is NaN and above no threshold.
         "increase(l2_l1_submission_gas_used[<window>])\n"
         "  / increase(l2_l1_submissions_total[<window>])\n"
         "  > <threshold>",
@@ -142,12 +147,12 @@ ALERTS: tuple[Alert, ...] = (
     ),
     Alert(
         "BatchStale",
-        # last_over_time keeps the last value of a host whose figures have gone, so that silence
-        # does not end the alert.
+        # last_over_time() keeps the last value of a host whose metrics have disappeared, so that
+        # the alert does not resolve when the host goes silent.
         "time() - last_over_time(l2_last_run_success_timestamp_seconds[<memory>])\n"
         "  > <intervals> * <interval.s>",
         f"No successful run for <intervals> intervals of <interval> on {_WHERE}",
-        # Without a success the metric is 0 and the age is that of 1970.
+        # Before the first success the metric is 0, so the age is counted from 1970.
         "{{ if gt $value 1e9 }}No run has succeeded yet.{{ else }}The last successful run ended"
         " {{ $value | humanizeDuration }} ago.{{ end }}",
         (
@@ -167,7 +172,8 @@ ALERTS: tuple[Alert, ...] = (
     ),
     Alert(
         "MetricsMissing",
-        # Of hosts that had them, and of hosts that are named and never had them.
+        # The alert watches hosts that used to have the metrics, and hosts that are named in the
+        # settings and have never had them.
         "(last_over_time(l2_last_run_completion_timestamp_seconds[<memory>])"
         " unless l2_last_run_completion_timestamp_seconds)\n"
         "  <or_absent>",
@@ -196,4 +202,4 @@ ALERTS: tuple[Alert, ...] = (
         "At least one file in the textfile folder is dropped whole. It need not be the runner's.",
     ),
 )
-"""In the order of the rule file."""
+"""All alerts, in the order of the rule file."""

@@ -1,0 +1,290 @@
+"""The rows of the Grafana dashboard: which panels there are, and in which order they stand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runner.alerts.panels import TARGET, Panel, Query, Row, gained, mean, quantile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ROWS"]
+
+_STATUS = (("0", "OK", "green"), ("1", "failed", "red"), ("130", "stopped", "orange"))
+_PLAIN = {"graphMode": "none", "colorMode": "none"}
+_BARS = {"drawStyle": "bars", "fillOpacity": 40}
+_STACKED = {"drawStyle": "bars", "fillOpacity": 60, "lineWidth": 0, "stacking": {"mode": "normal"}}
+_STEPS = {"lineInterpolation": "stepAfter"}
+
+
+def _totals(title: str, width: int, legends: Mapping[str, str]) -> Panel:
+    """A panel of counters as plain numbers, summed over all runs and hosts.
+
+    Args:
+        title: the panel's title.
+        width: the panel's width in columns.
+        legends: the legend of each counter, by the counter's name.
+    """
+    queries = tuple(Query(f"sum ({name}@)", legend) for name, legend in legends.items())
+    return Panel(title, queries, "stat", width, unit="short", note="Over all runs.", options=_PLAIN)
+
+
+_LAST_RUN = (
+    Panel(
+        "Status",
+        (Query("l2_last_run_exit_status@"),),
+        "stat",
+        4,
+        mappings=_STATUS,
+        thresholds=((None, "green"), (1, "red")),
+        options={"colorMode": "background", "graphMode": "none"},
+        note="0 is success, 1 a failure, 130 a run that was stopped.",
+    ),
+    Panel(
+        "Since the last success",
+        # The value 0 means that the host never had a success; it is not a date in 1970.
+        (Query("time() - (l2_last_run_success_timestamp_seconds@ > 0)"),),
+        "stat",
+        4,
+        unit="s",
+        empty="none yet",
+        options=_PLAIN,
+    ),
+    Panel(
+        "Since the last end",
+        (Query("time() - (l2_last_run_completion_timestamp_seconds@ > 0)"),),
+        "stat",
+        4,
+        unit="s",
+        empty="none yet",
+        options=_PLAIN,
+    ),
+    Panel(
+        "Duration",
+        (Query("l2_last_run_duration_seconds@"),),
+        "stat",
+        4,
+        options={"colorMode": "none"},
+    ),
+    Panel("Leaves", (Query("l2_last_run_leaves@"),), "stat", 4, options={"colorMode": "none"}),
+    Panel(
+        "Made by",
+        (Query("l2_build_info@", "{{version}}, {{zkvm}} {{zkvm_version}} {{receipt_kind}}"),),
+        "stat",
+        4,
+        options={"textMode": "name", "graphMode": "none", "colorMode": "none"},
+    ),
+)
+
+_THROUGHPUT = (
+    Panel(
+        "TPS: leaf proofs aggregated per second",
+        (
+            Query("l2_tps_current@", f"current {TARGET}"),
+            Query("l2_tps_average@", f"average {TARGET}"),
+        ),
+        width=12,
+        style=_STEPS,
+        note="A batch sets it when it ends; it stays until the next one.",
+    ),
+    Panel(
+        "Aggregations by strategy",
+        (Query("sum by (strategy) (l2_aggregation_strategy_total@)", "{{strategy}}"),),
+        "piechart",
+        6,
+        note="Over all runs.",
+    ),
+    _totals(
+        "Totals",
+        6,
+        {
+            "l2_aggregation_total": "aggregations",
+            "l2_aggregation_proof_count": "leaf proofs aggregated",
+            "l2_proof_generation_total": "proofs made",
+            "l2_proof_verification_total": "receipts verified",
+            "l2_executions_total": "runs in execute mode",
+        },
+    ),
+    Panel(
+        "Work per interval",
+        (
+            Query(gained("l2_proof_generation_total"), "proofs made"),
+            Query(gained("l2_aggregation_total"), "of them aggregations"),
+            Query(gained("l2_proof_verification_total"), "receipts verified"),
+            Query(gained("l2_executions_total"), "execute only"),
+            Query(gained("l2_aggregation_proof_count"), "leaf proofs aggregated"),
+        ),
+        width=12,
+        style=_BARS,
+    ),
+    Panel(
+        "Workers and queue",
+        (
+            Query("l2_parallel_workers_active@", f"active {TARGET}"),
+            Query("l2_parallel_workers_limit@", f"limit {TARGET}"),
+            Query("l2_queue_depth@", f"queue {TARGET}"),
+        ),
+        width=12,
+        unit="short",
+        style=_STEPS,
+        note="Live where python -m runner.server is scraped; a textfile only says 0.",
+    ),
+)
+
+_TIME = (
+    Panel(
+        "Time per phase",
+        (
+            Query(gained("l2_proof_generation_duration_ms_total"), "making proofs"),
+            Query(gained("l2_aggregation_duration_ms_total"), "of them aggregations"),
+            Query(gained("l2_proof_verification_duration_ms_total"), "verifying"),
+        ),
+        width=12,
+        style=_BARS,
+        note="Summed over workers, so it can exceed the wall time.",
+    ),
+    Panel(
+        "Mean time of one",
+        (
+            Query(mean("l2_proof_generation_duration_seconds"), "proof"),
+            Query(mean("l2_aggregation_duration_seconds"), "aggregation"),
+            Query(mean("l2_proof_verification_duration_seconds"), "verification"),
+        ),
+        "bargauge",
+        6,
+        note="Over the time shown.",
+    ),
+    Panel(
+        "95 of 100 take less than",
+        (
+            Query(
+                quantile("l2_proof_generation_duration_seconds", "zkvm, kind"),
+                "proof, {{zkvm}} {{kind}}",
+            ),
+            Query(quantile("l2_aggregation_duration_seconds"), "aggregation"),
+            Query(quantile("l2_proof_verification_duration_seconds"), "verification"),
+        ),
+        "bargauge",
+        6,
+        unit="s",
+        note="Over the time shown, within the histogram's buckets.",
+    ),
+)
+
+_CACHE = (
+    Panel(
+        "Cache hit rate",
+        (Query("l2_cache_hit_rate@"),),
+        "gauge",
+        6,
+        thresholds=((None, "red"), (50, "yellow"), (80, "green")),
+        limits=(0, 100),
+    ),
+    Panel(
+        "Cache per interval",
+        (
+            Query(gained("l2_cache_hits_total"), "hits"),
+            Query(gained("l2_cache_misses_total"), "misses"),
+            Query(gained("l2_cache_evictions_total"), "evictions"),
+        ),
+        width=12,
+        style=_STACKED,
+    ),
+    Panel(
+        "Cache hit rate over all runs",
+        (
+            Query(
+                "sum (l2_cache_hits_total@)"
+                " / (sum (l2_cache_hits_total@) + sum (l2_cache_misses_total@))",
+                "hits / look-ups",
+            ),
+        ),
+        "stat",
+        6,
+        unit="percentunit",
+        options=_PLAIN,
+    ),
+)
+
+_SAVINGS = (
+    Panel("Gas savings (model, not measured)", (Query("l2_gas_savings_percent@"),), style=_STEPS),
+    Panel(
+        "Proof size savings (measured)",
+        (Query("l2_proof_size_savings_percent@"),),
+        style=_STEPS,
+    ),
+    Panel("Receipt sizes", (Query("l2_receipt_bytes@", f"{{{{stage}}}} {TARGET}"),), style=_STEPS),
+    Panel(
+        "L1 gas a submission",
+        (
+            Query(
+                f"{gained('l2_l1_submission_gas_used')} / {gained('l2_l1_submissions_total')}",
+                "gas a submission",
+            ),
+        ),
+        width=12,
+        unit="short",
+        empty="nothing was submitted",
+    ),
+    _totals(
+        "L1 submissions",
+        12,
+        {"l2_l1_submissions_total": "submissions", "l2_l1_submission_gas_used": "gas"},
+    ),
+)
+
+_ERRORS = (
+    Panel(
+        "Errors and retries per interval",
+        (
+            Query(gained("l2_errors_total", "job, instance"), f"errors {TARGET}"),
+            Query(gained("l2_job_retries_total", "job, instance"), f"retries {TARGET}"),
+            Query(gained("l2_push_failures_total", "job, instance"), f"failed pushes {TARGET}"),
+        ),
+        width=16,
+        style=_BARS,
+        note="An attempt that fails and is made again is an error and a retry.",
+    ),
+    _totals(
+        "Errors and retries",
+        8,
+        {
+            "l2_errors_total": "errors",
+            "l2_job_retries_total": "retries",
+            "l2_push_failures_total": "failed pushes",
+        },
+    ),
+)
+
+_ZKVM = (
+    Panel(
+        "Cycles by kind",
+        (Query(gained("l2_guest_cycles_total", "type"), "{{type}}"),),
+        style=_BARS,
+    ),
+    Panel(
+        "Padded cycles by guest",
+        (
+            Query(
+                "sum by (guest) (increase("
+                'l2_guest_cycles_total{type="total",job=~"$job",instance=~"$instance"}'
+                "[$__rate_interval]))",
+                "{{guest}}",
+            ),
+        ),
+        style=_STACKED,
+    ),
+    Panel("Segments", (Query(gained("l2_segments_total"), "segments"),), style=_STACKED),
+)
+
+ROWS = (
+    Row("Last run", _LAST_RUN, height=4),
+    Row("Throughput", _THROUGHPUT),
+    Row("Time", _TIME),
+    Row("Cache", _CACHE),
+    Row("Savings", _SAVINGS),
+    Row("Errors", _ERRORS),
+    Row("zkVM", _ZKVM),
+)
+"""The dashboard from top to bottom."""
