@@ -1,10 +1,12 @@
-"""Every exception of the runner, in one leaf module.
+"""Every exception of the runner, in one module that imports no other.
 
-Each carries its fields as attributes, survives pickling (it crosses process boundaries), and its
-message is one line that names the remedy. ``exit_code`` is what the process exits with.
+An exception has its fields as attributes and survives pickling, because it crosses process
+boundaries. Its message is one line that names the remedy.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 __all__ = [
     "AuditBrokenError",
@@ -27,13 +29,21 @@ __all__ = [
 
 
 class RunnerError(Exception):
-    """Base of all errors the runner raises on purpose.
+    """The base of all errors that the runner raises on purpose.
 
-    Subclasses pass their fields to ``super().__init__`` as positional arguments, which is what
-    makes them picklable, and build the message in ``_words``.
+    A subclass is a dataclass that builds its message from its fields in ``_words``. It keeps the
+    comparison, hash and representation of an exception (``eq=False, repr=False``).
+
+    Attributes:
+        exit_code: what the process exits with when this error ends it.
     """
 
     exit_code = 1
+
+    def __post_init__(self) -> None:
+        # Unpickling calls the class with ``args``, so they must be all fields in order, whether
+        # these were given by position or by name. Nothing but the fields is set at this point.
+        self.args = tuple(vars(self).values())
 
     def __str__(self) -> str:
         return " ".join(self._words().split())
@@ -42,132 +52,124 @@ class RunnerError(Exception):
         return super().__str__()
 
 
+@dataclass(eq=False, repr=False)
 class InputError(RunnerError):
-    """A setting or input is not usable; nothing has been proved.
+    """A setting or input cannot be used. Nothing has been proved.
 
-    Args:
+    Attributes:
         field: the config path or command-line argument, e.g. ``guest.inputs[3].n``.
-        value: what was given, as the user would write it.
-        problem: why it cannot be used, without field and value.
+        value: the value that was given, as the user would write it.
+        problem: why the value cannot be used, without the field and the value.
         remedy: what to do instead.
     """
 
     exit_code = 2
-
-    def __init__(self, field: str, value: object, problem: str, remedy: str) -> None:
-        super().__init__(field, value, problem, remedy)
-        self.field = field
-        self.value = value
-        self.problem = problem
-        self.remedy = remedy
+    field: str
+    value: object
+    problem: str
+    remedy: str
 
     def _words(self) -> str:
         return f"{self.field} = {_shown(self.value)}: {self.problem}; {self.remedy}"
 
 
+@dataclass(eq=False, repr=False)
 class ProverError(RunnerError):
-    """The zkVM refused or failed: guest panic, malformed receipt, missing recursion programs.
+    """The zkVM refused or failed, e.g. over a guest's panic or a malformed receipt.
 
-    Args:
-        code: stable machine-readable reason, e.g. ``guest_failed`` or ``unavailable``.
-        message: what happened, one line.
+    Attributes:
+        code: the reason as a stable name for machines, e.g. ``guest_failed`` or ``unavailable``.
+        message: what happened, in one line.
     """
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(code, message)
-        self.code = code
-        self.message = message
+    code: str
+    message: str
 
     def _words(self) -> str:
         return f"{self.message} [{self.code}]"
 
 
+@dataclass(eq=False, repr=False)
 class ReceiptRejectedError(RunnerError):
-    """A receipt did not verify against the image id and journal it was to prove.
+    """A receipt did not verify against the image id and journal that it was to prove.
 
-    Args:
-        what: which receipt, e.g. ``job 7`` or ``cache entry ab12...``.
+    Attributes:
+        what: which receipt it is, e.g. ``job 7`` or ``cache entry ab12...``.
         reason: the verifier's words.
     """
 
-    def __init__(self, what: str, reason: str) -> None:
-        super().__init__(what, reason)
-        self.what = what
-        self.reason = reason
+    what: str
+    reason: str
 
     def _words(self) -> str:
         return f"{self.what}: receipt rejected: {self.reason}"
 
 
+@dataclass(eq=False, repr=False)
 class JobTimeoutError(RunnerError):
-    """A job ran longer than ``executor.timeout_s``; its worker was ended.
+    """A job ran longer than ``executor.timeout_s``, and its worker was ended.
 
-    Args:
+    Attributes:
         timeout_s: the limit in seconds.
     """
 
-    def __init__(self, timeout_s: float) -> None:
-        super().__init__(timeout_s)
-        self.timeout_s = timeout_s
+    timeout_s: float
 
     def _words(self) -> str:
         return f"no result within {self.timeout_s:g} s, worker ended; raise executor.timeout_s"
 
 
+@dataclass(eq=False, repr=False)
 class WorkerDiedError(RunnerError):
-    """The process that ran a job died (killed, out of memory, crash in native code).
+    """The process that ran a job died: killed, out of memory, or crashed in native code.
 
-    Args:
-        detail: exit code or signal as far as it is known.
+    Attributes:
+        detail: the exit code or signal, as far as it is known.
     """
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
+    detail: str
 
     def _words(self) -> str:
         return f"worker died ({self.detail})"
 
 
+@dataclass(eq=False, repr=False)
 class JobFailedError(RunnerError):
-    """One job failed for good, after all attempts.
+    """One job failed for good, after all its attempts.
 
-    Args:
+    Attributes:
         job: the job's name, e.g. ``leaf 3`` or ``aggregation 12 (level 1)``.
-        attempts: how often it was tried.
-        reason: the last error, one line.
+        attempts: the number of attempts that were made.
+        reason: the last attempt's error, in one line.
     """
 
-    def __init__(self, job: str, attempts: int, reason: str) -> None:
-        super().__init__(job, attempts, reason)
-        self.job = job
-        self.attempts = attempts
-        self.reason = reason
+    job: str
+    attempts: int
+    reason: str
 
     def _words(self) -> str:
         tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
         return f"{self.job} failed after {tries}: {self.reason}"
 
 
+@dataclass(eq=False, repr=False)
 class BatchFailedError(RunnerError):
-    """A batch ended without its result; finished receipts are kept.
+    """A batch ended without its result. The receipts that were finished are kept.
 
-    Args:
-        message: what failed, one line.
-        folder: the output folder that holds what there is.
+    Attributes:
+        message: what failed, in one line.
+        folder: the output folder that holds what was finished.
     """
 
-    def __init__(self, message: str, folder: str) -> None:
-        super().__init__(message, folder)
-        self.message = message
-        self.folder = folder
+    message: str
+    folder: str
 
     def _words(self) -> str:
         return f"batch failed: {self.message} (finished receipts and figures: {self.folder})"
 
 
 class InterruptedBatchError(BatchFailedError):
-    """The user or a signal stopped the batch; finished receipts are kept."""
+    """The user or a signal stopped the batch. The receipts that were finished are kept."""
 
     exit_code = 130
 
@@ -175,130 +177,120 @@ class InterruptedBatchError(BatchFailedError):
         return f"batch interrupted: {self.message} (the same command continues from here)"
 
 
+@dataclass(eq=False, repr=False)
 class UnexpectedError(RunnerError):
-    """A job of a sweep ended by a bug; the other jobs go on.
+    """A bug ended one job of a sweep. The other jobs go on.
 
-    Args:
-        what: the exception, type and message.
-        file: holds the traceback.
+    Attributes:
+        what: the type and message of the exception that the bug raised.
+        file: the file that holds the traceback.
     """
 
-    def __init__(self, what: str, file: str) -> None:
-        super().__init__(what, file)
-        self.what = what
-        self.file = file
+    what: str
+    file: str
 
     def _words(self) -> str:
         return f"a bug, please report it: {self.what} (traceback in {self.file})"
 
 
+@dataclass(eq=False, repr=False)
 class CacheError(RunnerError):
-    """The proof cache cannot be used at all (folder not writable, index unreadable).
+    """The proof cache cannot be used at all, e.g. because its folder cannot be written.
 
-    Args:
+    Attributes:
         folder: the cache folder.
-        reason: the operating system's or SQLite's words.
+        reason: the words of the operating system or of SQLite.
     """
 
     exit_code = 2
-
-    def __init__(self, folder: str, reason: str) -> None:
-        super().__init__(folder, reason)
-        self.folder = folder
-        self.reason = reason
+    folder: str
+    reason: str
 
     def _words(self) -> str:
         return f"cache.folder = {self.folder!r}: {self.reason}; choose another or use cache=off"
 
 
+@dataclass(eq=False, repr=False)
 class LedgerCorruptError(RunnerError):
-    """A metrics ledger's content is not what was written.
+    """The content of a metrics ledger is not what was written.
 
-    Args:
-        reason: what is wrong with it.
+    Attributes:
+        reason: what is wrong with the content.
     """
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    reason: str
 
     def _words(self) -> str:
         return f"damaged metrics ledger: {self.reason}"
 
 
+@dataclass(eq=False, repr=False)
 class LedgerNewerError(RunnerError):
-    """A metrics ledger was written by a later version, and is left as it is.
+    """A metrics ledger was written by a later version of the runner. It is left as it is.
 
-    Args:
-        version: of the ledger.
-        known: the last this version knows.
+    Attributes:
+        version: the version of the ledger's format.
+        known: the latest version that this runner knows.
     """
 
-    def __init__(self, version: int, known: int) -> None:
-        super().__init__(version, known)
-        self.version = version
-        self.known = known
+    version: int
+    known: int
 
     def _words(self) -> str:
-        return (
-            f"metrics ledger of format {self.version}, known up to {self.known}: update, or choose"
-            " another metrics.ledger"
-        )
+        remedy = "update, or choose another metrics.ledger"
+        return f"metrics ledger of format {self.version}, known up to {self.known}: {remedy}"
 
 
+@dataclass(eq=False, repr=False)
 class AuditError(RunnerError):
-    """The audit log cannot be written: the disk, or what is in it already.
+    """The audit log cannot be written, because of the disk or of what is in the log already.
 
-    Args:
-        path: of the log.
-        reason: why not.
+    Attributes:
+        path: the path of the log.
+        reason: why it cannot be written.
     """
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
+    path: str
+    reason: str
 
     def _words(self) -> str:
         return f"audit log {self.path}: {self.reason}; see docs/audit.md"
 
 
+@dataclass(eq=False, repr=False)
 class AuditBrokenError(RunnerError):
-    """An audit log is not what was written.
+    """The content of an audit log is not what was written.
 
-    Args:
-        line: number in the file of the first line that is not, from 1.
-        reason: what is wrong with it.
+    Attributes:
+        line: the number of the first wrong line in the file, from 1.
+        reason: what is wrong with that line.
     """
 
-    def __init__(self, line: int, reason: str) -> None:
-        super().__init__(line, reason)
-        self.line = line
-        self.reason = reason
+    line: int
+    reason: str
 
     def _words(self) -> str:
         return f"line {self.line}: {self.reason}"
 
 
+@dataclass(eq=False, repr=False)
 class VerificationFailedError(RunnerError):
     """A finished batch folder does not prove what it says.
 
-    Args:
+    Attributes:
         check: the check that failed, e.g. ``combined_hash``.
         reason: what was expected and what was found.
     """
 
-    def __init__(self, check: str, reason: str) -> None:
-        super().__init__(check, reason)
-        self.check = check
-        self.reason = reason
+    check: str
+    reason: str
 
     def _words(self) -> str:
         return f"NOT VERIFIED: {self.check}: {self.reason}"
 
 
 def _shown(value: object) -> str:
-    """A value on one line: its start and its end (where a file's line number stands)."""
+    """Show a value on one line: its start, and its end, where a file's line number stands."""
     try:
         text = repr(value) if isinstance(value, str) else str(value)
     except ValueError:  # Python refuses to print integers of more than 4300 digits

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, also after a crash or a power cut."""
+"""Writing files so that each is whole or absent, even after a crash or a power cut."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def write_temp(
 ) -> Path:
     """Write ``data`` to a new file in ``folder`` and wait until it is on disk.
 
-    The name starts with a dot and ends in ``.tmp``, so that nothing that looks for finished files
-    (node_exporter: ``*.prom``) takes it for one.
+    The file's name starts with a dot and ends in ``.tmp``, so that no program that looks for
+    finished files (node_exporter looks for ``*.prom``) takes it for one.
 
     Args:
-        folder: existing folder.
+        folder: an existing folder.
         data: the content, or its pieces in order.
-        mode: permission bits, set whatever the umask is.
-        prefix: of the name, starting with a dot.
+        mode: the file's permission bits, which are set whatever the umask is.
+        prefix: the beginning of the file's name, which must start with a dot.
 
     Returns:
         The file's path.
 
     Raises:
-        OSError: it could not be written; no file is left behind.
+        OSError: the file could not be written. No part of it is left behind.
     """
-    import tempfile  # workers import this module and write nothing
+    import tempfile  # imported late: workers load this module and write nothing
 
     handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=folder)
     try:
@@ -63,13 +63,13 @@ def fsync_folder(folder: Path) -> None:
     """Wait until renames and removals in ``folder`` are on disk.
 
     Raises:
-        OSError: the folder cannot be opened or the disk failed.
+        OSError: the folder cannot be opened, or the disk failed.
     """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
     except OSError as error:
-        # Some network and FUSE file systems cannot sync a folder; the rename itself has been done.
+        # Some network and FUSE file systems cannot sync a folder. The rename itself has been done.
         if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
             raise
     finally:
@@ -77,15 +77,15 @@ def fsync_folder(folder: Path) -> None:
 
 
 def atomic_write(path: Path, data: bytes | Iterable[bytes], mode: int = 0o644) -> None:
-    """Put ``data`` at ``path``: a reader sees the old content or the new one, never a part.
+    """Replace the file at ``path`` so that a reader sees the old content or the new, never a part.
 
     Args:
-        path: target in an existing folder; replaced when it exists.
+        path: the file to write, in an existing folder.
         data: the content, or its pieces in order.
-        mode: permission bits, set whatever the umask is.
+        mode: the file's permission bits, which are set whatever the umask is.
 
     Raises:
-        OSError: it could not be written; no temporary file is left behind.
+        OSError: the file could not be written. No temporary file is left behind.
     """
     temp = write_temp(path.parent, data, mode, f".{path.name}.")
     try:
@@ -97,14 +97,17 @@ def atomic_write(path: Path, data: bytes | Iterable[bytes], mode: int = 0o644) -
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what processes left beside ``path`` that were killed within :func:`atomic_write`.
+    """Remove temporary files beside ``path`` from processes that were killed while writing it.
 
-    Only for who knows that nobody writes ``path`` now, e.g. by a lock.
+    The caller must know that nobody is writing ``path`` now, e.g. because it holds a lock.
+
+    Args:
+        path: the file that :func:`atomic_write` was to replace.
 
     Raises:
         OSError: the folder cannot be read or changed.
     """
-    # No dot in between: `a.prom.tmp` has leftovers of its own.
+    # The random part has no dot: the leftovers of `a.prom.tmp` are not those of `a.prom`.
     leftover = re.compile(rf"\.{re.escape(path.name)}\.[^.]+\.tmp")
     for entry in path.parent.iterdir():
         if leftover.fullmatch(entry.name):
@@ -112,10 +115,12 @@ def remove_leftovers(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and its parents with mode 0755 whatever the umask is; existing ones stay.
+    """Make a folder and its parents with mode 0755, whatever the umask is.
+
+    Folders that exist already stay as they are.
 
     Raises:
-        OSError: it cannot be made, or something else has its name.
+        OSError: the folder cannot be made, or something else has its name.
     """
     if folder.is_dir():
         return
@@ -123,7 +128,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir()
     except FileExistsError:
-        if folder.is_dir():  # made by another process a moment ago
+        if folder.is_dir():  # another process has just made it
             return
         raise
     folder.chmod(0o755)

@@ -1,14 +1,15 @@
-"""What a batch leaves in its output folder, and how it is read back.
+"""The files in a batch's output folder: their names, how they are written and how they are read.
 
-======================== =====================================================================
-``root.receipt``         the aggregated receipt (``receipts/`` instead for strategy ``none``)
-``leaves.jsonl``         one line a leaf: guest, image id, input, journal; what a verifier needs
-``result.json``          config, plan, figures of every job, versions, image ids, machine
-``SHA256SUMS``           of the files above, for ``sha256sum -c`` and the verifier
-``report.html``          where ``report=true``, or in a sweep's folder: a page for people
-======================== =====================================================================
-
-The second and third are written as they are made: with a million leaves they are gigabytes.
+======================== =========================================================================
+``root.receipt``         the aggregated receipt; with strategy ``none`` the folder ``receipts/``
+                         holds the leaves' receipts instead
+``leaves.jsonl``         the leaf list, one line a leaf: guest, image id, input and journal, which
+                         is what a verifier needs
+``result.json``          the record: config, plan, figures of every job, versions, image ids and
+                         machine
+``SHA256SUMS``           the checksums of the files above, for ``sha256sum -c`` and the verifier
+``report.html``          a page for people, where ``report=true`` or in a sweep's folder
+======================== =========================================================================
 
 A failed run leaves ``result.json`` and, in ``receipts/``, every receipt that was finished.
 """
@@ -28,7 +29,6 @@ from runner.files import atomic_write
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-
 __all__ = [
     "FORMAT",
     "LEAVES",
@@ -40,14 +40,13 @@ __all__ = [
     "SUMS",
     "check_sums",
     "compact",
-    "read",
+    "read_file",
     "read_record",
     "sha256",
     "write_json",
     "write_sums",
 ]
 
-FORMAT = 1
 RESULT = "result.json"
 REPORT = "report.html"
 LEAVES = "leaves.jsonl"
@@ -55,21 +54,36 @@ ROOT = "root.receipt"
 RECEIPTS = "receipts"
 SUMS = "SHA256SUMS"
 
+FORMAT = 1
+"""The version of the record's format, under the key ``format`` in ``result.json``."""
+
+MAX_FILE_BYTES = 4 << 30
+"""The largest file of a batch. A folder from elsewhere must not fill the memory."""
+
+# -- writing -----------------------------------------------------------------------------------
+
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write JSON durably and readably. Raises OSError.
+    """Write JSON durably and in a form that people can read.
+
+    The text is written while it is made, because with a million leaves it takes gigabytes.
 
     Args:
-        path: target in an existing folder.
-        data: JSON values; iterators become lists, one item at a time.
+        path: the file to write, in an existing folder.
+        data: the JSON values. An iterator among them becomes a list, one item at a time.
+
+    Raises:
+        OSError: the file could not be written.
     """
     atomic_write(path, (piece.encode() for piece in itertools.chain(_pieces({**data}), "\n")))
 
 
 def _pieces(value: object, margin: str = "\n") -> Iterator[str]:
-    """Objects and lists of them with an entry a line; everything else, and each row, on one line.
+    """Yield the text of a JSON value in pieces.
 
-    `json.dumps(indent=...)` would be slower by far: only its other form is written in C.
+    Objects, and lists of objects, have one entry a line. Every other value, and each object in a
+    list, stands on one line. `json.dumps(indent=...)` would be far slower, because the standard
+    library writes only the form on one line in C.
     """
     inner = margin + " "
     if isinstance(value, dict) and value and all(isinstance(key, str) for key in value):
@@ -92,32 +106,47 @@ def _is_rows(value: object) -> TypeGuard[Iterable[object]]:
 
 
 def compact(value: object) -> str:
-    """A JSON value on one line."""
+    """Return a JSON value as text on one line."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def write_sums(folder: Path, names: Iterable[str]) -> None:
-    """Write ``SHA256SUMS`` over files in ``folder``, named relative to it. Raises OSError."""
+    """Write ``SHA256SUMS`` over files of a folder.
+
+    Args:
+        folder: the batch's output folder.
+        names: the names of the files, relative to the folder.
+
+    Raises:
+        OSError: a file could not be read, or the checksums could not be written.
+    """
     lines = [f"{sha256(folder / name)}  {name}\n" for name in sorted(names)]
     atomic_write(folder / SUMS, "".join(lines).encode())
 
 
 def sha256(path: Path) -> str:
-    """A file's SHA-256 in hex. Raises OSError."""
+    """Return the SHA-256 of a file in hex.
+
+    Raises:
+        OSError: the file could not be read.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-MAX_FILE_BYTES = 4 << 30
-"""No file of a batch is larger; a folder from elsewhere must not fill the memory."""
+# -- reading -----------------------------------------------------------------------------------
 
 
-def read(folder: Path, name: str) -> bytes:
-    """A file of the batch.
+def read_file(folder: Path, name: str) -> bytes:
+    """Read a file of a finished batch.
+
+    Args:
+        folder: the batch's output folder.
+        name: the name of the file, relative to the folder.
 
     Raises:
-        InputError: the folder is none that a finished batch has left.
-        VerificationFailedError: the file cannot be read, or is larger than any could be.
+        InputError: the folder is not one that a finished batch has left.
+        VerificationFailedError: the file cannot be read, or is larger than a batch's files can be.
     """
     path = folder / name
     try:
@@ -136,13 +165,18 @@ def read(folder: Path, name: str) -> bytes:
 
 
 def check_sums(folder: Path) -> list[str]:
-    """The names in ``SHA256SUMS``, once every file is found to be as it says.
+    """Check every file that ``SHA256SUMS`` names against its checksum.
+
+    Returns:
+        The names of the files.
 
     Raises:
-        VerificationFailedError: one is not, or a name leads out of the folder.
+        InputError: the folder is not one that a finished batch has left.
+        VerificationFailedError: a file is not as its checksum says, a line cannot be read or leads
+            out of the folder, or the record or the leaf list is not named.
     """
     named: dict[str, str] = {}
-    for line in read(folder, SUMS).decode("utf-8", "replace").splitlines():
+    for line in read_file(folder, SUMS).decode("utf-8", "replace").splitlines():
         digest, _, name = line.partition("  ")
         if not name or Path(name).is_absolute() or ".." in Path(name).parts:
             raise VerificationFailedError(SUMS, f"cannot read the line {line[:80]!r}")
@@ -151,7 +185,7 @@ def check_sums(folder: Path) -> list[str]:
         if name not in named:
             raise VerificationFailedError(SUMS, f"does not name {name}")
     for name, digest in named.items():
-        found = hashlib.sha256(read(folder, name)).hexdigest()
+        found = hashlib.sha256(read_file(folder, name)).hexdigest()
         if found != digest:
             raise VerificationFailedError(
                 name, f"SHA-256 is {found[:16]}..., {SUMS} says {digest[:16]}..."
@@ -160,13 +194,13 @@ def check_sums(folder: Path) -> list[str]:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """``result.json`` of a batch that ended well.
+    """Read the record, ``result.json``, of a batch that succeeded.
 
     Raises:
-        VerificationFailedError: it is something else.
+        VerificationFailedError: the file is not such a record.
     """
     try:
-        record = json.loads(read(folder, RESULT))
+        record = json.loads(read_file(folder, RESULT))
     except (ValueError, RecursionError) as error:
         raise VerificationFailedError(RESULT, f"not JSON: {error}") from None
     if not isinstance(record, dict) or record.get("format") != FORMAT:

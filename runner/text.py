@@ -1,4 +1,4 @@
-"""Words and figures as people read them."""
+"""Durations and errors in a form that people can read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ __all__ = ["duration", "one_line"]
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: ``8 ms``, ``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    """Show a number of seconds as people say it.
+
+    Examples are ``8 ms``, ``0.4 s``, ``12 s``, ``3 min 05 s`` and ``2 h 10 min``.
+    """
     if 0.0005 <= seconds < 0.0995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
@@ -20,5 +23,5 @@ def duration(seconds: float) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says, on one line; the name of its type where it says nothing."""
+    """Return an error's message on one line, or the name of its type where it has no message."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.audit.log import Head, read_log
 from runner.errors import AuditBrokenError, InputError, VerificationFailedError
-from runner.folder import LEAVES, RESULT, ROOT, SUMS, check_sums, read
+from runner.folder import LEAVES, RESULT, ROOT, SUMS, check_sums, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -105,7 +105,7 @@ def read_seal(folder: Path) -> Seal | None:
     if (folder / SUMS).exists():
         check_sums(folder)
     try:
-        record: dict[str, Any] = json.loads(read(folder, RESULT))
+        record: dict[str, Any] = json.loads(read_file(folder, RESULT))
         said = record["audit"]
         if said is None:
             problem, remedy = "the run had no audit log", "give the log itself"
@@ -165,5 +165,5 @@ def _check_folder(seal: Seal, report: Report) -> None:
     for name, digest in report.submitted.get(seal.run_id, {}).items():
         if name not in {LEAVES, ROOT}:
             raise VerificationFailedError("audit log", f"names a strange file {name!r}")
-        if hashlib.sha256(read(seal.folder, name)).hexdigest() != digest:
+        if hashlib.sha256(read_file(seal.folder, name)).hexdigest() != digest:
             raise VerificationFailedError(name, "is not what the audit log says was handed over")

@@ -49,8 +49,8 @@ Step: TypeAlias = tuple[Side, bytes]
 """The side on which a sibling stands, and the sibling's 32 bytes."""
 
 MAX_PATH = 128
-"""The longest path that is accepted. A flat tree over fewer than 2**32 leaves takes at most 32 steps,
-and each level of aggregation adds at most one step to that."""
+"""The longest path that is accepted. A flat tree over fewer than 2**32 leaves takes at most 32
+steps, and each level of aggregation adds at most one step to that."""
 
 _HEX = re.compile(r"(?:[0-9a-f]{2})*")
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import InputError, ReceiptRejectedError, VerificationFailedError
-from runner.folder import RECEIPTS, ROOT, SUMS, check_sums, read, read_record
+from runner.folder import RECEIPTS, ROOT, SUMS, check_sums, read_file, read_record
 from runner.model import ReceiptKind
 from runner.plan import merkle
 from runner.plan.journal import AggregationResult
@@ -145,7 +145,7 @@ def _check_leaf_ids(claims: Claims, pins: Pins) -> None:
 
 
 def _check_root(folder: Path, claims: Claims, pins: Pins, prover: Prover, kind: object) -> bytes:
-    receipt = read(folder, ROOT)
+    receipt = read_file(folder, ROOT)
     journal = _journal(prover, receipt, pins.aggregator, None, ROOT)
     _check_kind(prover, receipt, kind)
     try:
@@ -163,7 +163,7 @@ def _check_each(folder: Path, claims: Claims, prover: Prover, kind: object) -> l
     names = []
     for job, first in enumerate(claims.plan.first_positions()):
         name = f"{RECEIPTS}/job-{job}.receipt"
-        receipt = read(folder, name)
+        receipt = read_file(folder, name)
         _journal(prover, receipt, claims.image_ids[first], claims.journals[first], name)
         _check_kind(prover, receipt, kind)
         names.append(name)

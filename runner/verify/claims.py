@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import RunnerError, VerificationFailedError
-from runner.folder import LEAVES, read, read_record
+from runner.folder import LEAVES, read_file, read_record
 from runner.plan import merkle
 from runner.plan.plan import Plan
 from runner.provers.prover import ADAPTERS
@@ -70,7 +70,7 @@ def read_claims(folder: Path, record: dict[str, Any]) -> Claims:
         VerificationFailedError: either is malformed, or they do not fit each other.
     """
     image_ids, journals, jobs = [], [], []
-    lines = read(folder, LEAVES).decode("utf-8", "replace").splitlines()
+    lines = read_file(folder, LEAVES).decode("utf-8", "replace").splitlines()
     for index, line in enumerate(lines):
         try:
             leaf = json.loads(line)
