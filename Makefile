@@ -117,7 +117,7 @@ stack: ## Prometheus, node_exporter, Alertmanager, Pushgateway on loopback, as d
 alerts: ## alert rules from conf/alerts, and their promtool tests
 	$(set-up) packages
 	@$(python) -m runner.alerts $(ARGS)
-	$(if $(ARGS),,@$(python) -m tests.alert_cases)
+	$(if $(ARGS),,@$(python) -m tests.alerts.cases)
 
 dashboard: ## the Grafana dashboard from the metric table
 	$(set-up) packages

@@ -113,7 +113,7 @@ def aggregation_of(claims: list[tuple[bytes, bytes]]) -> GuestRun:
 
 def kept_receipt() -> tuple[bytes, bytes]:
     """A leaf's receipt proved earlier, and the image id it verifies against."""
-    folder = ROOT / "tests" / "data"
+    folder = ROOT / "tests" / "native" / "data"
     image_id = bytes.fromhex((folder / "fibonacci-10.image_id").read_text().strip())
     return (folder / "fibonacci-10.receipt").read_bytes(), image_id
 

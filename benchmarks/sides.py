@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 CRATE = "native/risc0"
-SUITE = ("pyproject.toml", "benchmarks", "tests/__init__.py", "tests/fakes.py", "tests/data")
+SUITE = ("pyproject.toml", "benchmarks", "tests/__init__.py", "tests/fakes.py", "tests/native/data")
 NO_BENCHMARK_FOUND = 5  # pytest's exit code
 
 

@@ -3,7 +3,7 @@
 With RISC Zero the time of a proof follows its cycles after padding to a power of two, whatever they
 do. An aggregation has a fixed part, a part for each child, and a step at each power of two, so
 groups that just fill a power of two are the cheapest a leaf. How much, is counted:
-``tests/test_cost.py`` executes the shipped aggregator and holds it to the figures below.
+``tests/plan/test_cost.py`` executes the shipped aggregator and holds it to the figures below.
 
 With OpenVM an aggregation is a number of proofs that all take about the same time, most of them
 whatever the children are: the fewer aggregations, the better.

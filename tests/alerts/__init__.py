@@ -1,0 +1,1 @@
+"""Tests of ``runner/alerts``: the rules, the dashboard, and the reference page."""

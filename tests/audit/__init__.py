@@ -1,0 +1,1 @@
+"""Tests of ``runner/audit``: the log, its check, and what whole runs write into it."""

@@ -1,0 +1,1 @@
+"""Tests of ``runner/batch``: whole runs and dry runs with the fake prover."""

@@ -1,0 +1,1 @@
+"""Tests of ``runner/cli``: the command line, its configuration, and sweeps."""

@@ -1,0 +1,1 @@
+"""Tests of ``runner/engines``: every engine, and the retry policy."""

@@ -1,0 +1,1 @@
+"""Tests of ``runner/monitoring``, alone and together with Prometheus and its tools."""

@@ -1,0 +1,396 @@
+"""Real batches through the real tools: textfile, node_exporter, Prometheus, rules, Alertmanager.
+
+Everything runs on loopback, with the configuration in ``deploy/``; ports, folders and the scrape
+interval are the only things that are different.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.utils import floatToGoString
+
+from runner.files import SHIPPED
+from runner.metrics import METRICS
+from runner.monitoring.ledger import Ledger
+from runner.monitoring.live import read_live
+from runner.server import exposition
+from tests.monitoring import tools as mt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.monitoring
+
+# Leaves of a two-level batch in groups of two, and so its aggregations: groups and a root.
+RUNS = {8: 5, 14: 8, 4: 3}
+FOUR = (8, 8, 14, 4)
+TREE = ("strategy=two_level", "strategy.fan_in=2")
+
+
+@dataclass
+class World:
+    """Two hosts, the stack that watches them, and every batch's own record.
+
+    Attributes:
+        base: folder.
+        stack: the tools.
+        prometheus: one of them.
+        webhooks: what Alertmanager has sent.
+        records: ``result.json`` of every batch of host a.
+    """
+
+    base: Path
+    stack: mt.tools.Stack
+    prometheus: mt.Prometheus
+    webhooks: list[tuple[str, dict[str, Any]]]
+    records: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def a(self) -> str:
+        """Host a's instance."""
+        return f'instance="127.0.0.1:{self.stack.node_ports[0]}"'
+
+    @property
+    def textfile(self) -> Path:
+        """Host a's."""
+        return self.base / "state" / "runner.prom"
+
+    def run(self, *arguments: str, umask: int = -1, expect: int = 0) -> dict[str, Any]:
+        """A batch on host a."""
+        textfile = f"metrics.textfile={self.textfile}"
+        record = mt.batch(self.base / "a", textfile, *arguments, umask=umask, expect=expect)
+        self.records.append(record)
+        return record
+
+    def alerts(self) -> dict[str, dict[str, str]]:
+        """Labels of what Alertmanager has, by name."""
+        found = json.loads(mt.get(self.stack.url("alertmanager", "/api/v2/alerts")))
+        return {one["labels"]["alertname"]: one["labels"] for one in found}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    mt.require()
+    base = tmp_path_factory.mktemp("world")
+    folders = [base / "textfile-a", base / "textfile-b"]
+    for folder in folders:
+        folder.mkdir()
+    (base / "stack").mkdir()
+    # As in docs/monitoring.md: the file is in the runner's folder, with a link to it in the other.
+    (base / "state").mkdir()
+    (folders[0] / "runner.prom").symlink_to(base / "state" / "runner.prom")
+    options = mt.tools.Options(
+        folders, base / "state" / "runner.prom", scrape="1s", group_wait="1s"
+    )
+    with (
+        mt.tools.Stack(base / "stack", options) as stack,
+        mt.receiver(stack.ports["receiver"]) as webhooks,
+    ):
+        yield World(base, stack, mt.Prometheus(stack.url("prometheus")), webhooks)
+
+
+def values(text: str) -> dict[str, float]:
+    """All series without labels."""
+    return exposition.values(text.encode())
+
+
+# The tests below go on from each other, in this order.
+
+
+def test_four_runs_add_up(world: World) -> None:
+    prometheus, series = world.prometheus, f"l2_aggregation_total{{{world.a}}}"
+    # A first run that aggregates nothing: increase() knows only what it has seen from 0 on.
+    world.run("strategy=none", "guest.count=1")
+    prometheus.wait(series, 0)
+    total = 0
+    for leaves in FOUR:
+        record = world.run(*TREE, f"guest.count={leaves}", umask=0o077)
+        assert record["summary"]["aggregations"] == RUNS[leaves]
+        total += RUNS[leaves]
+        prometheus.wait(series, total)
+    assert total == 21
+
+    ledger = Ledger(world.textfile.with_name("runner.prom.ledger.json"))
+    assert ledger.read().value("l2_aggregation_total") == 21
+    last = prometheus.value(f"timestamp({series})")
+    assert last is not None
+    # Where a sample is, nothing is extrapolated towards the end; before 0 nothing is at all.
+    assert prometheus.value(f"increase({series}[5m])", last) == pytest.approx(21, abs=1e-9)
+    assert prometheus.value(f"resets({series}[5m])") == 0
+    assert prometheus.value(f"sum(l2_aggregation_strategy_total{{{world.a}}})") == 21
+
+
+def test_node_exporter_takes_the_file_as_it_is_meant(world: World) -> None:
+    assert world.textfile.stat().st_mode & 0o777 == 0o644
+    text = mt.get(f"http://127.0.0.1:{world.stack.node_ports[0]}/metrics")
+    assert "\nnode_textfile_scrape_error 0\n" in text
+    for metric in METRICS:
+        if "gpu" in metric.labels:
+            continue  # no GPU, no series: node_exporter says nothing of a metric without one
+        assert f"\n# TYPE {metric.name} {metric.type}\n" in text
+    served, own = values(text), values(world.textfile.read_bytes().decode())
+    assert own
+    assert {name: served[name] for name in own} == own
+
+
+def test_prometheus_knows_the_types_and_takes_every_target(world: World) -> None:
+    prometheus = world.prometheus
+    known = prometheus.api("metadata")
+    for metric in METRICS:
+        if "gpu" in metric.labels:
+            continue
+        # As node_exporter says it, and some as the runner's own page says it in OpenMetrics.
+        assert metric.type in {one["type"] for one in known[metric.name]}, metric.name
+    up = {labels["job"]: value for labels, value in prometheus.query("min by (job) (up)")}
+    assert up == {"node": 1, "runner": 1, "pushgateway": 1}
+    for group in prometheus.api("rules")["groups"]:
+        assert [rule["name"] for rule in group["rules"] if rule["health"] == "err"] == []
+
+
+def test_hosts_and_pushed_groups_add_up(world: World) -> None:
+    prometheus = world.prometheus
+    textfile = world.base / "textfile-b" / "runner.prom"
+    mt.batch(world.base / "b", *TREE, "guest.count=4", f"metrics.textfile={textfile}")
+    for name, leaves in (("ci-1", 8), ("ci-2", 14)):
+        mt.batch(
+            world.base / name,
+            *(*TREE, f"guest.count={leaves}", "metrics=pushgateway"),
+            f"metrics.pushgateway.url={world.stack.url('pushgateway')}",
+            f"metrics.pushgateway.grouping={{instance:{name}}}",
+            RUNNER_LEDGER=str(world.base / name / "ledger.json"),
+        )
+    # 21 on host a, and 3, 5, 8; the runner's own page shows host a's once more, and must not count.
+    prometheus.wait("fleet:l2_aggregation_total:sum", 21 + 3 + 5 + 8)
+    by_instance = prometheus.query("sum by (instance) (l2_aggregation_total)")
+    assert sorted(value for _, value in by_instance) == [3, 5, 8, 21]
+    assert {"ci-1", "ci-2"} < {labels["instance"] for labels, _ in by_instance}
+
+
+def test_every_dashboard_query_is_answered(world: World) -> None:
+    folder = SHIPPED / "deploy" / "grafana"
+    queries = [
+        query
+        for path in sorted(folder.glob("*.json"))
+        for query in mt.expressions(json.loads(path.read_text()))
+    ]
+    assert queries
+    empty = [query for query in queries if not world.prometheus.query(query)]
+    # Where nothing was proved or looked up, an average is NaN, but it is there.
+    assert empty == []
+
+
+def test_a_failed_run_reaches_alertmanager(world: World) -> None:
+    record = world.run("guest.count=1", "executor.timeout_s=0.0001", "retry=never", expect=1)
+    assert record["status"] == "failed"
+    began = time.monotonic()
+    while "BatchFailed" not in world.alerts() or not world.webhooks:
+        assert time.monotonic() - began < 30, world.prometheus.query("ALERTS")
+        time.sleep(0.2)
+    labels = world.alerts()["BatchFailed"]
+    assert labels["instance"] == f"127.0.0.1:{world.stack.node_ports[0]}"
+    names = {
+        alert["labels"]["alertname"]: (path, alert["annotations"])
+        for path, content in world.webhooks
+        for alert in content["alerts"]
+    }
+    path, annotations = names["BatchFailed"]
+    assert path == f"/{labels['severity']}"
+    assert annotations.keys() >= {"summary", "description", "runbook_url"}
+    assert json.loads(mt.get(world.stack.url("server", "/health")))["status"] == "failed"
+
+    world.run("guest.count=2", "strategy=none")
+    world.prometheus.wait('count(ALERTS{alertname="BatchFailed"}) or vector(0)', 0)
+    assert json.loads(mt.get(world.stack.url("server", "/health")))["status"] == "ok"
+
+
+def test_a_thousand_aggregations_are_counted_and_watched(world: World) -> None:
+    prometheus = world.prometheus
+    command = [
+        *(sys.executable, "-m", "runner", "prover=execute", "guest=sha256", "guest.count=2000"),
+        *(*TREE, "progress=none", "executor.workers=2", f"output={world.base / 'stress'}"),
+        f"metrics.textfile={world.textfile}",
+    ]
+    busy = f'l2_parallel_workers_active{{{world.a},job="node"}}'
+    with subprocess.Popen(
+        command, cwd=world.base, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        while read_live(world.textfile) is None:
+            assert process.poll() is None
+            time.sleep(0.02)
+        prometheus.wait(busy, lambda value: value is not None and value > 0)
+        running = json.loads(mt.get(world.stack.url("server", "/health")))["running"]
+        assert running["leaves"] == 2000
+        assert process.wait() == 0
+    assert read_live(world.textfile) is None
+    record = json.loads((world.base / "stress" / "result.json").read_text())
+    assert record["summary"]["aggregations"] == 1001
+    world.records.append(record)
+    total = sum(len(aggregations(record)) for record in world.records)
+    prometheus.wait(f"l2_aggregation_total{{{world.a}}}", total)
+    assert_counted(world.textfile, world.records)
+
+
+# -- an independent count ---------------------------------------------------------------------
+
+
+def aggregations(record: dict[str, Any]) -> list[dict[str, Any]]:
+    return [job for job in record["jobs"] if job["level"] and not job["cached"]]
+
+
+def counted(records: list[dict[str, Any]]) -> dict[str, float]:
+    """Every counter and histogram the records say, by series; what is not in it is 0."""
+    found: defaultdict[str, float] = defaultdict(float)
+    timed: dict[str, list[float]] = {}
+    for record in records:
+        count_run(record, found)
+        for job in record["jobs"]:
+            count_job(record, job, found, timed)
+        for job in aggregations(record):
+            found["l2_aggregation_total"] += 1
+            found[f"l2_aggregation_strategy_total strategy={record['plan']['strategy']}"] += 1
+            found["l2_aggregation_duration_ms_total"] += 1000 * job["prove_s"]
+            timed.setdefault("l2_aggregation_duration_seconds", []).append(job["prove_s"])
+    found["l2_errors_total"] += found["l2_job_retries_total"]
+    exact = dict(found)
+    for series, values_s in timed.items():
+        name, _, labels = series.partition(" ")
+        after = f" {labels}" if labels else ""
+        exact[f"{name}_count{after}"] = len(values_s)
+        exact[f"{name}_sum{after}"] = sum(values_s)
+        for bound in (*next(m.buckets for m in METRICS if m.name == name), math.inf):
+            parts = sorted([*labels.split(), f"le={floatToGoString(bound)}"])
+            below = sum(value <= bound for value in values_s)
+            exact[f"{name}_bucket {' '.join(parts)}"] = below
+    return exact
+
+
+def count_run(record: dict[str, Any], found: defaultdict[str, float]) -> None:
+    """What a run counts beside its jobs."""
+    found["l2_errors_total"] += record["status"] == "failed"
+    if record["status"] != "ok" or record["kind"] == "execute":
+        return
+    # The root once more when the batch ends; without one, every leaf made by a worker.
+    summary = record["summary"]
+    found["l2_proof_verification_total"] += 1 if summary["levels"] else summary["made"]
+    of_jobs = sum(job["verify_s"] for job in record["jobs"])
+    found["l2_proof_verification_duration_ms_total"] += 1000 * (summary["verify_s"] - of_jobs)
+    if summary["levels"]:
+        found["l2_aggregation_proof_count"] += summary["leaves"]
+        found["l2_aggregation_batch_seconds_total"] += summary["wall_s"]
+
+
+def count_job(
+    record: dict[str, Any],
+    job: dict[str, Any],
+    found: defaultdict[str, float],
+    timed: dict[str, list[float]],
+) -> None:
+    """What one job counts."""
+    found["l2_job_retries_total"] += max(0, job["attempts"] - 1)
+    found["l2_proof_verification_total"] += job["verifications"]
+    found["l2_proof_verification_duration_ms_total"] += 1000 * job["verify_s"]
+    if job["cached"]:
+        found["l2_cache_hits_total"] += 1
+        return
+    if record["kind"] == "execute":
+        found["l2_executions_total"] += 1
+    else:
+        found["l2_proof_generation_total"] += 1
+        found["l2_proof_generation_duration_ms_total"] += 1000 * job["prove_s"]
+        found["l2_cache_misses_total"] += 1
+        labels = f"kind={job['kind']} zkvm={record['versions']['zkvm']}"
+        series = f"l2_proof_generation_duration_seconds {labels}"
+        timed.setdefault(series, []).append(job["prove_s"])
+    found["l2_segments_total"] += job["segments"]
+    for kind in ("user", "paging", "total"):
+        found[f"l2_guest_cycles_total guest={job['guest']} type={kind}"] += job[f"{kind}_cycles"]
+
+
+def shown(records: list[dict[str, Any]]) -> dict[str, float]:
+    """Every gauge, as the last record has it; what is not in it is 0."""
+    last, totals = records[-1], counted(records)
+    summary, model = last["summary"], last["summary"]["model"]
+    found = {
+        "l2_parallel_workers_limit": last["config"]["executor"]["workers"],
+        "l2_last_run_leaves": summary["leaves"],
+        "l2_last_run_start_timestamp_seconds": last["started"],
+        "l2_last_run_completion_timestamp_seconds": last["finished"],
+        "l2_last_run_success_timestamp_seconds": last["finished"],
+        "l2_last_run_duration_seconds": summary["wall_s"],
+    }
+    if totals.get("l2_aggregation_batch_seconds_total"):
+        found["l2_tps_average"] = (
+            totals["l2_aggregation_proof_count"] / totals["l2_aggregation_batch_seconds_total"]
+        )
+    if last["kind"] != "execute":
+        hits = sum(job["cached"] for job in last["jobs"]) / len(last["jobs"])
+        found |= {
+            "l2_tps_current": summary["tps"],
+            "l2_cache_hit_rate": 100 * hits,
+            "l2_cache_hit_ratio": hits,
+            "l2_gas_savings_percent": model["gas_savings_percent"],
+            "l2_model_gas_savings_ratio": model["gas_savings_percent"] / 100,
+            "l2_proof_size_savings_percent": summary["size_savings_percent"],
+            "l2_proof_size_savings_ratio": summary["size_savings_percent"] / 100,
+            "l2_receipt_bytes stage=before": summary["bytes_before"],
+            "l2_receipt_bytes stage=after": summary["bytes_after"],
+        }
+    return found
+
+
+def assert_counted(textfile: Path, records: list[dict[str, Any]]) -> None:
+    """Every series of a textfile is what the records say, and every figure of theirs is there."""
+    wanted = counted(records) | shown(records)
+    # How often verifications were timed is not in the records; how long in all, is.
+    untold = "l2_proof_verification_duration_seconds"
+    seen = set()
+    for family in text_string_to_metric_families(textfile.read_text()):
+        for sample in family.samples:
+            name = sample.name
+            if name.removesuffix("_total") in {
+                "l2_aggregation_proof_count",
+                "l2_l1_submission_gas_used",
+            }:
+                name = name.removesuffix("_total")  # the parser's own
+            labels = "".join(f" {key}={value}" for key, value in sorted(sample.labels.items()))
+            series = name + labels
+            seen.add(series)
+            if name == f"{untold}_sum":
+                spent = wanted["l2_proof_verification_duration_ms_total"] / 1000
+                assert sample.value == pytest.approx(spent, rel=1e-6, abs=1e-6)
+            elif name == "l2_build_info":
+                assert (sample.value, sample.labels["receipt_kind"]) == (1, records[-1]["kind"])
+            elif not name.startswith(untold):
+                # A run's end is noted in its record a moment before it is in the metrics.
+                near = 5.0 if name.startswith("l2_last_run") else 1e-6
+                expected = pytest.approx(wanted.get(series, 0), rel=1e-9, abs=near)
+                assert sample.value == expected, series
+    assert {name for name, value in wanted.items() if value} <= seen
+
+
+@pytest.mark.real
+def test_real_proofs_and_then_the_same_from_the_cache(tmp_path: Path) -> None:
+    textfile = tmp_path / "runner.prom"
+    real = (
+        *("prover=composite", "guest=fibonacci", "guest.inputs=[10,20]", "strategy=single"),
+        f"metrics.textfile={textfile}",
+    )
+    records = [mt.batch(tmp_path, *real), mt.batch(tmp_path, *real)]
+    assert [record["summary"]["made"] for record in records] == [3, 0]
+    assert_counted(textfile, records)
+    text = textfile.read_text()
+    assert "\nl2_proof_generation_total 3.0\n" in text
+    assert "\nl2_cache_hits_total 3.0\n" in text
+    assert "\nl2_aggregation_proof_count 4.0\n" in text
+    assert "\nl2_cache_hit_rate 100.0\n" in text

@@ -1,0 +1,1 @@
+"""Tests of ``native/``: the compiled extensions, and batches with real proofs."""

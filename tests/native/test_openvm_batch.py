@@ -1,0 +1,112 @@
+"""OpenVM for real: a batch whose keys are damaged and whose worker is killed, and a tree on top."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runner.provers.guests import default_folder
+from tests.native.test_risc0_batch import call, workers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytest.importorskip(
+    "runner_openvm", reason="the OpenVM extension is not installed (make setup-openvm)"
+)
+pytestmark = pytest.mark.real
+
+RUNNER = [sys.executable, "-m", "runner", "prover=openvm"]
+MADE = "proving keys made"
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a damaged key file, and what the runs in it leave."""
+    base = tmp_path_factory.mktemp("openvm")
+    pin = json.loads((default_folder("openvm") / "manifest.json").read_text())["vm_sha256"]
+    keys = base / "keys" / f"openvm-2.0.2-{pin[:16]}.keys"
+    keys.parent.mkdir()
+    keys.write_bytes(b"ZKOVKEYS" + bytes(1000))
+    return base
+
+
+def environment(base: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "RUNNER_PROOFS": str(base / "proofs"),
+        "RUNNER_KEYS": str(base / "keys"),
+    }
+
+
+@pytest.fixture(scope="module")
+def batch(base: Path) -> dict[str, Any]:
+    """Two leaves and an aggregation, by two worker processes, one of which was killed."""
+    command = [*RUNNER, "guest.inputs=[10,20]", "strategy=single", f"output={base / 'batch'}"]
+    with (
+        (base / "log").open("w") as log,
+        subprocess.Popen(command, cwd=base, env=environment(base), stderr=log) as process,
+    ):
+        try:
+            deadline = time.monotonic() + 300
+            while not workers(process.pid):
+                assert process.poll() is None, (base / "log").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            time.sleep(5)  # it is proving by now
+            os.kill(workers(process.pid)[0], signal.SIGKILL)
+            assert process.wait(timeout=900) == 0, (base / "log").read_text()
+        finally:
+            process.kill()
+    data: dict[str, Any] = json.loads((base / "batch" / "result.json").read_text())
+    return data
+
+
+def test_damaged_keys_are_made_anew(base: Path, batch: dict[str, Any]) -> None:
+    assert batch["status"] == "ok"
+    assert MADE in (base / "log").read_text()
+
+
+def test_a_killed_workers_job_is_tried_again(base: Path, batch: dict[str, Any]) -> None:
+    assert batch["summary"]["retries"] >= 1
+    assert "worker died (signal SIGKILL)" in (base / "log").read_text()
+
+
+def test_two_proofs_become_one_of_the_same_size(base: Path, batch: dict[str, Any]) -> None:
+    assert batch["versions"]["zkvm"] == "openvm"
+    assert batch["root"]["verified_count"] == 2
+    sizes = [job["receipt_bytes"] for job in batch["jobs"]]
+    assert max(sizes) - min(sizes) < 100  # journals differ
+    assert batch["summary"]["size_savings_percent"] == pytest.approx(50, abs=0.1)
+    done = call("runner.verify", str(base / "batch"), cwd=base)
+    assert "VERIFIED: 2 leaves" in done.stdout, done.stderr
+
+
+@pytest.mark.usefixtures("batch")
+def test_an_aggregate_is_verified_by_the_next_level(base: Path) -> None:
+    """Everything but the new root is in the cache, and was verified there; the keys are kept."""
+    command = [*RUNNER, "guest.inputs=[10,20,10]", "strategy=two_level", "strategy.fan_in=2"]
+    done = subprocess.run(
+        [*command, f"output={base / 'tree'}"],
+        env=environment(base),
+        cwd=base,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert MADE not in done.stderr
+    data = json.loads((base / "tree" / "result.json").read_text())
+    assert data["summary"]["levels"] == 2
+    assert (data["summary"]["made"], data["root"]["verified_count"]) == (1, 3)
+    checked = call("runner.verify", str(base / "tree"), cwd=base)
+    assert "VERIFIED: 3 leaves" in checked.stdout, checked.stderr
+    said = (base / "tree" / "metrics.prom").read_text()
+    assert 'zkvm="openvm"' in said

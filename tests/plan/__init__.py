@@ -1,0 +1,1 @@
+"""Tests of ``runner/plan``: inputs, plans, strategies, and the models of cost and time."""

@@ -1,0 +1,1 @@
+"""Tests of ``profiling/``: what ``make profile`` measures and draws."""

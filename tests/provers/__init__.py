@@ -1,0 +1,1 @@
+"""Tests of ``runner/provers``: the worker, and the adapters without their extensions."""

@@ -1,0 +1,1 @@
+"""Tests of ``runner/report``: figures, tables and pages made from finished runs."""

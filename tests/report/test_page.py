@@ -1,0 +1,301 @@
+"""The pages: whole, alone, and safe whatever a result says; the sweep that leaves one."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runner.cli.command import main
+from runner.folder import REPORT
+from runner.model import ReceiptKind
+from runner.report import write as writing
+from runner.report.figures import compare
+from runner.report.page import run_page, sweep_page
+from runner.report.read import read
+from runner.report.run_charts import timeline, tree
+from tests.report.runs import Page, raw, run, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EVIL = (
+    "\"><script>alert(1)</script><img src=x onerror=alert(2)>'&{{ 7*7 }}"
+    "$\\frac{1}{$[red]\x00\n\u202e"
+)
+
+
+def evil(data: Any) -> Any:  # noqa: ANN401  # JSON
+    """The same record with every text a hostile one, but where only certain texts are read."""
+    if isinstance(data, dict):
+        kept = {"status", "plan"}
+        changed = {key: value if key in kept else evil(value) for key, value in data.items()}
+        return changed | ({EVIL: EVIL} if "guest" in data and "output" in data else {})
+    if isinstance(data, list):
+        return [evil(item) for item in data]
+    return EVIL if isinstance(data, str) else data
+
+
+def assert_alone_and_harmless(page: Page, text: str) -> None:
+    assert not {"script", "iframe", "object", "embed", "link", "img", "base", "form"} & {*page.tags}
+    assert not [name for _, name, _ in page.attributes if name.startswith("on") or name == "src"]
+    for tag, name, value in page.attributes:
+        assert "//" not in value, f"{tag} {name} = {value}"
+        if name == "href" and tag == "a":
+            assert re.match(r"\.{0,2}/?[\w%.][^:]*$", value), value
+        if name == "href" and tag != "a":
+            assert value.startswith("#"), f"{tag} loads {value}"
+    style = re.findall(r"<style.*?</style>", text, re.DOTALL)
+    assert not [part for part in style if "url(" in part or "@import" in part]
+    ids = Counter(value for _, name, value in page.attributes if name == "id")
+    assert set(ids.values()) <= {1}
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
+    assert used <= set(ids), "a reference to nothing"
+
+
+@pytest.fixture
+def folders(tmp_path: Path, guests: Path) -> list[Path]:
+    """A real record of each sort."""
+    run(tmp_path / "0", guests, count=6, strategy="single")
+    run(tmp_path / "1", guests, count=9, strategy="two_level", cached=True)
+    run(tmp_path / "2", guests, count=17, strategy="three_level", cached=True)
+    run(tmp_path / "3", guests, count=4, strategy="none")
+    run(tmp_path / "4", guests, kind=ReceiptKind.EXECUTE)
+    return [tmp_path / name for name in "01234"]
+
+
+def test_a_sweeps_page_is_whole_alone_and_says_what_was_measured(
+    folders: list[Path], tmp_path: Path
+) -> None:
+    runs = compare([read(folder) for folder in folders])
+    made = sweep_page(runs, tmp_path / "report.html")
+    page = Page(made)
+    assert_alone_and_harmless(page, made.decode())
+    assert "http" not in made.decode().replace("http-equiv", "")
+    for row in runs.proved:
+        assert f"{row.bytes_after:,}" in page.text
+        assert f"{row.total_cycles:,}" in page.text
+    assert "<" not in page.text
+    assert "nothing proved" in page.text
+    assert "not measured" in page.text
+    assert "Hollow marks had receipts from the cache" in page.text
+    # Over leaves, savings, against the model, a timeline; executed runs have neither of the second.
+    assert page.tags.count("svg") == 6
+    assert page.links() == [f"./{folder.name}/result.json" for folder in folders]
+    assert sweep_page(runs, tmp_path / "report.html") == made
+
+
+def test_what_is_saved_is_drawn_by_prover_beside_the_model(tmp_path: Path, guests: Path) -> None:
+    for name, count, zkvm in (("0", 2, "risc0"), ("1", 4, "risc0"), ("2", 2, "openvm")):
+        data = run(tmp_path / name, guests, count=count, strategy="single")
+        data["versions"]["zkvm"] = data["config"]["prover"]["adapter"] = zkvm
+        write(tmp_path / name, data)
+    rows = [read(tmp_path / name) for name in "012"]
+    drawn = Page(sweep_page(compare(rows), tmp_path / "report.html")).text
+    assert "What aggregation saves" in drawn
+    for zkvm in ("risc0", "openvm"):
+        assert f"all leaves, before: {zkvm} composite" in drawn
+        assert f"leaf receipts, before: {zkvm} composite" in drawn
+    assert "the model's, not measured" in drawn
+    # A single number of leaves is no line.
+    alone = Page(sweep_page(compare(rows[:1]), tmp_path / "report.html")).text
+    assert "What aggregation saves" not in alone
+
+
+def test_a_runs_page_is_whole_and_alone_and_says_how_to_check_it(
+    folders: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in folders:
+        made = run_page(read(folder), folder / "report.html")
+        page = Page(made)
+        assert_alone_and_harmless(page, made.decode())
+        assert page.tags.count("svg") == 2
+        assert all((folder / link).exists() for link in page.links())
+        proved = folder.name != "4"
+        assert (f"python -m runner.verify {folder.name}" in page.text) is proved
+        assert ("there is nothing to verify" in page.text) is not proved
+        aggregated = proved and folder.name != "3"
+        assert (f"--receipt {folder.name}/root.receipt" in page.text) is aggregated
+
+
+def test_hostile_texts_are_shown_and_do_nothing(
+    folders: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = EVIL.replace("\x00\n\u202e", " ")
+    for folder in folders:
+        data = evil(raw(folder))
+        data |= {"kind": data["kind"] if folder.name == "0" else "execute"}
+        if folder.name == "1":
+            data |= {"status": "failed", "error": EVIL}
+        write(folder, data)
+    runs = compare([read(folder) for folder in folders])
+    sweep = sweep_page(runs, tmp_path / "report.html")
+    one = run_page(runs.all[1].run, tmp_path / "report.html")
+    for made in (sweep, one):
+        page = Page(made)
+        assert_alone_and_harmless(page, made.decode())
+        assert shown.strip() in page.text
+        assert "7*7" in made.decode()
+        assert "\x00" not in made.decode()
+    writing.show(runs)
+    assert "[red]" in capsys.readouterr().out
+
+
+def test_a_link_never_leaves_for_elsewhere(tmp_path: Path, guests: Path) -> None:
+    for name in ("javascript:alert(1)", "a b#c?d%", "-x"):
+        run(tmp_path / name, guests)
+        made = sweep_page(compare([read(tmp_path / name)]), tmp_path / "report.html")
+        (link,) = Page(made).links()
+        assert link.startswith("./")
+        assert not set(link) & set(" #?:\"'")
+
+
+@pytest.mark.parametrize("count", [200, 1000])
+def test_a_large_plan_is_a_small_picture(count: int, tmp_path: Path, guests: Path) -> None:
+    run(tmp_path / "out", guests, count=count, strategy="three_level", kind=ReceiptKind.EXECUTE)
+    record = read(tmp_path / "out")
+    drawn = tree(record)
+    assert len(drawn) < 120_000
+    assert f"{count:,} leaves" in drawn
+    assert "aggregation" in drawn
+    names = re.findall(r">(leaf \d+|aggregation \d+)<", drawn)
+    assert f"aggregation {record.plan.root}" in names
+    assert len(timeline(record)) < 400_000
+
+
+def test_a_tree_shows_each_job_once_and_how_it_came(tmp_path: Path, guests: Path) -> None:
+    run(tmp_path / "first", guests, count=3, strategy="single", cached=True)
+    run(tmp_path / "second", guests, count=6, strategy="two_level", cached=True)
+    record = read(tmp_path / "second")
+    drawn = tree(record)
+    names = re.findall(r">(leaf \d+|aggregation \d+)<", drawn)
+    assert sorted(names) == sorted(job.name for job in record.jobs)
+    assert "var(--series-2)" in drawn  # from the cache
+    unfinished = replace(record, status="failed", jobs=record.jobs[:4], measured=None)
+    assert "stroke-dasharray" in tree(unfinished)
+
+
+def test_a_run_without_a_finished_job_has_a_page(tmp_path: Path, guests: Path) -> None:
+    data = run(tmp_path / "out", guests) | {"status": "interrupted", "error": "stopped", "jobs": []}
+    write(tmp_path / "out", data)
+    page = Page(run_page(read(tmp_path / "out"), tmp_path / "report.html"))
+    assert "No job was finished" in page.text
+    assert "goes on from there" in " ".join(page.text.split())
+    runs = compare([read(tmp_path / "out")])
+    assert "interrupted" in Page(sweep_page(runs, tmp_path / "report.html")).text
+
+
+def test_a_run_writes_its_own_page_where_it_is_asked_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    shape = ["prover=execute", "executor=inline", "guest.count=6", "progress=none"]
+    monkeypatch.setattr(sys, "argv", ["runner", *shape, f"output={output}", "report=true"])
+    assert main() == 0
+    assert Page((output / REPORT).read_bytes()).tags.count("svg") == 2
+
+
+# -- sweeps ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RUNNER_PROOFS", str(tmp_path / "proofs"))
+    return ["runner", "--multirun", "prover=execute", "output=o", "executor=inline"]
+
+
+def test_a_sweep_leaves_a_page_and_prints_a_table(
+    sweep: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["strategy=single,two_level", "guest.count=6,9", "progress=none"]
+    monkeypatch.setattr(sys, "argv", [*sweep, *arguments])
+    assert main() == 0
+    out = capfd.readouterr().out
+    page = Page((tmp_path / "o" / REPORT).read_bytes())
+    assert page.links() == [f"./{number}/result.json" for number in range(4)]
+    table = out[out.index("Executed only: NOTHING PROVED") :]
+    for number in range(4):
+        data = json.loads((tmp_path / "o" / str(number) / "result.json").read_text())
+        chosen = [str(data["config"]["guest"]["count"]), data["config"]["strategy"]["name"]]
+        cells = next(
+            line.split() for line in table.splitlines() if line.split()[:1] == [f"{number}"]
+        )
+        assert cells[1:4] == [*chosen, "ok"]
+        assert f"{data['summary']['total_cycles']:,}" in page.text
+    assert "report: o/report.html" in table
+
+
+def test_a_sweep_that_fails_leaves_its_page_too(
+    sweep: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", [*sweep, "guest.inputs=[94],[10]"])
+    assert main() == 2
+    out = " ".join(capfd.readouterr().out.split())
+    assert re.search(r"run 0 left no result \([^)]*guest\.inputs=\[94\]", out)
+    text = Page((tmp_path / "o" / REPORT).read_bytes()).text
+    assert "Runs without a result" in text
+    assert "guest.inputs=[94]" in text
+
+
+@pytest.mark.parametrize("trouble", ["no library", "a folder in the way", "a foreign result"])
+def test_no_sweep_fails_for_its_report(
+    trouble: str,
+    sweep: list[str],
+    *,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    page = tmp_path / "o" / REPORT
+    if trouble == "no library":
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+    elif trouble == "a folder in the way":
+        page.mkdir(parents=True)
+    else:
+        write(tmp_path / "o" / "old", {"format": 7})
+    monkeypatch.setattr(sys, "argv", [*sweep, "guest.count=1,2"])
+    assert main() == 0
+    out, err = capfd.readouterr()
+    assert "NOTHING PROVED" in out
+    assert "report" in next(line for line in err.splitlines() if "WARNING" in line)
+    assert page.is_file() is (trouble == "a foreign result")
+
+
+def test_a_sweep_side_by_side_leaves_a_page(sweep: list[str], tmp_path: Path) -> None:
+    arguments = ["hydra/launcher=joblib", "guest.count=3,4", "strategy=single", "report=true"]
+    command = [sys.executable, "-m", *sweep, *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    page = Page((tmp_path / "o" / REPORT).read_bytes())
+    assert page.links() == ["./0/report.html", "./1/report.html"]
+    assert "report: o/report.html" in done.stdout
+
+
+def test_without_the_callback_a_sweep_leaves_no_page(
+    sweep: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [*sweep, "guest.count=1,2", "~hydra.callbacks.report"])
+    assert main() == 0
+    assert not (tmp_path / "o" / REPORT).exists()
+
+
+def test_drawing_is_not_loaded_before_there_is_a_report() -> None:
+    code = (
+        "import sys, runner.cli.command, runner.report;"
+        "sys.exit(bool({'matplotlib', 'jinja2', 'numpy', 'pyarrow'} & {*sys.modules}))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

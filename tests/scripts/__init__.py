@@ -1,0 +1,1 @@
+"""Tests of ``scripts/``: the set-up, and the monitoring stack."""

@@ -1,0 +1,1 @@
+"""Tests of ``runner/server``: the status server over HTTP and in a browser."""

@@ -1,0 +1,1 @@
+"""Tests of ``runner/verify``: honest folders and folders that were tampered with."""
