@@ -20,7 +20,7 @@ from runner.plan.merkle import InclusionProof
 from runner.provers.guests import Manifest, default_folder
 from runner.provers.prover import ADAPTERS, ProverSpec, load_prover
 from runner.provers.worker import verify_receipt
-from runner.verify.checks import Pins
+from runner.verify.checks import PinnedIds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,20 +77,20 @@ def _read_proof(path: Path) -> InclusionProof:
         ) from None
 
 
-def _pins(folder: Path | None, image_id: bytes) -> tuple[str, Pins]:
+def _pins(folder: Path | None, image_id: bytes) -> tuple[str, PinnedIds]:
     """The adapter and the pins of the manifest that has this leaf."""
     first = next(iter(ADAPTERS))
     folders = [folder] if folder else [default_folder(adapter) for adapter in ADAPTERS]
     for place in folders:
         manifest = Manifest.load(place)
-        pins = Pins.of(manifest)
+        pins = PinnedIds.of(manifest)
         if image_id in pins.leaves:
             return manifest.zkvm if manifest.zkvm in ADAPTERS else first, pins
     names = ", ".join(str(place) for place in dict.fromkeys(folders))
     raise VerificationFailedError("leaf image id", f"{image_id.hex()} is no guest in {names}")
 
 
-def _root(known: str | None, receipt: Path | None, pins: Pins, adapter: str) -> bytes:
+def _root(known: str | None, receipt: Path | None, pins: PinnedIds, adapter: str) -> bytes:
     if receipt is None:
         try:
             return bytes.fromhex(known or "")

@@ -9,5 +9,5 @@ Other rooms use:
 Only this room uses:
 
 - `__main__.py`: the command ``python -m runner.verify``.
-- `claims.py`: what a folder claims: well-formed, and not yet believed.
+- `claims.py`: what a batch's folder claims, read and well-formed but not yet verified.
 """

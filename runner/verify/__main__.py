@@ -1,6 +1,6 @@
-"""``python -m runner.verify FOLDER``: check a finished batch with no trust in the run.
+"""The command ``python -m runner.verify FOLDER``, which checks a finished batch.
 
-See :mod:`runner.verify.checks` for what is checked and what is trusted.
+:mod:`runner.verify.checks` says what is checked and what is trusted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from runner.files import atomic_write
 from runner.model import ReceiptKind
 from runner.provers.guests import Manifest, default_folder
 from runner.provers.prover import ProverSpec, load_prover
-from runner.verify.checks import Pins, verify_folder
+from runner.verify.checks import PinnedIds, verify_folder
 from runner.verify.claims import adapter_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m runner.verify",
         description="Check a finished batch with no trust in the run that made it.",
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     options = parser.parse_args(arguments)
-    # An inclusion proof on standard output must be all there is.
+    # Where the inclusion proof goes to standard output, nothing else may.
     to = sys.stderr if options.leaf is not None and options.out is None else sys.stdout
 
     def say(line: str) -> None:
@@ -70,8 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _pins(guests: Path, allow: Sequence[str] | None) -> Pins:
-    pins = Pins.of(Manifest.load(guests))
+def _pins(guests: Path, allow: Sequence[str] | None) -> PinnedIds:
+    pins = PinnedIds.of(Manifest.load(guests))
     if not allow:
         return pins
     allowed = {}
@@ -83,7 +83,7 @@ def _pins(guests: Path, allow: Sequence[str] | None) -> Pins:
         if len(image_id) != 32:
             raise InputError("--allow", text, "not an image id", "give 64 hex characters")
         allowed[image_id] = pins.leaves.get(image_id, text[:16])
-    return Pins(pins.aggregator, allowed)
+    return PinnedIds(pins.aggregator, allowed)
 
 
 def _write_inclusion(proof: InclusionProof, out: Path | None) -> None:

@@ -1,18 +1,19 @@
 """The checks of a finished batch, with no trust in the run that made it.
 
-What is trusted: this program, the zkVM's verifier, and the pinned image ids (:class:`Pins`).
-Everything else in the folder is checked or said to be unproved:
+The checks trust this program, the zkVM's verifier and the pinned image ids (:class:`PinnedIds`).
+They take the batch's folder as a claim and show that:
 
-1. the files are the ones ``SHA256SUMS`` names (an accident, not an attacker, is caught here);
+1. the files are those that ``SHA256SUMS`` names, which catches an accident but no attacker;
 2. the plan is well-formed and covers the leaf list;
-3. every leaf's image id is an allowed guest's;
+3. every leaf's image id is that of an allowed guest;
 4. the root receipt proves a run of the pinned aggregator;
-5. its journal's ``self_image_id``, ``verified_count`` and ``combined_hash`` are those recomputed
-   from the leaf list (for strategy ``none``: every leaf's own receipt proves its journal);
-6. what ``result.json`` says of all this is the same.
+5. the ``self_image_id``, ``verified_count`` and ``combined_hash`` in its journal are those
+   recomputed from the leaf list; with strategy ``none``, instead of 4 and 5, every leaf's own
+   receipt proves the leaf's journal;
+6. ``result.json`` says the same of all this.
 
-Inputs and times are recorded, not proved: a leaf proves its journal, and no more of its input than
-the guest commits.
+Inputs and times are recorded but not proved: a leaf proves its journal, and no more of its input
+than the guest commits.
 """
 
 from __future__ import annotations
@@ -35,24 +36,28 @@ if TYPE_CHECKING:
 
     from runner.provers.prover import Prover
 
-__all__ = ["Pins", "Verified", "verify_folder"]
+__all__ = ["PinnedIds", "VerifiedBatch", "verify_folder"]
 
 
 @dataclass(frozen=True, slots=True)
-class Pins:
-    """What the verifier trusts: the aggregator's image id, and which leaves are allowed.
+class PinnedIds:
+    """The image ids that the verifier trusts.
 
     Attributes:
-        aggregator: 32 bytes.
-        leaves: allowed image ids, with the name of each.
+        aggregator: the aggregator's image id, 32 bytes.
+        leaves: the image ids that a leaf may have, with the name of each guest.
     """
 
     aggregator: bytes
     leaves: dict[bytes, str]
 
     @classmethod
-    def of(cls, manifest: Manifest) -> Pins:
-        """All guests of a manifest but the aggregator, which is no leaf."""
+    def of(cls, manifest: Manifest) -> PinnedIds:
+        """Pin the aggregator of a manifest, and allow all its other guests as leaves.
+
+        Raises:
+            InputError: the manifest has no aggregator.
+        """
         if AGGREGATOR not in manifest.guests:
             raise InputError("guests", str(manifest.path), "has no aggregator", "restore it")
         guests = {g.image_id: g.name for g in manifest.guests.values() if g.name != AGGREGATOR}
@@ -60,13 +65,13 @@ class Pins:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
-    """A batch that holds.
+class VerifiedBatch:
+    """A batch that has passed every check.
 
     Attributes:
-        claims: what is now proved.
-        combined_hash: 32 bytes; None for strategy ``none``.
-        receipts: files verified.
+        claims: what the folder claims, now proved.
+        combined_hash: the root's combined hash, 32 bytes, or None for strategy ``none``.
+        receipts: the names of the receipt files that were verified.
     """
 
     claims: Claims
@@ -74,10 +79,13 @@ class Verified:
     receipts: list[str]
 
     def inclusion(self, position: int) -> merkle.InclusionProof:
-        """Evidence that one leaf is in this batch.
+        """Return the evidence that one leaf is in this batch.
+
+        Args:
+            position: the leaf's position in the batch, from 0.
 
         Raises:
-            InputError: no such leaf, or nothing was aggregated.
+            InputError: the batch has no such leaf, or nothing was aggregated.
         """
         if self.combined_hash is None:
             raise InputError(
@@ -97,18 +105,19 @@ class Verified:
 
 
 def verify_folder(
-    folder: Path, pins: Pins, prover: Prover, say: Callable[[str], None] = lambda _: None
-) -> Verified:
-    """Check a batch's folder; see the module's text for what is checked.
+    folder: Path, pins: PinnedIds, prover: Prover, say: Callable[[str], None] = lambda _: None
+) -> VerifiedBatch:
+    """Check a batch's folder. The module's docstring lists the checks.
 
     Args:
-        folder: as a run left it.
-        pins: what is trusted.
-        prover: verifies receipts.
-        say: told of each check that passed.
+        folder: the output folder of the batch.
+        pins: the image ids that are trusted.
+        prover: the adapter whose verifier checks the receipts.
+        say: a function that is called with one line for each check that has passed.
 
     Raises:
-        VerificationFailedError: a check failed; says which, what was expected and what was found.
+        VerificationFailedError: a check failed. The error says which one, what was expected and
+            what was found.
     """
     names = check_sums(folder)
     say(f"files: {len(names)} match {SUMS}")
@@ -130,13 +139,13 @@ def verify_folder(
         say("root receipt: verified against the pinned aggregator")
         say(f"verified_count: {claims.count}, as many as the leaf list has")
         say(f"combined_hash: {combined.hex()}, recomputed from the leaf list")
-    verified = Verified(claims, combined, receipts)
+    verified = VerifiedBatch(claims, combined, receipts)
     _check_record(record, pins, verified)
     say("result.json: says the same")
     return verified
 
 
-def _check_leaf_ids(claims: Claims, pins: Pins) -> None:
+def _check_leaf_ids(claims: Claims, pins: PinnedIds) -> None:
     for index, image_id in enumerate(claims.image_ids):
         if image_id not in pins.leaves:
             allowed = ", ".join(f"{name} {i.hex()[:16]}..." for i, name in pins.leaves.items())
@@ -144,7 +153,9 @@ def _check_leaf_ids(claims: Claims, pins: Pins) -> None:
             raise VerificationFailedError("leaf image id", reason)
 
 
-def _check_root(folder: Path, claims: Claims, pins: Pins, prover: Prover, kind: object) -> bytes:
+def _check_root(
+    folder: Path, claims: Claims, pins: PinnedIds, prover: Prover, kind: object
+) -> bytes:
     receipt = read_file(folder, ROOT)
     journal = _journal(prover, receipt, pins.aggregator, None, ROOT)
     _check_kind(prover, receipt, kind)
@@ -176,7 +187,7 @@ def _check_kind(prover: Prover, receipt: bytes, kind: object) -> None:
         raise VerificationFailedError("receipt kind", f"it is {found}, the run says {kind}")
 
 
-def _check_record(record: dict[str, Any], pins: Pins, verified: Verified) -> None:
+def _check_record(record: dict[str, Any], pins: PinnedIds, verified: VerifiedBatch) -> None:
     claims, combined = verified.claims, verified.combined_hash
     guests = record.get("guests")
     recorded = {}

@@ -1,4 +1,4 @@
-"""What a batch's folder claims: read and well-formed, and not yet believed."""
+"""What a batch's folder claims, read and well-formed but not yet verified."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a batch's files say was proved, well-formed but not yet believed.
+    """What a batch's files say was proved, well-formed but not yet verified.
 
     Attributes:
-        plan: of the batch.
-        image_ids: by leaf position; ``journals`` likewise.
+        plan: the plan of the batch.
+        image_ids: the image id of each leaf, by its position in the batch.
+        journals: the journal of each leaf, by its position in the batch.
     """
 
     plan: Plan
@@ -37,11 +38,14 @@ class Claims:
 
     @property
     def count(self) -> int:
-        """Number of leaves."""
+        """The number of leaves."""
         return len(self.journals)
 
     def hashes(self) -> list[bytes]:
-        """Leaf hashes by job id; positions that share a job are known to be the same."""
+        """Return the leaf hash of each leaf job, by job id.
+
+        :func:`read_claims` has found that positions which share a job have the same hash.
+        """
         return [
             merkle.leaf_hash(self.image_ids[first], self.journals[first])
             for first in self.plan.first_positions()
@@ -49,10 +53,10 @@ class Claims:
 
 
 def adapter_of(folder: Path) -> str:
-    """The adapter of the zkVM that a batch says it was proved with.
+    """Return the adapter of the zkVM that a batch says it was proved with.
 
-    A folder that lies here is refused by that verifier; of one that says nothing, the first
-    adapter's tells what is wrong.
+    A folder that names the wrong zkVM is refused by that zkVM's verifier. For a folder that names
+    none, the first adapter is returned, and the checks then say what is wrong with the folder.
     """
     first = next(iter(ADAPTERS))
     try:
@@ -64,10 +68,15 @@ def adapter_of(folder: Path) -> str:
 
 
 def read_claims(folder: Path, record: dict[str, Any]) -> Claims:
-    """The leaf list and the plan over it.
+    """Read the leaf list of a batch, and the plan over it.
+
+    Args:
+        folder: the output folder of the batch.
+        record: the batch's record, which holds the plan.
 
     Raises:
-        VerificationFailedError: either is malformed, or they do not fit each other.
+        VerificationFailedError: the leaf list or the plan is malformed, or they do not fit each
+            other.
     """
     image_ids, journals, jobs = [], [], []
     lines = read_file(folder, LEAVES).decode("utf-8", "replace").splitlines()

@@ -27,7 +27,7 @@ from runner.plan.journal import AggregationResult
 from runner.plan.strategy import StrategySettings, Thresholds
 from runner.provers.guests import Manifest
 from runner.provers.prover import ProverSpec, load_prover
-from runner.verify.checks import Pins, Verified, verify_folder
+from runner.verify.checks import PinnedIds, VerifiedBatch, verify_folder
 from tests import fakes
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def unaggregated(tmp_path: Path, guests: Path) -> Path:
     return make(tmp_path / "none", guests, strategy=StrategySettings("none", Thresholds(), "auto"))
 
 
-def check(folder: Path, guests: Path) -> Verified:
-    return verify_folder(folder, Pins.of(Manifest.load(guests)), load_prover(SPEC))
+def check(folder: Path, guests: Path) -> VerifiedBatch:
+    return verify_folder(folder, PinnedIds.of(Manifest.load(guests)), load_prover(SPEC))
 
 
 def sums(folder: Path) -> None:
@@ -308,7 +308,7 @@ def test_an_executed_batch_proves_nothing(tmp_path: Path, guests: Path) -> None:
 
 
 def test_only_allowed_guests_may_be_leaves(batch: Path, guests: Path) -> None:
-    pins = Pins.of(Manifest.load(guests))
+    pins = PinnedIds.of(Manifest.load(guests))
     narrow = dataclasses.replace(
         pins, leaves={i: name for i, name in pins.leaves.items() if name == "fibonacci"}
     )
