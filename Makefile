@@ -85,25 +85,25 @@ test-native: ## Rust tests of the native extension
 
 bench: ## what the runner itself costs, saved for bench-history; real proofs: ARGS="-m real"
 	$(set-up) dev
-	@$(python) -m pytest benchmarks -q -p no:cacheprovider -m "not real and not slow" \
+	@$(python) -m pytest benchmarks/suite -q -p no:cacheprovider -m "not real and not slow" \
 		--benchmark-storage=file://$(RUNNER_CACHE)/benchmarks --benchmark-autosave \
 		--benchmark-min-time=0.001 --benchmark-columns=min,median,iqr,rounds $(ARGS)
 
 bench-compare: ## the work tree against where it left main, or ARGS="BASE [HEAD]", in turn
 	$(set-up) dev
-	@$(python) benchmarks/compare.py $(ARGS)
+	@$(python) -m benchmarks.compare $(ARGS)
 
-bench-exact: ## cycles, plan sizes, bytes against benchmarks/exact.json; ARGS=--write accepts
+bench-exact: ## cycles, plan sizes, bytes against what is recorded; ARGS=--write accepts
 	$(set-up) dev
-	@$(python) benchmarks/exact.py $(ARGS)
+	@$(python) -m benchmarks.exact $(ARGS)
 
 bench-history: ## draw what `make bench` saved into bench-history.svg
 	$(set-up) dev
-	@$(python) benchmarks/history.py $(ARGS)
+	@$(python) -m benchmarks.compare.history $(ARGS)
 
 bench-proof: ## real proofs: plain std guests against ours (10 minutes, a guest toolchain)
 	$(set-up) run
-	@$(python) benchmarks/bench_proof.py $(ARGS)
+	@$(python) -m benchmarks.studies.plain_guests $(ARGS)
 
 profile: ## flame graphs of a real batch: Python, native code, and the guests' cycles
 	$(set-up) dev

@@ -9,13 +9,11 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import compare
-import gate
 import pytest
-import sides
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.compare import command, gate, sides, turns
 from runner.errors import InputError
 from runner.files import SHIPPED
 
@@ -87,8 +85,8 @@ def test_either_version_may_be_the_base(base: list[float], head: list[float], bo
 
 
 def test_the_table_shows_who_is_slower() -> None:
-    base = [{"benchmarks/bench_plan.py::test_build[x]": gate.Timing("plan", 0.002)}]
-    head = [{"benchmarks/bench_plan.py::test_build[x]": gate.Timing("plan", 0.004)}]
+    base = [{"benchmarks/suite/bench_plan.py::test_build[x]": gate.Timing("plan", 0.002)}]
+    head = [{"benchmarks/suite/bench_plan.py::test_build[x]": gate.Timing("plan", 0.004)}]
     lines = gate.table(gate.judge(base, head, {})).splitlines()
     assert lines[1].split() == [
         *("plan:", "build[x]", "2", "ms", "4", "ms", "2.00"),
@@ -104,23 +102,23 @@ def test_times_for_people(value: float | None, text: str) -> None:
 
 
 def test_a_busy_machine_is_said() -> None:
-    assert compare.warning(2.0, 2) is None
-    assert "load 2.1 on 2 cores" in str(compare.warning(2.1, 2))
+    assert turns.warning(2.0, 2) is None
+    assert "load 2.1 on 2 cores" in str(turns.warning(2.1, 2))
 
 
 def test_every_group_has_a_bound() -> None:
-    suite = "".join(p.read_text() for p in (SHIPPED / "benchmarks").glob("bench_*.py"))
+    suite = "".join(p.read_text() for p in (SHIPPED / sides.BENCHMARKS).glob("bench_*.py"))
     assert set(re.findall(r'group="([a-z]+)"', suite)) == set(gate.BOUNDS)
 
 
 def test_bounds_from_the_command_line() -> None:
-    assert compare.bounds_of(["1.2", "disk=2"]) == {"": 1.2, "disk": 2.0}
+    assert command.bounds_of(["1.2", "disk=2"]) == {"": 1.2, "disk": 2.0}
 
 
 @pytest.mark.parametrize("text", ["x", "1", "0.9", "disk=", "nan", "inf"])
 def test_unusable_bounds(text: str) -> None:
     with pytest.raises(InputError, match="not a ratio above 1"):
-        compare.bounds_of([text])
+        command.bounds_of([text])
 
 
 # -- which versions ---------------------------------------------------------------------------
@@ -135,9 +133,11 @@ def git(folder: Path, *arguments: str) -> str:
 
 def commit(folder: Path, text: str) -> str:
     """A commit in which runner/__init__.py has other words."""
-    path = folder / "runner" / "__init__.py"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text)
+    module = folder / sides.MODULE
+    if not module.exists():
+        module.parent.mkdir(parents=True)
+        module.touch()
+    (folder / "runner" / "__init__.py").write_text(text)
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "a change")
     return git(folder, "rev-parse", "HEAD")
@@ -186,6 +186,26 @@ def test_a_commit_without_a_runner(repo: Path) -> None:
         sides.resolve("HEAD", "HEAD", repo)
 
 
+def test_a_commit_from_before_the_rooms_is_one_clear_line(
+    repo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The work tree's benchmarks import modules that such a commit has elsewhere."""
+    (repo / "runner").mkdir()
+    (repo / "runner" / "__init__.py").write_text("'flat'")
+    git(repo, "add", "--all")
+    git(repo, "commit", "--quiet", "--message", "flat")
+    flat = git(repo, "rev-parse", "HEAD")
+    rooms = commit(repo, "'rooms'")
+    commit(repo, "'later'")
+    assert sides.resolve("BASE", rooms, repo) == rooms
+    assert command.main([flat], repo) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"has no {sides.MODULE}, which the benchmarks import" in line
+    given = re.search(r"give (\w+) or a later commit", line)
+    assert given
+    assert rooms.startswith(given[1])
+
+
 def test_a_changed_extension_is_noticed(repo: Path) -> None:
     crate = repo / sides.CRATE
     crate.mkdir(parents=True)
@@ -225,7 +245,7 @@ def test_unusable_input_is_one_line(
     repo: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commit(repo, "'one'")
-    assert compare.main(arguments, repo) == 2
+    assert command.main(arguments, repo) == 2
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1
     assert words in said
@@ -235,7 +255,7 @@ def test_another_extension_asks_for_a_build(repo: Path, capsys: pytest.CaptureFi
     commit(repo, "'one'")
     (repo / sides.CRATE).mkdir(parents=True)
     (repo / sides.CRATE / "lib.rs").write_text("not committed")
-    assert compare.main([], repo) == 2
+    assert command.main([], repo) == 2
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1
     assert "its native/risc0 is not the work tree's" in said
@@ -277,7 +297,7 @@ def clone(repo: Path) -> Path:
 def run(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     quick = ["--rounds", "1", "--seconds", "0.001", "-k", "proof_key and not 1048576"]
     return subprocess.run(
-        [sys.executable, "benchmarks/compare.py", *quick, *arguments],
+        [sys.executable, "-m", "benchmarks.compare", *quick, *arguments],
         cwd=clone,
         env=GIT | {"PYTHONPATH": str(clone)},
         capture_output=True,
@@ -288,7 +308,7 @@ def run(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def add_to_keys(clone: Path, text: str) -> None:
-    path = clone / "runner" / "keys.py"
+    path = clone / "runner" / "cache" / "keys.py"
     path.write_text(path.read_text() + text)
 
 
@@ -310,7 +330,7 @@ def test_a_slower_version_fails_after_a_second_look(clone: Path) -> None:
 
 
 def test_a_benchmark_that_fails_on_head_fails_the_comparison(clone: Path) -> None:
-    path = clone / "benchmarks" / "bench_plan.py"
+    path = clone / sides.BENCHMARKS / "bench_plan.py"
     path.write_text(path.read_text().replace("len(key) == 64", 'key != "broken"'))
     add_to_keys(clone, BROKEN)
     done = run(clone, "-k", "proof_key or single-1000")
@@ -320,10 +340,10 @@ def test_a_benchmark_that_fails_on_head_fails_the_comparison(clone: Path) -> Non
 
 
 def test_a_benchmark_that_fails_on_base_is_not_compared(clone: Path) -> None:
-    plain = (clone / "runner" / "keys.py").read_text()
+    plain = (clone / "runner" / "cache" / "keys.py").read_text()
     add_to_keys(clone, BROKEN)
     git(clone, "commit", "--quiet", "--all", "--message", "broken")
-    (clone / "runner" / "keys.py").write_text(plain)
+    (clone / "runner" / "cache" / "keys.py").write_text(plain)
     done = run(clone, "HEAD", "-k", "proof_key or single-1000", "--bound", "1000")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "failed on base, not compared" in done.stdout

@@ -7,9 +7,9 @@ import math
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-import history
 import pytest
 
+from benchmarks.compare import history
 from runner.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def saved(
         "datetime": "2026-02-01T00:00:00+00:00",
         "benchmarks": [
             {
-                "fullname": f"benchmarks/bench_x.py::test_{name}",
+                "fullname": f"benchmarks/suite/bench_x.py::test_{name}",
                 "group": "disk" if name == "write" else "plan",
                 "stats": {"min": value},
             }
@@ -57,7 +57,7 @@ def test_versions_are_those_of_the_machine_with_most_runs(files: list[Path]) -> 
 
 def test_times_are_shown_by_the_first_ones(files: list[Path]) -> None:
     lines = history.series(history.versions(files)[1])
-    assert lines["plan"] == {"benchmarks/bench_x.py::test_build": [1.0, 2.0, 0.5]}
+    assert lines["plan"] == {"benchmarks/suite/bench_x.py::test_build": [1.0, 2.0, 0.5]}
     (write,) = lines["disk"].values()
     assert math.isnan(write[0])
     assert write[1:] == [1.0, 2.0]
@@ -70,8 +70,18 @@ def test_clocks_are_not_mixed(tmp_path: Path) -> None:
     cpu = tmp_path / "2.json"
     cpu.write_text(json.dumps(data))
     (version,) = history.versions([wall, cpu])[1]
-    name = "benchmarks/bench_x.py::test_build"
+    name = "benchmarks/suite/bench_x.py::test_build"
     assert {n: t.seconds for n, t in version.times.items()} == {name: 2.0, f"{name} (cpu)": 1.0}
+
+
+def test_runs_from_before_the_suite_had_its_folder_are_of_the_same_benchmarks(
+    tmp_path: Path,
+) -> None:
+    new = saved(tmp_path / "new.json", "bbbbbbbbbb", 2, build=1.0)
+    old = saved(tmp_path / "old.json", "aaaaaaaaaa", 1, build=2.0)
+    old.write_text(old.read_text().replace("benchmarks/suite/", "benchmarks/"))
+    lines = history.series(history.versions([new, old])[1])
+    assert lines["plan"] == {"benchmarks/suite/bench_x.py::test_build": [1.0, 0.5]}
 
 
 def test_the_picture_names_versions_and_benchmarks(files: list[Path], tmp_path: Path) -> None:

@@ -1,27 +1,39 @@
-"""The benchmarks run once, small, so that a change that breaks one is seen before it is needed."""
+"""Every benchmark runs once, so that a change that breaks one is seen before it is needed.
+
+The header of each room of ``benchmarks/`` names its files.
+"""
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import bench_builds
-import bench_proof
 import pytest
-from runner.provers.machine import machine, packages
 
+from benchmarks.compare import sides
 from runner.files import SHIPPED
+from runner.provers.machine import machine, packages
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def suite(*options: str, **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-p", "pytest_benchmark.plugin", "benchmarks", "-q"]
-    # Measuring under pytest-xdist is refused.
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "pytest_benchmark.plugin",
+        sides.BENCHMARKS,
+        "-q",
+    ]
+    # pytest-benchmark refuses to measure under pytest-xdist.
     here = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_XDIST")}
     return subprocess.run(
         [*command, "-p", "no:cacheprovider", *options],
@@ -55,97 +67,10 @@ def test_a_saved_run_says_what_it_was_measured_on(tmp_path: Path) -> None:
     assert [item["group"] for item in saved["benchmarks"]] == ["keys", "keys"]
 
 
-def measure(script: str, *arguments: str) -> dict[str, Any]:
-    """What a benchmark's last line says, as JSON."""
-    command = [sys.executable, str(SHIPPED / "benchmarks" / script), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-def test_the_cost_of_metrics_is_measured(tmp_path: Path) -> None:
-    small = ["--rounds", "2", "--batches", "1", "--leaves", "5", "--folder", str(tmp_path)]
-    figures = measure("metrics_cost.py", *small)["figures"]
-    for share in ("recording", "publishing", "live figures"):
-        assert 0 < figures[f"share of {share}, 5 leaves executed"] < 1
-    assert figures["events recorded, 5 leaves executed"] > 0
-
-
-def test_the_cost_of_the_audit_log_is_measured(tmp_path: Path) -> None:
-    small = ["--rounds", "2", "--batches", "1", "--leaves", "5", "--folder", str(tmp_path)]
-    figures = measure("audit_cost.py", *small)["figures"]
-    assert 0 < figures["share of the log, 5 leaves executed"] < 1
-    assert figures["lines of a batch"] == 1 + 1 + 2 * 5 + 2  # nothing is aggregated
-
-
-def test_the_runner_is_measured_against_a_loop() -> None:
-    """Its own check is that both end with the same root."""
-    small = ["--rounds", "1", "--leaves", "20", "--workers", "1"]
-    figures = measure("runner_overhead.py", *small)["figures"]
-    assert {"added a job, one process", "added a job, 1 processes"} <= figures.keys()
-    for part in ("plan", "jobs", "dispatch", "recording", "worker", "outputs", "keys"):
-        assert figures[f"part, {part}"] > 0
-
-
-def test_large_batches_are_measured() -> None:
-    plans = measure("scale.py", "plans", "--leaves", "10", "40", "--strategies", "two_level")[
-        "rows"
-    ]
-    assert [(row["leaves"], row["aggregations"]) for row in plans] == [(10, 4), (40, 6)]
-    assert all(0 < row["planned MiB"] <= row["all MiB"] for row in plans)
-    (row,) = measure("scale.py", "batches", "--leaves", "7", "--strategies", "auto")["rows"]
-    assert (row["leaves"], row["aggregations"]) == (7, 1)
-    assert row["runner MiB"] > 0
-
-
-def test_the_yardstick_divides_plain_time_by_ours() -> None:
-    def samples(*seconds: float) -> list[bench_proof.Sample]:
-        return [bench_proof.Sample(s, 1, 1, 1, 1) for s in seconds]
-
-    found = bench_proof.ratios(
-        {
-            "plain": {"leaf": samples(10.0, 14.0), "aggregation": samples(80.0)},
-            "ours": {"leaf": samples(6.0, 6.0), "aggregation": samples(20.0)},
-        }
-    )
-    assert found == {"leaf": 2.0, "aggregation": 4.0, "batch": 104 / 32}
-
-
-@pytest.mark.parametrize("text", ["cuda", "=folder", "a=,SIMD", "a=/nowhere/at/all"])
-def test_a_build_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not NAME=FOLDER|there is no runner_risc0"):
-        bench_builds.Build.parse(text)
-
-
-def test_builds_are_compared_by_their_shortest_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = {"slow": iter([8.0, 6.0]), "fast": iter([3.0, 4.0])}
-
-    def fake_round(self: bench_builds.Build, children: int, threads: int) -> dict[str, float]:
-        spent = next(times[self.name])
-        names = ("leaf_s", "leaf_processor_s", "aggregation_s", "aggregation_processor_s")
-        return dict.fromkeys(names, spent)
-
-    monkeypatch.setattr(bench_builds.Build, "round", fake_round)
-    builds = [bench_builds.Build.parse(f"{name}=,RUNNER_SIMD=off") for name in times]
-    found = bench_builds.compare(builds, rounds=2, children=8, threads=0)
-    assert [found[name]["leaf_s"] for name in times] == [6.0, 3.0]
-    assert found["fast"]["times_as_fast"] == {"leaf_s": 2.0, "aggregation_s": 2.0}
-
-
-@pytest.mark.real
-def test_provers_are_measured_side_by_side(tmp_path: Path) -> None:
-    out = tmp_path / "provers.json"
-    command = [sys.executable, str(SHIPPED / "benchmarks" / "bench_provers.py"), "--save", str(out)]
-    done = subprocess.run(
-        [*command, "--provers", "composite", "--leaves", "2"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    [row] = json.loads(out.read_text(encoding="utf-8"))["rows"]
-    assert (row["prover"], row["leaves"], row["levels"]) == ("composite", 2, 1)
-    assert row["after"] > row["before"] > 0  # a composite root carries its leaves' receipts
-    assert row["leaf_s"] < row["aggregate_s"]
-    assert row["before_ms"] > 0
+@pytest.mark.parametrize("room", ["suite", "compare", "exact", "studies"])
+def test_a_header_names_the_files_of_its_room(room: str) -> None:
+    folder = SHIPPED / "benchmarks" / room
+    header = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+    named = re.findall(r"^- `(\w+\.py)`: \S", header or "", re.MULTILINE)
+    files = {path.name for path in folder.glob("*.py")} - {"__init__.py"}
+    assert sorted(named) == sorted(files)

@@ -1,16 +1,18 @@
-"""Real proofs: the plain std guests and ours, side by side in one run.
+"""Real proofs of the plain std guests and of ours, side by side in one run.
 
-    make bench-proof                        12 leaves, one aggregation over them
+    make bench-proof                        12 leaves, and one aggregation over them
     make bench-proof ARGS="--leaves 4"      a quicker look
 
-The plain side proves as the library does by itself: the extension leaves constraints to its
-code, one point at a time (``RUNNER_SIMD=off``). Everything else is the same on both sides, the
-Rust code's target CPU too. Leaves alternate, so that a machine that slows down slows both. Times
-are wall seconds of single proofs on all cores. The last line is
+The plain side proves as the library does by itself: the extension leaves the constraints to the
+library's code, which works on one point at a time (``RUNNER_SIMD=off``). Everything else is the
+same on both sides, including the CPU that the Rust code is compiled for. Leaves alternate, so that
+a machine that slows down slows both sides. Times are wall seconds of single proofs on all cores.
+The last line is
 
     leaf <ratio> aggregation <ratio> batch <ratio>
 
-each the plain guests' time divided by ours. ``--save FILE`` keeps every figure as JSON.
+where each ratio is the time of the plain guests divided by ours. ``--save FILE`` keeps every figure
+as JSON.
 """
 
 from __future__ import annotations
@@ -42,18 +44,20 @@ if TYPE_CHECKING:
 
     Claims = Sequence[tuple[bytes, bytes]]
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PLAIN = ROOT / "benchmarks" / "plain_guests"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One proof.
+    """What was measured of one proof.
 
     Attributes:
-        seconds: wall time of the prover call.
-        cycles: padded, what the proof is paid by; ``user`` and ``paging`` of them do something.
-        receipt_bytes: of the encoded receipt.
+        seconds: the wall time of the prover call.
+        cycles: the padded cycles, which decide what the proof costs.
+        user: the cycles of instructions, without padding.
+        paging: the cycles of page traffic, without padding.
+        receipt_bytes: the size of the encoded receipt.
     """
 
     seconds: float
@@ -64,7 +68,7 @@ class Sample:
 
 
 def prove(guest: Guest, stdin: bytes, receipts: list[bytes]) -> tuple[Sample, bytes, bytes]:
-    """Prove and verify; the figures, the receipt and the journal."""
+    """Prove and verify, and return the figures, the receipt and the journal."""
     elf = read_elf(guest)
     clock = time.perf_counter()
     proof = native.prove(elf, stdin, receipts)
@@ -77,7 +81,14 @@ def prove(guest: Guest, stdin: bytes, receipts: list[bytes]) -> tuple[Sample, by
 
 @dataclass(frozen=True)
 class Side:
-    """One set of guests, how its aggregator reads its input, and the process that proves them."""
+    """One side of the comparison.
+
+    Attributes:
+        name: the name in tables.
+        manifest: the guests.
+        stdin: encodes the input of the aggregator.
+        process: the process in which the proofs are made.
+    """
 
     name: str
     manifest: Manifest
@@ -87,17 +98,17 @@ class Side:
     def prove(
         self, guest: Guest, stdin: bytes, receipts: list[bytes]
     ) -> tuple[Sample, bytes, bytes]:
-        """See :func:`prove`."""
+        """Run :func:`prove` in the process of this side."""
         return self.process.submit(prove, guest, stdin, receipts).result()
 
 
 def choose(simd: str) -> None:
-    """Set the switch of the extension in this process."""
+    """Choose the vector instructions of the extension in this process."""
     os.environ["RUNNER_SIMD"] = simd
 
 
 def process(simd: str) -> ProcessPoolExecutor:
-    """A process of its own: the extension chooses its instructions once."""
+    """Start a process of its own: the extension chooses its instructions once per process."""
     return ProcessPoolExecutor(
         1,
         multiprocessing.get_context("spawn"),
@@ -107,7 +118,10 @@ def process(simd: str) -> ProcessPoolExecutor:
 
 
 def serde_stdin(own: bytes, children: Claims) -> bytes:
-    """What ``env::read`` wants: a ``Vec<u8>`` is its length, then one word a byte."""
+    """Encode the aggregator's input for ``env::read``.
+
+    It reads a ``Vec<u8>`` as its length, followed by one word for each byte.
+    """
     parts = [own, struct.pack("<I", len(children))]
     for image_id, journal in children:
         parts += (image_id, struct.pack(f"<{len(journal) + 1}I", len(journal), *journal))
@@ -123,7 +137,7 @@ def measure(leaves: int) -> dict[str, dict[str, list[Sample]]]:
 
 
 def compare(leaves: int, plain: Side, ours: Side) -> dict[str, dict[str, list[Sample]]]:
-    """See :func:`measure`."""
+    """Do what :func:`measure` says with two sides that are given."""
     samples: dict[str, dict[str, list[Sample]]] = {}
     done: dict[str, list[tuple[bytes, bytes]]] = {"plain": [], "ours": []}
     for n in range(10, 10 + leaves):
@@ -145,13 +159,13 @@ def compare(leaves: int, plain: Side, ours: Side) -> dict[str, dict[str, list[Sa
 
 
 def say(what: str, sample: Sample) -> None:
-    """One line a proof, as it comes."""
+    """Print one line for a proof as soon as it is made."""
     cycles = f"{sample.cycles:>9,} cycles (user {sample.user:,}, paging {sample.paging:,})"
     print(f"{what:<24} {sample.seconds:7.2f} s {cycles} {sample.receipt_bytes:,} bytes", flush=True)
 
 
 def ratios(samples: dict[str, dict[str, list[Sample]]]) -> dict[str, float]:
-    """Plain time divided by ours, for a leaf, for aggregation in total, for the whole batch."""
+    """Divide plain time by ours: for the leaves, for the aggregations, and for the whole batch."""
 
     def total(side: str, *kinds: str) -> float:
         return sum(sample.seconds for kind in kinds for sample in samples[side][kind])
@@ -164,9 +178,13 @@ def ratios(samples: dict[str, dict[str, list[Sample]]]) -> dict[str, float]:
 
 
 def main() -> int:
-    """Run the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Plain guests against ours, real proofs.")
-    parser.add_argument("--leaves", type=int, default=12, help="in the batch (default 12)")
+    """Run the command line and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.studies.plain_guests",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    parser.add_argument("--leaves", type=int, default=12, help="leaves in the batch (12)")
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep all figures as JSON")
     options = parser.parse_args()
     if not 1 <= options.leaves <= 84:

@@ -1,13 +1,13 @@
-"""Real proofs by every prover there is here, in one table: what each costs, proves and saves.
+"""Real proofs by every prover that this machine has, in one table: what each costs and saves.
 
-    python benchmarks/bench_provers.py                            2, 4 and 8 leaves, all provers
-    python benchmarks/bench_provers.py --provers openvm --leaves 2
+    python -m benchmarks.studies.provers                          2, 4 and 8 leaves, all provers
+    python -m benchmarks.studies.provers --provers openvm --leaves 2
 
-For each number of leaves: the leaves themselves, one aggregation over all of them, and two levels
-(halves, then one over both). Proofs are made one after another on all cores, each leaf once. Bytes
-and times are measured; the columns headed "model" are the estimator's (runner/estimator.py). A
-prover that this build or machine does not have is left out, with the reason. ``--save FILE`` keeps
-every figure as JSON.
+For each number of leaves it proves the leaves, one aggregation over all of them, and an aggregation
+in two levels: one over each half, and one over both. Proofs are made one after another on all
+cores, and each leaf is proved once. Bytes and times are measured; the columns headed "model" come
+from the savings model (runner/plan/savings_model.py). A prover that this build or this machine does
+not have is left out, and the reason is printed. ``--save FILE`` keeps every figure as JSON.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ PROVERS = {
     "openvm": ProverSpec("openvm", ReceiptKind.SUCCINCT),
 }
 VERIFICATIONS = 5
-"""The best of so many is taken: milliseconds are easily disturbed."""
+"""The number of verifications whose shortest time is taken; milliseconds are easily disturbed."""
 
 
 @dataclass(frozen=True)
-class Made:
-    """One receipt, with the seconds that it took."""
+class TimedReceipt:
+    """One receipt, with the seconds that its proof took."""
 
     child: Child
     seconds: float
@@ -55,13 +55,19 @@ class Made:
 
 @dataclass(frozen=True)
 class Row:
-    """One batch.
+    """What was measured of one batch.
 
     Attributes:
-        leaf_s: mean seconds of a leaf's proof; ``aggregate_s`` of all aggregations together.
-        before: bytes of the leaves' receipts; ``after`` of the root's.
-        before_ms: to verify the leaves' receipts; ``after_ms`` the root's.
-        peak_mib: of this process until then.
+        prover: the name of the prover.
+        leaves: the number of leaves.
+        levels: the number of aggregation levels.
+        leaf_s: the mean seconds of a leaf's proof.
+        aggregate_s: the seconds of all aggregations together.
+        before: the bytes of the leaves' receipts.
+        after: the bytes of the root's receipt.
+        before_ms: the milliseconds that verifying the leaves' receipts takes.
+        after_ms: the milliseconds that verifying the root's receipt takes.
+        peak_mib: the most memory that this process had until then.
     """
 
     prover: str
@@ -76,8 +82,8 @@ class Row:
     peak_mib: float
 
 
-class Bench:
-    """One prover and its guests; leaves are made once and used by every batch."""
+class ProverBench:
+    """One prover and its guests. Leaves are proved once and used by every batch."""
 
     def __init__(self, spec: ProverSpec) -> None:
         self.spec = spec
@@ -85,34 +91,34 @@ class Bench:
         self.prover.require(spec.kind)
         manifest = Manifest.load(default_folder(spec.adapter))
         self.guest, self.aggregator = manifest.get("fibonacci"), manifest.get(AGGREGATOR)
-        # What a worker does once, before its first proof, is no part of a proof's time.
+        # What a worker does once before its first proof does not belong to the time of a proof.
         self.prove(self.guest, struct.pack("<I", 9))
-        self._leaves: list[Made] = []
+        self._leaves: list[TimedReceipt] = []
 
-    def prove(self, guest: Guest, stdin: bytes, children: Sequence[Child] = ()) -> Made:
-        """One proof, verified."""
+    def prove(self, guest: Guest, stdin: bytes, children: Sequence[Child] = ()) -> TimedReceipt:
+        """Make one proof and verify it."""
         begin = time.perf_counter()
         proof = self.prover.run(guest, stdin, tuple(children), self.spec.kind, 0)
         seconds = time.perf_counter() - begin
         assert proof.receipt is not None
         assert self.prover.verify(proof.receipt, guest.image_id) == proof.journal
-        return Made(Child(guest.image_id, proof.journal, proof.receipt), seconds)
+        return TimedReceipt(Child(guest.image_id, proof.journal, proof.receipt), seconds)
 
-    def leaves(self, count: int) -> list[Made]:
-        """The first so many."""
+    def leaves(self, count: int) -> list[TimedReceipt]:
+        """Return the first ``count`` leaves, and prove those that are missing."""
         for n in range(len(self._leaves), count):
             self._leaves.append(self.prove(self.guest, struct.pack("<I", 10 + n)))
         return self._leaves[:count]
 
-    def aggregate(self, below: Sequence[Made]) -> Made:
-        """One aggregation."""
+    def aggregate(self, below: Sequence[TimedReceipt]) -> TimedReceipt:
+        """Make one aggregation."""
         children = [made.child for made in below]
         claims = [(child.image_id, child.journal) for child in children]
         stdin = aggregator_stdin(self.aggregator.image_id, claims)
         return self.prove(self.aggregator, stdin, children)
 
-    def verify_ms(self, made: Sequence[Made]) -> float:
-        """To verify all of them, one after another."""
+    def verify_ms(self, made: Sequence[TimedReceipt]) -> float:
+        """Milliseconds that verifying all these receipts takes, one after another."""
         times = []
         for _ in range(VERIFICATIONS):
             begin = time.perf_counter()
@@ -123,8 +129,8 @@ class Bench:
         return 1000 * min(times)
 
 
-def rows(name: str, bench: Bench, counts: Sequence[int]) -> Iterator[Row]:
-    """Every batch of one prover."""
+def rows(name: str, bench: ProverBench, counts: Sequence[int]) -> Iterator[Row]:
+    """Measure every batch of one prover."""
     for count in counts:
         leaves = bench.leaves(count)
         shapes = [(1, [leaves])]
@@ -148,7 +154,7 @@ def rows(name: str, bench: Bench, counts: Sequence[int]) -> Iterator[Row]:
 
 
 def peak_mib() -> float:
-    """The most memory this process ever had."""
+    """The most memory that this process ever had."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
@@ -161,7 +167,7 @@ HEAD = (
 
 
 def line(row: Row) -> str:
-    """One line of the table."""
+    """Show a batch as one line of the table."""
     saved = 100 * (row.before - row.after) / row.before
     model = estimate(row.leaves, row.leaves)
     return (
@@ -173,8 +179,12 @@ def line(row: Row) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Real proofs by every prover there is here.")
+    """Run the command line and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.studies.provers",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
     parser.add_argument("--provers", nargs="+", choices=PROVERS, default=list(PROVERS))
     parser.add_argument("--leaves", nargs="+", type=int, default=[2, 4, 8])
     parser.add_argument("--save", type=Path, metavar="FILE")
@@ -183,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(HEAD, flush=True)
     for name in options.provers:
         try:
-            bench = Bench(PROVERS[name])
+            bench = ProverBench(PROVERS[name])
         except InputError as error:
             print(f"{name} left out: {error}", file=sys.stderr)
             continue

@@ -1,7 +1,8 @@
-"""The two versions of a comparison: checked out, with an extension each, measured by one suite.
+"""One version of a comparison: its checkout, its extension, and one run of the suite on it.
 
-The suite is the work tree's, for both. It runs in a folder of its own, with ``runner`` and its
-guests out of the version's folder, so a version that is older than a benchmark can be measured too.
+Both versions run the suite of the work tree. It runs in a folder of its own and takes ``runner``
+and the guests from the version's folder, so a version that is older than a benchmark can be
+measured too, as long as it has the modules that the suite imports.
 """
 
 from __future__ import annotations
@@ -16,32 +17,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import gate
-
+from benchmarks.compare import gate
 from runner.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CRATE = "native/risc0"
+BENCHMARKS = "benchmarks/suite"
+MODULE = "runner/plan/plan.py"
+"""A module of the runner that the suite imports. Versions that lack it are from before the modules
+stood in rooms, and no benchmark of the suite can be imported on them."""
 SUITE = ("pyproject.toml", "benchmarks", "tests/__init__.py", "tests/fakes.py", "tests/native/data")
 NO_BENCHMARK_FOUND = 5  # pytest's exit code
 
 
 class SuiteError(Exception):
-    """The suite did not run as a whole on the version that has to run it."""
+    """The suite did not run as a whole on a version that has to run it."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """One version.
+    """One version of the two that are compared.
 
     Attributes:
         label: ``base`` or ``head``.
-        folder: with ``runner/`` and ``guests/``.
-        commit: id, time and so on, as a saved run has it.
-        extension: folder with another ``runner_risc0`` than the installed one.
+        folder: the folder that holds its ``runner/`` and ``guests/``.
+        commit: its id, time and so on, as a saved run records them.
+        extension: the folder with its own ``runner_risc0``; None where it uses the installed one.
     """
 
     label: str
@@ -51,7 +55,7 @@ class Side:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The name of the version in tables and messages."""
         dirty = " and what is not committed" if self.commit["dirty"] else ""
         return f"{self.label} {self.commit['id'][:10]}{dirty}"
 
@@ -67,10 +71,10 @@ def git(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
 
 
 def resolve(field: str, revision: str, root: Path) -> str:
-    """The commit that a revision names.
+    """Find the commit that a revision names.
 
     Raises:
-        InputError: none, or one without a runner.
+        InputError: it names no commit, or one that the suite cannot measure.
     """
     found = git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", root=root)
     commit = found.stdout.strip()
@@ -79,7 +83,16 @@ def resolve(field: str, revision: str, root: Path) -> str:
         raise InputError(field, revision, "not a revision of this repository", remedy)
     if git("cat-file", "-e", f"{commit}:runner/__init__.py", root=root).returncode != 0:
         raise InputError(field, revision, "has no runner/ to measure", "give a later commit")
+    if git("cat-file", "-e", f"{commit}:{MODULE}", root=root).returncode != 0:
+        problem = f"has no {MODULE}, which the benchmarks import: its modules are not in rooms yet"
+        raise InputError(field, revision, problem, _remedy_for_too_old(root))
     return commit
+
+
+def _remedy_for_too_old(root: Path) -> str:
+    """Name the first commit that the suite can measure, where the history reaches back to it."""
+    added = git("log", "--diff-filter=A", "--format=%h", "--", MODULE, root=root).stdout.split()
+    return f"give {added[-1]} or a later commit" if added else "give a later commit"
 
 
 def is_dirty(root: Path) -> bool:
@@ -88,10 +101,10 @@ def is_dirty(root: Path) -> bool:
 
 
 def default_base(root: Path) -> str:
-    """What the work tree is compared with: where it left main, else the commit before.
+    """Find the revision to compare the work tree with: where it left main, or the commit before.
 
     Raises:
-        InputError: not a repository, or one with a single commit.
+        InputError: this is no git repository.
     """
     head = git("rev-parse", "--verify", "--quiet", "HEAD", root=root).stdout.strip()
     if not head:
@@ -104,20 +117,20 @@ def default_base(root: Path) -> str:
 
 
 def describe(commit: str, root: Path) -> dict[str, Any]:
-    """A commit as a saved run has it."""
+    """Describe a commit as a saved run records it."""
     time = git("show", "--no-patch", "--pretty=%cI", commit, root=root).stdout.strip()
     return {"id": commit, "time": time, "dirty": False, "branch": "(compared)"}
 
 
 def work_tree(label: str, root: Path) -> Side:
-    """What lies there, committed or not."""
+    """Describe the work tree as it is, with what is not committed."""
     told = describe(resolve("HEAD", "HEAD", root), root)
     return Side(label, root, told | {"dirty": is_dirty(root)})
 
 
 @contextmanager
 def checkout(commit: str, folder: Path, root: Path) -> Iterator[Path]:
-    """A temporary work tree of ``commit``.
+    """Make a temporary git work tree of ``commit``.
 
     Raises:
         SuiteError: git cannot make it.
@@ -135,17 +148,20 @@ def checkout(commit: str, folder: Path, root: Path) -> Iterator[Path]:
 
 
 def has_the_installed_extension(commit: str, root: Path) -> bool:
-    """Whether ``commit`` has the work tree's native sources, which the extension is made from."""
+    """Tell whether ``commit`` has the native sources of the work tree.
+
+    The installed extension is made from those.
+    """
     same = git("diff", "--quiet", commit, "--", CRATE, root=root).returncode == 0
     new = git("ls-files", "--others", "--exclude-standard", "--", CRATE, root=root).stdout
     return same and not new.strip()
 
 
 def build_extension(folder: Path, into: Path) -> Path:
-    """Let a version's own set-up build its extension; a folder with nothing else in it.
+    """Let a version's own set-up build its extension, and return a folder with nothing else in it.
 
     Raises:
-        SuiteError: it did not succeed; its output was shown.
+        SuiteError: the set-up failed; its output was shown.
     """
     python = folder / ".venv" / "bin" / "python"
     done = subprocess.run(
@@ -167,7 +183,7 @@ def build_extension(folder: Path, into: Path) -> Path:
 
 
 def copy_suite(into: Path, root: Path) -> Path:
-    """The work tree's benchmarks and what they need, in a folder without a runner."""
+    """Copy the work tree's benchmarks and what they need into a folder that has no runner."""
     for name in SUITE:
         source, target = root / name, into / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -185,31 +201,32 @@ def measure(
 
     Args:
         side: the version.
-        suite: from :func:`copy_suite`.
-        options: for pytest.
-        keep: file for the run's JSON, for ``history.py``.
+        suite: the folder that :func:`copy_suite` made.
+        options: options for pytest.
+        keep: the file in which the run's JSON is kept, for ``history.py``; None keeps nothing.
 
     Returns:
         The times, and the lines in which pytest says what failed.
 
     Raises:
         InputError: the options choose no benchmark.
-        SuiteError: pytest could not run, or measured another version.
+        SuiteError: pytest could not run, or it measured another version.
     """
     out = suite / "run.json"
     out.unlink(missing_ok=True)
     paths = [*filter(None, [side.extension]), side.folder]
-    # pytest-benchmark measures nothing under pytest-xdist, whose workers would pass this on.
+    # pytest-benchmark measures nothing under pytest-xdist, and its workers would pass this on.
     here = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_XDIST")}
     env = here | {
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
-        "PYTHONHASHSEED": "0",  # the same layout of sets and dicts in every pass
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # others only take time and memory
+        "COLUMNS": "200",  # pytest cuts what it says of a failure at the width of the terminal
+        "PYTHONHASHSEED": "0",  # sets and dicts have the same layout in every pass
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # other plugins only take time and memory
         "BENCH_COMMIT": json.dumps(side.commit),
     }
     command = [sys.executable, "-m", "pytest", "-p", "pytest_benchmark.plugin"]
     command += ["-q", "-p", "no:cacheprovider", "-rfE"]
-    # Nothing chosen is said once, by the exit code.
+    # Where no benchmark is chosen, the exit code alone says so.
     command += ["-W", "ignore::pytest_benchmark.logger.PytestBenchmarkWarning"]
     command += ["--continue-on-collection-errors", "--benchmark-quiet", f"--benchmark-json={out}"]
     done = subprocess.run(
@@ -217,7 +234,7 @@ def measure(
     )
     if done.returncode == NO_BENCHMARK_FOUND:
         chosen = " ".join(option for option in options if not option.startswith("--"))
-        raise InputError("-k, -m", chosen, "choose no benchmark", "see benchmarks/bench_*.py")
+        raise InputError("-k, -m", chosen, "choose no benchmark", "see benchmarks/suite/bench_*.py")
     if done.returncode not in (0, 1) or not out.exists():
         raise SuiteError(f"{side.name}: pytest failed\n{(done.stdout + done.stderr)[-3000:]}")
     saved = json.loads(out.read_text(encoding="utf-8"))

@@ -1,12 +1,13 @@
-"""What the audit log costs: one append, its share of a batch, batches with and without it in turn.
+"""What the audit log costs: one append, its share of a batch, and batches with and without a log.
 
-    .venv/bin/python benchmarks/audit_cost.py                 a table, then JSON
-    .venv/bin/python benchmarks/audit_cost.py --folder /var/log
+    python -m benchmarks.studies.audit_cost                 prints a table, then JSON
+    python -m benchmarks.studies.audit_cost --folder /var/log
 
-The share is of a batch of 1000 leaves in execute mode: no job is shorter, so for no batch is it
-larger. It is processor time in making events and appending them, of that of the runner and its
-workers together. Beside it the batch waits for the last append. The ratio is of the wall times of
-batches with and without a log, in turn; what else the machine does is in it too.
+The share is measured in a batch of 1000 leaves in execute mode. No job is shorter than an executed
+one, so the share is larger in no other batch. It is the processor time that goes into making events
+and appending them, divided by the processor time of the runner and its workers together. The wait
+for the last append comes on top and is listed beside it. The ratio compares the wall times of
+batches with and without a log, made in turn; other work on the machine is in it too.
 """
 
 from __future__ import annotations
@@ -21,28 +22,27 @@ import time
 from pathlib import Path
 from typing import Any
 
-from metrics_cost import StopWatch, idle, median, run
-
+from benchmarks.studies.batches import Figures, run, settings
+from benchmarks.studies.stopwatches import StopWatch, cost_of_a_stop_watch, median
 from runner.audit import events
 from runner.audit.log import AuditLog, read_log
 from runner.audit.trail import AuditTrail
-from runner.cli import schema
 from runner.provers.machine import machine, packages
 
-Figures = dict[str, float]
 EVENT = {"event": "proved", "run": "0" * 32, "receipt_sha256": "0" * 64, "stdin_sha256": "0" * 64}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        prog="python -m benchmarks.studies.audit_cost",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
     )
-    parser.add_argument("--folder", type=Path, help="where files are written; a temporary one")
-    parser.add_argument("--rounds", type=int, default=200, help="of each measurement (200)")
-    parser.add_argument("--batches", type=int, default=7, help="executed of each kind (7)")
-    parser.add_argument("--leaves", type=int, default=1000, help="of each batch (1000)")
+    parser.add_argument("--folder", type=Path, help="where files are written (a temporary folder)")
+    parser.add_argument("--rounds", type=int, default=200, help="rounds of each measurement (200)")
+    parser.add_argument("--batches", type=int, default=7, help="executed batches of each kind (7)")
+    parser.add_argument("--leaves", type=int, default=1000, help="leaves of each batch (1000)")
     args = parser.parse_args()
-    schema.register()
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
         figures = {**appends(folder, args.rounds), **batches(folder, args.batches, args.leaves)}
@@ -79,9 +79,9 @@ def batches(folder: Path, count: int, leaves: int) -> Figures:
         (AuditTrail, "add"),
     ):
         making.around(owner, name)
-    last.around(AuditTrail, "_flush")  # by the main thread at the end only
+    last.around(AuditTrail, "_flush")  # only the main thread does it, at the end
     appending = _thread_time(AuditLog, "append")
-    own = idle()
+    own = cost_of_a_stop_watch()
     told = f"{leaves} leaves executed"
     spent, waited, shares = [], [], []
     walls: dict[str, list[float]] = {"with": [], "without": []}
@@ -94,7 +94,7 @@ def batches(folder: Path, count: int, leaves: int) -> Figures:
             output = folder / how / str(number)
             overrides = ["prover=execute", "guest=sha256", f"guest.count={leaves}", audit]
             before = _processor_time()
-            walls[how].append(run(output, folder / "batch.prom", overrides))
+            walls[how].append(run(settings(output, folder / "batch.prom", overrides)))
             if how == "with":
                 spent.append(making.seconds - making.calls * own + appending[0])
                 shares.append(spent[-1] / (_processor_time() - before))
@@ -114,13 +114,13 @@ def batches(folder: Path, count: int, leaves: int) -> Figures:
 
 
 def _processor_time() -> float:
-    """Seconds of this process and of its workers that have ended."""
+    """Processor seconds of this process and of those of its workers that have ended."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def _thread_time(owner: Any, name: str) -> list[float]:  # noqa: ANN401  # a class
-    """Sums the processor time that all threads spend in a function."""
+    """Sum the processor time that all threads spend in a function, in a list of one number."""
     function, spent = getattr(owner, name), [0.0]
 
     def timed(*args: Any) -> Any:  # noqa: ANN401

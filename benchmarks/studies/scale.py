@@ -1,18 +1,20 @@
-"""Large batches: what plans and executed batches take, by size, in seconds and memory.
+"""Large batches: which time and memory plans and executed batches take at which size.
 
-    .venv/bin/python benchmarks/scale.py plans               10^4, 10^5, 10^6 leaves (half a minute)
-    .venv/bin/python benchmarks/scale.py batches             10^3, 10^4, 10^5 leaves (10 minutes)
-    .venv/bin/python benchmarks/scale.py batches --leaves 1000 20000 --strategies auto
+    python -m benchmarks.studies.scale plans         10^4, 10^5 and 10^6 leaves (half a minute)
+    python -m benchmarks.studies.scale batches       10^3, 10^4 and 10^5 leaves (ten minutes)
+    python -m benchmarks.studies.scale batches --leaves 1000 20000 --strategies auto
 
-Every line is a process of its own, so that its peak is its own. Memory is resident memory at its
-peak (VmHWM of /proc): what ``getrusage`` says of a child begins with what its parent had.
+Every line of the table comes from a process of its own, so that its peak of memory is its own.
+Memory is the peak of resident memory (VmHWM in /proc). ``getrusage`` would not do: what it says of
+a child process begins with what the parent had.
 
-``plans``: inputs made and encoded, identical ones found, the plan made and validated; then what the
-executor (``parents``) and the record (JSON) need of it; then read back as a verifier would.
+``plans`` makes and encodes the inputs, finds identical ones, and makes and validates the plan. Then
+it makes what the executor (``parents``) and the record (JSON) need of the plan, and reads the plan
+back as a verifier would.
 
-``batches``: the whole command, ``prover=execute``, sha256 leaves that all differ. The workers' peak
-is the largest worker's. The last line of a strategy is the slope between its smallest and its
-largest batch: what one more leaf costs.
+``batches`` runs the whole command with ``prover=execute`` and sha256 leaves that all differ. The
+peak of the workers is that of the largest one. The last line of a strategy is the slope between its
+smallest and its largest batch, which is what one more leaf costs.
 """
 
 from __future__ import annotations
@@ -33,19 +35,23 @@ from runner.plan.plan import Plan, distinct
 from runner.plan.strategy import STRATEGIES, make_plan
 from runner.provers.machine import machine, packages
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 Row = dict[str, Any]
 MIB = 1024 * 1024
-SINGLE = 4095  # most children of one aggregation
+SINGLE = 4095  # the most children that one aggregation takes
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        prog="python -m benchmarks.studies.scale",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("what", choices=("plans", "batches"))
-    parser.add_argument("--leaves", type=int, nargs="+", help="sizes of the batches")
-    parser.add_argument("--strategies", nargs="+", help="all of them; for batches none and auto")
+    parser.add_argument("--leaves", type=int, nargs="+", help="numbers of leaves")
+    parser.add_argument(
+        "--strategies", nargs="+", help="strategies (plans: all of them; batches: none and auto)"
+    )
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
@@ -60,7 +66,7 @@ def main() -> int:
             of_one: list[Row] = []
             for size in sizes:
                 if plans and strategy == "single" and size > SINGLE:
-                    size = SINGLE  # noqa: PLW2901  # once, below
+                    size = SINGLE  # noqa: PLW2901  # measured once, at the largest size that it can do
                     if of_one:
                         break
                 row = measured(strategy, size) if plans else batch(Path(name), strategy, size)
@@ -84,7 +90,7 @@ def show(row: Row) -> None:
 
 
 def slope(small: Row, large: Row) -> Row:
-    """By how much everything grows with a leaf: bytes, and microseconds."""
+    """Say by how many bytes and microseconds everything grows with one more leaf."""
     more = large["leaves"] - small["leaves"]
     found: Row = {"strategy": "  a leaf more", "leaves": more}
     for name, value in large.items():
@@ -99,16 +105,15 @@ def slope(small: Row, large: Row) -> Row:
 
 
 def measured(strategy: str, count: int) -> Row:
-    command = [sys.executable, __file__, "plans", "--one", "--strategies", strategy]
-    done = subprocess.run(
-        [*command, "--leaves", str(count)], check=True, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", __spec__.name, "plans", "--one"]
+    command += ["--strategies", strategy, "--leaves", str(count)]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     row: Row = json.loads(done.stdout)
     return row
 
 
 def plan(strategy: str, count: int) -> Row:
-    """Processor seconds, which others on this machine do not change much, and the peak."""
+    """Measure processor seconds, which other work hardly changes, and the peak of memory."""
     spec = InputSpec((FieldSpec("data", "bytes"),), (TemplateSeries("leaf-{i}"),))
     clock = time.process_time()
     batch_leaves = leaves(spec, count=count)
@@ -138,7 +143,7 @@ def plan(strategy: str, count: int) -> Row:
 
 
 def batch(folder: Path, strategy: str, count: int) -> Row:
-    """One command, watched from outside."""
+    """Run one command and watch it from outside."""
     output = folder / f"{strategy}-{count}"
     given = ["prover=execute", "guest=sha256", f"guest.count={count}", f"strategy={strategy}"]
     command = [
@@ -173,16 +178,16 @@ def batch(folder: Path, strategy: str, count: int) -> Row:
 
 
 def children(pid: int) -> list[int]:
-    """Of all its threads: each worker is started by one of its own."""
+    """The children of all threads of a process: each worker is started by a thread of its own."""
     found: list[int] = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):  # a thread, or all of it, has ended meanwhile
+        with contextlib.suppress(OSError):  # the thread or the whole process has ended meanwhile
             found += map(int, path.read_text().split())
     return found
 
 
 def peak_mib(pid: int | str) -> float:
-    """Of a process; 0 once it has ended."""
+    """The peak of a process's memory; 0 once the process has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

@@ -1,12 +1,13 @@
-"""The zkVM behind the extension: executions, a verification, and, marked ``real``, proofs."""
+"""The zkVM behind the extension: executions, a verification and, marked ``real``, proofs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import builders
 import pytest
 import runner_risc0 as native
+
+from benchmarks.suite import builders
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture

@@ -1,7 +1,7 @@
-"""Judges two versions by their benchmarks: which is slower, beyond what noise explains.
+"""Judges two versions by their benchmarks: which one is slower, beyond what noise explains?
 
-A benchmark's time is the shortest of all its rounds in all passes: whatever else runs on a machine
-only ever adds to it. docs/benchmarks.md has what that was measured against.
+The time of a benchmark is the shortest of all its rounds in all passes, because other work on the
+machine only ever adds to it. docs/figures/benchmark-noise.md compares this rule with others.
 """
 
 from __future__ import annotations
@@ -23,17 +23,19 @@ BOUNDS = {
     "processes": 1.35,
     "proof": 1.15,
 }
-"""By group the largest ratio that is still taken for noise. How they were found, and which of them
-were confirmed by A/A runs: docs/benchmarks.md."""
+"""For each group the largest ratio that is still taken for noise.
+
+docs/figures/benchmark-noise.md says how they were found, and which of them were confirmed by
+comparing a version with itself."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """One benchmark of one version.
+    """The time of one benchmark on one version.
 
     Attributes:
-        group: as the suite has it.
-        seconds: of one call, the shortest seen.
+        group: the group of the benchmark in the suite.
+        seconds: the shortest time of one call.
     """
 
     group: str
@@ -41,18 +43,18 @@ class Timing:
 
 
 Pass: TypeAlias = "dict[str, Timing]"
-"""One run of the whole suite, by benchmark."""
+"""The times of one run of the whole suite, by benchmark."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One benchmark of both versions.
+    """One benchmark on both versions.
 
     Attributes:
-        name: of the benchmark.
-        base: seconds; None where it does not run there.
-        head: seconds.
-        bound: largest head / base that is taken for noise.
+        name: the name of the benchmark.
+        base: its seconds on base; None where it does not run there.
+        head: its seconds on head.
+        bound: the largest ratio of head to base that is taken for noise.
     """
 
     name: str
@@ -62,12 +64,12 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """head / base; above 1 is slower."""
+        """Head divided by base; above 1 head is slower."""
         return None if self.base is None else self.head / self.base
 
     @property
     def verdict(self) -> str:
-        """``slower``, ``faster``, ``same``, or ``new`` where there is nothing to compare with."""
+        """``slower``, ``faster``, ``same``, or ``new`` where base has no time to compare with."""
         if self.ratio is None:
             return "new"
         if self.ratio > self.bound:
@@ -76,10 +78,10 @@ class Row:
 
 
 def read_pass(saved: Mapping[str, Any]) -> Pass:
-    """One run of the suite out of pytest-benchmark's JSON.
+    """Read one run of the suite from the JSON of pytest-benchmark.
 
     Raises:
-        KeyError: not such JSON.
+        KeyError: the JSON is not that of pytest-benchmark.
     """
     return {
         item["fullname"]: Timing(item["group"] or "", float(item["stats"]["min"]))
@@ -88,7 +90,7 @@ def read_pass(saved: Mapping[str, Any]) -> Pass:
 
 
 def best(passes: Iterable[Pass]) -> Pass:
-    """Of every benchmark the shortest time."""
+    """Take the shortest time of every benchmark."""
     found: Pass = {}
     for one in passes:
         for name, timing in one.items():
@@ -98,12 +100,16 @@ def best(passes: Iterable[Pass]) -> Pass:
 
 
 def bound_of(group: str, bounds: Mapping[str, float]) -> float:
-    """The caller's bound for the group, else the caller's for all (``""``), else the default."""
+    """Return the bound for a group.
+
+    The caller's bound for the group comes first, then the caller's bound for all groups (under
+    ``""``), then the default.
+    """
     return bounds.get(group, bounds.get("", BOUNDS[group]))
 
 
 def judge(base: Sequence[Pass], head: Sequence[Pass], bounds: Mapping[str, float]) -> list[Row]:
-    """One row for each benchmark that runs on ``head``, in the suite's order."""
+    """Make one row for each benchmark that runs on ``head``, in the order of the suite."""
     old = best(base)
     return [
         Row(
@@ -117,14 +123,14 @@ def judge(base: Sequence[Pass], head: Sequence[Pass], bounds: Mapping[str, float
 
 
 def short(name: str) -> str:
-    """``benchmarks/bench_plan.py::test_build[single-1000]`` as ``plan: build[single-1000]``."""
+    """Shorten ``.../bench_plan.py::test_build[single-1000]`` to ``plan: build[single-1000]``."""
     module, _, function = name.partition("::")
     module = module.rpartition("/")[2].removeprefix("bench_").removesuffix(".py")
     return f"{module}: {function.removeprefix('test_')}"
 
 
 def seconds(value: float | None) -> str:
-    """A time with three digits and its unit."""
+    """Show a time with three digits and its unit."""
     if value is None:
         return "-"
     for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
@@ -134,7 +140,7 @@ def seconds(value: float | None) -> str:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows for people."""
+    """Show the rows as a table on the terminal."""
     cells = [("benchmark", "base", "head", "head/base", "bound", "")]
     for row in rows:
         ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"

@@ -1,4 +1,4 @@
-"""What a saved run says of the machine, the versions and the commit it was measured on."""
+"""Writes into a saved run on which machine, with which versions and of which commit it was made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ import runner
 from runner.provers.machine import machine, packages
 
 COMMIT = "BENCH_COMMIT"
-"""Environment variable: JSON for ``commit_info``, where the code measured is another checkout's."""
+"""The environment variable that holds ``commit_info`` as JSON.
+
+It is set where the measured code is that of another checkout, whose commit pytest-benchmark cannot
+find out by itself."""
 
 
 def pytest_benchmark_generate_machine_info() -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """Draws saved benchmark runs, version by version: how each time compares with the first one.
 
-    python benchmarks/history.py                     runs that `make bench` saved here
-    python benchmarks/history.py FOLDER FILE ...     others, e.g. of `compare.py --save`
-    python benchmarks/history.py --out history.png   .svg or .png
+    python -m benchmarks.compare.history                     runs that `make bench` saved here
+    python -m benchmarks.compare.history FOLDER FILE ...     others, e.g. of `--save FOLDER`
+    python -m benchmarks.compare.history --out history.png   .svg or .png
 
-Times of two machines say nothing of the code, so one picture is of one machine. Of several runs of
-one version the shortest times count, processor time (cpu) apart from wall time. All that is not
-committed on top of a commit is one version.
+Times of two machines say nothing about the code, so one picture shows one machine. Where a version
+was measured several times, its shortest times count. Processor time (cpu) and wall time are drawn
+apart. Everything that is not committed on top of one commit counts as one version.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import gate
-
+from benchmarks.compare import gate
 from runner.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "zk-batch-runner"
 SAVED = Path(os.environ.get("RUNNER_CACHE") or CACHE).expanduser() / "benchmarks"
-"""Where `make bench` saves."""
+"""The folder in which `make bench` saves its runs."""
 LEAST_SPAN = 1.5
 """The y axis reaches at least from 1/1.5 to 1.5, so that noise does not look like a mountain."""
 
@@ -45,10 +44,10 @@ class Version:
     """What was measured of one version on one machine.
 
     Attributes:
-        commit: its id, with a ``+`` where more than the commit was measured.
-        time: of the commit, else of the first run.
-        times: the shortest, by benchmark.
-        runs: how many.
+        commit: the commit's id, with a ``+`` where there were uncommitted changes.
+        time: the time of the commit, or of the first run where the commit has none.
+        times: the shortest time of each benchmark.
+        runs: the number of runs.
     """
 
     commit: str
@@ -58,10 +57,10 @@ class Version:
 
 
 def saved_files(paths: Iterable[Path]) -> list[Path]:
-    """JSON files: those given, and all below the folders given.
+    """Find the JSON files: those that are given, and all below the folders that are given.
 
     Raises:
-        InputError: a path that is not there.
+        InputError: a path does not exist.
     """
     found = []
     for path in paths:
@@ -76,14 +75,14 @@ def saved_files(paths: Iterable[Path]) -> list[Path]:
 
 
 def versions(files: Iterable[Path], host: str | None = None) -> tuple[str, list[Version]]:
-    """The machine, and its versions from the oldest to the newest.
+    """Read the machine and its versions from the oldest to the newest.
 
     Args:
-        files: as pytest-benchmark saves them.
-        host: the machine; else the one with most runs.
+        files: files that pytest-benchmark saved.
+        host: the machine; None takes the one with the most runs.
 
     Raises:
-        InputError: a file that is something else, or no run of that machine.
+        InputError: a file is something else, or there is no run of that machine.
     """
     runs = [(_read(path), path) for path in files]
     hosts = Counter(str(run["machine_info"].get("host")) for run, _ in runs)
@@ -105,7 +104,10 @@ def versions(files: Iterable[Path], host: str | None = None) -> tuple[str, list[
 
 
 def series(found: Sequence[Version]) -> dict[str, dict[str, list[float]]]:
-    """By group and benchmark: each version's time by the first one there is; NaN where not run."""
+    """Return each version's time divided by the first there is, by group and benchmark.
+
+    A version that did not run a benchmark has NaN.
+    """
     names = {name: timing.group for version in found for name, timing in version.times.items()}
     result: dict[str, dict[str, list[float]]] = {}
     for name, group in sorted(names.items(), key=lambda item: (item[1], item[0])):
@@ -116,7 +118,7 @@ def series(found: Sequence[Version]) -> dict[str, dict[str, list[float]]]:
 
 
 def draw(host: str, found: Sequence[Version], out: Path) -> None:
-    """Draw one panel a group into ``out``."""
+    """Draw one panel for each group into ``out``."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -146,7 +148,7 @@ def _panel(axes: Axes, group: str, lines: dict[str, list[float]], found: Sequenc
     from matplotlib.ticker import FixedLocator, NullLocator
 
     places = range(len(found))
-    bound = gate.BOUNDS.get(group, 1.0)  # a group that is no more has none
+    bound = gate.BOUNDS.get(group, 1.0)  # a group that no longer exists has none
     axes.axhspan(1 / bound, bound, color="0.92", label=f"noise bound {bound:g}")
     span = max(LEAST_SPAN, bound)
     for name, ratios in lines.items():
@@ -166,12 +168,17 @@ def _panel(axes: Axes, group: str, lines: dict[str, list[float]], found: Sequenc
 
 
 def _times(run: dict[str, Any]) -> gate.Pass:
-    """A run's times; those in processor time apart from those in wall time."""
+    """Read the times of a run, with those in processor time marked so that they stay apart."""
     clocks = {item["fullname"]: item.get("options", {}).get("timer") for item in run["benchmarks"]}
     return {
-        f"{name} (cpu)" if clocks[name] == "process_time" else name: timing
+        _place(name) + (" (cpu)" if clocks[name] == "process_time" else ""): timing
         for name, timing in gate.read_pass(run).items()
     }
+
+
+def _place(name: str) -> str:
+    """Where a benchmark stands now; runs from before the suite had its own folder lack that."""
+    return name.replace("benchmarks/bench_", "benchmarks/suite/bench_", 1)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -186,9 +193,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        prog="python -m benchmarks.compare.history",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("paths", nargs="*", type=Path, help=f"({SAVED})")
     parser.add_argument("--out", type=Path, default=Path("bench-history.svg"), metavar="FILE")

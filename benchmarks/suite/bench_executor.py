@@ -1,16 +1,17 @@
 """What the runner adds to the proofs: whole batches with a prover that takes no time.
 
-The prover is the fake of the tests, so a job is everything but its proof: built, submitted, run by
-``runner.provers.worker.perform`` with its verifications, accepted, its parents told.
+The prover is the fake one of the tests. So what is measured of a job is everything except its
+proof: the job is built and submitted, ``runner.provers.worker.perform`` runs it with all its
+verifications, and its outcome is accepted and handed to its parents.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import builders
 import pytest
 
+from benchmarks.suite import builders
 from runner.engines.inline import InlineExecutor
 from runner.engines.processes import ProcessExecutor
 
@@ -34,7 +35,7 @@ def test_batch_inline(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
 def test_batch_in_processes(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     batch = builders.FakeBatch(tmp_path / "guests", LEAVES)
     with ProcessExecutor(WORKERS) as engine:
-        batch.run(engine, WORKERS)  # workers start with their first job
+        batch.run(engine, WORKERS)  # the workers start with their first job
         jobs = benchmark(batch.run, engine, WORKERS)
     assert jobs.outcomes[batch.plan.root].journal == jobs.expected_root().encode()
 

@@ -1,7 +1,6 @@
-"""Metrics: one event, the text, durable writes. Their share of a batch: ``metrics_cost.py``.
+"""Metrics: one event of each type, the metrics text, and durable writes.
 
-Modules that came later than the recorder are imported where they are used, so that an older version
-can still be compared in the rest.
+``benchmarks.studies.metrics_cost`` measures which share of a batch they take.
 """
 
 from __future__ import annotations
@@ -9,8 +8,11 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
-import builders
 import pytest
+
+from benchmarks.suite import builders
+from runner.monitoring.ledger import Ledger
+from runner.monitoring.textfile import write_textfile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,8 +50,6 @@ def test_render(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.benchmark(group="disk", timer=builders.WALL)
 def test_durable_write(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
-    from runner.monitoring.textfile import write_textfile
-
     text, path = builders.busy_recorder().render(), tmp_path / "runner.prom"
     benchmark(write_textfile, path, text)
     assert path.read_bytes() == text
@@ -57,8 +57,6 @@ def test_durable_write(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
 
 @pytest.mark.benchmark(group="disk", timer=builders.WALL)
 def test_run_into_ledger_and_textfile(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
-    from runner.monitoring.ledger import Ledger
-
     ledger = Ledger(tmp_path / "ledger.json", tmp_path / "runner.prom")
     run, numbers = builders.busy_recorder(), count()
     benchmark(lambda: ledger.record(f"run-{next(numbers)}", run))

@@ -1,12 +1,12 @@
-"""Pure code that runs for every leaf: plans, content addresses."""
+"""Pure code that runs for every leaf: plans and content addresses."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import builders
 import pytest
 
+from benchmarks.suite import builders
 from runner.cache.keys import proof_key
 from runner.model import ReceiptKind
 from runner.plan.plan import Plan

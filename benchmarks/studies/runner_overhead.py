@@ -1,27 +1,25 @@
 """What the runner adds to its jobs, against the same jobs in a plain loop over the extension.
 
-    .venv/bin/python benchmarks/runner_overhead.py            a table, then JSON (two minutes)
-    .venv/bin/python benchmarks/runner_overhead.py --real     a batch of real proofs too (a minute)
+    python -m benchmarks.studies.runner_overhead            prints a table, then JSON (two minutes)
+    python -m benchmarks.studies.runner_overhead --real     proves a batch too (a minute more)
 
-Both sides execute the same sha256 leaves and the same aggregations, 16 children each, and must end
-with the same root. They alternate within one run, so that a machine that slows down slows both.
+Both sides execute the same sha256 leaves and the same aggregations of 16 children each, and must
+end with the same root. They alternate within one run, so that a machine that slows down slows both.
 ``loop`` is what one would write without a runner: a ``for`` over ``runner_risc0.execute``, or
-``ProcessPoolExecutor.map`` over it in chunks of 16, which cost next to nothing. It plans, checks,
-records and writes nothing. The start and end of all worker processes counts on both sides; that of
-the command, before its configuration is composed, does not.
+``ProcessPoolExecutor.map`` over it in chunks of 16. Both cost next to nothing. The loop plans,
+checks, records and writes nothing. The start and end of all worker processes counts on both sides.
+The start of the command, before its configuration is composed, does not count.
 
-``added a job`` is wall time. Processor time, of all processes, is beside it: it does not see what
-other programs do at the same time, and more workers hide none of it. The parts are processor time,
-from one more batch in a single process, with the stop-watch's own cost taken off; keys are only
-made where there is a cache, and messages only sent where there are worker processes.
+``added a job`` is wall time. The processor time of all processes is listed beside it: other
+programs do not change it, and more workers hide none of it. The parts are processor time too. They
+come from one more batch in a single process, and the stop-watch's own cost is taken off. Keys are
+only made where there is a cache, and messages are only sent where there are worker processes.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import functools
-import io
 import json
 import multiprocessing
 import os
@@ -29,7 +27,6 @@ import pickle
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
@@ -37,13 +34,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import runner_risc0 as native
-from hydra import compose, initialize_config_dir
 
-from runner.batch import attempt, batch, outputs, prepare, recording
-from runner.batch.run import run as run_batch
+from benchmarks.studies import batches
+from benchmarks.studies.stopwatches import Parts, cost_of_a_part
+from runner.batch import attempt, outputs, prepare, recording
 from runner.cache.keys import proof_key
-from runner.cli import config, schema
-from runner.cli.command import CONF
 from runner.executor import PlanExecutor
 from runner.model import ProofJob, ReceiptKind
 from runner.monitoring import tally
@@ -57,23 +52,27 @@ from runner.provers.worker import perform
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from benchmarks.studies.batches import Figures
+
 FAN_IN = 16
 GUEST = "sha256"
 Claim = tuple[bytes, bytes]
 Job = tuple[str, bytes, list[Claim]]
-Figures = dict[str, float]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        prog="python -m benchmarks.studies.runner_overhead",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
     )
-    parser.add_argument("--leaves", type=int, default=1000, help="of each batch (1000)")
-    parser.add_argument("--rounds", type=int, default=5, help="of loop and runner (5)")
-    parser.add_argument("--workers", type=int, default=cores(), help="processes (one a core)")
+    parser.add_argument("--leaves", type=int, default=1000, help="leaves of each batch (1000)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of loop and runner (5)")
+    parser.add_argument(
+        "--workers", type=int, default=cores(), help="worker processes (one per core)"
+    )
     parser.add_argument("--real", action="store_true", help="a batch of real proofs too (a minute)")
     args = parser.parse_args()
-    schema.register()
     figures: Figures = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -82,7 +81,7 @@ def main() -> int:
         if args.real:
             figures |= real(folder / "real")
         figures |= messages()
-        figures |= parts(folder, args.leaves)  # last: its stop-watches stay
+        figures |= parts(folder, args.leaves)  # this comes last, because its stop-watches stay
     for label, value in figures.items():
         unit = {"share": "%", "seconds": "s"}.get(label.partition(" ")[0], "ms")
         factor = {"%": 100, "s": 1, "ms": 1000}[unit]
@@ -96,7 +95,7 @@ def main() -> int:
 
 @functools.cache
 def programs() -> dict[str, tuple[bytes, bytes]]:
-    """Image id and binary, by name; read once a process."""
+    """Image id and binary of both guests by name. Each process reads them once."""
     guests = Manifest.load(DEFAULT_FOLDER).guests
     return {name: (guests[name].image_id, read_elf(guests[name])) for name in (GUEST, AGGREGATOR)}
 
@@ -112,7 +111,7 @@ def stdins(leaves: int) -> list[bytes]:
 
 
 def loop(leaves: int, workers: int) -> bytes:
-    """The root's journal; ``workers`` 0 is this process."""
+    """Run all jobs and return the root's journal; with 0 ``workers`` they run in this process."""
     if workers == 0:
         return _levels(leaves, lambda jobs: [execute(job) for job in jobs])
     context = multiprocessing.get_context("spawn")
@@ -134,16 +133,12 @@ def _levels(leaves: int, run: Callable[[Sequence[Job]], list[bytes]]) -> bytes:
 
 
 def run(output: Path, *overrides: str) -> dict[str, Any]:
-    """One batch; what it recorded."""
-    textfile = output.parent / "batch.prom"
-    given = [*overrides, "progress=none", f"metrics.textfile={textfile}", f"output={output}"]
-    given.append(f"audit.file={output}/audit.jsonl")
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        settings = config.settings(compose("config", given), output)
-    clock, spent = time.perf_counter(), _processor_s()
-    with contextlib.redirect_stdout(io.StringIO()):
-        run_batch(settings)
-    wall, spent = time.perf_counter() - clock, _processor_s() - spent
+    """Run one batch, and return what it recorded with its wall and processor seconds."""
+    given = [*overrides, f"audit.file={output}/audit.jsonl"]
+    settings = batches.settings(output, output.parent / "batch.prom", given)
+    spent = _processor_s()
+    wall = batches.run(settings)
+    spent = _processor_s() - spent
     record: dict[str, Any] = json.loads((output / "result.json").read_bytes())
     return {**record, "wall": wall, "processor": spent}
 
@@ -163,7 +158,7 @@ def compare(folder: Path, leaves: int, workers: int, rounds: int) -> Figures:
     found: dict[str, list[float]] = {"wall": [], "processor": [], "loop": [], "first": []}
     for number in range(rounds):
         taken = {}
-        # Who comes first changes, so that neither always has the other's heat.
+        # The order changes, so that neither side always runs on a machine that the other heated.
         for side in ("loop", "runner") if number % 2 else ("runner", "loop"):
             if side == "loop":
                 clock, spent = time.perf_counter(), _processor_s()
@@ -192,57 +187,11 @@ def compare(folder: Path, leaves: int, workers: int, rounds: int) -> Figures:
 # -- the parts -----------------------------------------------------------------------------------
 
 
-class Parts:
-    """Processor time of the main thread by part; a part's time is not also its caller's."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self.calls: dict[str, int] = {}
-        self._stack = ["the rest"]
-        self._since = time.thread_time()
-
-    def around(self, part: str, owner: Any, *names: str) -> None:  # noqa: ANN401  # class or module
-        for name in names:
-            setattr(owner, name, self._timed(part, getattr(owner, name)))
-
-    def _timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def timed(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            if threading.current_thread() is not threading.main_thread():
-                return function(*args, **kwargs)
-            self._charge()
-            self._stack.append(part)
-            self.calls[part] = self.calls.get(part, 0) + 1
-            try:
-                return function(*args, **kwargs)
-            finally:
-                self._charge()
-                self._stack.pop()
-
-        return timed
-
-    def _charge(self) -> None:
-        now = time.thread_time()
-        part = self._stack[-1]
-        self.seconds[part] = self.seconds.get(part, 0.0) + now - self._since
-        self._since = now
-
-
-def _own_cost() -> float:
-    """Seconds that ``Parts`` shows for a call of a function that does nothing."""
-    watch = Parts()
-    holder = argparse.Namespace(nothing=lambda: None)
-    watch.around("nothing", holder, "nothing")
-    for _ in range(50_000):
-        holder.nothing()
-    return sum(watch.seconds.values()) / watch.calls["nothing"]
-
-
 def parts(folder: Path, leaves: int) -> Figures:
-    own = _own_cost()
+    own = cost_of_a_part()
     watch = Parts()
     watch.around("zkVM", native, "execute")
-    watch.around("worker", batch, "perform")
+    watch.around("worker", attempt, "perform")
     watch.around("plan", prepare, "leaves", "distinct", "make_plan")
     watch.around("jobs", attempt.BatchRun, "build", "load", "accept")
     watch.around("dispatch", PlanExecutor, "run")
@@ -256,7 +205,7 @@ def parts(folder: Path, leaves: int) -> Figures:
 
 
 def messages() -> Figures:
-    """What a job's way to a worker process and back takes, but for the pipe's two system calls."""
+    """Measure a job's way to a worker process and back, without the pipe's two system calls."""
     guest = Manifest.load(DEFAULT_FOLDER).guests[GUEST]
     spec = ProverSpec("risc0", ReceiptKind.EXECUTE)
     job = ProofJob(5, "leaf 5", guest, stdins(6)[5], (), ReceiptKind.EXECUTE)
@@ -291,7 +240,7 @@ def _call_s(action: Callable[[], None], times: int = 2000) -> float:
 
 
 def real(output: Path) -> Figures:
-    """Six real proofs and their aggregation: when did no worker prove, though there was work?"""
+    """Prove six leaves and their aggregation: when did no worker prove, although there was work?"""
     record = run(output, "guest=fibonacci", f"cache.folder={output.parent / 'proofs'}")
     wall, jobs = record["wall"], sorted(record["jobs"], key=lambda job: float(job["started"]))
     workers = {job["worker"] for job in jobs}

@@ -1,6 +1,7 @@
-"""What is measured: plans, guest runs, receipts, caches, metrics, batches. Nothing is timed here.
+"""Makes what is measured: plans, guest runs, receipts, caches, metrics and batches.
 
-The same things every time: inputs are numbers that follow from their place, nothing is random.
+Nothing is timed here, and everything comes out the same each time: inputs follow from their place
+in a batch, and nothing is random.
 """
 
 from __future__ import annotations
@@ -30,21 +31,21 @@ if TYPE_CHECKING:
     from runner.plan.plan import Plan
     from tests.fakes import MemoryJobs
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 LEAF_RECEIPT_BYTES = 198_897
-"""What the proof cache stores most often: a composite receipt of one segment of 2^14 cycles."""
+"""The size of what the proof cache stores most: a composite receipt of a segment of 2^14 cycles."""
 
 WALL = time.perf_counter
-"""The clock of what waits, for a disk or for other processes, and of real proofs, whose wall time
-is what people wait for. ``compare.py`` takes processor time for everything else."""
+"""The clock for benchmarks that wait for a disk or for other processes, and for real proofs, whose
+wall time is what people wait for. A comparison takes processor time for all the others."""
 
 KEPT = 20
-"""Proofs in :func:`full_cache`."""
+"""The number of proofs in :func:`full_cache`."""
 
 
 def plan(strategy: str, leaves: int) -> Plan:
-    """A plan over that many distinct leaves."""
+    """Make a plan over that many distinct leaves."""
     return make_plan(strategy, range(leaves))
 
 
@@ -56,9 +57,9 @@ class GuestRun:
     """One run of a real guest.
 
     Attributes:
-        guest: from the manifest of the runner that is measured.
-        stdin: its input.
-        claims: (image id, journal) of the children it verifies, each once.
+        guest: the guest, from the manifest of the runner that is measured.
+        stdin: the input of the run.
+        claims: the image id and journal of each child that the guest verifies, each child once.
     """
 
     guest: Guest
@@ -88,7 +89,10 @@ def sha256_run(size: int) -> GuestRun:
 
 
 def aggregation_run(children: int) -> GuestRun:
-    """The aggregator over fibonacci(2), fibonacci(3) and so on; n = 1 commits what n = 2 does."""
+    """The aggregator over fibonacci(2), fibonacci(3) and so on.
+
+    It does not begin with n = 1, which commits the same journal as n = 2.
+    """
     guest = manifest().get("fibonacci")
     journals, a, b = [], 1, 2
     for _ in range(children):
@@ -98,7 +102,7 @@ def aggregation_run(children: int) -> GuestRun:
 
 
 def second_level_run(children: int) -> GuestRun:
-    """The aggregator over that many aggregates of two leaves each."""
+    """The aggregator over that many aggregates, each of two leaves."""
     own = manifest().get(AGGREGATOR).image_id
     hashes = [merkle.leaf_hash(own, bytes([number])) for number in range(children)]
     journals = [AggregationResult(own, 2, digest).encode() for digest in hashes]
@@ -112,7 +116,7 @@ def aggregation_of(claims: list[tuple[bytes, bytes]]) -> GuestRun:
 
 
 def kept_receipt() -> tuple[bytes, bytes]:
-    """A leaf's receipt proved earlier, and the image id it verifies against."""
+    """A leaf's receipt that was proved earlier, and the image id that it verifies against."""
     folder = ROOT / "tests" / "native" / "data"
     image_id = bytes.fromhex((folder / "fibonacci-10.image_id").read_text().strip())
     return (folder / "fibonacci-10.receipt").read_bytes(), image_id
@@ -122,12 +126,12 @@ def kept_receipt() -> tuple[bytes, bytes]:
 
 
 def key(number: int) -> str:
-    """A name as ``runner.cache.keys`` gives it."""
+    """A key of the form that ``runner.cache.keys`` makes."""
     return f"{number:064x}"
 
 
 def put(cache: ProofCache, number: int) -> int:
-    """Keep bytes of a leaf receipt's size; how many others had to go."""
+    """Keep as many bytes as a leaf receipt has, and return how many entries were evicted."""
     return cache.put(
         key(number),
         bytes(LEAF_RECEIPT_BYTES),
@@ -139,7 +143,7 @@ def put(cache: ProofCache, number: int) -> int:
 
 
 def full_cache(folder: Path) -> ProofCache:
-    """Proofs 0 to ``KEPT - 1``; every further one puts the oldest out."""
+    """A cache with proofs 0 to ``KEPT - 1``; every further one evicts the oldest."""
     cache = ProofCache(folder, max_entries=KEPT, max_bytes=2**30)
     for number in range(KEPT):
         put(cache, number)
@@ -150,7 +154,7 @@ def full_cache(folder: Path) -> ProofCache:
 
 
 def busy_recorder() -> Recorder:
-    """As after a batch: all known series, those of two guests and of the build."""
+    """A recorder as it is after a batch: all known series, those of two guests and of the build."""
     recorder = Recorder()
     for guest in ("sha256", "aggregator"):
         recorder.inc("l2_guest_cycles_total", 1e6, guest=guest, type="user")
@@ -166,8 +170,8 @@ class FakeBatch:
     """A plan that can be run again and again on an engine, with the fake prover of the tests.
 
     Args:
-        folder: for the fake guests' files; must not exist yet.
-        leaves: of the plan.
+        folder: the folder for the fake guests' files; it must not exist yet.
+        leaves: the number of leaves in the plan.
     """
 
     def __init__(self, folder: Path, leaves: int) -> None:
@@ -179,7 +183,7 @@ class FakeBatch:
         self._task = partial(perform, ProverSpec(fakes.ADAPTER, ReceiptKind.COMPOSITE))
 
     def run(self, engine: Executor, workers: int) -> MemoryJobs:
-        """Run all jobs; what was made."""
+        """Run all jobs and return what they made."""
         from tests import fakes
 
         guest, aggregator = self._guests.get("sha256"), self._guests.get(AGGREGATOR)

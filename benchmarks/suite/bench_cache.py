@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
-import builders
 import pytest
+
+from benchmarks.suite import builders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

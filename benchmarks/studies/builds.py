@@ -1,13 +1,14 @@
 """Real proofs by several builds of the extension, side by side in one run.
 
-    python benchmarks/bench_builds.py off=,RUNNER_SIMD=off best=          instruction sets
-    python benchmarks/bench_builds.py cpu=FOLDER cuda=FOLDER              CPU against GPU
+    python -m benchmarks.studies.builds off=,RUNNER_SIMD=off best=          instruction sets
+    python -m benchmarks.studies.builds cpu=FOLDER cuda=FOLDER              CPU against GPU
 
-A build is ``NAME=FOLDER[,VARIABLE=VALUE...]``: the folder holds ``runner_risc0.abi3.so`` (empty:
-the installed one); the variables are set for its process. Each round proves, with every build in
-turn and in a process of its own, one fibonacci leaf to warm up, then a leaf and one aggregation
-over ``--children`` leaves, which are timed. The last line is JSON: for each build the shortest
-times in seconds of wall and of processor, and how many times as fast as the first build it is.
+A build is given as ``NAME=FOLDER[,VARIABLE=VALUE...]``. The folder holds ``runner_risc0.abi3.so``;
+an empty one means the installed extension. The variables are set for the build's process. Each
+round proves with every build in turn, in a process of its own: first a fibonacci leaf to warm up,
+then a leaf and an aggregation over ``--children`` leaves, which are timed. The last line is JSON.
+It has the shortest wall and processor seconds of each build, and how many times as fast as the
+first build it is.
 """
 
 from __future__ import annotations
@@ -27,12 +28,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
 class Build:
-    """One side of the comparison."""
+    """One build of the extension.
+
+    Attributes:
+        name: the name in tables.
+        folder: the folder with the extension; empty for the installed one.
+        variables: environment variables of its process.
+    """
 
     name: str
     folder: str
@@ -40,7 +47,11 @@ class Build:
 
     @classmethod
     def parse(cls, text: str) -> Build:
-        """From the command line; ValueError for anything that names no build."""
+        """Read a build from the command line.
+
+        Raises:
+            ValueError: the text names no build.
+        """
         first, *rest = text.split(",")
         name, equals, folder = first.partition("=")
         pairs = [one.partition("=") for one in rest]
@@ -51,18 +62,24 @@ class Build:
         return cls(name, folder, {key: value for key, _, value in pairs})
 
     def round(self, children: int, threads: int) -> dict[str, Any]:
-        """One round in a process of its own; what :func:`prove` found."""
+        """Run one round in a process of its own, and return what :func:`prove` found."""
         paths = [*([str(Path(self.folder).resolve())] if self.folder else []), str(ROOT)]
         paths += filter(None, [os.environ.get("PYTHONPATH")])
         env = os.environ | {"PYTHONPATH": os.pathsep.join(paths), **self.variables}
-        command = [sys.executable, __file__, "--prove", str(children), str(threads)]
-        done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True)
+        command = [sys.executable, "-m", "benchmarks.studies.builds", "--prove"]
+        command += [str(children), str(threads)]
+        done = subprocess.run(
+            command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=True
+        )
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
 
 def prove(children: int, threads: int) -> dict[str, Any]:
-    """Seconds of a leaf and an aggregation, wall and processor; what the build says of itself."""
+    """Time a leaf and an aggregation, in wall and processor seconds.
+
+    The result also holds what the build says of itself.
+    """
     import runner_risc0 as native
 
     from runner.plan.journal import aggregator_stdin
@@ -80,7 +97,7 @@ def prove(children: int, threads: int) -> dict[str, Any]:
     timed(leaf_elf, struct.pack("<I", 10), [])
     receipt, leaf_wall, leaf_spent = timed(leaf_elf, struct.pack("<I", 11), [])
     journal = native.verify(receipt, guest.image_id)
-    # The same leaf as every child: one receipt stands for all.
+    # Every child is the same leaf, so one receipt stands for all of them.
     stdin = aggregator_stdin(aggregator.image_id, [(guest.image_id, journal)] * children)
     root, root_wall, root_spent = timed(read_elf(aggregator), stdin, [receipt])
     native.verify(root, aggregator.image_id)
@@ -95,7 +112,7 @@ def prove(children: int, threads: int) -> dict[str, Any]:
 
 
 def compare(builds: Sequence[Build], rounds: int, children: int, threads: int) -> dict[str, Any]:
-    """All rounds; the best of each build."""
+    """Run all rounds, and return the shortest times of each build."""
     best: dict[str, dict[str, Any]] = {}
     for number in range(rounds):
         for build in builds:
@@ -119,15 +136,21 @@ def compare(builds: Sequence[Build], rounds: int, children: int, threads: int) -
 
 
 def main() -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     if sys.argv[1:2] == ["--prove"]:
         print(json.dumps(prove(*map(int, sys.argv[2:]))))
         return 0
-    parser = argparse.ArgumentParser(description="Real proofs by several builds, side by side.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.studies.builds",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
     parser.add_argument("builds", nargs="+", metavar="NAME=FOLDER[,VARIABLE=VALUE...]")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--children", type=int, default=8, help="of the aggregation (default 8)")
-    parser.add_argument("--threads", type=int, default=0, help="of one proof; 0: all cores")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of every build (3)")
+    parser.add_argument("--children", type=int, default=8, help="children of the aggregation (8)")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="threads of one proof; 0 means all cores (0)"
+    )
     options = parser.parse_args()
     try:
         builds = [Build.parse(text) for text in options.builds]

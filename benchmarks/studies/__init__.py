@@ -1,0 +1,16 @@
+"""Measurements that a person runs by hand. Each answers one question and prints what it found.
+
+Files:
+
+- `audit_cost.py`: what the audit log adds to a batch.
+- `builds.py`: real proofs by several builds of the extension, such as CPU against GPU.
+- `metrics_cost.py`: what metrics add to a batch.
+- `plain_guests.py`: real proofs of the plain std guests and of ours (``make bench-proof``).
+- `provers.py`: real proofs by every prover that this machine has, in one table.
+- `runner_overhead.py`: what the runner adds to its jobs, against a plain loop.
+- `scale.py`: time and memory of large plans and large batches.
+- `batches.py`: runs one batch in this process; several studies use it.
+- `stopwatches.py`: measures functions from outside; several studies use it.
+
+Run one as ``python -m benchmarks.studies.NAME``. What was found stands in docs/figures/.
+"""
