@@ -7,6 +7,7 @@ measured too, as long as it has the modules that the suite imports.
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -26,9 +27,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 CRATE = "native/risc0"
 BENCHMARKS = "benchmarks/suite"
-MODULE = "runner/plan/plan.py"
-"""A module of the runner that the suite imports. Versions that lack it are from before the modules
-stood in rooms, and no benchmark of the suite can be imported on them."""
+IMPORTED = ("builders.py", "conftest.py")
+"""The files of the suite that every benchmark imports."""
 SUITE = ("pyproject.toml", "benchmarks", "tests/__init__.py", "tests/fakes.py", "tests/native/data")
 NO_BENCHMARK_FOUND = 5  # pytest's exit code
 
@@ -81,18 +81,35 @@ def resolve(field: str, revision: str, root: Path) -> str:
     if found.returncode != 0 or not commit:
         remedy = "give a commit, branch or tag"
         raise InputError(field, revision, "not a revision of this repository", remedy)
-    if git("cat-file", "-e", f"{commit}:runner/__init__.py", root=root).returncode != 0:
+    if not has(commit, "runner/__init__.py", root):
         raise InputError(field, revision, "has no runner/ to measure", "give a later commit")
-    if git("cat-file", "-e", f"{commit}:{MODULE}", root=root).returncode != 0:
-        problem = f"has no {MODULE}, which the benchmarks import: its modules are not in rooms yet"
-        raise InputError(field, revision, problem, _remedy_for_too_old(root))
+    missing = [path for path in needed(root) if not has(commit, path, root)]
+    if missing:
+        # The newest commit that added one of them is the first that has them all.
+        added = git("log", "-1", "--diff-filter=A", "--format=%h", "--", *missing, root=root)
+        remedy = f"give {added.stdout.strip() or 'a commit that has it,'} or a later commit"
+        raise InputError(
+            field, revision, f"lacks {missing[0]}, which every benchmark imports", remedy
+        )
     return commit
 
 
-def _remedy_for_too_old(root: Path) -> str:
-    """Name the first commit that the suite can measure, where the history reaches back to it."""
-    added = git("log", "--diff-filter=A", "--format=%h", "--", MODULE, root=root).stdout.split()
-    return f"give {added[-1]} or a later commit" if added else "give a later commit"
+def has(commit: str, path: str, root: Path) -> bool:
+    """Tell whether a commit has a file."""
+    return git("cat-file", "-e", f"{commit}:{path}", root=root).returncode == 0
+
+
+def needed(root: Path) -> list[str]:
+    """List the modules of the runner, as files, that a version needs to run the suite at all."""
+    found: list[str] = []
+    for file in (root / BENCHMARKS / name for name in IMPORTED):
+        tree = ast.parse(file.read_text(encoding="utf-8")) if file.exists() else ast.Module([], [])
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("runner."):
+                path = str(node.module).replace(".", "/")
+                names = [f"{path}/{alias.name}.py" for alias in node.names]
+                found += [name for name in [f"{path}.py", *names] if (root / name).is_file()]
+    return list(dict.fromkeys(found))
 
 
 def is_dirty(root: Path) -> bool:

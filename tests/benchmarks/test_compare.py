@@ -133,11 +133,9 @@ def git(folder: Path, *arguments: str) -> str:
 
 def commit(folder: Path, text: str) -> str:
     """A commit in which runner/__init__.py has other words."""
-    module = folder / sides.MODULE
-    if not module.exists():
-        module.parent.mkdir(parents=True)
-        module.touch()
-    (folder / "runner" / "__init__.py").write_text(text)
+    path = folder / "runner" / "__init__.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "a change")
     return git(folder, "rev-parse", "HEAD")
@@ -186,24 +184,29 @@ def test_a_commit_without_a_runner(repo: Path) -> None:
         sides.resolve("HEAD", "HEAD", repo)
 
 
-def test_a_commit_from_before_the_rooms_is_one_clear_line(
+def test_a_commit_that_no_benchmark_can_be_imported_on_is_one_clear_line(
     repo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The work tree's benchmarks import modules that such a commit has elsewhere."""
-    (repo / "runner").mkdir()
-    (repo / "runner" / "__init__.py").write_text("'flat'")
-    git(repo, "add", "--all")
-    git(repo, "commit", "--quiet", "--message", "flat")
-    flat = git(repo, "rev-parse", "HEAD")
-    rooms = commit(repo, "'rooms'")
+    """Such a commit has the modules that the suite imports elsewhere, or not at all."""
+    old = commit(repo, "'flat'")
+    suite = repo / sides.BENCHMARKS
+    suite.mkdir(parents=True)
+    (suite / "builders.py").write_text(
+        "from runner.plan import plan\nfrom runner.model import Job\n"
+    )
+    (repo / "runner" / "plan").mkdir()
+    for name in ("model.py", "plan/__init__.py", "plan/plan.py"):
+        (repo / "runner" / name).touch()
+    first = commit(repo, "'rooms'")
     commit(repo, "'later'")
-    assert sides.resolve("BASE", rooms, repo) == rooms
-    assert command.main([flat], repo) == 2
+    assert sides.needed(repo) == ["runner/plan/plan.py", "runner/model.py"]
+    assert sides.resolve("BASE", first, repo) == first
+    assert command.main([old], repo) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"has no {sides.MODULE}, which the benchmarks import" in line
+    assert "lacks runner/plan/plan.py, which every benchmark imports" in line
     given = re.search(r"give (\w+) or a later commit", line)
     assert given
-    assert rooms.startswith(given[1])
+    assert first.startswith(given[1])
 
 
 def test_a_changed_extension_is_noticed(repo: Path) -> None:
