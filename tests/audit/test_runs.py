@@ -211,7 +211,7 @@ def test_an_interrupted_run_is_told(
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("runner.batch.record.leaf_lines", stopped)
+    monkeypatch.setattr("runner.batch.outputs.leaf_lines", stopped)
     with pytest.raises(InterruptedBatchError):
         run_batch(settings)
     assert events(settings)[-1]["status"] == "interrupted"
@@ -428,12 +428,15 @@ def test_by_default_every_run_has_a_log_of_its_own_and_off_means_none(
 
 
 def test_every_event_is_described() -> None:
-    folder = Path(audit.__file__).parent
-    source = "".join(path.read_text() for path in folder.glob("audit_*.py"))
+    writers = [
+        *(SHIPPED / "runner" / "audit").glob("*.py"),
+        SHIPPED / "runner" / "batch" / "run.py",
+    ]
+    source = "".join(path.read_text() for path in writers)
     written = set(re.findall(r'\.add\(\s*"(\w+)"', source))
     written |= set(re.findall(r'"event": "(\w+)"', source))
     written.discard("audit_log_sealed")  # a log record's
-    text = (folder.parent / "docs" / "audit.md").read_text()
+    text = (SHIPPED / "docs" / "audit.md").read_text()
     table = text[text.index("| event | when |") : text.index("## When it is written")]
     rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == written
