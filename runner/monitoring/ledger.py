@@ -1,11 +1,12 @@
-"""Totals that survive runs: the ledger, and the textfile that shows what it says.
+"""The ledger: totals over all runs, and the textfile that shows them.
 
-The textfile is a function of the ledger, and is written after it under the same lock. What a crash
-between the two leaves is put right by the next run. Nothing cumulative depends on the clock.
+The textfile is made from the ledger alone, and is written after it under the same lock. If a crash
+comes between the two writes, the next run puts the textfile right. No total depends on the clock.
 
-What a later or earlier version counted under a name, label or bucket bounds that are not in this
-version's table stays in the ledger as it is and is not shown: a histogram whose bounds changed
-starts again from zero, and goes on where it was if they change back.
+Another version of the runner may have counted under a name, a label or bucket bounds that are not
+in this version's table of metrics. Such a total stays in the ledger as it is and is not shown. A
+histogram whose bounds have changed therefore starts again from zero, and goes on where it was if
+they change back.
 """
 
 from __future__ import annotations
@@ -19,34 +20,34 @@ from typing import TYPE_CHECKING
 from runner.errors import LedgerCorruptError
 from runner.files import atomic_write, make_folder, remove_leftovers
 from runner.metrics import METRICS, Metric, Recorder, Total
-from runner.monitoring.ledger_file import Contents, Glance, decode, encode
+from runner.monitoring.ledger_file import Contents, RecentRun, decode, encode
 from runner.monitoring.textfile import read_series, write_textfile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["KEPT_RUNS", "RECENT_RUNS", "Ledger", "beside"]
+__all__ = ["KEPT_RUNS", "RECENT_RUNS", "Ledger", "ledger_path"]
 
 log = logging.getLogger(__name__)
 
 KEPT_RUNS = 10_000
-"""Of so many last runs it is known that they are counted."""
+"""The number of last runs whose ids are kept, so that none of them is counted twice."""
 
 RECENT_RUNS = 20
-"""So many are kept with what people ask for first."""
+"""The number of last runs that are kept with a few figures for people."""
 
 _WAIT_S = 30.0
-"""For another run that holds the lock, which takes it milliseconds."""
+"""How long to wait for a run that holds the lock. It needs the lock for milliseconds."""
 
 
 class Ledger:
-    """Totals in a file, for any number of processes at once.
+    """The totals of all runs, in a file that any number of processes may use at once.
 
     Args:
-        path: of the ledger; folders are made, and ``<path>.lock`` stays beside it.
-        textfile: for node_exporter; None for none.
-        metrics: the table.
+        path: the ledger's file. Missing folders are made, and ``<path>.lock`` stays beside it.
+        textfile: the metrics file for node_exporter that is written from the ledger, or None.
+        metrics: the table of all metrics.
     """
 
     def __init__(
@@ -57,22 +58,22 @@ class Ledger:
         self._metrics = tuple(metrics)
 
     def record(self, run_id: str, run: Recorder) -> Recorder:
-        """Count a run: its totals are added, and its gauges take the place of the last run's.
+        """Count a run: add its totals, and put its gauges in the place of the last run's.
 
-        A run that is counted already changes nothing, and the textfile is written again. A textfile
-        that cannot be written is a warning: the next run writes it.
+        If the run has been counted already, only the textfile is written again. A textfile that
+        cannot be written is logged as a warning, and the next run writes it.
 
         Args:
-            run_id: never the same for two runs.
-            run: what it did.
+            run_id: the run's id, which no other run has.
+            run: the run's figures.
 
         Returns:
-            The totals of all runs, and the last one's gauges.
+            The totals of all runs, and the gauges of the last run.
 
         Raises:
-            LedgerNewerError: ledger and textfile are left alone.
-            OSError: the run is not counted. The textfile, where it can be written, shows the old
-                totals and this run's gauges.
+            LedgerNewerError: a later version wrote the ledger. Ledger and textfile are left alone.
+            OSError: the ledger could not be written, so the run is not counted. The textfile, if
+                it can be written, shows the old totals and this run's gauges.
         """
         kept = {metric.name for metric in self._metrics if metric.kept}
 
@@ -85,13 +86,26 @@ class Ledger:
                 totals=before.totals + run.snapshot(),
                 gauges=tuple(gauges),
                 runs=(*before.runs, run_id)[-KEPT_RUNS:],
-                recent=(*before.recent, _glance(run_id, run))[-RECENT_RUNS:],
+                recent=(*before.recent, _recent_run(run_id, run))[-RECENT_RUNS:],
             )
 
         return self._change(counted)
 
     def count(self, name: str, value: float = 1, **labels: str) -> Recorder:
-        """Add to a counter what belongs to no run; returns and raises as :meth:`record`."""
+        """Add to a counter what belongs to no run.
+
+        Args:
+            name: the counter's name.
+            value: what to add.
+            labels: the counter's labels.
+
+        Returns:
+            The totals of all runs, and the gauges of the last run.
+
+        Raises:
+            LedgerNewerError: a later version wrote the ledger.
+            OSError: the ledger could not be written.
+        """
         extra = Recorder(self._metrics)
         extra.inc(name, value, **labels)
         return self._change(
@@ -99,25 +113,29 @@ class Ledger:
         )
 
     def read(self) -> Recorder:
-        """All totals and the last run's gauges. Takes no lock and changes nothing.
+        """Read all totals and the last run's gauges. This takes no lock and changes nothing.
 
         Raises:
-            LedgerCorruptError: the next run puts it right.
-            LedgerNewerError: see there.
-            OSError: e.g. no run was counted yet.
+            LedgerCorruptError: the ledger is damaged. The next run that is counted replaces it.
+            LedgerNewerError: a later version wrote the ledger.
+            OSError: the ledger cannot be read, e.g. because no run was counted yet.
         """
         return self._merged(decode(self.path.read_bytes()))[0]
 
-    def recent(self) -> tuple[Glance, ...]:
-        """The last runs, oldest first. Takes no lock; raises as :meth:`read`."""
+    def recent(self) -> tuple[RecentRun, ...]:
+        """Read the last runs, oldest first. This takes no lock and fails as :meth:`read` does."""
         return decode(self.path.read_bytes()).recent
 
     @contextlib.contextmanager
-    def turn(self, name: str, wait_s: float) -> Iterator[None]:
-        """Hold a lock of this ledger, for what must be done by one run at a time.
+    def lock(self, name: str, wait_s: float) -> Iterator[None]:
+        """Hold a lock of this ledger, for work that only one run may do at a time.
+
+        Args:
+            name: the lock's name. The lock file is ``<path>.<name>``.
+            wait_s: the seconds to wait for another run that holds the lock.
 
         Raises:
-            OSError: the lock cannot be had, or not within ``wait_s``.
+            OSError: the lock cannot be taken, or not within ``wait_s``.
         """
         from filelock import FileLock, Timeout
 
@@ -133,7 +151,7 @@ class Ledger:
             lock.release()
 
     def _change(self, change: Callable[[Contents], Contents]) -> Recorder:
-        with self.turn("lock", _WAIT_S):
+        with self.lock("lock", _WAIT_S):
             before = self._load()
             after = change(before)
             recorder, strange = self._merged(after)
@@ -144,14 +162,15 @@ class Ledger:
                 remove_leftovers(self.path)
                 atomic_write(self.path, encode(after))
             except OSError:
-                # What the textfile shows must never fall, so it must not be ahead of the ledger.
+                # A counter in the textfile must never fall, so the textfile must not show totals
+                # that the ledger does not have.
                 self._show(self._merged(dataclasses.replace(after, totals=before.totals))[0])
                 raise
             self._show(recorder)
         return recorder
 
     def _merged(self, contents: Contents) -> tuple[Recorder, tuple[Total, ...]]:
-        """What this version's table knows, and the totals it does not."""
+        """Return the contents as a recorder, and the totals that this version's table lacks."""
         recorder, strange = Recorder(self._metrics), []
         for total in contents.totals:
             try:
@@ -184,7 +203,10 @@ class Ledger:
             return self._recovered(data, error)
 
     def _recovered(self, data: bytes, error: LedgerCorruptError) -> Contents:
-        """Set a damaged ledger aside; go on from the textfile, which is what was scraped last."""
+        """Set a damaged ledger aside and return contents to go on from.
+
+        They are the series in the textfile, which were scraped last, or else none, and one error.
+        """
         aside = self.path.with_name(
             f"{self.path.name}.corrupt-{hashlib.sha256(data).hexdigest()[:12]}"
         )
@@ -208,19 +230,19 @@ class Ledger:
         )
 
 
-def beside(textfile: Path) -> Path:
-    """Where the ledger of a textfile is, unless the configuration says otherwise."""
+def ledger_path(textfile: Path) -> Path:
+    """Return the path of a textfile's ledger, unless the configuration names another."""
     return textfile.with_name(f"{textfile.name}.ledger.json")
 
 
-def _glance(run_id: str, run: Recorder) -> Glance:
+def _recent_run(run_id: str, run: Recorder) -> RecentRun:
     gauges = {gauge.name: gauge for gauge in run.gauges()}
 
     def value(name: str) -> float:
         return gauges[name].value if name in gauges else 0.0
 
     info = gauges.get("l2_build_info")
-    return Glance(
+    return RecentRun(
         run_id=run_id,
         started=value("l2_last_run_start_timestamp_seconds"),
         duration_s=value("l2_last_run_duration_seconds"),

@@ -1,4 +1,4 @@
-"""The metrics ledger as bytes: version, checksum, migrations.
+"""The file format of the metrics ledger, with its version, checksum and migrations.
 
 .. code-block:: json
 
@@ -6,8 +6,8 @@
      "content": {"totals": [], "gauges": [], "runs": [], "recent": []}}
 
 Every version keeps the keys ``format`` and ``version``, so that an older runner can tell a later
-ledger from a damaged one. The checksum is over version and content, written compactly with sorted
-keys.
+ledger from a damaged one. The checksum is taken over the version and the content as compact JSON
+with sorted keys.
 """
 
 from __future__ import annotations
@@ -24,26 +24,27 @@ from runner.metrics import Total
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["MIGRATIONS", "VERSION", "Contents", "Glance", "decode", "encode"]
+__all__ = ["MIGRATIONS", "VERSION", "Contents", "RecentRun", "decode", "encode"]
 
 VERSION = 1
 FORMAT = "zk-batch-runner metrics ledger"
 
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""From the content of a version to the content of the next. A version that is not here, and is not
-the current one, never was."""
+"""For each earlier version, a function from its content to the content of the next version. Every
+version that has ever existed is here, except the current one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
-    """One of the last runs, for people.
+class RecentRun:
+    """A few figures of one of the last runs, for people.
 
     Attributes:
-        run_id: as in ``result.json``.
-        started: Unix time; ``duration_s`` seconds from then to its end.
-        exit_status: 0 for a verified result.
-        leaves: of the batch.
-        kind: of its receipts, ``execute`` where nothing was proved.
+        run_id: the run's id, as in ``result.json``.
+        started: the Unix time at which the run began.
+        duration_s: the seconds from then to the run's end.
+        exit_status: the run's exit code, which is 0 for a verified result.
+        leaves: the number of leaves in the batch.
+        kind: the kind of the receipts; ``execute`` where nothing was proved.
     """
 
     run_id: str
@@ -56,23 +57,24 @@ class Glance:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a ledger holds.
+    """The contents of a ledger.
 
     Attributes:
-        totals: counters and histograms over all runs, also such as this version does not know.
-        gauges: of the last run, and those that outlive it.
-        runs: ids of the last runs counted, oldest first.
-        recent: the last few of them, oldest first.
+        totals: the counters and histograms over all runs, including those that this version does
+            not know.
+        gauges: the gauges of the last run, and those that are kept from earlier runs.
+        runs: the ids of the last runs that were counted, oldest first.
+        recent: the figures of the last few runs, oldest first.
     """
 
     totals: tuple[Total, ...] = ()
     gauges: tuple[Total, ...] = ()
     runs: tuple[str, ...] = ()
-    recent: tuple[Glance, ...] = ()
+    recent: tuple[RecentRun, ...] = ()
 
 
 def encode(contents: Contents) -> bytes:
-    """The file for these contents."""
+    """Return the file's bytes for the contents of a ledger."""
     content = {
         "totals": [asdict(total) for total in contents.totals],
         "gauges": [asdict(gauge) for gauge in contents.gauges],
@@ -89,11 +91,11 @@ def encode(contents: Contents) -> bytes:
 
 
 def decode(data: bytes) -> Contents:
-    """The contents of a file, brought to this version.
+    """Return the contents of a ledger's file, brought to this version.
 
     Raises:
-        LedgerCorruptError: it is not what any version wrote.
-        LedgerNewerError: a later version wrote it.
+        LedgerCorruptError: no version wrote the file like this.
+        LedgerNewerError: a later version wrote the file.
     """
     try:
         file = json.loads(data, parse_constant=_refuse)
@@ -116,7 +118,7 @@ def decode(data: bytes) -> Contents:
             totals=_series(content["totals"], least=0),
             gauges=_series(content["gauges"], least=-math.inf),
             runs=tuple(map(_text, content["runs"])),
-            recent=tuple(map(_glance, content["recent"])),
+            recent=tuple(map(_recent_run, content["recent"])),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LedgerCorruptError(f"of the wrong shape: {error!r}") from None
@@ -139,8 +141,8 @@ def _series(rows: Iterable[dict[str, Any]], least: float) -> tuple[Total, ...]:
     return found
 
 
-def _glance(row: dict[str, Any]) -> Glance:
-    return Glance(
+def _recent_run(row: dict[str, Any]) -> RecentRun:
+    return RecentRun(
         run_id=_text(row["run_id"]),
         started=_number(row["started"], -math.inf),
         duration_s=_number(row["duration_s"], 0),

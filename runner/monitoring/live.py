@@ -1,8 +1,8 @@
-"""What a batch is doing right now: the small file beside the metrics textfile, and its reader.
+"""The live figures of a running batch: their file beside the metrics textfile, and its reader.
 
-The file exists while the batch runs, and ``live_file.py`` writes it. It carries gauges and progress
-but no totals, so nothing read from it can make a counter fall when the run ends. Runs that share a
-textfile also share this file: it shows the run that wrote last.
+The file exists while the batch runs, and ``live_file.py`` writes it. It holds gauges and progress
+but no totals, so that nothing read from it can make a counter fall when the run ends. Runs that
+share a textfile also share this file, which then shows the run that wrote last.
 """
 
 from __future__ import annotations
@@ -17,32 +17,44 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BEAT_S", "FORMAT", "MOST_JOBS", "Live", "RunningJob", "live_path", "look", "read_live"]
+__all__ = [
+    "BEAT_S",
+    "FORMAT",
+    "MOST_JOBS",
+    "LiveFigures",
+    "RunningJob",
+    "live_path",
+    "read_last",
+    "read_live",
+]
 
 FORMAT = 2
 BEAT_S = 2.0
-"""The file is written so often, also when nothing happens."""
+"""The longest time between two writes of the file, in seconds, also when nothing happens."""
 
 MOST_JOBS = 128
-"""So many running jobs are listed; all are counted."""
+"""The largest number of running jobs that the file lists. Jobs beyond it are only counted."""
 
 _MOST_BYTES = 64 * 1024
 
 
 def live_path(textfile: Path) -> Path:
-    """Where the live figures of a textfile are; not ``*.prom``, so node_exporter passes it by."""
+    """Return the path of the live figures that belong to a textfile.
+
+    The name does not end in ``.prom``, so that node_exporter does not read the file.
+    """
     return textfile.with_name(f"{textfile.name}.live.json")
 
 
 @dataclass(frozen=True, slots=True)
 class RunningJob:
-    """A worker's job.
+    """A job that a worker is running.
 
     Attributes:
-        worker: from 1.
-        job: its name.
-        attempt: from 1.
-        since: Unix time.
+        worker: the worker's number, from 1.
+        job: the job's name.
+        attempt: the number of the attempt, from 1.
+        since: the Unix time at which the attempt began.
     """
 
     worker: int
@@ -52,32 +64,32 @@ class RunningJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
-    """A run, as it last said.
+class LiveFigures:
+    """The state of a run when it last wrote its file.
 
     Attributes:
-        run_id: of the run.
-        pid: of its process.
-        started: Unix time.
-        updated: Unix time at which the file was written; a run that is well writes every
+        run_id: the run's id.
+        pid: the id of the run's process.
+        started: the Unix time at which the run began.
+        updated: the Unix time at which the file was written. A healthy run writes it at least every
             :data:`BEAT_S` seconds.
-        guest: at the leaves.
-        kind: of receipt.
-        strategy: of the plan.
-        leaves: in the batch.
-        levels: jobs done and all jobs, by level; the first is the leaves'.
-        jobs: the running ones, by worker, at most :data:`MOST_JOBS`.
-        left_s: seconds left, estimated at ``updated``; None when nothing was measured yet.
-        left_complete: whether that is all of it, or a lower bound.
-        workers_active: busy now.
-        workers_limit: at most.
-        queue_depth: jobs that could start now but have no worker.
-        proofs: made in this run, leaves and aggregations.
-        executions: guest runs in execute mode, which prove nothing.
-        hits: jobs taken from the cache.
-        retries: failed attempts that are made again.
-        errors: failed attempts, tried again or not.
-        last_error: the last of them in words; empty if there was none.
+        guest: the name of the leaves' guest.
+        kind: the kind of receipt that is made.
+        strategy: the plan's strategy.
+        leaves: the number of leaves in the batch.
+        levels: the number of jobs done and of all jobs, for each level from the leaves up.
+        jobs: the running jobs, ordered by worker, at most :data:`MOST_JOBS`.
+        left_s: the seconds left as estimated at ``updated``, or None if nothing was measured yet.
+        left_complete: whether ``left_s`` covers all that is left. Otherwise it is a lower bound.
+        workers_active: the number of workers that are busy now.
+        workers_limit: the largest number of workers that may be busy.
+        queue_depth: the number of jobs that could start now but have no worker.
+        proofs: the number of proofs made in this run, of leaves and of aggregations.
+        executions: the number of guest runs in execute mode, which prove nothing.
+        hits: the number of jobs whose receipt came from the cache.
+        retries: the number of failed attempts that are followed by another attempt.
+        errors: the number of failed attempts.
+        last_error: the message of the last failed attempt, or empty if none has failed.
     """
 
     run_id: str
@@ -104,37 +116,51 @@ class Live:
 
     @property
     def unfinished(self) -> int:
-        """Jobs that are not done."""
+        """The number of jobs that are not done."""
         return sum(total - done for done, total in self.levels)
 
     def to_json(self) -> dict[str, Any]:
-        """As in the file, but for what only its reader needs."""
+        """Return the figures as JSON values for the status server.
+
+        They differ from the file's, which also has what only its reader needs.
+        """
         levels = [{"done": done, "total": total} for done, total in self.levels]
         return {**asdict(self), "levels": levels, "jobs": [asdict(job) for job in self.jobs]}
 
 
-def read_live(textfile: Path, started: Callable[[int], int | None] | None = None) -> Live | None:
-    """The run under way, or None: no file, one that is damaged, or one left by a dead process.
+def read_live(
+    textfile: Path, started: Callable[[int], int | None] | None = None
+) -> LiveFigures | None:
+    """Read the figures of the run under way.
 
     Args:
-        textfile: beside which the file is.
-        started: see :func:`look`.
+        textfile: the metrics textfile, beside which the file stands.
+        started: the same function as for :func:`read_last`.
+
+    Returns:
+        The figures, or None if there is no file, the file is damaged, or the process that wrote it
+        is gone.
     """
-    found, alive = look(textfile, started)
+    found, alive = read_last(textfile, started)
     return found if alive else None
 
 
-def look(
+def read_last(
     textfile: Path, started: Callable[[int], int | None] | None = None
-) -> tuple[Live | None, bool]:
-    """What the file says, and whether the run that said it is still there.
+) -> tuple[LiveFigures | None, bool]:
+    """Read the figures that were written last, by a run that may have been killed since.
 
-    A run removes its file when it ends, however it ends. One whose process is gone was killed.
+    A run removes its file when it ends, whether it succeeds or fails. If its process is gone and
+    the file still there, the run was killed.
 
     Args:
-        textfile: beside which the file is.
-        started: when a process was started, in any unit; 0 if that cannot be known, None
-            for no such process.
+        textfile: the metrics textfile, beside which the file stands.
+        started: a function that takes a process id and returns when that process was started, in
+            any unit. It returns 0 if that cannot be known, and None if there is no such process.
+
+    Returns:
+        The figures, or None if there is no file or the file is damaged; and whether the process
+        that wrote them is still there.
     """
     lookup = started or process_started
     try:
@@ -149,14 +175,14 @@ def look(
             for worker, job, attempt, since in found["jobs"][:MOST_JOBS]
         )
         plain = {name: read(found[name]) for name, read in _FIELDS.items()}
-        live = Live(levels=levels, jobs=jobs, **plain)
+        live = LiveFigures(levels=levels, jobs=jobs, **plain)
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None, False
     return live, not (now is None or (then and now and then != now))
 
 
 def _finite(value: object) -> float:
-    number = float(value)  # type: ignore[arg-type]  # TypeError is one of the answers
+    number = float(value)  # type: ignore[arg-type]  # the caller expects a TypeError
     if not math.isfinite(number):
         raise ValueError(number)
     return number
@@ -173,9 +199,13 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
 
 
 def process_started(pid: int) -> int | None:
-    """When a process was started, in clock ticks since boot: tells a reused pid from the first.
+    """Return when a process was started, in clock ticks since the machine's start.
 
-    0 where there is such a process but not when it began.
+    The time tells whether a process id has been given to another process since.
+
+    Returns:
+        The time, 0 if there is such a process but its start is not known, or None if there is no
+        such process.
     """
     if pid <= 0:
         return None

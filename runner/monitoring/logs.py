@@ -1,4 +1,4 @@
-"""Where log records go: standard error, as text or as JSON lines, and the run's ``run.log``."""
+"""The destinations of log records: standard error, as text or JSON lines, and ``run.log``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
-    "Limit",
+    "RateLimit",
     "between_jobs",
     "configure",
     "formats_json",
@@ -34,24 +34,28 @@ TEXT = f"%(asctime)s %(levelname)s {SHORT}"
 FILE = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 _run: dict[str, str] = {}
-"""Fields of every record of the run under way; a process has one at a time."""
+"""Fields that every JSON line of the run under way gets. A process has one run at a time."""
 
 
 @functools.cache
 def terminal() -> Console:
-    """Standard error, for whoever draws on it: lines and bars know of each other only there."""
+    """Return the console on standard error.
+
+    Log lines and progress bars must share it, because only a console that knows of both keeps them
+    from overwriting each other.
+    """
     return Console(stderr=True)
 
 
 def configure(*, level: str, log_format: str, quiet: bool, file: Path, job: str = "") -> None:
-    """Send the log of one run to standard error and to a file; replaces what was set up before.
+    """Send the log of one run to standard error and to a file, instead of where it went before.
 
     Args:
-        level: of both, a name in any case.
-        log_format: ``text`` or ``json``, on standard error; the file is text.
-        quiet: errors only on standard error.
-        file: gets everything, never shortened.
-        job: the name of a sweep's job; said with every record on standard error.
+        level: the name of the lowest level that is logged, in upper or lower case.
+        log_format: the format on standard error, ``text`` or ``json``. The file is always text.
+        quiet: whether only errors go to standard error.
+        file: the file that gets every record. None is held back from it.
+        job: the name of a sweep's job, which is put before every record on standard error.
 
     Raises:
         InputError: the file cannot be written.
@@ -73,12 +77,15 @@ def configure(*, level: str, log_format: str, quiet: bool, file: Path, job: str 
             "choose a folder that this user can write",
         ) from None
     kept.setFormatter(logging.Formatter(FILE))
-    # force: with --multirun every run has its own file.
+    # The handlers of an earlier run are replaced: with --multirun every run has its own file.
     logging.basicConfig(level=level.upper(), handlers=[shown, kept], force=True)
 
 
 def between_jobs() -> None:
-    """Send warnings to standard error, and nothing to any file: no run is under way."""
+    """Send only warnings and errors to standard error, and nothing to a file.
+
+    This is for the time between two jobs of a sweep, when no run is under way.
+    """
     _run.clear()
     shown = _json_handler() if formats_json() else logging.StreamHandler(sys.stderr)
     if not isinstance(shown, _JsonHandler):
@@ -87,24 +94,34 @@ def between_jobs() -> None:
 
 
 def name_run(run_id: str) -> None:
-    """All JSON lines from now on are this run's."""
+    """Give all JSON lines from now on the id of this run."""
     _run["run_id"] = run_id
 
 
 def formats_json() -> bool:
-    """Whether standard error gets JSON lines."""
+    """Tell whether standard error gets JSON lines."""
     return any(isinstance(handler, _JsonHandler) for handler in logging.getLogger().handlers)
 
 
 def last_line(text: str, logger: str, exit_code: int) -> str:
-    """How a process ends, as a JSON line; needs no log to be set up."""
+    """Return the JSON line with which a process ends. No log needs to be set up for it.
+
+    Args:
+        text: the message.
+        logger: the name of the logger that the line gives.
+        exit_code: the exit code of the process.
+    """
     record = logging.LogRecord(logger, logging.ERROR, "", 0, text, None, None)
     record.event, record.exit_code = "stopped" if exit_code == 130 else "error", exit_code
     return json_formatter().format(record)
 
 
 def json_formatter() -> logging.Formatter:
-    """One JSON object a line: ts, level, logger, message, run_id, and the record's own fields."""
+    """Return a formatter that makes one JSON object of each record.
+
+    The object has the fields ``ts``, ``level``, ``logger``, ``message`` and ``run_id``, and the
+    record's own.
+    """
     from pythonjsonlogger.json import JsonFormatter
 
     class Formatter(JsonFormatter):
@@ -122,16 +139,16 @@ def json_formatter() -> logging.Formatter:
     )
 
 
-class Limit(logging.Filter):
-    """Lets few records of a kind through: a storm of retries must not hide everything else.
+class RateLimit(logging.Filter):
+    """Limits how many warnings and errors of a kind are shown, so that they do not hide all others.
 
-    A kind is what the code says, whatever it says it of. How many were held back is said with the
-    next one of the kind.
+    Records are of the same kind if they have the same logger and the same message before its
+    arguments are filled in. The next record of a kind that is shown says how many were held back.
 
     Args:
-        burst: so many of a kind ...
-        per_s: ... in so many seconds.
-        clock: monotonic seconds.
+        burst: how many records of a kind are shown in ``per_s`` seconds.
+        per_s: the length of that time in seconds.
+        clock: a function that returns monotonic seconds.
     """
 
     def __init__(
@@ -147,7 +164,7 @@ class Limit(logging.Filter):
         self._kinds: dict[tuple[str, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Pass, hold back, or pass with a word about those held back in ``record.held``."""
+        """Tell whether to show a record, and set ``record.held`` if others were held back."""
         if record.levelno < logging.WARNING:
             return True
         kind, now = (record.name, str(record.msg)), self._clock()
@@ -163,7 +180,7 @@ class Limit(logging.Filter):
 
 
 class _JsonHandler(logging.StreamHandler[Any]):
-    """Tells JSON lines from other handlers."""
+    """A handler for JSON lines. Its type tells it from other handlers."""
 
 
 def _json_handler() -> logging.Handler:
@@ -186,5 +203,5 @@ def _text_handler(prefix: str) -> logging.Handler:
         handler = logging.StreamHandler(sys.stderr)
         text = TEXT.replace(SHORT, prefix + SHORT)
         handler.setFormatter(logging.Formatter(text, defaults={"held": ""}))
-    handler.addFilter(Limit())
+    handler.addFilter(RateLimit())
     return handler

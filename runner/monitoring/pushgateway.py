@@ -1,4 +1,4 @@
-"""Pushes metrics to a Prometheus Pushgateway."""
+"""The push of metrics to a Prometheus Pushgateway."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["Gateway", "push"]
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A Pushgateway, and the group that is pushed to.
+    """A Pushgateway, and the group of metrics that is pushed to.
 
     Attributes:
-        url: http or https, up to where ``/metrics/job`` begins.
-        job: of the group.
-        grouping: its other labels, e.g. one that tells hosts apart.
-        timeout_s: seconds a push may take.
+        url: the http or https URL up to where ``/metrics/job`` begins.
+        job: the group's label ``job``.
+        grouping: the group's other labels, e.g. one that tells hosts apart.
+        timeout_s: the seconds that a push may take.
     """
 
     url: str
@@ -33,16 +33,17 @@ class Gateway:
 
 
 def push(gateway: Gateway, text: bytes) -> None:
-    """Add or replace metrics in the group (POST): those of other names in it stay.
+    """Add metrics to the group, or replace those of the same names. Other metrics in it stay.
 
     Args:
-        gateway: where to.
-        text: format 0.0.4, as ``Recorder.render`` makes it.
+        gateway: the Pushgateway and the group.
+        text: the metrics in the text format 0.0.4, as ``Recorder.render`` makes it.
 
     Raises:
-        OSError: the gateway did not take it in time; the message says why.
+        OSError: the gateway did not take the metrics in time. The message says why.
     """
-    # The socket's own timeout is for each packet, and looking up a name has none.
+    # The push has a thread of its own because the socket's timeout only limits each packet, and the
+    # look-up of a host's name has no timeout at all.
     problems: list[Exception] = []
     thread = threading.Thread(
         target=_push, args=(gateway, text, problems), name="push", daemon=True
@@ -52,18 +53,20 @@ def push(gateway: Gateway, text: bytes) -> None:
     if thread.is_alive():
         raise TimeoutError(f"no answer within {gateway.timeout_s:g} s")
     if problems:
-        raise OSError(_words(problems[0])) from problems[0]
+        raise OSError(_message(problems[0])) from problems[0]
 
 
 def _push(gateway: Gateway, text: bytes, problems: list[Exception]) -> None:
     from prometheus_client import CollectorRegistry, pushadd_to_gateway
 
+    # The library gets an empty registry, and ``text`` is sent in place of what it makes of that: it
+    # would declare a counter whose name does not end in ``_total`` to be a gauge.
     def handler(
         url: str,
         method: str,
         timeout: float | None,
         headers: list[tuple[str, str]],
-        data: bytes,  # noqa: ARG001  # the registry's, which would type bare counters as gauges
+        data: bytes,  # noqa: ARG001
     ) -> Callable[[], None]:
         request = urllib.request.Request(url, text, dict(headers), method=method)  # noqa: S310
 
@@ -88,14 +91,14 @@ def _push(gateway: Gateway, text: bytes, problems: list[Exception]) -> None:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirected POST would become a GET, and nothing would have been pushed."""
+    """Refuses redirects: a redirected POST would become a GET, which pushes nothing."""
 
     def redirect_request(self, *_: object) -> None:
         return None
 
 
 def _first_line(error: HTTPError) -> str:
-    """What a gateway says about metrics it does not take."""
+    """Return the first line of a gateway's answer, which says why it refused the metrics."""
     try:
         with error:
             lines = error.read(200).decode(errors="replace").split("\n")
@@ -104,7 +107,7 @@ def _first_line(error: HTTPError) -> str:
     return f": {lines[0]}" if lines[0].strip() else ""
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, HTTPError):
         return f"HTTP {error.code} {error.msg}"
     return " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__

@@ -1,4 +1,7 @@
-"""The metrics file that node_exporter's textfile collector reads."""
+"""The metrics file that node_exporter's textfile collector reads: writing it and reading it back.
+
+Reading it back is how totals are recovered when the ledger is damaged.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,17 @@ __all__ = ["read_series", "write_textfile"]
 
 
 def write_textfile(path: Path, data: bytes) -> None:
-    """Replace the metrics file as a whole, readable by another user (mode 0644).
+    """Replace the metrics file as a whole.
 
-    Missing parent folders are made with mode 0755: node_exporter runs as another user, and under
-    the umask 077 of a cron job it could reach neither a folder nor a file left to the default.
+    The file gets the mode 0644, and missing parent folders the mode 0755, because node_exporter
+    runs as another user. Under the umask 077 of a cron job it could otherwise read neither.
 
     Args:
-        path: e.g. ``/var/lib/node_exporter/zk_batch.prom``.
-        data: text format 0.0.4, ends in a newline.
+        path: the file to write, e.g. ``/var/lib/node_exporter/zk_batch.prom``.
+        data: the metrics in the text format 0.0.4, with a newline at the end.
 
     Raises:
-        OSError: it could not be written; the earlier file is untouched.
+        OSError: the file could not be written. The earlier file is untouched.
         ValueError: ``data`` has no final newline, for which node_exporter drops the whole file.
     """
     if not data.endswith(b"\n"):
@@ -38,10 +41,16 @@ def write_textfile(path: Path, data: bytes) -> None:
 
 
 def read_series(text: str, metrics: Iterable[Metric] = METRICS) -> tuple[Total, ...]:
-    """Every series of the table that is in the text; others, and histograms of other buckets, not.
+    """Read the series of a metrics file back.
+
+    Series that are not in the table of metrics, and histograms with other buckets, are left out.
+
+    Args:
+        text: the metrics in the text format 0.0.4.
+        metrics: the table of all metrics.
 
     Raises:
-        ValueError: it is no text of the format 0.0.4.
+        ValueError: the text is not in that format.
     """
     from prometheus_client.parser import text_string_to_metric_families
 
@@ -54,7 +63,7 @@ def read_series(text: str, metrics: Iterable[Metric] = METRICS) -> tuple[Total, 
         if metric.type == "histogram":
             found += _histograms(metric, by_name)
         elif metric.quotient is None:
-            # The parser gives _total to a counter that has none.
+            # The parser adds _total to the name of a counter that does not end in it.
             bare = metric.type == "counter" and not metric.name.endswith("_total")
             name = f"{metric.name}_total" if bare else metric.name
             found += [Total(metric.name, s.labels, s.value) for s in by_name.get(name, [])]

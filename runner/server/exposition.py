@@ -1,4 +1,4 @@
-"""``/metrics``: the textfile's text with live gauges, in the format that was asked for."""
+"""``/metrics``: the textfile's text with live gauges, in the format that the client accepts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runner.monitoring.live import Live
+    from runner.monitoring.live import LiveFigures
 
 __all__ = ["OPENMETRICS", "TEXT", "metrics", "negotiate", "openmetrics", "values"]
 
@@ -22,9 +22,13 @@ _PLAIN_SERIES = re.compile(rb"^([a-zA-Z_:][a-zA-Z0-9_:]*) (\S+)$", re.MULTILINE)
 
 
 def negotiate(accept: str) -> str:
-    """The content type to answer with: OpenMetrics where it is preferred, else text 0.0.4.
+    """The content type of the response: OpenMetrics if it is preferred, else text 0.0.4.
 
-    As Prometheus' own exporters do it; what cannot be read or given is passed over.
+    This works as in Prometheus' own exporters. Entries of the header that cannot be read, or that
+    ask for another format, are skipped.
+
+    Args:
+        accept: the request's ``Accept`` header.
     """
     best, chosen = 0.0, TEXT
     for part in accept.split(","):
@@ -46,10 +50,15 @@ def negotiate(accept: str) -> str:
     return chosen
 
 
-def metrics(text: bytes, live: Live | None) -> bytes:
+def metrics(text: bytes, live: LiveFigures | None) -> bytes:
     """The textfile's content, with the gauges of a run under way in place of its zeros.
 
-    Only gauges: a live counter would be ahead of the file, or fall when the run fails to write it.
+    Only gauges are live. A live counter would be ahead of the file, and would fall if the run
+    could not write the file at its end.
+
+    Args:
+        text: the textfile's content.
+        live: the figures of the run under way; None if there is none.
     """
     if live is None:
         return text
@@ -60,22 +69,25 @@ def metrics(text: bytes, live: Live | None) -> bytes:
     ):
         line = b"%s %d" % (name, value)
         text, found = re.subn(rb"^" + name + rb" \S+$", line, text, count=1, flags=re.MULTILINE)
-        if not found:  # the first run of all: there is no file yet
+        if not found:  # During the very first run there is no textfile yet.
             text += b"# TYPE %s gauge\n%s\n" % (name, line)
     return text
 
 
 def openmetrics(text: bytes) -> bytes:
-    """Text 0.0.4 as OpenMetrics 1.0.
+    """Convert the text format 0.0.4 to OpenMetrics 1.0.
+
+    Args:
+        text: the metrics in the text format.
 
     Raises:
-        ValueError: it is not text 0.0.4.
+        ValueError: the text is not in that format.
     """
     from prometheus_client.openmetrics.exposition import generate_latest
     from prometheus_client.parser import text_fd_to_metric_families
 
     bare = set(re.findall(r"^# TYPE (\S+)(?<!_total) counter$", text.decode(), re.MULTILINE))
-    # The parser would append _total to their samples.
+    # The parser would append _total to the names of their samples.
     plain = re.sub(
         r"^(# TYPE \S+)(?<!_total) counter$", r"\1 unknown", text.decode(), flags=re.MULTILINE
     )
@@ -92,7 +104,7 @@ def openmetrics(text: bytes) -> bytes:
 
 
 def values(text: bytes) -> dict[str, float]:
-    """All series without labels."""
+    """The values of all series without labels, by name."""
     found = {}
     for name, value in _PLAIN_SERIES.findall(text):
         try:

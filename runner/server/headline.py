@@ -1,4 +1,4 @@
-"""The first line of the status page: whether a run is under way, and how the last one ended."""
+"""The first line of the status page: what is running, and how the last run ended."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from runner.text import duration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.monitoring.ledger_file import Glance
-    from runner.monitoring.live import Live
+    from runner.monitoring.ledger_file import RecentRun
+    from runner.monitoring.live import LiveFigures
     from runner.server.health import Health
 
 __all__ = ["headline", "moment", "time_left", "title"]
@@ -22,18 +22,18 @@ _IDLE = "No run is under way"
 
 
 def title(state: Health) -> str:
-    """For the browser's tab, as text."""
+    """The title of the browser's tab, as text."""
     if state.running is None:
         return state.status.replace("_", " ")
     done, total = _sum(state.running)
     return f"{100 * done // max(total, 1)} % ({done:,}/{total:,})"
 
 
-def headline(state: Health, recent: Sequence[Glance] = ()) -> tuple[str, str]:
-    """A CSS class, and the line as HTML.
+def headline(state: Health, recent: Sequence[RecentRun] = ()) -> tuple[str, str]:
+    """The first line: its CSS class, and the line as HTML.
 
     Args:
-        state: of the last run, and of the one under way.
+        state: the state of the last run, and of the run under way.
         recent: the last runs, oldest first.
     """
     if state.running is not None:
@@ -60,13 +60,13 @@ def headline(state: Health, recent: Sequence[Glance] = ()) -> tuple[str, str]:
     return "ok", _line(f"{_IDLE}: the last one ended well", words, ticking=ago)
 
 
-def time_left(live: Live) -> str:
-    """The estimate of a run under way, in words."""
+def time_left(live: LiveFigures) -> str:
+    """The estimated time that is left for a run under way, in words."""
     return Estimate(live.left_s, complete=live.left_complete, jobs=live.unfinished).text()
 
 
 def moment(timestamp: float) -> str:
-    """A Unix time as people read it."""
+    """A Unix time as people read it; ``never`` for 0."""
     if timestamp <= 0:
         return "never"
     try:
@@ -75,7 +75,7 @@ def moment(timestamp: float) -> str:
         return "unknown"
 
 
-def _under_way(state: Health, live: Live) -> tuple[str, str]:
+def _under_way(state: Health, live: LiveFigures) -> tuple[str, str]:
     if state.silent_s:
         words = (
             f"Its process {live.pid} is there, but its figures are old: it is stopped, or its disk"
@@ -91,7 +91,7 @@ def _under_way(state: Health, live: Live) -> tuple[str, str]:
     return "running", _line("Running", before, counting=f": {time_left(live)}")
 
 
-def _killed(run: Live) -> str:
+def _killed(run: LiveFigures) -> str:
     done, total = _sum(run)
     kept = (
         "" if run.kind == "execute" else " The same command takes finished proofs from the cache."
@@ -103,7 +103,14 @@ def _killed(run: Live) -> str:
 
 
 def _line(head: str, words: str, *, counting: str = "", ticking: str = "") -> str:
-    """As HTML. A screen reader says when it changes, but does not count the seconds along."""
+    """The line as HTML. A screen reader announces its changes, but not those of each second.
+
+    Args:
+        head: the heading.
+        words: the sentence after the heading.
+        counting: a text after the heading that changes every second.
+        ticking: a text after the sentence that changes every second.
+    """
     return (
         f"<strong>{html.escape(head)}{_off(counting)}</strong> {html.escape(words)}{_off(ticking)}"
     )
@@ -113,5 +120,5 @@ def _off(text: str) -> str:
     return f'<span aria-live="off">{html.escape(text)}</span>' if text else ""
 
 
-def _sum(live: Live) -> tuple[int, int]:
+def _sum(live: LiveFigures) -> tuple[int, int]:
     return sum(done for done, _ in live.levels), sum(total for _, total in live.levels)

@@ -1,4 +1,4 @@
-"""``/health`` of the monitoring server: the textfile and the live figures, judged."""
+"""``/health``: what the textfile and the live figures say about the last run."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from runner.server.exposition import values
 
 if TYPE_CHECKING:
-    from runner.monitoring.live import Live
+    from runner.monitoring.live import LiveFigures
 
 __all__ = ["SILENT_S", "Health", "health"]
 
 SILENT_S = 15.0
-"""A run that has written nothing for so long is stopped, or its disk is: it writes every 2 s."""
+"""After so many seconds without new figures a run is stopped, or its disk is: it writes every 2 s."""
 
 _LAST_RUN = {
     "started": "l2_last_run_start_timestamp_seconds",
@@ -27,37 +27,37 @@ _LAST_RUN = {
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What the last run says.
+    """The state of the last run and of the run under way.
 
     Attributes:
         status: ``ok``, ``failed``, ``killed``, ``stale``, ``never_run`` or ``unreadable``.
-        reason: one line for people.
-        now: Unix time of all this.
-        last_run: figures of the last one that ended; None if there was none.
-        running: the run under way.
-        killed: a run that left its live figures behind when its process went.
+        reason: the reason for the status, in one line for people.
+        now: the Unix time at which this was the state.
+        last_run: the figures of the last run that ended; None if none has.
+        running: the live figures of the run under way; None if there is none.
+        killed: the live figures that a killed run has left behind; None if there are none.
     """
 
     status: str
     reason: str
     now: float
     last_run: dict[str, float] | None
-    running: Live | None
-    killed: Live | None = None
+    running: LiveFigures | None
+    killed: LiveFigures | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether all is well."""
+        """Whether the last run ended well and is not too old."""
         return self.status == "ok"
 
     @property
     def silent_s(self) -> float:
-        """Seconds for which the run under way has said nothing, where that is strange; else 0."""
+        """The seconds since the run under way wrote figures, if that is too long ago; else 0."""
         quiet = self.now - self.running.updated if self.running else 0.0
         return quiet if quiet > SILENT_S else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """For machines."""
+        """The state as JSON values."""
         return {
             "status": self.status,
             "reason": self.reason,
@@ -69,24 +69,24 @@ class Health:
         }
 
 
-def health(  # noqa: PLR0913  # what there is to judge, and by what
+def health(  # noqa: PLR0913  # each is a fact of its own
     text: bytes | None,
-    live: Live | None,
+    live: LiveFigures | None,
     now: float,
     stale_after: float | None,
     problem: str = "",
     *,
     alive: bool = True,
 ) -> Health:
-    """Judge the last run.
+    """Judge the state of the last run and of the run under way.
 
     Args:
-        text: of the textfile; None if there is none.
-        live: figures of a run that has not ended.
-        now: Unix time.
-        stale_after: seconds after which a run must have ended, or be under way; None: any time.
-        problem: why the textfile cannot be read.
-        alive: whether the process of ``live`` is there.
+        text: the textfile's content; None if there is none.
+        live: the live figures of a run that has not ended; None if there are none.
+        now: the current Unix time.
+        stale_after: the seconds within which a run must have ended or started; None sets no limit.
+        problem: why the textfile cannot be read; empty if it can.
+        alive: whether the process that wrote ``live`` still exists.
     """
     running, killed = (live, None) if alive else (None, live)
     found = values(text or b"")

@@ -1,7 +1,7 @@
-"""``/`` of the monitoring server: what is known about the runs, as HTML for people.
+"""``/``: the status page, which shows people what is known about the runs, as HTML.
 
-The page loads nothing from anywhere. Its script fetches the page again every second and puts in
-what has changed, so that there is one place that renders and escapes: this one.
+The page loads nothing from elsewhere. Its script fetches the page again every second and replaces
+what has changed, so all rendering and escaping is done here.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from runner.text import duration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.monitoring.ledger_file import Glance
-    from runner.monitoring.live import Live
+    from runner.monitoring.ledger_file import RecentRun
+    from runner.monitoring.live import LiveFigures
     from runner.server.health import Health
 
 __all__ = ["POLICY", "index"]
@@ -37,7 +37,7 @@ POLICY = (
     "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none';"
     f" frame-ancestors 'none'; style-src {_source(_STYLE)}; script-src {_source(_SCRIPT)}"
 )
-"""Content-Security-Policy: this style and this script, and no other."""
+"""The Content-Security-Policy, which allows this style and this script and no other."""
 
 _PAGE = f"""<!doctype html>
 <html lang="en">
@@ -80,12 +80,12 @@ _TOTALS = (
 )
 
 
-def index(state: Health, text: bytes | None, recent: Sequence[Glance] = ()) -> bytes:
-    """The page.
+def index(state: Health, text: bytes | None, recent: Sequence[RecentRun] = ()) -> bytes:
+    """The status page.
 
     Args:
-        state: of the last run, and of the one under way.
-        text: of the textfile.
+        state: the state of the last run, and of the run under way.
+        text: the textfile's content; None if there is none.
         recent: the last runs, oldest first.
     """
     css, line = headline(state, recent)
@@ -102,7 +102,7 @@ def index(state: Health, text: bytes | None, recent: Sequence[Glance] = ()) -> b
 # -- the run under way --------------------------------------------------------------------------
 
 
-def _running(live: Live, now: float) -> str:
+def _running(live: LiveFigures, now: float) -> str:
     executes = live.kind == "execute"
     what = "executed only, nothing is proved" if executes else f"{live.kind} receipts"
     name = f"{live.leaves:,} {'leaf' if live.leaves == 1 else 'leaves'} of {live.guest}"
@@ -148,7 +148,7 @@ def _level(level: int, done: int, total: int) -> str:
     )
 
 
-def _workers(live: Live, now: float) -> str:
+def _workers(live: LiveFigures, now: float) -> str:
     rows = []
     for job in live.jobs:
         again = f" (attempt {job.attempt})" if job.attempt > 1 else ""
@@ -162,10 +162,10 @@ def _workers(live: Live, now: float) -> str:
     return _table("Workers", ("worker", "job", "for"), rows)
 
 
-# -- what was -----------------------------------------------------------------------------------
+# -- the runs that have ended -------------------------------------------------------------------
 
 
-def _history(state: Health, text: bytes | None, recent: Sequence[Glance]) -> str:
+def _history(state: Health, text: bytes | None, recent: Sequence[RecentRun]) -> str:
     last = state.last_run
     if last is None:
         return ""
@@ -186,7 +186,7 @@ def _history(state: Health, text: bytes | None, recent: Sequence[Glance]) -> str
     return f'<div class="cards">{one}{every}</div>\n{runs}'
 
 
-def _runs(recent: Sequence[Glance]) -> str:
+def _runs(recent: Sequence[RecentRun]) -> str:
     rows = [
         (
             moment(run.started),
@@ -208,7 +208,13 @@ def _result(status: float, kind: str) -> str:
 
 
 def _table(title: str, head: Sequence[str], rows: Sequence[tuple[str, ...]]) -> str:
-    """Of labels from this module and values that are escaped already; the first names the row."""
+    """An HTML table.
+
+    Args:
+        title: the caption.
+        head: the headings of the columns; none means a table without a head.
+        rows: the cells of each row, of which the first names the row; they are HTML already.
+    """
     top = "".join(f'<th scope="col">{name}</th>' for name in head)
     body = "\n".join(
         f'<tr><th scope="row">{row[0]}</th>'

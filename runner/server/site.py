@@ -1,4 +1,4 @@
-"""The pages of the monitoring server, as answers to paths; no sockets here."""
+"""The response of the status server to each path, without sockets."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from runner.errors import LedgerCorruptError, LedgerNewerError
-from runner.monitoring.ledger import Ledger, beside
-from runner.monitoring.live import look
+from runner.monitoring.ledger import Ledger, ledger_path
+from runner.monitoring.live import read_last
 from runner.server import exposition, pages
 from runner.server.health import health
 
@@ -19,16 +19,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from runner.monitoring.ledger_file import Glance
+    from runner.monitoring.ledger_file import RecentRun
 
-__all__ = ["Answer", "Site", "plain"]
+__all__ = ["Response", "Site", "plain"]
 
 _MOST_BYTES = 16 * 2**20
-"""More than any textfile has; a path given by mistake must not fill the memory."""
+"""The most bytes that are read: a path given by mistake must not fill the memory."""
 
 
-class Answer:
-    """What goes out: status, headers and body."""
+class Response:
+    """An HTTP response.
+
+    Args:
+        status: the status code.
+        kind: the content type.
+        body: the body.
+        headers: further headers, with underscores in their names instead of hyphens.
+    """
 
     __slots__ = ("body", "headers", "status")
 
@@ -46,13 +53,14 @@ class Answer:
 
 
 class Site:
-    """The four pages.
+    """The paths that the server knows, and the response to each.
 
     Args:
-        textfile: what they show.
-        stale_after: seconds; see :func:`runner.server.health.health`.
-        clock: Unix time.
-        ledger: for the last runs; None: beside the textfile.
+        textfile: the textfile whose figures are shown.
+        stale_after: the seconds after which the last run is too old; see
+            :func:`runner.server.health.health`.
+        clock: a function that returns the Unix time.
+        ledger: the ledger, which names the last runs; None means the one beside the textfile.
     """
 
     def __init__(
@@ -63,33 +71,39 @@ class Site:
         ledger: Path | None = None,
     ) -> None:
         self._textfile = textfile
-        self._ledger = Ledger(ledger or beside(textfile))
+        self._ledger = Ledger(ledger or ledger_path(textfile))
         self._stale_after = stale_after
         self._clock = clock
 
-    def answer(self, path: str, accept: str = "", accept_encoding: str = "") -> Answer:
-        """To a GET."""
+    def respond(self, path: str, accept: str = "", accept_encoding: str = "") -> Response:
+        """The response to a GET request.
+
+        Args:
+            path: the path of the request, with its query.
+            accept: the request's ``Accept`` header.
+            accept_encoding: the request's ``Accept-Encoding`` header.
+        """
         path = path.partition("?")[0].partition("#")[0]
         if path == "/metrics":
             return self._metrics(accept, accept_encoding)
         if path not in {"/", "/health", "/status.json"}:
             there = "not found; there are /, /metrics, /health and /status.json"
             return plain(HTTPStatus.NOT_FOUND, there)
-        live, alive = look(self._textfile)
+        live, alive = read_last(self._textfile)
         text, problem = self._read()
         state = health(text, live, self._clock(), self._stale_after, problem, alive=alive)
         if path == "/":
             page = pages.index(state, text, self._recent())
-            return Answer(HTTPStatus.OK, "text/html; charset=utf-8", page)
-        judged = path == "/health"  # the other one only tells
+            return Response(HTTPStatus.OK, "text/html; charset=utf-8", page)
+        judged = path == "/health"  # The status of /status.json is 200 whatever it says.
         status = HTTPStatus.OK if state.ok or not judged else HTTPStatus.SERVICE_UNAVAILABLE
         body = json.dumps(state.to_json(), indent=1).encode() + b"\n"
-        return Answer(status, "application/json", body)
+        return Response(status, "application/json", body)
 
-    def _metrics(self, accept: str, accept_encoding: str) -> Answer:
-        live, alive = look(self._textfile)
+    def _metrics(self, accept: str, accept_encoding: str) -> Response:
+        live, alive = read_last(self._textfile)
         text, problem = self._read()
-        if problem:  # an empty answer would look like a counter that has gone
+        if problem:  # An empty response would look as if the counters had disappeared.
             return plain(HTTPStatus.SERVICE_UNAVAILABLE, problem)
         kind, body = (
             exposition.negotiate(accept),
@@ -99,21 +113,21 @@ class Site:
             try:
                 body = exposition.openmetrics(body)
             except ValueError:
-                kind = exposition.TEXT  # the scraper's own message about it is better than ours
+                kind = exposition.TEXT  # The scraper itself says best what is wrong with the text.
         headers = {"Vary": "Accept, Accept-Encoding"}
         if _takes_gzip(accept_encoding):
             body = gzip.compress(body, 6, mtime=0)
             headers["Content_Encoding"] = "gzip"
-        return Answer(HTTPStatus.OK, kind, body, **headers)
+        return Response(HTTPStatus.OK, kind, body, **headers)
 
-    def _recent(self) -> tuple[Glance, ...]:
+    def _recent(self) -> tuple[RecentRun, ...]:
         try:
             return self._ledger.recent()
         except (OSError, LedgerCorruptError, LedgerNewerError):
-            return ()  # the page has the last run all the same
+            return ()  # The page still shows the last run, which the textfile has.
 
     def _read(self) -> tuple[bytes | None, str]:
-        """The textfile, and why it cannot be read."""
+        """The textfile's content, or None, and why it cannot be read; empty if it can or is absent."""
         try:
             with self._textfile.open("rb") as file:
                 text = file.read(_MOST_BYTES + 1)
@@ -126,9 +140,15 @@ class Site:
         return text, ""
 
 
-def plain(status: HTTPStatus, line: str, **headers: str) -> Answer:
-    """One line of text."""
-    return Answer(status, "text/plain; charset=utf-8", f"{line}\n".encode(), **headers)
+def plain(status: HTTPStatus, line: str, **headers: str) -> Response:
+    """A response that is one line of plain text.
+
+    Args:
+        status: the status code.
+        line: the line, without a newline.
+        headers: further headers, with underscores in their names instead of hyphens.
+    """
+    return Response(status, "text/plain; charset=utf-8", f"{line}\n".encode(), **headers)
 
 
 def _takes_gzip(accept_encoding: str) -> bool:

@@ -171,7 +171,7 @@ def test_eight_processes_at_once_are_counted_exactly(ledger: Ledger, tmp_path: P
 
 
 def hold(ledger: Ledger, ready: int) -> None:
-    with ledger.turn("lock", 1):
+    with ledger.lock("lock", 1):
         os.write(ready, b".")
         time.sleep(60)
 

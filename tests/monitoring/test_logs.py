@@ -110,7 +110,7 @@ def record(level: int, message: str, *args: object) -> logging.LogRecord:
 
 
 def test_a_storm_is_held_back_and_counted(clock: fakes.FakeClock) -> None:
-    limit = logs.Limit(burst=3, per_s=60.0, clock=clock)
+    limit = logs.RateLimit(burst=3, per_s=60.0, clock=clock)
     formatter = logging.Formatter(logs.SHORT, defaults={"held": ""})
 
     def said(level: int, message: str, *args: object) -> str | None:
@@ -129,7 +129,7 @@ def test_a_storm_is_held_back_and_counted(clock: fakes.FakeClock) -> None:
 
 
 def test_few_records_are_never_held_back(clock: fakes.FakeClock) -> None:
-    limit = logs.Limit(burst=3, per_s=60.0, clock=clock)
+    limit = logs.RateLimit(burst=3, per_s=60.0, clock=clock)
     for _ in range(20):
         one = record(logging.ERROR, "slowly")
         assert limit.filter(one)

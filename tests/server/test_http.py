@@ -1,4 +1,4 @@
-"""The monitoring server: what it says, what it refuses, and that nobody can hold it up."""
+"""The status server: what it says, what it refuses, and that nobody can hold it up."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ import pytest
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from runner.events import JobFinished, JobRetried, LoadMeasured
 from runner.metrics import METRICS, Recorder
-from runner.monitoring.ledger import Ledger, beside
-from runner.monitoring.live import Live, RunningJob, live_path, read_live
+from runner.monitoring.ledger import Ledger, ledger_path
+from runner.monitoring.live import LiveFigures, RunningJob, live_path, read_live
 from runner.server import exposition, pages
 from runner.server import health as judge
 from runner.server.__main__ import main
-from runner.server.http import MonitoringServer
+from runner.server.http import StatusServer
 from runner.server.site import Site
 from tests import fakes
 from tests.monitoring.test_live import eventually, job, live_file, new_tally
@@ -46,7 +47,7 @@ PROMETHEUS_2 = (
 )
 NOW = 1_800_000_000.0
 
-LIVE = Live(
+LIVE = LiveFigures(
     run_id="<b>",
     pid=1,
     started=NOW - 60,
@@ -90,7 +91,7 @@ def textfile(tmp_path: Path) -> Path:
     return path
 
 
-def serving(server: MonitoringServer) -> Iterator[MonitoringServer]:
+def serving(server: StatusServer) -> Iterator[StatusServer]:
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
@@ -102,19 +103,19 @@ def serving(server: MonitoringServer) -> Iterator[MonitoringServer]:
 
 
 @pytest.fixture
-def server(textfile: Path) -> Iterator[MonitoringServer]:
-    yield from serving(MonitoringServer(("127.0.0.1", 0), Site(textfile, clock=lambda: NOW)))
+def server(textfile: Path) -> Iterator[StatusServer]:
+    yield from serving(StatusServer(("127.0.0.1", 0), Site(textfile, clock=lambda: NOW)))
 
 
 @pytest.fixture
-def impatient(textfile: Path) -> Iterator[MonitoringServer]:
+def impatient(textfile: Path) -> Iterator[StatusServer]:
     """Three clients at most, half a second each."""
     site = Site(textfile, clock=lambda: NOW)
-    yield from serving(MonitoringServer(("127.0.0.1", 0), site, most_clients=3, patience_s=0.5))
+    yield from serving(StatusServer(("127.0.0.1", 0), site, most_clients=3, patience_s=0.5))
 
 
 def ask(
-    server: MonitoringServer, path: str, method: str = "GET", **headers: str
+    server: StatusServer, path: str, method: str = "GET", **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
     with closing(http.client.HTTPConnection("127.0.0.1", server.server_port, 10)) as client:
         client.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
@@ -151,14 +152,14 @@ def test_negotiation(accept: str, kind: str) -> None:
     assert exposition.negotiate(accept) == kind
 
 
-def test_by_default_the_textfile_as_it_is(server: MonitoringServer, textfile: Path) -> None:
+def test_by_default_the_textfile_as_it_is(server: StatusServer, textfile: Path) -> None:
     status, headers, body = ask(server, "/metrics")
     assert status == 200
     assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert body == textfile.read_bytes()
 
 
-def test_openmetrics_is_valid_and_says_the_same(server: MonitoringServer) -> None:
+def test_openmetrics_is_valid_and_says_the_same(server: StatusServer) -> None:
     status, headers, body = ask(server, "/metrics", Accept=PROMETHEUS_2)
     assert status == 200
     assert headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
@@ -190,20 +191,20 @@ def test_openmetrics_is_valid_and_says_the_same(server: MonitoringServer) -> Non
     ("accepted", "zipped"),
     [("gzip", True), ("br, GZIP;q=0.5", True), ("gzip;q=0", False), ("identity", False)],
 )
-def test_gzip_when_asked(server: MonitoringServer, accepted: str, *, zipped: bool) -> None:
+def test_gzip_when_asked(server: StatusServer, accepted: str, *, zipped: bool) -> None:
     _, headers, body = ask(server, "/metrics", Accept_Encoding=accepted)
     assert (headers.get("Content-Encoding") == "gzip") is zipped
     assert "Accept-Encoding" in headers["Vary"]
     assert (gzip.decompress(body) if zipped else body) == text()
 
 
-def test_only_gauges_are_live(server: MonitoringServer, textfile: Path) -> None:
+def test_only_gauges_are_live(server: StatusServer, textfile: Path) -> None:
     before = exposition.values(text())
     tally = new_tally()
     with live_file(textfile, tally):
-        tally.load(2, 5)
+        tally.notice(LoadMeasured(2, 5))
         for _ in range(3):
-            tally.retrying(job(0), ValueError("x"), 0.0)
+            tally.notice(JobRetried(job(0), ValueError("x"), 0.0))
         eventually(lambda: (found := read_live(textfile)) is not None and found.retries == 3)
         during = exposition.values(ask(server, "/metrics")[2])
     changed = {name for name in before if during[name] != before[name]}
@@ -215,36 +216,36 @@ def test_only_gauges_are_live(server: MonitoringServer, textfile: Path) -> None:
 
 def test_before_the_first_run_ends(tmp_path: Path) -> None:
     site = Site(tmp_path / "none.prom")
-    assert site.answer("/metrics").body == b""
-    assert site.answer("/metrics", PROMETHEUS_2).body == b"# EOF\n"
+    assert site.respond("/metrics").body == b""
+    assert site.respond("/metrics", PROMETHEUS_2).body == b"# EOF\n"
     tally = new_tally()
     with live_file(tmp_path / "none.prom", tally):
-        tally.load(1, 5)
-        eventually(lambda: b"l2_queue_depth 5\n" in site.answer("/metrics").body)
-        assert len(list(parsed(site.answer("/metrics", PROMETHEUS_2).body))) == 3
+        tally.notice(LoadMeasured(1, 5))
+        eventually(lambda: b"l2_queue_depth 5\n" in site.respond("/metrics").body)
+        assert len(list(parsed(site.respond("/metrics", PROMETHEUS_2).body))) == 3
 
 
 def test_a_textfile_that_cannot_be_read_is_no_empty_answer(tmp_path: Path) -> None:
     site = Site(tmp_path)  # a folder
-    assert site.answer("/metrics").status == 503
-    assert json.loads(site.answer("/health").body)["status"] == "unreadable"
-    assert site.answer("/").status == 200
+    assert site.respond("/metrics").status == 503
+    assert json.loads(site.respond("/health").body)["status"] == "unreadable"
+    assert site.respond("/").status == 200
 
 
 def test_a_huge_file_given_by_mistake(tmp_path: Path) -> None:
     path = tmp_path / "huge"
     with path.open("wb") as file:
         file.truncate(2**40)
-    assert Site(path).answer("/metrics").status == 503
+    assert Site(path).respond("/metrics").status == 503
 
 
 def test_what_is_not_text_format_goes_out_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "x.prom"
     path.write_bytes(b"{{{ what\n\xff")
-    answer = Site(path).answer("/metrics", PROMETHEUS_2)
+    answer = Site(path).respond("/metrics", PROMETHEUS_2)
     assert (answer.status, answer.body) == (200, b"{{{ what\n\xff")
     assert answer.headers["Content-Type"] == exposition.TEXT
-    assert Site(path).answer("/").status == 200
+    assert Site(path).respond("/").status == 200
 
 
 # -- /health and / ----------------------------------------------------------------------------
@@ -270,13 +271,17 @@ def test_what_is_not_text_format_goes_out_as_it_is(tmp_path: Path) -> None:
     ],
 )
 def test_health(
-    content: bytes | None, live: Live | None, stale_after: float | None, status: str, reason: str
+    content: bytes | None,
+    live: LiveFigures | None,
+    stale_after: float | None,
+    status: str,
+    reason: str,
 ) -> None:
     found = judge.health(content, live, NOW, stale_after)
     assert (found.status, found.reason) == (status, reason)
 
 
-def test_health_over_http(server: MonitoringServer, textfile: Path) -> None:
+def test_health_over_http(server: StatusServer, textfile: Path) -> None:
     status, headers, body = ask(server, "/health")
     assert (status, headers["Content-Type"]) == (200, "application/json")
     assert json.loads(body)["last_run"]["exit_status"] == 0
@@ -287,7 +292,7 @@ def test_health_over_http(server: MonitoringServer, textfile: Path) -> None:
     assert ask(server, "/health")[0] == 503
 
 
-def test_health_has_the_progress(server: MonitoringServer, textfile: Path) -> None:
+def test_health_has_the_progress(server: StatusServer, textfile: Path) -> None:
     with live_file(textfile):
         eventually(lambda: json.loads(ask(server, "/health")[2])["running"] is not None)
         running = json.loads(ask(server, "/health")[2])["running"]
@@ -296,9 +301,7 @@ def test_health_has_the_progress(server: MonitoringServer, textfile: Path) -> No
     assert running["jobs"] == []
 
 
-def test_status_json_only_tells_what_health_judges(
-    server: MonitoringServer, textfile: Path
-) -> None:
+def test_status_json_only_tells_what_health_judges(server: StatusServer, textfile: Path) -> None:
     textfile.write_bytes(text(1))
     status, headers, body = ask(server, "/status.json")
     assert (status, headers["Content-Type"]) == (200, "application/json")
@@ -310,14 +313,14 @@ def left_by_a_killed_run(textfile: Path) -> None:
     """What is there after ``kill -9``: figures of a process that is gone."""
     tally = new_tally()
     with live_file(textfile, tally):
-        tally.finished(job(0), fakes.outcome_of(job(0)))
+        tally.notice(JobFinished(job(0), fakes.outcome_of(job(0))))
         eventually(lambda: (found := read_live(textfile)) is not None and found.proofs == 1)
         data = json.loads(live_path(textfile).read_bytes())
     data |= {"pid": 2**22 + 1, "updated": NOW - 3}
     live_path(textfile).write_text(json.dumps(data))
 
 
-def test_a_killed_run_is_told_everywhere(server: MonitoringServer, textfile: Path) -> None:
+def test_a_killed_run_is_told_everywhere(server: StatusServer, textfile: Path) -> None:
     left_by_a_killed_run(textfile)
     status, _, body = ask(server, "/health")
     found = json.loads(body)
@@ -331,9 +334,7 @@ def test_a_killed_run_is_told_everywhere(server: MonitoringServer, textfile: Pat
     assert metrics["l2_parallel_workers_active"] == 0, "nobody works"
 
 
-def test_a_run_that_ended_since_then_is_the_last_one(
-    server: MonitoringServer, textfile: Path
-) -> None:
+def test_a_run_that_ended_since_then_is_the_last_one(server: StatusServer, textfile: Path) -> None:
     left_by_a_killed_run(textfile)
     textfile.write_bytes(text(0, NOW - 1))
     assert json.loads(ask(server, "/health")[2])["status"] == "ok"
@@ -381,7 +382,7 @@ def test_the_page_says_that_no_run_is_under_way(
     assert "Workers" not in page
 
 
-def test_the_page_shows_what_is_known_and_escapes_it(server: MonitoringServer) -> None:
+def test_the_page_shows_what_is_known_and_escapes_it(server: StatusServer) -> None:
     status, headers, body = ask(server, "/")
     assert status == 200
     policy = headers["Content-Security-Policy"]
@@ -427,7 +428,7 @@ def test_the_page_shows_what_is_known_and_escapes_it(server: MonitoringServer) -
         ),
     ],
 )
-def test_there_is_nothing_else(server: MonitoringServer, path: str) -> None:
+def test_there_is_nothing_else(server: StatusServer, path: str) -> None:
     status, _, body = ask(server, path)
     assert status == 404
     assert body == b"not found; there are /, /metrics, /health and /status.json\n", (
@@ -436,28 +437,28 @@ def test_there_is_nothing_else(server: MonitoringServer, path: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
-def test_nothing_can_be_changed(server: MonitoringServer, textfile: Path, method: str) -> None:
+def test_nothing_can_be_changed(server: StatusServer, textfile: Path, method: str) -> None:
     status, headers, _ = ask(server, "/metrics", method)
     assert (status, headers["Allow"]) == (405, "GET, HEAD")
     assert textfile.read_bytes() == text()
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/health", "/status.json", "/nothing"])
-def test_head_is_get_without_the_body(server: MonitoringServer, path: str) -> None:
+def test_head_is_get_without_the_body(server: StatusServer, path: str) -> None:
     status, headers, body = ask(server, path, "HEAD")
     full = ask(server, path)
     assert (status, headers["Content-Length"]) == (full[0], str(len(full[2])))
     assert body == b""
 
 
-def test_the_server_says_little_of_itself(server: MonitoringServer) -> None:
+def test_the_server_says_little_of_itself(server: StatusServer) -> None:
     assert ask(server, "/")[1]["Server"] == "zk-batch-runner"
 
 
 # -- clients that are slow, many or broken ----------------------------------------------------
 
 
-def connect(server: MonitoringServer) -> socket.socket:
+def connect(server: StatusServer) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.server_port), timeout=10)
 
 
@@ -467,7 +468,7 @@ def drip(client: socket.socket) -> None:
         time.sleep(0.05)
 
 
-def test_silent_and_dripping_clients_are_cut_off(impatient: MonitoringServer) -> None:
+def test_silent_and_dripping_clients_are_cut_off(impatient: StatusServer) -> None:
     silent, dripping = connect(impatient), connect(impatient)
     begin = time.monotonic()
     with silent, dripping:
@@ -480,7 +481,7 @@ def test_silent_and_dripping_clients_are_cut_off(impatient: MonitoringServer) ->
         assert time.monotonic() - begin < 3
 
 
-def test_too_many_clients_cost_no_threads(impatient: MonitoringServer) -> None:
+def test_too_many_clients_cost_no_threads(impatient: StatusServer) -> None:
     before = threading.active_count()
     clients = [connect(impatient) for _ in range(40)]
     try:
@@ -494,7 +495,7 @@ def test_too_many_clients_cost_no_threads(impatient: MonitoringServer) -> None:
 
 
 def test_clients_that_go_away_or_talk_nonsense(
-    impatient: MonitoringServer, capfd: pytest.CaptureFixture[str]
+    impatient: StatusServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for nonsense in (
         b"\0\xff\r\n\r\n",
@@ -538,9 +539,7 @@ def test_bad_arguments_are_one_line(
     assert words in err
 
 
-def test_a_port_in_use_is_one_line(
-    server: MonitoringServer, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_port_in_use_is_one_line(server: StatusServer, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--textfile", "x.prom", "--port", str(server.server_port)]) == 2
     assert "Address already in use" in capfd.readouterr().err
 
@@ -567,14 +566,14 @@ def test_it_ends_cleanly(textfile: Path, number: int) -> None:
 
 
 def test_the_page_shows_the_last_runs_newest_first_and_escapes_them(textfile: Path) -> None:
-    ledger = Ledger(beside(textfile), textfile)
+    ledger = Ledger(ledger_path(textfile), textfile)
     for number, status in enumerate((0, 1)):
         recorder = Recorder()
         recorder.set("l2_last_run_completion_timestamp_seconds", NOW)
         recorder.set("l2_last_run_exit_status", status)
         recorder.set("l2_last_run_leaves", 1000 + number)
         ledger.record(f"<i>{number}", recorder)
-    page = Site(textfile).answer("/").body.decode()
+    page = Site(textfile).respond("/").body.decode()
     assert "<i>" not in page
     assert page.index("&lt;i&gt;1") < page.index("&lt;i&gt;0")
     assert page.index("exit status 1</span></td><td>1,001") < page.index("ok</span></td><td>1,000")
@@ -583,7 +582,7 @@ def test_the_page_shows_the_last_runs_newest_first_and_escapes_them(textfile: Pa
 @pytest.mark.parametrize("content", [None, b"garbage"])
 def test_the_page_does_without_a_ledger(content: bytes | None, textfile: Path) -> None:
     if content is not None:
-        beside(textfile).write_bytes(content)
-    page = Site(textfile).answer("/").body.decode()
+        ledger_path(textfile).write_bytes(content)
+    page = Site(textfile).respond("/").body.decode()
     assert "Last runs" not in page
     assert "Last run that ended<" in page
