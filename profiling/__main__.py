@@ -1,11 +1,11 @@
-"""Profiles a real run: flame graphs and tables, of the host and of each guest.
+"""Profiles a real run, and leaves flame graphs and tables of the host and of each guest.
 
     make profile                                     six leaves, one aggregation
     make profile ARGS="guest=sha256 guest.count=3"   any override that `make run` takes
     make profile ARGS="--out FOLDER --hertz 200"
 
-The run is on one core and in one process, so it takes longer than `make run`. docs/profiling.md
-says how to read what it leaves.
+The run uses one core and one process, so it takes longer than `make run`. docs/profiling.md says
+how to read what it leaves.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from profiling.samples import Frame
 
 MICROSECOND, SECOND = 1000, 10**9
-"""In nanoseconds."""
+"""Both in nanoseconds."""
 
 
 def main() -> int:
-    """Entry point; the exit code is the run's own."""
+    """Run the command line and return the exit code of the run."""
     parser = argparse.ArgumentParser(
         prog="python -m profiling", description="Profiles one run of the runner."
     )
@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def write_host(out: Path, data: Path, hertz: int) -> None:
-    """Flame graph and table of the process, from perf's file and the Python stacks."""
+    """Write flame graph and table of the process, from the file of perf and the Python stacks."""
     stacks = host.read(data, host.timeline(out / "python.json"))
     (out / "host.folded").write_text(folded_text(stacks, MICROSECOND), encoding="utf-8")
     kinds = by_kind(stacks)
@@ -77,7 +77,7 @@ def write_host(out: Path, data: Path, hertz: int) -> None:
 
 
 def host_tables(kinds: dict[str, Counter[tuple[Frame, ...]]]) -> str:
-    """The hot functions: of the proofs, or of the run where no proof took a second."""
+    """Show the hot functions of the proofs, or of the whole run where no proof took a second."""
     proofs = {n: s for n, s in kinds.items() if n in KINDS and s.total() > SECOND}
     if not proofs:
         proofs = {"the run": sum(kinds.values(), Counter())}
@@ -93,7 +93,7 @@ def host_tables(kinds: dict[str, Counter[tuple[Frame, ...]]]) -> str:
 
 
 def write_guests(out: Path) -> None:
-    """Flame graph and table of each guest, from what the target left."""
+    """Write flame graph and table of each guest, from what the profiled process left."""
     for path in sorted(out.glob("guest-*.json")):
         found = json.loads(path.read_text(encoding="utf-8"))
         sum_ = found["user"] + found["paging"]
@@ -118,7 +118,7 @@ def write_guests(out: Path) -> None:
 
 
 def picture(out: Path, name: str, title: str, subtitle: str, unit: str) -> None:
-    """Draw one flame graph, or say why not."""
+    """Draw one flame graph, or print why that is not possible."""
     try:
         draw(out / f"{name}.folded", out / f"{name}.svg", title, subtitle, unit)
     except Missing as reason:
@@ -128,7 +128,7 @@ def picture(out: Path, name: str, title: str, subtitle: str, unit: str) -> None:
 
 
 def say(text: str) -> None:
-    """One line for people, apart from the results."""
+    """Print one line to standard error, which keeps it apart from the results."""
     print(f"[profile] {text}", file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,7 @@
-"""The runner's inline engine, with a Python function for each kind of proof to see it by."""
+"""An inline engine that runs leaves and aggregations in two Python functions of its own.
+
+The profile tells the two kinds of proof apart by these functions on the stack.
+"""
 
 from __future__ import annotations
 
@@ -20,28 +23,28 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 first_jobs: dict[str, tuple[ProverSpec, ProofJob]] = {}
-"""The first job of every guest that this process was given, by the guest's name."""
+"""The first job of every guest that this process ran, by the guest's name."""
 
 
 def leaf(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a leaf's job."""
+    """Run the job of a leaf."""
     return fn(*args, **kwargs)
 
 
 def aggregation(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run an aggregation's job."""
+    """Run the job of an aggregation."""
     return fn(*args, **kwargs)
 
 
 class MarkingExecutor(InlineExecutor):
-    """Runs each job at once; its Python stack says of which kind it is."""
+    """Runs each job at once, so that its Python stack says of which kind the job is."""
 
     def __init__(self, workers: int, timeout_s: float | None = None) -> None:
-        del workers, timeout_s  # what every engine but the inline one is given
+        del workers, timeout_s  # every engine but the inline one needs these
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run ``fn`` and return its finished future."""
-        # The runner binds the spec to the function, and gives the job.
+        """Run a function and return its finished future."""
+        # The runner binds the prover spec to the function and passes the job as an argument.
         given: list[Any] = [*getattr(fn, "args", ()), *args]
         spec = next((value for value in given if isinstance(value, ProverSpec)), None)
         job = next((value for value in given if isinstance(value, ProofJob)), None)

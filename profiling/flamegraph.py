@@ -1,4 +1,4 @@
-"""Folded stacks drawn by inferno, the Rust port of the FlameGraph scripts."""
+"""Draws folded stacks with inferno, the Rust port of the FlameGraph scripts."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ PROGRAM = "inferno-flamegraph"
 
 
 class Missing(Exception):  # noqa: N818  # a state of the machine, not a fault
-    """There is nothing to draw with; the message is one line and names the remedy."""
+    """inferno is not installed; the message is one line and names the remedy."""
 
 
 def draw(folded: Path, svg: Path, title: str, subtitle: str, unit: str) -> None:
-    """Write an interactive SVG, outermost functions at the top: click to zoom, Ctrl-F to search.
+    """Write an interactive SVG with the outermost functions at the top.
+
+    A click zooms, and Ctrl-F searches.
 
     Raises:
         Missing: inferno is not installed.
-        RuntimeError: it failed; the message is what it said.
+        RuntimeError: inferno failed; the message is what it printed last.
     """
     program = shutil.which(PROGRAM)
     if program is None:

@@ -1,4 +1,4 @@
-"""A guest's cycles by function: names from the symbols of its ELF files."""
+"""Splits the cycles of a guest by function, with names from the symbols of its ELF files."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ _HASHES = re.compile(r"\[[0-9a-f]{16}\]|::h[0-9a-f]{16}$")
 
 @dataclass(frozen=True)
 class Symbols:
-    """Functions by address.
+    """The functions of a program by their addresses.
 
     Attributes:
-        starts: first addresses, ascending.
-        names: of the function that begins there.
+        starts: the first address of each function, ascending.
+        names: the name of each function, in the same order.
     """
 
     starts: Sequence[int]
     names: Sequence[str]
 
     def name(self, address: int) -> str:
-        """The function an instruction is in, or its address where none is known."""
+        """Name the function that holds an instruction; the address itself where none is known."""
         position = bisect_right(self.starts, address) - 1
         return self.names[position] if position >= 0 else f"{address:#010x}"
 
 
 def parts(binary: bytes) -> tuple[bytes, bytes]:
-    """The user's ELF file and the kernel's in a program binary (``R0BF``).
+    """Split a program binary (``R0BF``) into the user's ELF file and the kernel's.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the bytes are no program binary.
     """
     if binary[:4] != b"R0BF":
         raise ValueError("not a program binary")
@@ -68,10 +68,10 @@ def parts(binary: bytes) -> tuple[bytes, bytes]:
 
 
 def of_binary(binary: bytes) -> Symbols:
-    """The functions of a program binary; those of the zkVM's kernel are marked as such.
+    """Read the functions of a program binary; those of the zkVM's kernel are marked as such.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the bytes are no program binary.
     """
     user, kernel = (symbols(part) for part in parts(binary))
     both = {**user, **{start: f"kernel::{name}" for start, name in kernel.items()}}
@@ -80,7 +80,7 @@ def of_binary(binary: bytes) -> Symbols:
 
 
 def symbols(data: bytes) -> dict[int, str]:
-    """The functions of an ELF file by address; labels of assembly count as functions."""
+    """Read the functions of an ELF file by address; labels of assembly count as functions."""
     elf = ELFFile(io.BytesIO(data))
     table = elf.get_section_by_name(".symtab")
     code = {
@@ -92,14 +92,17 @@ def symbols(data: bytes) -> dict[int, str]:
     if not isinstance(table, SymbolTableSection):
         return found
     for symbol in table.iter_symbols():
-        label = symbol.name.startswith(("$", ".L"))  # the assembler's, within functions
+        label = symbol.name.startswith(("$", ".L"))  # labels within functions
         if symbol.name and not label and symbol["st_shndx"] in code:
             found[symbol["st_value"]] = symbol.name
     return dict(zip(found, demangled([*found.values()]), strict=True))
 
 
 def demangled(mangled: Sequence[str]) -> list[str]:
-    """Names as in the source, by binutils' ``c++filt``; as they are where there is none."""
+    """Turn mangled names into those of the source with binutils' ``c++filt``.
+
+    Without it the names stay as they are.
+    """
     program = shutil.which("c++filt")
     if program is None:
         return [*mangled]
@@ -112,9 +115,10 @@ def demangled(mangled: Sequence[str]) -> list[str]:
 
 
 def fold_cycles(profile: GuestProfile, functions: Symbols) -> Counter[tuple[Frame, ...]]:
-    """Cycles by call path: user cycles under the function, paging under the one that caused it.
+    """Count cycles by call path.
 
-    Their sum is the execution's user and paging cycles.
+    User cycles count for the function that spent them, paging cycles for the one that caused them.
+    Their sum is that of the user and paging cycles of the execution.
     """
     paths: list[tuple[Frame, ...]] = []
     for parent, site in profile.calls:
@@ -132,7 +136,7 @@ def fold_cycles(profile: GuestProfile, functions: Symbols) -> Counter[tuple[Fram
 
 
 def rows(stacks: Mapping[tuple[Frame, ...], int]) -> list[tuple[str, int, int, int]]:
-    """``(function, user cycles, page in, page out)`` by function, the most expensive first."""
+    """List ``(function, user cycles, page in, page out)``, the most expensive function first."""
     found: dict[str, dict[str, int]] = {}
     for stack, cycles in stacks.items():
         what = stack[-1].symbol

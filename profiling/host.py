@@ -1,4 +1,4 @@
-"""perf around a process: every thread's native stack, some hundred times a second."""
+"""Runs perf around a process, which takes the native stack of every thread many times a second."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Unavailable", "read", "record", "require", "timeline"]
 
-# A software clock: virtual machines have no hardware counters. The times are Python's
-# time.monotonic(). No frame pointers are compiled in, so perf keeps a piece of the stack with each
-# sample and unwinds it later by the tables that every library has. The kernels' stack frames are
-# large: 64 KiB, the most there is, reach round them, 16 KiB did in half of the samples.
+# The clock is one of software, because virtual machines have no hardware counters. Its times are
+# those of Python's time.monotonic(). No frame pointers are compiled in, so perf keeps a piece of
+# the stack with each sample and unwinds it later by the tables that every library has. The stack
+# frames of the zkVM's kernels are large: 16 KiB were enough in half of the samples, and 64 KiB is
+# the most that perf keeps.
 _EVENT = ("--event", "cpu-clock", "--clockid", "CLOCK_MONOTONIC")
 _STACKS = ("--call-graph", "dwarf,65528")
 _FIELDS = "comm,pid,tid,time,period,ip,sym,dso"
@@ -34,10 +35,10 @@ class Unavailable(Exception):  # noqa: N818  # a state of the machine, not a fau
 
 
 def require() -> None:
-    """See that perf can record here.
+    """Make sure that perf can record here.
 
     Raises:
-        Unavailable: it is missing or not allowed to.
+        Unavailable: perf is missing or not allowed to record.
     """
     if shutil.which("perf") is None:
         raise Unavailable(
@@ -54,17 +55,17 @@ def require() -> None:
 
 
 def record(command: Sequence[str], data: Path, hertz: int) -> int:
-    """Run a command under perf; its exit code. The samples are in ``data``."""
+    """Run a command under perf, leave the samples in ``data``, and return the exit code."""
     perf = ["perf", "record", "--quiet", *_EVENT, *_STACKS, "--freq", str(hertz)]
     process = subprocess.Popen([*perf, "--output", str(data), "--", *command])
     while True:
-        # Ctrl-C goes to perf and to the command; what they leave is still read.
+        # Ctrl-C reaches perf and the command as well; what they leave is still read.
         with contextlib.suppress(KeyboardInterrupt):
             return process.wait()
 
 
 def timeline(path: Path) -> Timeline:
-    """What :meth:`profiling.sampler.Sampler.record` kept, from the file the target wrote."""
+    """Read what :meth:`profiling.sampler.Sampler.record` kept, from the target's file."""
     content = json.loads(path.read_text(encoding="utf-8"))
     threads = {
         int(tid): ([time for time, _ in changes], [tuple(stack) for _, stack in changes])
@@ -74,7 +75,7 @@ def timeline(path: Path) -> Timeline:
 
 
 def read(data: Path, python: Timeline) -> Counter[tuple[Frame, ...]]:
-    """Nanoseconds of CPU by stack, outermost function first."""
+    """Read the samples as nanoseconds of CPU by stack, with the outermost function first."""
     command = ["perf", "script", "--input", str(data), "--no-inline", "--fields", _FIELDS]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace"

@@ -1,4 +1,4 @@
-"""The Python stacks of a running process, each with its time."""
+"""Takes the Python stacks of a running process, each with its time."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ __all__ = ["Sampler", "names"]
 
 
 RUN = "runner.cli.command._job"
-"""Where a run begins, once Hydra has composed its configuration."""
+"""The function in which a run begins, once Hydra has composed its configuration."""
 
 
 def names(frame: FrameType | None) -> tuple[str, ...]:
-    """Modules and functions of a stack, outermost first; within a run, from its beginning."""
+    """Name the functions of a stack, outermost first.
+
+    Within a run the stack begins with :data:`RUN`.
+    """
     found: list[str] = []
     while frame is not None and (not found or found[-1] != RUN):
         found.append(f"{frame.f_globals.get('__name__', '?')}.{frame.f_code.co_qualname}")
@@ -28,13 +31,14 @@ def names(frame: FrameType | None) -> tuple[str, ...]:
 
 
 class Sampler:
-    """Looks at all threads so many times a second, from a thread of its own.
+    """Takes the stacks of all threads at a fixed rate, from a thread of its own.
 
-    It needs the interpreter's lock for that, which a proof does not hold. Only changes are kept.
+    It needs the interpreter's lock for that, and a proof does not hold the lock. Only changes are
+    kept.
 
     Args:
-        hertz: looks a second.
-        clock: seconds; it must be the clock that perf is told to use.
+        hertz: the number of samples a second.
+        clock: the clock, in seconds; it must be the one that perf is told to use.
     """
 
     def __init__(self, hertz: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -46,11 +50,11 @@ class Sampler:
         self._last: dict[int, tuple[FrameType, int, tuple[str, ...]]] = {}
 
     def start(self) -> None:
-        """Begin."""
+        """Begin to take samples."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, after one more look."""
+        """End after the sample that is under way."""
         self._end.set()
         self._thread.join()
 
@@ -58,14 +62,17 @@ class Sampler:
         while not self._end.wait(self._interval):
             own = threading.get_ident()
             threads = {t.ident: t.native_id for t in threading.enumerate()}
-            # The only way to the stacks of other threads; faulthandler and debuggers use it too.
+            # There is no other way to the stacks of other threads; debuggers use it too.
             frames = sys._current_frames()  # noqa: SLF001
             stacks = {threads.get(i): self._names(i, f) for i, f in frames.items() if i != own}
             stacks[threading.get_native_id()] = ("profiling.sampler",)
             self.look({tid: stack for tid, stack in stacks.items() if tid is not None})
 
     def _names(self, ident: int, frame: FrameType) -> tuple[str, ...]:
-        """The thread's stack; a thread that waits for a proof costs no walk along it."""
+        """Name the functions of a thread's stack.
+
+        The stack of a thread that waits for a proof has not changed and is not walked again.
+        """
         last = self._last.get(ident)
         if last is not None and last[0] is frame and last[1] == frame.f_lasti:
             return last[2]
@@ -74,7 +81,7 @@ class Sampler:
         return stack
 
     def look(self, stacks: Mapping[int, tuple[str, ...]]) -> None:
-        """Keep what has changed since the last look; a thread that is gone has an empty stack."""
+        """Keep what has changed since the last sample; an ended thread has an empty stack."""
         now = self._clock()
         for tid in {*stacks, *self._changes}:
             stack = stacks.get(tid, ())
@@ -83,5 +90,5 @@ class Sampler:
                 changes.append((now, stack))
 
     def record(self) -> dict[str, Any]:
-        """All changes by thread id, for a JSON file; :func:`profiling.host.timeline` reads it."""
+        """Return all changes by thread id, for :func:`profiling.host.timeline`."""
         return {str(tid): changes for tid, changes in self._changes.items()}

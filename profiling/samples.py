@@ -1,4 +1,4 @@
-"""The samples that perf took, read from its text."""
+"""Reads the samples that perf took from the text that it prints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["UNKNOWN", "Frame", "Sample", "complete", "parse"]
 
 UNKNOWN = "[unknown]"
-"""What perf calls a function that it has no name for."""
+"""The name that perf gives to a function it has no name for."""
 
 _HEAD = re.compile(r"^\S.*?\s+(?P<pid>\d+)/(?P<tid>\d+)\s+(?P<time>[\d.]+):\s+(?P<period>\d+)\s*$")
 _FRAME = re.compile(r"^\s+[0-9a-f]+ (?P<symbol>.*) \((?P<library>[^()]*)\)$")
@@ -21,7 +21,12 @@ _FRAME = re.compile(r"^\s+[0-9a-f]+ (?P<symbol>.*) \((?P<library>[^()]*)\)$")
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A function: its name, and the library it is in, or ``python``."""
+    """A function on a stack.
+
+    Attributes:
+        symbol: the name of the function.
+        library: the library that holds it, or ``python``.
+    """
 
     symbol: str
     library: str
@@ -29,13 +34,13 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One of perf's samples.
+    """One sample of perf.
 
     Attributes:
-        tid: the kernel's thread id.
-        time: seconds of CLOCK_MONOTONIC.
-        weight: nanoseconds of CPU it stands for.
-        frames: outermost first.
+        tid: the id that the operating system gives to the thread.
+        time: the time of the sample, in seconds of CLOCK_MONOTONIC.
+        weight: the nanoseconds of CPU that the sample stands for.
+        frames: the stack, outermost function first.
     """
 
     tid: int
@@ -45,7 +50,7 @@ class Sample:
 
 
 def parse(lines: Iterable[str]) -> Iterator[Sample]:
-    """Samples in the output of ``perf script -F comm,pid,tid,time,period,ip,sym,dso``."""
+    """Read the output of ``perf script -F comm,pid,tid,time,period,ip,sym,dso``."""
     head: re.Match[str] | None = None
     frames: list[Frame] = []
     for line in lines:
@@ -67,10 +72,11 @@ def _sample(head: re.Match[str], frames: list[Frame]) -> Sample:
 
 
 def complete(samples: Sequence[Sample]) -> list[Sample]:
-    """Samples whose stack was larger than the piece perf keeps, with their outer functions again.
+    """Give stacks that were cut short their outer functions back.
 
-    Such a stack has no known beginning. It is given the one by which its outermost known function
-    was reached most often in whole stacks; where none is known, it stays as it is.
+    A stack that is larger than the piece perf keeps has no known beginning. It gets the beginning
+    by which its outermost known function was reached most often in whole stacks. Where no whole
+    stack has that function, the stack stays as it is.
     """
     cut = {outer for sample in samples if (outer := _cut_below(sample)) is not None}
     ways: dict[Frame, Counter[tuple[Frame, ...]]] = {frame: Counter() for frame in cut}
@@ -91,7 +97,7 @@ def complete(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def _cut_below(sample: Sample) -> Frame | None:
-    """The outermost known function of a stack without a beginning; None for a whole one."""
+    """Return the outermost known function of a stack that was cut short; None for a whole one."""
     if not sample.frames or sample.frames[0].symbol != UNKNOWN:
         return None
     return next((frame for frame in sample.frames if frame.symbol != UNKNOWN), None)

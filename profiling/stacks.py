@@ -1,10 +1,10 @@
-"""Samples of two profilers made one: what Python asked for, and what native code did for it.
+"""Joins the samples of two profilers: what Python asked for, and what native code did for it.
 
-perf sees every thread of the process, but of Python 3.11 only the interpreter's own functions. The
-sampler inside the process (:mod:`profiling.sampler`) sees Python only. Both use the same clock, so
-each of perf's samples can be put under the Python stack of its moment. A thread that runs no Python
-(the zkVM's pools) is put under the main thread's: there is one proof at a time, and that is who
-waits for it.
+perf sees every thread of the process, but of Python 3.11 it sees only the interpreter's own
+functions. The sampler inside the process (:mod:`profiling.sampler`) sees nothing but Python. Both
+use the same clock, so each sample of perf can be put under the Python stack of its moment. A thread
+that runs no Python, such as those of the zkVM's pools, is put under the stack of the main thread:
+there is one proof at a time, and the main thread waits for it.
 """
 
 from __future__ import annotations
@@ -40,11 +40,12 @@ _LONGEST = 160
 
 @dataclass
 class Timeline:
-    """The Python stacks of each thread, and since when it has had them.
+    """The Python stacks of each thread over time.
 
     Attributes:
-        main: thread id of the main thread.
-        threads: by thread id, times in order and the stack from each on, outermost first.
+        main: the thread id of the main thread.
+        threads: for each thread id the times in order, and the stack from each of these times on,
+            outermost function first.
     """
 
     main: int
@@ -53,7 +54,7 @@ class Timeline:
     )
 
     def at(self, tid: int, time: float) -> tuple[str, ...] | None:
-        """The stack of a thread at a time; None for a thread that runs no Python."""
+        """Return the stack of a thread at a time; None for a thread that runs no Python."""
         known = self.threads.get(tid)
         if known is None:
             return None
@@ -63,7 +64,7 @@ class Timeline:
 
 
 def merge(sample: Sample, timeline: Timeline) -> tuple[Frame, ...]:
-    """The sample's stack with the Python functions above its native ones."""
+    """Put the Python functions of a sample's moment above its native ones."""
     own = timeline.at(sample.tid, sample.time)
     native = sample.frames
     if own is None:
@@ -80,7 +81,7 @@ def _python(stack: Sequence[str]) -> tuple[Frame, ...]:
 
 
 def _inside_interpreter(native: tuple[Frame, ...]) -> tuple[Frame, ...]:
-    """What the innermost Python function called, or the leaf within the interpreter."""
+    """Keep what the innermost Python function called, or the last function of the interpreter."""
     last = max(
         (i for i, frame in enumerate(native) if _INTERPRETER.fullmatch(frame.library)), default=-1
     )
@@ -88,9 +89,9 @@ def _inside_interpreter(native: tuple[Frame, ...]) -> tuple[Frame, ...]:
 
 
 def tidy(native: Sequence[Frame]) -> tuple[Frame, ...]:
-    """Without what only passes a call on; the innermost function stays whatever it is.
+    """Leave out functions that only pass a call on; the innermost function always stays.
 
-    Recursion is one frame, and so is everything that the kernel did.
+    Recursion becomes one frame, and so does everything that the operating system did.
     """
     result: list[Frame] = []
     for position, frame in enumerate(native):
@@ -106,7 +107,7 @@ def tidy(native: Sequence[Frame]) -> tuple[Frame, ...]:
 
 
 def fold(stacks: Iterable[tuple[tuple[Frame, ...], int]]) -> Counter[tuple[Frame, ...]]:
-    """Equal stacks as one, their weights added."""
+    """Join equal stacks and add up their weights."""
     total: Counter[tuple[Frame, ...]] = Counter()
     for stack, weight in stacks:
         total[stack] += weight
@@ -114,13 +115,13 @@ def fold(stacks: Iterable[tuple[tuple[Frame, ...], int]]) -> Counter[tuple[Frame
 
 
 def folded_text(stacks: Mapping[tuple[Frame, ...], int], unit: int = 1) -> str:
-    """Stacks in the text format that flame graph tools read: frames, a space, a whole number.
+    """Write stacks as flame graph tools read them: frames, a space, a whole number.
 
-    The suffixes are those by which the tools' ``java`` palette tells kinds of code apart.
+    The suffixes are those by which the ``java`` palette of these tools tells kinds of code apart.
 
     Args:
-        stacks: outermost frame first.
-        unit: what weights are divided by.
+        stacks: the weights by stack, outermost frame first.
+        unit: the number that weights are divided by.
     """
     lines = []
     for stack, weight in stacks.items():

@@ -1,4 +1,4 @@
-"""The hot functions as Markdown: shares of self time."""
+"""Shows the hot functions as Markdown tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "by_kind", "markdown", "self_time", "shares", "short", "whole_time"]
 
 KINDS = ("leaf", "aggregation")
-"""The two kinds of proof, by the Python functions that :mod:`profiling.engine` runs them in."""
+"""The two kinds of proof: the names of the functions that :mod:`profiling.engine` runs them in."""
 
 _TRAIT = re.compile(r"^<(.+?) as .+>::")
 _WIDEST = 90
@@ -22,7 +22,7 @@ _NUMBERED = re.compile(r"(?<=_)\d+$")
 
 
 def by_kind(stacks: Mapping[tuple[Frame, ...], int]) -> dict[str, Counter[tuple[Frame, ...]]]:
-    """The stacks of each kind of proof; what belongs to none is ``the rest of the run``."""
+    """Sort the stacks by kind of proof; all others are ``the rest of the run``."""
     found: dict[str, Counter[tuple[Frame, ...]]] = {name: Counter() for name in KINDS}
     rest = found.setdefault("the rest of the run", Counter())
     marks = {f"profiling.engine.{name}": found[name] for name in KINDS}
@@ -33,7 +33,10 @@ def by_kind(stacks: Mapping[tuple[Frame, ...], int]) -> dict[str, Counter[tuple[
 
 
 def self_time(stacks: Mapping[tuple[Frame, ...], int]) -> Counter[Frame]:
-    """Weight by innermost function; functions that differ by a number at the end are one."""
+    """Add up weights by innermost function.
+
+    Functions whose names differ only by a number at the end count as one.
+    """
     total: Counter[Frame] = Counter()
     for stack, weight in stacks.items():
         if stack:
@@ -42,7 +45,7 @@ def self_time(stacks: Mapping[tuple[Frame, ...], int]) -> Counter[Frame]:
 
 
 def whole_time(stacks: Mapping[tuple[Frame, ...], int]) -> Counter[Frame]:
-    """Weight by function, with all that it calls; native functions only."""
+    """Add up weights by native function, with everything that the function calls."""
     total: Counter[Frame] = Counter()
     for stack, weight in stacks.items():
         for frame in {_joined(frame) for frame in stack if frame.library.endswith(".so")}:
@@ -59,7 +62,7 @@ def shares(
     measure: Callable[[Mapping[tuple[Frame, ...], int]], Counter[Frame]] = self_time,
     count: int = 20,
 ) -> list[tuple[Frame, list[float]]]:
-    """The functions with the largest share of any kind, and their share of each, in percent."""
+    """List the functions with the largest shares, with their share of each kind in percent."""
     times = [measure(stacks) for stacks in kinds.values()]
     sums = [max(1, sum(stacks.values())) for stacks in kinds.values()]
     functions = {frame for total in times for frame in total}
@@ -72,13 +75,13 @@ def shares(
 
 
 def short(symbol: str) -> str:
-    """A name that fits into a table: without the trait a method is of, and cut."""
+    """Shorten a name so that it fits into a table, and leave out the trait of a method."""
     name = _TRAIT.sub(r"\1::", symbol)
     return name if len(name) <= _WIDEST else f"{name[: _WIDEST - 3]}..."
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; the first column is text, code where it says so itself, the rest are figures."""
+    """Write a table whose first column is text and whose other columns are figures."""
     lines = [f"| {' | '.join(head)} |", f"| --- |{' ---: |' * (len(head) - 1)}"]
     lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
     return "\n".join(lines) + "\n"

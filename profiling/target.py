@@ -2,8 +2,9 @@
 
     python -m profiling.target FOLDER HERTZ OVERRIDE...
 
-Leaves in the folder ``python.json`` (the Python stacks and their times) and, for each guest of the
-batch, ``guest-NAME.json`` and ``guest-NAME.folded``, from one more execution of its first job.
+It leaves ``python.json`` in the folder, with the Python stacks and their times. For each guest of
+the batch it leaves ``guest-NAME.json`` and ``guest-NAME.folded``, which come from one more
+execution of the guest's first job.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Entry point; the runner's exit code."""
+    """Run the batch, then profile its guests, and return the exit code of the run."""
     folder, hertz, overrides = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
     if hasattr(os, "sched_setaffinity"):
-        # On one core the zkVM's pool is one thread, as it is for a leaf in a batch with as many
-        # workers as cores. No work is stolen, so each stack goes all the way up.
+        # On one core the zkVM's pool has one thread, as it has for a leaf in a batch with as many
+        # workers as cores. No thread takes work from another, so each stack is whole.
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     sampler = Sampler(hertz)
     sampler.start()
