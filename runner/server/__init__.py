@@ -5,10 +5,10 @@ May import: errors, monitoring, plan, text.
 Only this room uses:
 
 - `__main__.py`: the command ``python -m runner.server``.
-- `http.py`: sockets, limits on slow clients, and one thread a request.
-- `site.py`: answers to paths, with no sockets.
+- `http.py`: the HTTP server: sockets, limits on slow clients, and a thread per client.
+- `site.py`: the response to each path, without sockets.
 - `pages.py`: ``/``: the status page for people.
-- `headline.py`: the first line of that page: what is running, how the last run ended.
+- `headline.py`: the first line of that page: what is running and how the last run ended.
 - `exposition.py`: ``/metrics``: the textfile's text with live gauges.
-- `health.py`: ``/health``: the textfile and the live figures, judged.
+- `health.py`: ``/health``: what the textfile and the live figures say about the last run.
 """

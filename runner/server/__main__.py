@@ -1,7 +1,7 @@
-"""``python -m runner.server``: the figures of a textfile over HTTP, read only.
+"""The command ``python -m runner.server``: serve the figures of a textfile over HTTP, read only.
 
-Serves ``/`` for people, ``/metrics`` for Prometheus and ``/health`` for a load balancer or a
-check. The paths are fixed and lead to nothing else on the disk.
+The server has ``/`` for people, ``/metrics`` for Prometheus, ``/health`` for a load balancer or a
+check, and ``/status.json``. The paths are fixed, and nothing else on the disk can be reached.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import InputError
-from runner.server.http import MonitoringServer, log
+from runner.server.http import StatusServer
 from runner.server.site import Site
 
 if TYPE_CHECKING:
@@ -25,11 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 9464
-
-
-# -- command line -------------------------------------------------------------------------------
 
 
 def _port(text: str) -> int:
@@ -48,9 +46,9 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _listen(host: str, port: int, site: Site) -> MonitoringServer:
+def _listen(host: str, port: int, site: Site) -> StatusServer:
     try:
-        return MonitoringServer((host, port), site)
+        return StatusServer((host, port), site)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "not a host name"
         remedy = "choose another --port" if host == "127.0.0.1" else "choose another --host"
@@ -91,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or Ctrl-C; returns the exit code."""
+    """Serve until SIGTERM or Ctrl-C, and return the exit code."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
@@ -103,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     with server:
         for number in (signal.SIGTERM, signal.SIGINT):
-            # From another thread: shutdown() waits for the loop that this handler interrupts.
+            # shutdown() waits for the loop that this handler interrupts, so it needs a thread.
             signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
         host = f"[{options.host}]" if ":" in options.host else options.host
         sys.stdout.write(f"serving {options.textfile} on http://{host}:{server.server_port}/\n")

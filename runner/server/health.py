@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["SILENT_S", "Health", "health"]
 
 SILENT_S = 15.0
-"""After so many seconds without new figures a run is stopped, or its disk is: it writes every 2 s."""
+"""A run writes figures every 2 s, so after this many seconds without any it, or its disk, hangs."""
 
 _LAST_RUN = {
     "started": "l2_last_run_start_timestamp_seconds",

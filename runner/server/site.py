@@ -127,7 +127,11 @@ class Site:
             return ()  # The page still shows the last run, which the textfile has.
 
     def _read(self) -> tuple[bytes | None, str]:
-        """The textfile's content, or None, and why it cannot be read; empty if it can or is absent."""
+        """Read the textfile.
+
+        Returns:
+            The content, or None if there is none; and why it cannot be read, or an empty text.
+        """
         try:
             with self._textfile.open("rb") as file:
                 text = file.read(_MOST_BYTES + 1)

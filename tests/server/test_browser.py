@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.files import SHIPPED
-from runner.server.http import MonitoringServer
+from runner.server.http import StatusServer
 from runner.server.site import Site
 from tests import fakes
 from tests.batch.test_run import stdin
@@ -52,11 +52,11 @@ def textfile(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(textfile: Path) -> Iterator[MonitoringServer]:
-    yield from serving(MonitoringServer(("127.0.0.1", 0), Site(textfile)))
+def server(textfile: Path) -> Iterator[StatusServer]:
+    yield from serving(StatusServer(("127.0.0.1", 0), Site(textfile)))
 
 
-def url(server: MonitoringServer) -> str:
+def url(server: StatusServer) -> str:
     return f"http://127.0.0.1:{server.server_port}/"
 
 
@@ -111,7 +111,7 @@ def figures(browser: Browser) -> dict[str, str]:
     return found
 
 
-def assert_clean(browser: Browser, server: MonitoringServer) -> None:
+def assert_clean(browser: Browser, server: StatusServer) -> None:
     """Nothing on the console, and nothing asked of anyone but the server."""
     assert browser.complaints() == []
     asked = set(browser.requests())
@@ -120,7 +120,7 @@ def assert_clean(browser: Browser, server: MonitoringServer) -> None:
 
 
 def test_a_run_is_followed_from_before_its_start_to_its_end(
-    browser: Browser, server: MonitoringServer, batches: Batches, behaviours: fakes.Behaviours
+    browser: Browser, server: StatusServer, batches: Batches, behaviours: fakes.Behaviours
 ) -> None:
     behaviours.hold(stdin(2))
     behaviours.on("transient", stdin=stdin(4), times=1)
@@ -153,7 +153,7 @@ def test_a_run_is_followed_from_before_its_start_to_its_end(
 
 
 def test_cached_proofs_and_failures_are_shown(
-    browser: Browser, server: MonitoringServer, batches: Batches, behaviours: fakes.Behaviours
+    browser: Browser, server: StatusServer, batches: Batches, behaviours: fakes.Behaviours
 ) -> None:
     assert batches.start("guest.count=4").wait() == 0
     browser.open(url(server))
@@ -170,7 +170,7 @@ def test_cached_proofs_and_failures_are_shown(
 
 
 def test_a_killed_run_is_not_shown_as_running(
-    browser: Browser, server: MonitoringServer, batches: Batches, behaviours: fakes.Behaviours
+    browser: Browser, server: StatusServer, batches: Batches, behaviours: fakes.Behaviours
 ) -> None:
     behaviours.hold(stdin(0))
     browser.open(url(server))
@@ -188,7 +188,7 @@ def test_a_killed_run_is_not_shown_as_running(
 
 def test_a_hostile_guest_name_is_only_text(
     browser: Browser,
-    server: MonitoringServer,
+    server: StatusServer,
     batches: Batches,
     behaviours: fakes.Behaviours,
     guests: Path,
@@ -209,9 +209,7 @@ def test_a_hostile_guest_name_is_only_text(
     assert_clean(browser, server)
 
 
-def test_what_the_policy_forbids_does_not_happen(
-    browser: Browser, server: MonitoringServer
-) -> None:
+def test_what_the_policy_forbids_does_not_happen(browser: Browser, server: StatusServer) -> None:
     """Should something slip through the escaping one day."""
     browser.open(url(server))
     browser.run(
@@ -227,12 +225,12 @@ def test_what_the_policy_forbids_does_not_happen(
 def test_the_server_going_away_and_coming_back_is_told(browser: Browser, textfile: Path) -> None:
     lost = "!document.getElementById('lost').hidden"
     again = contextmanager(serving)
-    with again(MonitoringServer(("127.0.0.1", 0), Site(textfile))) as server:
+    with again(StatusServer(("127.0.0.1", 0), Site(textfile))) as server:
         browser.open(url(server))
         assert not browser.run(lost)
     browser.wait(lambda: browser.run(lost))
     assert "The server does not answer" in browser.text("#lost")
-    with again(MonitoringServer(("127.0.0.1", server.server_port), Site(textfile))):
+    with again(StatusServer(("127.0.0.1", server.server_port), Site(textfile))):
         browser.wait(lambda: not browser.run(lost))
 
 
@@ -259,7 +257,7 @@ def test_text_is_readable_in_light_in_dark_and_on_paper(
     scheme: str,
     media: str,
     browser: Browser,
-    server: MonitoringServer,
+    server: StatusServer,
     batches: Batches,
     behaviours: fakes.Behaviours,
 ) -> None:
@@ -285,7 +283,7 @@ def test_text_is_readable_in_light_in_dark_and_on_paper(
 
 
 def test_bars_and_tables_have_names_for_screen_readers(
-    browser: Browser, server: MonitoringServer, batches: Batches, behaviours: fakes.Behaviours
+    browser: Browser, server: StatusServer, batches: Batches, behaviours: fakes.Behaviours
 ) -> None:
     behaviours.hold(stdin(0))
     batches.start()
@@ -304,7 +302,7 @@ def test_bars_and_tables_have_names_for_screen_readers(
 
 
 def test_without_scripts_the_page_loads_itself_again(
-    browser: Browser, server: MonitoringServer
+    browser: Browser, server: StatusServer
 ) -> None:
     browser.devtools("Emulation.setScriptExecutionDisabled", value=True)
     try:
