@@ -18,15 +18,24 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from runner.engines.retry import Attempts
 from runner.errors import JobFailedError
+from runner.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobRetried,
+    JobStarted,
+    LoadMeasured,
+    Observer,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from runner.engines.retry import RetryPolicy
     from runner.model import Outcome, ProofJob
     from runner.plan.plan import Plan
 
-__all__ = ["Jobs", "Observer", "OnFailure", "PlanExecutor"]
+__all__ = ["Jobs", "OnFailure", "PlanExecutor"]
 
 OnFailure = Literal["stop", "continue"]
 
@@ -57,16 +66,6 @@ class Jobs(Protocol):
         ...
 
 
-class Observer(Protocol):
-    """Watches a plan being run; called from the deciding thread."""
-
-    def started(self, job: ProofJob, attempt: int) -> None: ...  # noqa: D102
-    def finished(self, job: ProofJob, outcome: Outcome) -> None: ...  # noqa: D102
-    def retrying(self, job: ProofJob, error: BaseException, wait_s: float) -> None: ...  # noqa: D102
-    def failed(self, job: ProofJob, error: JobFailedError) -> None: ...  # noqa: D102
-    def load(self, active: int, queued: int) -> None: ...  # noqa: D102
-
-
 class PlanExecutor:
     """One run of one plan.
 
@@ -75,7 +74,7 @@ class PlanExecutor:
         engine: runs ``task``; shut down by whoever made it.
         task: makes one proof; picklable for engines with processes.
         jobs: source and sink.
-        observer: told of everything.
+        observers: The observers that are told of every event, each before the next one.
         policy: for failed jobs.
         workers: jobs in the engine at a time.
         cores: CPU cores to share among them.
@@ -93,7 +92,7 @@ class PlanExecutor:
         engine: Executor,
         task: Callable[[ProofJob], Outcome],
         jobs: Jobs,
-        observer: Observer,
+        observers: Sequence[Observer],
         policy: RetryPolicy,
         workers: int,
         cores: int,
@@ -106,7 +105,7 @@ class PlanExecutor:
         self._engine = engine
         self._task = task
         self._jobs = jobs
-        self._observer = observer
+        self._observers = tuple(observers)
         self._policy = policy
         self._workers = workers
         self._cores = cores
@@ -139,7 +138,7 @@ class PlanExecutor:
         try:
             while True:
                 self._fill(pool)
-                self._observer.load(len(self._running), self._queued())
+                self._tell(LoadMeasured(len(self._running), self._queued()))
                 if not self._lookups and not self._running and not self._delayed:
                     break
                 self._wait()
@@ -156,6 +155,10 @@ class PlanExecutor:
     def failures(self) -> tuple[JobFailedError, ...]:
         """Jobs that failed for good."""
         return tuple(self._failures)
+
+    def _tell(self, event: Event) -> None:
+        for observer in self._observers:
+            observer.notice(event)
 
     def _queued(self) -> int:
         waiting = len(self._ready) + len(self._misses) + len(self._delayed) + len(self._lookups)
@@ -228,7 +231,7 @@ class PlanExecutor:
         heapq.heappush(self._misses, (0 if job.id >= self._plan.leaf_jobs else 1, job.id, job))
 
     def _submit(self, job: ProofJob) -> None:
-        self._observer.started(job, self._attempt(job))
+        self._tell(JobStarted(job, self._attempt(job)))
         threads = self._threads(len(self._running) + 1 + self._queued())
         full = replace(self._jobs.load(job), threads=threads)
         try:
@@ -283,7 +286,7 @@ class PlanExecutor:
 
     def _finish(self, job: ProofJob, outcome: Outcome) -> None:
         self._jobs.accept(outcome)
-        self._observer.finished(job, outcome)
+        self._tell(JobFinished(job, outcome))
         for parent in self._plan.parents[job.id]:
             self._missing[parent] -= 1
             if self._missing[parent] == 0:
@@ -300,9 +303,9 @@ class PlanExecutor:
             failure = JobFailedError(job.name, attempts.number, reason)
             failure.__cause__ = error
             self._failures.append(failure)
-            self._observer.failed(job, failure)
+            self._tell(JobFailed(job, failure))
             return
-        self._observer.retrying(job, error, wait_s)
+        self._tell(JobRetried(job, error, wait_s))
         heapq.heappush(self._delayed, (self._clock() + wait_s, job.id, job))
 
     def _drop_waiting(self) -> None:

@@ -24,9 +24,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from runner.errors import InputError, ProverError
+from runner.events import Event, JobFailed, JobFinished, JobRetried, JobStarted, LoadMeasured
 from runner.model import (
     Child,
     Cycles,
@@ -46,10 +47,11 @@ from runner.provers.prover import Proof, ProverSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from runner.errors import JobFailedError
     from runner.plan.plan import Plan
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Event)
+JobEvent: TypeAlias = JobStarted | JobFinished | JobRetried | JobFailed
 
 ADAPTER = "tests.fakes:FakeProver"
 FOLDER = "FAKE_PROVER_FOLDER"
@@ -503,41 +505,33 @@ def outcome_of(job: ProofJob, *, cached: bool = False, prove_s: float = 1.0) -> 
 
 @dataclass
 class RecordingObserver:
-    """Everything an observer is told, as tuples; ``on_event`` may act on each.
+    """An observer that keeps every event.
 
     Attributes:
-        events: (name, job id, more).
-        loads: (active, queued).
-        on_event: called after each event but load.
+        events: the events of jobs, in order.
+        loads: the executor's loads (active, queued), in order.
+        on_event: a function that is called with each event of a job.
     """
 
-    events: list[tuple[str, int, Any]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     loads: list[tuple[int, int]] = field(default_factory=list)
-    on_event: Callable[[str, int], None] | None = None
+    on_event: Callable[[Event], None] | None = None
 
-    def started(self, job: ProofJob, attempt: int) -> None:
-        self._add("started", job.id, attempt)
-
-    def finished(self, job: ProofJob, outcome: Outcome) -> None:
-        self._add("finished", job.id, outcome)
-
-    def retrying(self, job: ProofJob, error: BaseException, wait_s: float) -> None:
-        self._add("retrying", job.id, (error, wait_s))
-
-    def failed(self, job: ProofJob, error: JobFailedError) -> None:
-        self._add("failed", job.id, error)
-
-    def load(self, active: int, queued: int) -> None:
-        self.loads.append((active, queued))
-
-    def ids(self, name: str) -> list[int]:
-        """Job ids of one kind of event, in order."""
-        return [job for event, job, _ in self.events if event == name]
-
-    def _add(self, name: str, job: int, more: object) -> None:
-        self.events.append((name, job, more))
+    def notice(self, event: Event) -> None:
+        if isinstance(event, LoadMeasured):
+            self.loads.append((event.active, event.queued))
+            return
+        self.events.append(event)
         if self.on_event is not None:
-            self.on_event(name, job)
+            self.on_event(event)
+
+    def of(self, kind: type[E]) -> list[E]:
+        """The events of one kind, in order."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def ids(self, kind: type[JobEvent]) -> list[int]:
+        """The job ids of one kind of event, in order."""
+        return [event.job.id for event in self.of(kind)]
 
 
 @functools.cache

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from runner.engines.inline import InlineExecutor
 from runner.engines.retry import RetryPolicy
 from runner.errors import JobFailedError, ProverError, WorkerDiedError
+from runner.events import Event, JobFailed, JobFinished, JobRetried, JobStarted, LoadMeasured
 from runner.executor import OnFailure, PlanExecutor
 from runner.plan.plan import Plan  # noqa: TC001  # Hypothesis and dataclasses resolve annotations
 from runner.plan.strategy import make_plan
@@ -97,12 +98,12 @@ class Bench:
         self.observer = fakes.RecordingObserver()
 
     def make(self, engine: Executor | None = None) -> PlanExecutor:
-        executor = PlanExecutor(
+        return PlanExecutor(
             self.plan,
             engine=engine or self.engine,
             task=prove,
             jobs=self.jobs,
-            observer=self.observer,
+            observers=[self.observer, self],
             policy=self.policy,
             workers=self.workers,
             cores=self.cores,
@@ -111,16 +112,11 @@ class Bench:
             clock=self.clock,
             sleep=self.clock.sleep,
         )
-        load = self.observer.load
 
-        def decide(active: int, queued: int) -> None:
-            load(active, queued)
-            # Told right before the executor waits, so what finishes here is found at once.
-            if self.engine.running:
-                self.engine.decide(self.engine)
-
-        self.observer.load = decide  # type: ignore[method-assign]
-        return executor
+    def notice(self, event: Event) -> None:
+        # The executor tells its load right before it waits: what finishes here is found at once.
+        if isinstance(event, LoadMeasured) and self.engine.running:
+            self.engine.decide(self.engine)
 
     def run(self) -> Bench:
         self.make().run()
@@ -274,12 +270,12 @@ def test_a_transient_failure_is_tried_again_after_the_policys_wait() -> None:
     script = failing({0: [TRANSIENT, WorkerDiedError("signal SIGKILL")]})
     bench = Bench(make_plan("single", [0]), script, workers=1).run()
     assert bench.engine.submitted == [0, 0, 0, 1]
-    waits = [more[1] for event, _, more in bench.observer.events if event == "retrying"]
+    waits = [event.wait_s for event in bench.observer.of(JobRetried)]
     assert waits == [8.0, 16.0]
     assert bench.clock.now == 1024.0
     assert max(bench.clock.slept) <= 0.5  # in short pieces, so that a signal is heard
     assert [job.attempts for job in bench.jobs.outcomes.values()] == [3, 1]
-    started = [more for event, job, more in bench.observer.events if (event, job) == ("started", 0)]
+    started = [event.attempt for event in bench.observer.of(JobStarted) if event.job.id == 0]
     assert started == [1, 2, 3]
 
 
@@ -294,7 +290,7 @@ def test_attempts_end() -> None:
         bench.run()
     assert caught.value.args == ("leaf 0", 3, "for now [internal]")
     assert caught.value.__cause__ is TRANSIENT
-    assert bench.observer.ids("failed") == [0]
+    assert bench.observer.ids(JobFailed) == [0]
 
 
 @pytest.mark.parametrize("error", [LASTING, ValueError("a bug"), MemoryError()])
@@ -337,8 +333,8 @@ def test_stop_announces_no_retry_that_will_not_be() -> None:
     executor = bench.make()
     with pytest.raises(JobFailedError, match="leaf 0"):
         executor.run()
-    assert bench.observer.ids("retrying") == []
-    assert bench.observer.ids("failed") == [0, 1]
+    assert bench.observer.ids(JobRetried) == []
+    assert bench.observer.ids(JobFailed) == [0, 1]
     assert [failure.job for failure in executor.failures] == ["leaf 0", "leaf 1"]
 
 
@@ -399,8 +395,8 @@ def test_hits_skip_the_engine() -> None:
     hits(bench, 0, 1, 3)
     bench.run()
     assert bench.engine.submitted == [2, 4]
-    assert sorted(bench.observer.ids("finished")) == [0, 1, 2, 3, 4]
-    assert bench.observer.ids("started") == [2, 4]
+    assert sorted(bench.observer.ids(JobFinished)) == [0, 1, 2, 3, 4]
+    assert bench.observer.ids(JobStarted) == [2, 4]
     assert [bench.jobs.outcomes[job].cached for job in range(5)] == [1, 1, 0, 1, 0]
     assert [bench.jobs.outcomes[job].attempts for job in range(5)] == [0, 0, 1, 0, 1]
 
@@ -424,9 +420,11 @@ def test_without_a_cache_nothing_is_looked_up() -> None:
 def no_overtaking(bench: Bench) -> None:
     """From now on, check that no new leaf starts while an aggregation could."""
 
-    def on_event(event: str, job_id: int) -> None:
-        new = job_id not in bench.engine.submitted
-        if event == "started" and new and job_id < bench.plan.leaf_jobs:
+    def on_event(event: Event) -> None:
+        if not isinstance(event, JobStarted):
+            return
+        new = event.job.id not in bench.engine.submitted
+        if new and event.job.id < bench.plan.leaf_jobs:
             done = set(bench.jobs.accepted)
             ready = {a.id for a in bench.plan.aggregations if done >= set(a.children)}
             assert ready <= done | set(bench.engine.submitted)

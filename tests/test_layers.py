@@ -26,7 +26,7 @@ FOLDER = Path(runner.__file__).parent
 
 ORDER = (
     "errors model files text metric_table",
-    "plan provers engines cache alerts metrics folder",
+    "plan provers engines cache alerts metrics folder events",
     "executor monitoring verify report dashboard reference doctor",
     "server audit inclusion",
     "batch",
@@ -37,7 +37,7 @@ ORDER = (
 not import another on it."""
 FLOOR = {name: floor for floor, names in enumerate(ORDER) for name in names.split()}
 
-PURE = {"errors", "model", "text", "metric_table", "plan"}
+PURE = {"errors", "model", "text", "metric_table", "plan", "events"}
 EFFECTS = {"os", "subprocess", "socket", "shutil", "tempfile", "threading", "multiprocessing"}
 
 

@@ -133,8 +133,7 @@ def watched() -> tuple[StopWatch, StopWatch, StopWatch]:
     publishing.around(outputs, "publish")
     for name in ("__enter__", "__exit__"):
         following.around(live_file.LiveFile, name)
-    for name in ("started", "finished", "retrying", "failed", "load"):
-        following.around(Tally, name)  # live file and displays read from the tally
+    following.around(Tally, "notice")  # live file and displays read from the tally
     return recording, publishing, following
 
 

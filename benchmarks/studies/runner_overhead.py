@@ -195,8 +195,8 @@ def parts(folder: Path, leaves: int) -> Figures:
     watch.around("plan", prepare, "leaves", "distinct", "make_plan")
     watch.around("jobs", attempt.BatchRun, "build", "load", "accept")
     watch.around("dispatch", PlanExecutor, "run")
-    watch.around("recording", recording.Recording, "outcome")
-    watch.around("recording", tally.Tally, "started", "finished", "load")
+    watch.around("recording", recording.Recording, "notice")
+    watch.around("recording", tally.Tally, "notice")
     watch.around("outputs", outputs.Outputs, "done")
     jobs = len(executed(folder / "parts", leaves, 0)["jobs"])
     spent = {name: watch.seconds[name] - own * watch.calls[name] for name in watch.calls}

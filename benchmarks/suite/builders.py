@@ -193,7 +193,7 @@ class FakeBatch:
             engine=engine,
             task=self._task,
             jobs=jobs,
-            observer=fakes.RecordingObserver(),
+            observers=[fakes.RecordingObserver()],
             policy=RetryPolicy(attempts=1),
             workers=workers,
             cores=workers,

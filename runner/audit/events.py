@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from runner.audit.trail import NoTrail
 from runner.errors import ReceiptRejectedError
+from runner.events import Event, JobFailed, JobFinished, JobRetried, JobStarted
 from runner.model import ReceiptKind
 
 if TYPE_CHECKING:
@@ -18,12 +18,10 @@ if TYPE_CHECKING:
 
     from runner.audit.trail import Trail
     from runner.errors import JobFailedError
-    from runner.executor import Observer
     from runner.model import Outcome, ProofJob
 
 __all__ = [
     "AuditObserver",
-    "observing",
     "rejected",
     "short",
     "submitted",
@@ -75,46 +73,45 @@ def rejected(trail: Trail, error: ReceiptRejectedError, job: ProofJob | None = N
     trail.add("rejected", **about, what=error.what, reason=short(error.reason))
 
 
-def observing(trail: Trail, observer: Observer) -> Observer:
-    """An observer that tells the trail as well."""
-    return observer if isinstance(trail, NoTrail) else AuditObserver(trail, observer)
-
-
 class AuditObserver:
-    """Tells a trail, and passes everything on; see :class:`runner.executor.Observer`.
+    """Adds what happens to jobs to a trail. It is an observer.
 
     Args:
-        trail: to tell.
-        observer: is told next.
+        trail: the audit trail of the run.
     """
 
-    def __init__(self, trail: Trail, observer: Observer) -> None:
+    def __init__(self, trail: Trail) -> None:
         self._trail = trail
-        self._observer = observer
-        self.load = observer.load
 
-    def started(self, job: ProofJob, attempt: int) -> None:  # noqa: D102
-        self._trail.add("job_started", **_of(job), attempt=attempt)
-        self._observer.started(job, attempt)
+    def notice(self, event: Event) -> None:
+        """Add an event to the trail; see :class:`runner.events.Observer`."""
+        match event:
+            case JobStarted():
+                self._trail.add("job_started", **_of(event.job), attempt=event.attempt)
+            case JobFinished():
+                self._finished(event.job, event.outcome)
+            case JobRetried():
+                self._retried(event.job, event.error, event.wait_s)
+            case JobFailed():
+                self._failed(event.job, event.error)
+            case _:
+                pass
 
-    def finished(self, job: ProofJob, outcome: Outcome) -> None:  # noqa: D102
+    def _finished(self, job: ProofJob, outcome: Outcome) -> None:
         if outcome.receipt is None:
             self._trail.add("executed", **_of(job), **_made(outcome))
         else:
             self._receipt(job, outcome, outcome.receipt)
-        self._observer.finished(job, outcome)
 
-    def retrying(self, job: ProofJob, error: BaseException, wait_s: float) -> None:  # noqa: D102
+    def _retried(self, job: ProofJob, error: BaseException, wait_s: float) -> None:
         if isinstance(error, ReceiptRejectedError):
             rejected(self._trail, error, job)
         self._trail.add("retried", **_of(job), reason=short(str(error)), wait_s=wait_s)
-        self._observer.retrying(job, error, wait_s)
 
-    def failed(self, job: ProofJob, error: JobFailedError) -> None:  # noqa: D102
+    def _failed(self, job: ProofJob, error: JobFailedError) -> None:
         if isinstance(error.__cause__, ReceiptRejectedError):
             rejected(self._trail, error.__cause__, job)
         self._trail.add("failed", **_of(job), attempts=error.attempts, reason=short(error.reason))
-        self._observer.failed(job, error)
 
     def _receipt(self, job: ProofJob, outcome: Outcome, receipt: bytes) -> None:
         digest = {"receipt_sha256": _sha256(receipt), "receipt_bytes": len(receipt)}

@@ -11,7 +11,7 @@ from runner.audit import events
 from runner.audit.trail import NoTrail
 from runner.batch.batch import Batch, Root
 from runner.batch.lookup import Lookup
-from runner.batch.recording import Recording, RecordingObserver
+from runner.batch.recording import Recording
 from runner.cache.proof_cache import NoCache
 from runner.errors import ReceiptRejectedError, VerificationFailedError
 from runner.executor import OnFailure, PlanExecutor
@@ -21,13 +21,14 @@ from runner.plan.journal import AggregationResult
 from runner.provers.worker import perform, verify_receipt
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from concurrent.futures import Executor
 
     from runner.audit.trail import Trail
     from runner.batch.spool import Spool
     from runner.cache.proof_cache import Cache
     from runner.engines.retry import RetryPolicy
-    from runner.executor import Observer
+    from runner.events import Observer
     from runner.metrics import Recorder
     from runner.model import Outcome
     from runner.provers.prover import Prover
@@ -61,7 +62,7 @@ class BatchRun:
         self._cache = cache
         self._spool = spool
         self._prover = prover
-        self.recording = Recording(recorder, batch.plan.strategy, prover.versions.zkvm)
+        self.recording = Recording(recorder, batch.plan, prover.versions.zkvm)
         self._trail = trail if trail is not None else NoTrail()
         self._lookup = Lookup(cache, prover, self.recording, self._trail)
         self._positions = batch.plan.first_positions()
@@ -74,7 +75,7 @@ class BatchRun:
         self,
         *,
         engine: Executor,
-        observer: Observer,
+        observers: Sequence[Observer],
         policy: RetryPolicy,
         workers: int,
         cores: int,
@@ -91,12 +92,14 @@ class BatchRun:
             KeyboardInterrupt: passed on.
         """
         executes = self._batch.prover.kind is ReceiptKind.EXECUTE
+        audit = () if isinstance(self._trail, NoTrail) else (events.AuditObserver(self._trail),)
         PlanExecutor(
             self._batch.plan,
             engine=engine,
             task=functools.partial(perform, self._batch.prover),
             jobs=self,
-            observer=RecordingObserver(self.recording, events.observing(self._trail, observer)),
+            # What is kept of an event, as metrics and in the audit log, is kept before it is shown.
+            observers=(self.recording, *audit, *observers),
             policy=policy,
             # A run of milliseconds would leave its worker idle while the next one is handed over.
             workers=workers * 4 if executes else workers,
@@ -142,8 +145,6 @@ class BatchRun:
             self.receipt_bytes[job_id] = len(outcome.receipt)
             outcome = replace(outcome, receipt=None)
         self.outcomes[job_id] = outcome
-        aggregates = job_id >= self._batch.plan.leaf_jobs
-        self.recording.outcome(outcome, self._batch.program(job_id), aggregates=aggregates)
 
     # -- the result ---------------------------------------------------------------------------
 

@@ -185,7 +185,7 @@ def _execute(
         with _progress(settings, batch, tally) as progress:
             root = attempt.run(
                 engine=engine,
-                observer=progress,
+                observers=(tally, progress),  # the progress shows what the tally says by then
                 policy=settings.retry,
                 workers=settings.executor.workers,
                 cores=cores(),

@@ -1,6 +1,6 @@
-"""How runs are watched while they run and counted afterwards.
+"""Watches runs while they run, and counts them afterwards.
 
-May import: errors, files, metrics, model, plan, text.
+May import: errors, events, files, metrics, model, plan, text.
 
 Other rooms use:
 

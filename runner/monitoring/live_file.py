@@ -1,4 +1,4 @@
-"""Keeps the live figures of a batch in their file; ``live.py`` says what is in it."""
+"""Writes the live figures of a batch into their file, whose format ``live.py`` describes."""
 
 from __future__ import annotations
 
@@ -23,22 +23,26 @@ log = logging.getLogger(__name__)
 
 EVERY_S = 0.5
 _MOST_NAME, _MOST_TEXT = 120, 500
-"""Characters: the reader takes no more than 64 KiB."""
+"""The most characters of a job's name and of an error that are written, because the reader takes no
+more than 64 KiB."""
 
 
 class LiveFile:
-    """Writes what the tally says from a thread of its own, at most twice a second.
+    """Writes what the tally says, at most twice a second and from a thread of its own.
 
-    The batch only counts: however slow or full the disk is, it neither waits nor fails.
+    The batch neither waits for the disk nor fails when the disk is full, because it only counts.
 
     Args:
-        textfile: of the run; None for no live figures.
-        tally: of the batch.
-        guest: at the leaves; likewise ``strategy``, ``kind`` of receipt and number of ``leaves``.
-        run_id: of the run.
-        started: Unix time.
-        every_s: seconds between two writes, at least.
-        beat_s: seconds between two writes, at most.
+        textfile: the metrics textfile of the run, or None to write no live figures.
+        tally: the tally of the batch.
+        guest: the name of the leaves' guest.
+        strategy: the name of the batch's strategy.
+        kind: the kind of the batch's receipts.
+        leaves: the number of leaves in the batch.
+        run_id: the id of the run.
+        started: the Unix time at which the run started.
+        every_s: the shortest time between two writes, in seconds.
+        beat_s: the longest time between two writes, in seconds.
     """
 
     def __init__(  # noqa: PLR0913  # one run's figures, all by keyword
@@ -87,12 +91,12 @@ class LiveFile:
         if self._thread is None:
             return
         self._ended.set()
-        # A write that hangs (a dead network mount) must not hold up a finished batch; the file it
-        # leaves is known to be stale by its process.
+        # A write that hangs, as on a dead network mount, must not hold up a finished batch. Readers
+        # know the file that it leaves for stale, because its process has ended.
         self._thread.join(timeout=2.0)
 
     def _keep(self, path: Path) -> None:
-        """The thread: writes what has changed, and removes the file at the end."""
+        """Write what has changed, and remove the file at the end. This runs in the thread."""
         warned = False
         written, at = -1, float("-inf")
         self._ended.wait(min(0.1, self._every_s))  # the first jobs are handed over by then
@@ -108,36 +112,39 @@ class LiveFile:
                     warned = True
             self._ended.wait(self._every_s)
         with contextlib.suppress(OSError, ValueError):
-            # Another run may have put its own file there.
+            # Another run may have put its own file there meanwhile.
             if json.loads(path.read_bytes())["run_id"] == self._run_id:
                 path.unlink()
 
     def _content(self) -> dict[str, Any]:
-        standing, now = self._tally.standing(), time.time()
+        state, now = self._tally.state(), time.time()
         offset = now - self._tally.clock()
         return {
             **self._fixed,
             "updated": now,
-            "levels": standing.levels,
+            "levels": state.levels,
             "jobs": [
                 (busy.worker, busy.job[:_MOST_NAME], busy.attempt, busy.since + offset)
-                for busy in standing.busy[:MOST_JOBS]
+                for busy in state.busy[:MOST_JOBS]
             ],
-            "left_s": standing.left.seconds,
-            "left_complete": standing.left.complete,
-            "workers_active": standing.active,
-            "queue_depth": standing.queued,
-            "proofs": standing.proofs,
-            "executions": standing.executions,
-            "hits": standing.hits,
-            "retries": standing.retries,
-            "errors": standing.errors,
-            "last_error": standing.last_error[:_MOST_TEXT],
+            "left_s": state.left.seconds,
+            "left_complete": state.left.complete,
+            "workers_active": state.active,
+            "queue_depth": state.queued,
+            "proofs": state.proofs,
+            "executions": state.executions,
+            "hits": state.hits,
+            "retries": state.retries,
+            "errors": state.errors,
+            "last_error": state.last_error[:_MOST_TEXT],
         }
 
 
 def _replace(path: Path, data: bytes, run_id: str) -> None:
-    """Whole or not at all, but not worth waiting for a disk: after a crash it is stale anyway."""
+    """Write the file whole or not at all, without waiting for the disk.
+
+    After a crash of the machine the file is stale in any case.
+    """
     part = path.with_name(f".live.{path.name}.{run_id}.tmp")
     try:
         with part.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Where a running batch stands: what every display, the log and the status page show."""
+"""The state of a running batch, which every display, the log and the status page show."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runner.events import Event, JobFailed, JobFinished, JobRetried, JobStarted, LoadMeasured
 from runner.model import ReceiptKind
 from runner.plan.time_left import Estimate, TimeLeft
 from runner.text import one_line
@@ -19,19 +20,19 @@ if TYPE_CHECKING:
     from runner.model import Outcome, ProofJob
     from runner.plan.plan import Plan
 
-__all__ = ["Busy", "Standing", "Tally"]
+__all__ = ["BatchState", "BusyWorker", "Tally"]
 
 
 @dataclass(frozen=True, slots=True)
-class Busy:
-    """A worker and its job.
+class BusyWorker:
+    """A worker that does a job now.
 
     Attributes:
-        worker: from 1. Which process that is, only its outcome tells.
-        job: its name for people.
-        level: 0 for a leaf.
-        attempt: from 1.
-        since: by the tally's clock, when the worker began.
+        worker: the worker's number, from 1. Which process that is shows only in the outcome.
+        job: the job's name for people.
+        level: the job's level of aggregation, 0 for a leaf.
+        attempt: the number of this attempt at the job, from 1.
+        since: the time at which the worker began, by the tally's clock.
     """
 
     worker: int
@@ -42,25 +43,25 @@ class Busy:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """One moment of a batch.
+class BatchState:
+    """The state of a batch at one moment.
 
     Attributes:
-        levels: jobs done and all jobs, by level; the first is the leaves'.
-        busy: the workers that do something, by number.
-        active: how many those are, by the executor's own count.
-        queued: jobs that could start now but have no worker.
-        proofs: made in this run, leaves and aggregations.
-        executions: guest runs in execute mode, which prove nothing.
-        hits: jobs taken from the cache.
-        retries: failed attempts that are made again.
-        errors: failed attempts, tried again or not.
-        last_error: the last of them in words; empty if there was none.
+        levels: the number of jobs done and of all jobs, by level. The first level is the leaves'.
+        busy: the workers that do a job, by number.
+        active: the number of busy workers, as the executor counts them.
+        queued: the number of jobs that could start now but have no worker.
+        proofs: the number of proofs made in this run, of leaves and of aggregations.
+        executions: the number of guest runs in execute mode, which prove nothing.
+        hits: the number of jobs whose receipts came from the cache.
+        retries: the number of failed attempts that are followed by another one.
+        errors: the number of failed attempts, whether or not another one follows.
+        last_error: the last of those errors in words, or an empty text if there was none.
         left: the estimate of the time left.
     """
 
     levels: tuple[tuple[int, int], ...]
-    busy: tuple[Busy, ...]
+    busy: tuple[BusyWorker, ...]
     active: int
     queued: int
     proofs: int
@@ -73,17 +74,19 @@ class Standing:
 
 
 class Tally:
-    """Counts along with a batch; see :class:`runner.executor.Observer`. Read from any thread.
+    """Counts what happens in a batch. It is an observer, and any thread may read it.
 
     Args:
-        plan: of the batch.
-        workers: at most.
-        earlier: mean seconds a job took in earlier runs, by level, where known.
-        clock: monotonic seconds.
+        plan: the plan of the batch.
+        workers: the largest number of jobs that are done side by side.
+        earlier: the mean seconds that a job took in earlier runs, by level, where that is known.
+        clock: a clock of monotonic seconds.
 
     Attributes:
-        workers: at most.
-        changes: grows with everything that happens.
+        workers: the largest number of jobs that are done side by side.
+        changes: a number that grows with everything that happens.
+        clock: the clock of monotonic seconds.
+        began: the time by that clock at which the tally was made.
     """
 
     def __init__(
@@ -104,32 +107,33 @@ class Tally:
         self._counts = dict.fromkeys(("proofs", "executions", "hits", "retries", "errors"), 0)
         self._last_error = ""
         self._load = (0, 0)
-        self._busy: dict[int, Busy] = {}
-        # Handed over to the engine, but beyond its workers: short jobs are sent ahead.
+        self._busy: dict[int, BusyWorker] = {}
+        # The jobs that the engine has beyond its workers: short jobs are handed over ahead.
         self._ahead: OrderedDict[int, tuple[ProofJob, int]] = OrderedDict()
         self._left = TimeLeft(plan, workers, earlier)
         self._lock = threading.Lock()
 
     def level(self, job: ProofJob) -> int:
-        """Of a job; 0 for a leaf."""
+        """Return the level of a job, which is 0 for a leaf."""
         return self._levels.get(job.id, 0)
 
     def level_done(self, job: ProofJob) -> bool:
-        """Whether all jobs of a job's level are done."""
+        """Say whether all jobs of a job's level are done."""
         level = self.level(job)
         return self._done[level] == self._totals[level]
 
-    def standing(self, left: Estimate | None = None) -> Standing:
-        """How things are now.
+    def state(self, left: Estimate | None = None) -> BatchState:
+        """Return the state of the batch now.
 
         Args:
-            left: an estimate to go on with; a new one may cost milliseconds.
+            left: an earlier estimate of the time left to use again. Without it a new one is made,
+                which may take milliseconds.
         """
         with self._lock:
             active, queued = self._load
-            # A worker does one job, however many it has been handed.
+            # A worker does one job at a time, however many it has been handed.
             busy = min(active, self.workers)
-            return Standing(
+            return BatchState(
                 levels=tuple(
                     (self._done[level], self._totals[level]) for level in sorted(self._totals)
                 ),
@@ -141,46 +145,51 @@ class Tally:
                 **self._counts,
             )
 
-    # -- what happens ---------------------------------------------------------------------------
-
-    def started(self, job: ProofJob, attempt: int) -> None:
-        """See :class:`runner.executor.Observer`; likewise the others."""
+    def notice(self, event: Event) -> None:
+        """Count an event; see :class:`runner.events.Observer`."""
         with self._lock:
-            self._ahead[job.id] = (job, attempt)
-            self._assign()
+            match event:
+                case LoadMeasured():
+                    self._measured(event.active, event.queued)
+                case JobStarted():
+                    self._ahead[event.job.id] = (event.job, event.attempt)
+                    self._assign()
+                case JobFinished():
+                    self._finished(event.job, event.outcome)
+                case JobRetried():
+                    self._retried(event.job, event.error)
+                case JobFailed():
+                    self._failed(event.job, event.error)
 
-    def finished(self, job: ProofJob, outcome: Outcome) -> None:  # noqa: D102
+    # -- with the lock held -----------------------------------------------------------------------
+
+    def _measured(self, active: int, queued: int) -> None:
+        if self._load != (active, queued):
+            self._load = (active, queued)
+            self.changes += 1
+
+    def _finished(self, job: ProofJob, outcome: Outcome) -> None:
         if outcome.cached:
             what = "hits"
         else:
             what = "executions" if outcome.kind is ReceiptKind.EXECUTE else "proofs"
-        took = None if outcome.cached else outcome.finished - outcome.started
-        with self._lock:
-            self._done[self.level(job)] += 1
-            self._counts[what] += 1
-            self._left.finished(job.id, took)
-            self._release(job)
+        self._done[self.level(job)] += 1
+        self._counts[what] += 1
+        self._left.finished(job.id, None if outcome.cached else outcome.finished - outcome.started)
+        self._release(job)
 
-    def retrying(self, job: ProofJob, error: BaseException, wait_s: float) -> None:  # noqa: ARG002, D102
-        with self._lock:
-            self._counts["retries"] += 1
-            self._counts["errors"] += 1
-            self._last_error = f"{job.name}: {one_line(error)}"
-            self._left.stopped(job.id)
-            self._release(job)
+    def _retried(self, job: ProofJob, error: BaseException) -> None:
+        self._counts["retries"] += 1
+        self._counts["errors"] += 1
+        self._last_error = f"{job.name}: {one_line(error)}"
+        self._left.stopped(job.id)
+        self._release(job)
 
-    def failed(self, job: ProofJob, error: JobFailedError) -> None:  # noqa: D102
-        with self._lock:
-            self._counts["errors"] += 1
-            self._last_error = one_line(error)
-            self._left.failed(job.id)
-            self._release(job)
-
-    def load(self, active: int, queued: int) -> None:  # noqa: D102
-        with self._lock:
-            if self._load != (active, queued):
-                self._load = (active, queued)
-                self.changes += 1
+    def _failed(self, job: ProofJob, error: JobFailedError) -> None:
+        self._counts["errors"] += 1
+        self._last_error = one_line(error)
+        self._left.failed(job.id)
+        self._release(job)
 
     def _release(self, job: ProofJob) -> None:
         self._ahead.pop(job.id, None)
@@ -188,12 +197,12 @@ class Tally:
         self._assign()
 
     def _assign(self) -> None:
-        """Give free workers the jobs that were handed over first, as engines do."""
+        """Give the free workers the jobs that were handed over first, as engines do."""
         self.changes += 1
         while self._ahead and len(self._busy) < self.workers:
             job_id, (job, attempt) = self._ahead.popitem(last=False)
             taken = {busy.worker for busy in self._busy.values()}
             worker = next(n for n in range(1, self.workers + 1) if n not in taken)
             now = self.clock()
-            self._busy[job_id] = Busy(worker, job.name, self.level(job), attempt, now)
+            self._busy[job_id] = BusyWorker(worker, job.name, self.level(job), attempt, now)
             self._left.started(job_id, now)

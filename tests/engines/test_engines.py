@@ -162,7 +162,7 @@ class TestContract:
             engine=engine,
             task=functools.partial(perform, fake_spec),
             jobs=jobs,
-            observer=observer,
+            observers=[observer],
             policy=RetryPolicy(attempts=1),
             workers=2,
             cores=2,

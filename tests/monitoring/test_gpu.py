@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 from runner.batch.recording import Recording
 from runner.errors import JobFailedError, ProverError
+from runner.events import JobFailed, JobRetried
 from runner.metrics import Recorder
 from runner.monitoring.gpu import GpuFigures, GpuMonitor, nvml
+from runner.plan.strategy import make_plan
+from tests import fakes
 
 if TYPE_CHECKING:
     import pytest
@@ -63,12 +66,16 @@ def test_without_the_library_there_is_no_driver(monkeypatch: pytest.MonkeyPatch)
 
 def test_what_failed_on_the_gpu_is_counted_apart() -> None:
     recorder = Recorder()
-    recording = Recording(recorder, "single", "risc0")
-    recording.retrying(ProverError("cuda_failed", "out of memory"))
-    recording.retrying(ProverError("internal", "?"))
+    plan = make_plan("single", [0])
+    recording = Recording(recorder, plan, "risc0")
+    job = fakes.MemoryJobs(
+        plan, fakes.sample_guest(), fakes.sample_guest("aggregator"), [b""]
+    ).build(0)
+    recording.notice(JobRetried(job, ProverError("cuda_failed", "out of memory"), 0.0))
+    recording.notice(JobRetried(job, ProverError("internal", "?"), 0.0))
     last = JobFailedError("leaf 0", 2, "out of memory")
     last.__cause__ = ProverError("cuda_failed", "out of memory")
-    recording.error(last.__cause__)
+    recording.notice(JobFailed(job, last))
     assert recorder.value("l2_cuda_errors_total") == 2
     assert recorder.value("l2_errors_total") == 3
     assert recorder.value("l2_job_retries_total") == 2

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runner.batch import outputs
+from runner.events import JobFinished, JobRetried, JobStarted, LoadMeasured
 from runner.model import ProofJob, ReceiptKind
 from runner.monitoring import live
 from runner.monitoring import live_file as writer
-from runner.monitoring.live import MOST_JOBS, live_path, look, read_live
+from runner.monitoring.live import MOST_JOBS, live_path, read_last, read_live
 from runner.monitoring.live_file import LiveFile
 from runner.monitoring.publish import MetricsSettings
 from runner.monitoring.tally import Tally
@@ -82,12 +83,12 @@ def job(job_id: int) -> ProofJob:
 def test_figures_follow_what_happens(textfile: Path) -> None:
     tally = new_tally()
     with live_file(textfile, tally):
-        tally.load(2, 2)
+        tally.notice(LoadMeasured(2, 2))
         for number in range(3):
-            tally.started(job(number), 1)
-        tally.finished(job(0), fakes.outcome_of(job(0), prove_s=10.0))
-        tally.finished(job(3), fakes.outcome_of(job(3), cached=True))
-        tally.retrying(job(1), ValueError("no"), 0.1)
+            tally.notice(JobStarted(job(number), 1))
+        tally.notice(JobFinished(job(0), fakes.outcome_of(job(0), prove_s=10.0)))
+        tally.notice(JobFinished(job(3), fakes.outcome_of(job(3), cached=True)))
+        tally.notice(JobRetried(job(1), ValueError("no"), 0.1))
         eventually(lambda: (found := read_live(textfile)) is not None and found.retries == 1)
         found = read_live(textfile)
         assert found is not None
@@ -131,8 +132,8 @@ def test_many_workers_and_long_names_stay_within_the_readers_bound(textfile: Pat
     tally = Tally(make_plan("none", range(2000)), 2000, {})
     with live_file(textfile, tally):
         for number in range(2000):
-            tally.started(replace(job(number), name="x" * 9000), 1)
-        tally.retrying(job(0), ValueError("y" * 100_000), 0.0)
+            tally.notice(JobStarted(replace(job(number), name="x" * 9000), 1))
+        tally.notice(JobRetried(job(0), ValueError("y" * 100_000), 0.0))
         eventually(lambda: (found := read_live(textfile)) is not None and found.errors == 1)
         found = read_live(textfile)
     assert found is not None
@@ -150,8 +151,8 @@ def test_writes_are_throttled_and_the_last_change_is_written(
     with live_file(textfile, tally, every_s=0.1):
         begin = time.monotonic()
         while time.monotonic() - begin < 0.35:
-            tally.retrying(job(0), ValueError("x"), 0.0)
-        last = tally.standing().retries
+            tally.notice(JobRetried(job(0), ValueError("x"), 0.0))
+        last = tally.state().retries
         eventually(lambda: bool(written) and written[-1]["retries"] == last)
         took = time.monotonic() - begin
         assert len(written) <= took / 0.1 + 2
@@ -171,7 +172,7 @@ def test_a_folder_that_takes_nothing_costs_one_warning(
     tally = new_tally()
     with live_file(tmp_path / "missing" / "runner.prom", tally):
         for _ in range(3):
-            tally.retrying(job(0), ValueError("x"), 0.0)
+            tally.notice(JobRetried(job(0), ValueError("x"), 0.0))
             time.sleep(0.02)
         eventually(lambda: bool(caplog.records))
     warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
@@ -187,7 +188,7 @@ def test_a_disk_that_hangs_does_not_hold_up_the_batch(
     tally = new_tally()
     with live_file(textfile, tally):
         for number in range(1000):
-            tally.load(1, number)
+            tally.notice(LoadMeasured(1, number))
     assert time.monotonic() - begin < 5
 
 
@@ -263,7 +264,7 @@ def test_what_a_killed_run_left_is_stale(textfile: Path) -> None:
         killed.wait()
         assert live_path(textfile).exists()
         assert read_live(textfile) is None
-        found, alive = look(textfile)
+        found, alive = read_last(textfile)
         assert found is not None
         assert (found.pid, alive) == (killed.pid, False)
 
@@ -290,7 +291,7 @@ def test_a_pid_used_again_is_another_process(
 )
 def test_a_damaged_file_is_no_run(textfile: Path, data: bytes) -> None:
     live_path(textfile).write_bytes(data)
-    assert look(textfile) == (None, False)
+    assert read_last(textfile) == (None, False)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +308,7 @@ def test_one_wrong_value_is_no_run(textfile: Path, key: str, value: object) -> N
     live_path(textfile).write_text(json.dumps(data))
     assert read_live(textfile) is not None
     live_path(textfile).write_text(json.dumps({**data, key: value}))
-    assert look(textfile) == (None, False)
+    assert read_last(textfile) == (None, False)
 
 
 def test_the_own_process_is_there_and_an_impossible_one_is_not() -> None:

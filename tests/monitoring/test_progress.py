@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from runner.errors import JobFailedError, WorkerDiedError
+from runner.events import JobFailed, JobFinished, JobRetried, JobStarted, LoadMeasured
 from runner.model import ReceiptKind
 from runner.monitoring.progress import BarProgress, LineProgress
 from runner.monitoring.tally import Tally
@@ -20,7 +21,9 @@ from runner.plan.time_left import Estimate, TimeLeft
 from tests import fakes
 
 if TYPE_CHECKING:
+    from runner.events import Event
     from runner.model import ProofJob
+    from runner.monitoring.progress import SilentProgress
 
 PLAN = make_plan("single", range(4))
 """Leaves 0-3 and the root 4."""
@@ -47,6 +50,12 @@ def lines(tally: Tally, caplog: pytest.LogCaptureFixture) -> LineProgress:
     return LineProgress(tally, "proved")
 
 
+def tell(progress: SilentProgress, event: Event) -> None:
+    """Tell the tally and then the progress, in the order of a run."""
+    progress._tally.notice(event)
+    progress.notice(event)
+
+
 def finish(
     progress: LineProgress | BarProgress,
     job_id: int,
@@ -56,9 +65,12 @@ def finish(
     cached: bool = False,
 ) -> None:
     if not cached:
-        progress.started(job(job_id), 1)
+        tell(progress, JobStarted(job(job_id), 1))
     clock.advance(seconds)
-    progress.finished(job(job_id), fakes.outcome_of(job(job_id), cached=cached, prove_s=seconds))
+    tell(
+        progress,
+        JobFinished(job(job_id), fakes.outcome_of(job(job_id), cached=cached, prove_s=seconds)),
+    )
 
 
 def test_a_line_a_proof(
@@ -101,7 +113,7 @@ def test_a_long_batch_says_less_often(
     for job_id in range(20_000):
         one = replace(job(0), id=job_id)
         clock.advance(4.0)
-        progress.finished(one, fakes.outcome_of(one, prove_s=4.0))
+        tell(progress, JobFinished(one, fakes.outcome_of(one, prove_s=4.0)))
     hours = [record for record in caplog.records if "proved" in record.getMessage()]
     assert 300 < len(hours) < 600
     assert "20000/20000 leaves; nothing left" in caplog.messages[-1]
@@ -114,8 +126,8 @@ def test_machines_are_told_every_job_with_its_figures(
     progress = LineProgress(tally, "proved", every=True)
     for job_id in range(4):
         finish(progress, job_id, clock, 2.0)
-    progress.retrying(job(4), WorkerDiedError("signal SIGKILL"), 1.5)
-    progress.failed(job(4), JobFailedError("aggregation 4 (level 1)", 2, "worker died"))
+    tell(progress, JobRetried(job(4), WorkerDiedError("signal SIGKILL"), 1.5))
+    tell(progress, JobFailed(job(4), JobFailedError("aggregation 4 (level 1)", 2, "worker died")))
     events = [(vars(r)["event"], vars(r)["job"]) for r in caplog.records]
     assert events == [
         *[(event, f"leaf {n}") for n in range(4) for event in ("job_started", "job_finished")],
@@ -146,7 +158,7 @@ def test_machines_cost_no_estimate_for_each_job(
     for job_id in range(1000):
         one = replace(job(0), id=job_id)
         clock.advance(0.01)
-        progress.finished(one, fakes.outcome_of(one, prove_s=0.01))
+        tell(progress, JobFinished(one, fakes.outcome_of(one, prove_s=0.01)))
     assert len(caplog.records) == 1000
     assert len(made) <= 7, "10 s, one in two"
     assert caplog.messages[-1].endswith("1000/1000 leaves; nothing left")
@@ -162,11 +174,11 @@ def test_cache_hits_are_said_to_be_hits(
 
 
 def test_failures_are_logged_at_once(lines: LineProgress, caplog: pytest.LogCaptureFixture) -> None:
-    lines.started(job(0), 1)
-    lines.retrying(job(0), WorkerDiedError("signal SIGKILL"), 1.5)
-    lines.started(job(0), 2)
-    lines.failed(job(0), JobFailedError("leaf 0", 2, "worker died"))
-    lines.load(1, 2)
+    tell(lines, JobStarted(job(0), 1))
+    tell(lines, JobRetried(job(0), WorkerDiedError("signal SIGKILL"), 1.5))
+    tell(lines, JobStarted(job(0), 2))
+    tell(lines, JobFailed(job(0), JobFailedError("leaf 0", 2, "worker died")))
+    tell(lines, LoadMeasured(1, 2))
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("WARNING", "leaf 0: worker died (signal SIGKILL); trying again in 1.5 s"),
         ("ERROR", "leaf 0 failed after 2 attempts: worker died"),
@@ -199,11 +211,11 @@ def test_bars_show_levels_workers_counts_and_the_estimate(
     with progress:
         finish(progress, 0, clock, 12.0)
         finish(progress, 1, clock, 0.0, cached=True)
-        progress.started(job(2), 1)
-        progress.retrying(job(2), WorkerDiedError("x"), 0.0)
-        progress.started(job(2), 2)
-        progress.started(job(3), 1)
-        progress.load(2, 1)
+        tell(progress, JobStarted(job(2), 1))
+        tell(progress, JobRetried(job(2), WorkerDiedError("x"), 0.0))
+        tell(progress, JobStarted(job(2), 2))
+        tell(progress, JobStarted(job(3), 1))
+        tell(progress, LoadMeasured(2, 1))
         clock.advance(3.0)
     leaves, level, workers, now, counts, time = screen(progress)
     assert re.fullmatch(r"leaves ━+╸? 2/4", leaves)
@@ -236,9 +248,9 @@ def test_failed_jobs_leave_the_screen_and_are_counted(tally: Tally) -> None:
     progress = bars(tally)
     with progress:
         for job_id in range(2):
-            progress.started(job(job_id), 1)
-        progress.retrying(job(0), WorkerDiedError("x"), 1.0)
-        progress.failed(job(1), JobFailedError("leaf 1", 1, "x"))
+            tell(progress, JobStarted(job(job_id), 1))
+        tell(progress, JobRetried(job(0), WorkerDiedError("x"), 1.0))
+        tell(progress, JobFailed(job(1), JobFailedError("leaf 1", 1, "x")))
     assert screen(progress)[3:5] == ["now waiting", "so far 0 from cache, 1 retry, 1 failed"]
 
 
@@ -248,5 +260,5 @@ def test_many_running_jobs_stay_on_their_line(clock: fakes.FakeClock, width: int
     progress = bars(tally, width)
     with progress:
         for job_id in range(64):
-            progress.started(replace(job(0), id=job_id, name=f"leaf {job_id}"), 1)
+            tell(progress, JobStarted(replace(job(0), id=job_id, name=f"leaf {job_id}"), 1))
     assert len(screen(progress, width)) == 8

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from runner.errors import JobFailedError, WorkerDiedError
+from runner.events import JobFailed, JobFinished, JobRetried, JobStarted, LoadMeasured
 from runner.model import ProofJob, ReceiptKind
 from runner.monitoring.tally import Tally
 from runner.plan.strategy import make_plan
@@ -28,18 +29,18 @@ def tally(clock: fakes.FakeClock) -> Tally:
 
 def doing(tally: Tally) -> list[tuple[int, str, float]]:
     now = tally.clock()
-    return [(busy.worker, busy.job, now - busy.since) for busy in tally.standing().busy]
+    return [(busy.worker, busy.job, now - busy.since) for busy in tally.state().busy]
 
 
 def test_counts(tally: Tally) -> None:
-    tally.load(2, 5)
-    tally.finished(job(0), fakes.outcome_of(job(0)))
-    tally.finished(job(1), fakes.outcome_of(job(1), cached=True))
+    tally.notice(LoadMeasured(2, 5))
+    tally.notice(JobFinished(job(0), fakes.outcome_of(job(0))))
+    tally.notice(JobFinished(job(1), fakes.outcome_of(job(1), cached=True)))
     executed = job(4, ReceiptKind.EXECUTE)
-    tally.finished(executed, fakes.outcome_of(executed))
-    tally.retrying(job(2), WorkerDiedError("signal SIGKILL"), 0.1)
-    tally.failed(job(3), JobFailedError("job 3", 1, "two\nlines"))
-    now = tally.standing()
+    tally.notice(JobFinished(executed, fakes.outcome_of(executed)))
+    tally.notice(JobRetried(job(2), WorkerDiedError("signal SIGKILL"), 0.1))
+    tally.notice(JobFailed(job(3), JobFailedError("job 3", 1, "two\nlines")))
+    now = tally.state()
     assert now.levels == ((2, 4), (1, 2), (0, 1))
     assert (now.proofs, now.executions, now.hits, now.retries, now.errors) == (1, 1, 1, 1, 2)
     assert now.last_error == "job 3 failed after 1 attempt: two lines"
@@ -49,50 +50,50 @@ def test_counts(tally: Tally) -> None:
 def test_workers_are_numbered_and_their_numbers_used_again(
     tally: Tally, clock: fakes.FakeClock
 ) -> None:
-    tally.started(job(0), 1)
+    tally.notice(JobStarted(job(0), 1))
     clock.advance(2.0)
-    tally.started(job(1), 1)
+    tally.notice(JobStarted(job(1), 1))
     assert doing(tally) == [(1, "job 0", 2.0), (2, "job 1", 0.0)]
-    tally.finished(job(0), fakes.outcome_of(job(0)))
+    tally.notice(JobFinished(job(0), fakes.outcome_of(job(0))))
     clock.advance(1.0)
-    tally.started(job(2), 3)
+    tally.notice(JobStarted(job(2), 3))
     assert doing(tally) == [(1, "job 2", 0.0), (2, "job 1", 1.0)]
-    assert [busy.attempt for busy in tally.standing().busy] == [3, 1]
+    assert [busy.attempt for busy in tally.state().busy] == [3, 1]
 
 
 def test_jobs_handed_over_ahead_are_not_being_done(tally: Tally, clock: fakes.FakeClock) -> None:
     for number in range(4):
-        tally.started(job(number), 1)
-    tally.load(4, 1)
+        tally.notice(JobStarted(job(number), 1))
+    tally.notice(LoadMeasured(4, 1))
     assert [name for _, name, _ in doing(tally)] == ["job 0", "job 1"]
-    assert (tally.standing().active, tally.standing().queued) == (2, 3)
+    assert (tally.state().active, tally.state().queued) == (2, 3)
     clock.advance(5.0)
-    tally.finished(job(0), fakes.outcome_of(job(0)))
+    tally.notice(JobFinished(job(0), fakes.outcome_of(job(0))))
     assert doing(tally) == [(1, "job 2", 0.0), (2, "job 1", 5.0)]
-    tally.retrying(job(3), WorkerDiedError("x"), 1.0)  # while it still waited
-    tally.finished(job(1), fakes.outcome_of(job(1)))
+    tally.notice(JobRetried(job(3), WorkerDiedError("x"), 1.0))  # while it still waited
+    tally.notice(JobFinished(job(1), fakes.outcome_of(job(1))))
     assert [name for _, name, _ in doing(tally)] == ["job 2"]
 
 
 def test_times_are_the_workers_own(tally: Tally, clock: fakes.FakeClock) -> None:
     """How long a worker process took to start is nobody's proving time."""
-    tally.started(job(0), 1)
+    tally.notice(JobStarted(job(0), 1))
     clock.advance(60.0)
     outcome = replace(fakes.outcome_of(job(0)), started=5.0, finished=15.0)
-    tally.finished(job(0), outcome)
-    assert tally.standing().left.seconds == 20.0  # three leaves of 10 s on two workers
+    tally.notice(JobFinished(job(0), outcome))
+    assert tally.state().left.seconds == 20.0  # three leaves of 10 s on two workers
 
 
 def test_everything_is_a_change_and_the_same_load_is_not(tally: Tally) -> None:
     seen = [tally.changes]
-    tally.started(job(0), 1)
+    tally.notice(JobStarted(job(0), 1))
     seen.append(tally.changes)
-    tally.load(1, 2)
+    tally.notice(LoadMeasured(1, 2))
     seen.append(tally.changes)
-    tally.finished(job(0), fakes.outcome_of(job(0)))
+    tally.notice(JobFinished(job(0), fakes.outcome_of(job(0))))
     seen.append(tally.changes)
     assert sorted(set(seen)) == seen
-    tally.load(1, 2)
+    tally.notice(LoadMeasured(1, 2))
     assert tally.changes == seen[-1]
 
 
@@ -103,7 +104,7 @@ def test_it_may_be_read_while_jobs_come_and_go(tally: Tally) -> None:
 
     def read() -> None:
         while not stop.is_set():
-            now = tally.standing()
+            now = tally.state()
             if len(now.busy) > 2 or now.retries != now.errors:
                 wrong.append(now)
 
@@ -112,11 +113,11 @@ def test_it_may_be_read_while_jobs_come_and_go(tally: Tally) -> None:
     try:
         for _ in range(500):
             for number in range(4):
-                tally.started(job(number), 1)
+                tally.notice(JobStarted(job(number), 1))
             for number in range(4):
-                tally.retrying(job(number), ValueError("x"), 0.0)
+                tally.notice(JobRetried(job(number), ValueError("x"), 0.0))
     finally:
         stop.set()
         thread.join()
     assert wrong == []
-    assert tally.standing().retries == 2000
+    assert tally.state().retries == 2000

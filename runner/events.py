@@ -1,0 +1,113 @@
+"""The events of a running plan, and the protocol of those who are told of them.
+
+The executor (:mod:`runner.executor`) makes one small frozen value for each thing that happens and
+gives it to every observer. An observer takes the events it cares about, by their type, and leaves
+the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from runner.errors import JobFailedError
+    from runner.model import Outcome, ProofJob
+
+__all__ = [
+    "Event",
+    "JobFailed",
+    "JobFinished",
+    "JobRetried",
+    "JobStarted",
+    "LoadMeasured",
+    "Observer",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class JobStarted:
+    """A job goes to the engine.
+
+    Attributes:
+        job: the job, without its children's receipts.
+        attempt: the number of this attempt at the job, from 1.
+    """
+
+    job: ProofJob
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobFinished:
+    """A job has succeeded, and its outcome is kept.
+
+    A job whose receipt came from the cache was never started.
+
+    Attributes:
+        job: the job, without its children's receipts.
+        outcome: the outcome, with the receipt.
+    """
+
+    job: ProofJob
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class JobRetried:
+    """An attempt at a job has failed, and there will be another one.
+
+    Attributes:
+        job: the job, without its children's receipts.
+        error: the error that ended the attempt.
+        wait_s: the seconds until the job may start again.
+    """
+
+    job: ProofJob
+    error: BaseException
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailed:
+    """A job has failed for good.
+
+    Attributes:
+        job: the job, without its children's receipts.
+        error: the job's failure; its ``__cause__`` is the error that ended the last attempt.
+    """
+
+    job: ProofJob
+    error: JobFailedError
+
+
+@dataclass(frozen=True, slots=True)
+class LoadMeasured:
+    """The executor is about to wait. The numbers may be the same as the last time.
+
+    Attributes:
+        active: the number of jobs in the engine.
+        queued: the number of jobs that could start now, or that wait for a look-up or a retry.
+    """
+
+    active: int
+    queued: int
+
+
+Event: TypeAlias = "JobStarted | JobFinished | JobRetried | JobFailed | LoadMeasured"
+
+
+class Observer(Protocol):
+    """Watches a plan while it runs."""
+
+    def notice(self, event: Event) -> None:
+        """Take note of an event.
+
+        The executor calls this once for each event, in the order in which things happen, and
+        always from the thread that called its ``run``. No job starts until the call returns, so it
+        must be quick. Of several observers each is told before the next one.
+
+        An observer should raise nothing. Whatever it raises ends the run: it is passed on by
+        ``run``, and the observers after this one are not told of the event.
+        """
+        ...
