@@ -1,9 +1,9 @@
-"""``python -m runner.audit FILE|FOLDER``: check an audit log, or a batch's folder against its log.
+"""The command ``python -m runner.audit FILE|FOLDER``: check an audit log, alone or with a batch.
 
-A file is checked by itself: every line against its own hash and against the line before. That shows
-no line gone from the end. For a folder, ``result.json`` says which line was the run's last, so
-everything up to it must be there; its files must be those that the log says were handed over. See
-``docs/audit.md`` for what this does and does not show.
+A file is checked by itself: every line against its own hash, and against the line before it. This
+cannot show that lines are missing at the end. In a batch's folder, ``result.json`` says which line
+was the run's last, so everything up to that line must be there, and the files must be those that
+the log says were handed over. ``docs/audit.md`` says what this shows and what it does not.
 """
 
 from __future__ import annotations
@@ -13,21 +13,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.audit.check import _NAME, check_log, read_seal
+from runner.audit.check import LOG_NAME, check_log, read_recorded_end
 from runner.errors import AuditBrokenError, RunnerError
 from runner.folder import RESULT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
-__all__ = [
-    "main",
-]
+__all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m runner.audit",
         description="Check an audit log: 0 it holds, 1 it does not, 2 there is none.",
@@ -43,22 +40,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.target.is_dir():
-            seal = read_seal(options.target)
-            path = seal.log if seal else options.target / _NAME
+            end = read_recorded_end(options.target)
+            path = end.log if end else options.target / LOG_NAME
         else:
-            seal, path = None, options.target
-        report = check_log(path, seal, options.head)
+            end, path = None, options.target
+        checked = check_log(path, end, options.head)
     except AuditBrokenError as error:
         sys.stderr.write(f"DOES NOT HOLD: {path}: {error}\n")
         return 1
     except RunnerError as error:
         sys.stderr.write(f"{'error: ' if error.exit_code == 2 else ''}{error}\n")
         return error.exit_code
-    if seal is not None:
-        end = f"sealed by {seal.folder / RESULT}"
+    if end is not None:
+        proof = f"sealed by {end.folder / RESULT}"
     else:
-        end = "as kept elsewhere" if options.head else "no seal looked at"
-    sys.stdout.write(f"HOLDS: {path}: {report.words()} ({end})\n")
+        proof = "as kept elsewhere" if options.head else "no seal looked at"
+    sys.stdout.write(f"HOLDS: {path}: {checked.words()} ({proof})\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The audit log as a chain of hashes: how a line is made, and how a log is checked. Pure.
+"""The audit log as a chain of hashes: how a line is made, and how a log is checked.
 
 A line is one JSON object in ASCII, ended by a newline:
 
@@ -6,15 +6,18 @@ A line is one JSON object in ASCII, ended by a newline:
 
     {"seq":2,"prev":"<hash of line 1>","event":"run_started","time":"...","hash":"<its own>"}
 
-``hash`` is SHA-256 over the bytes of the line before ``,"hash":``, in hex. ``seq`` counts from 1,
-``prev`` is the hash of the line before, 64 zeros for the first, which is a ``log_opened`` with a
-random id: so no line can be taken over from another log. A change of any byte shows in its own
-line, a line that is gone, doubled or moved in the one after it. Lines gone from the end show only
-beside a hash that is kept elsewhere.
+``hash`` is the SHA-256, in hex, of the bytes of the line before ``,"hash":``. ``seq`` counts from
+1. ``prev`` is the hash of the line before, and 64 zeros in the first line. The first line is a
+``log_opened`` with a random id, so that no line can be taken over from another log. A change of any
+byte shows in the line itself; a line that is missing, doubled or moved shows in the line after it.
+Lines that are missing at the end show only if a hash of one of them is kept elsewhere.
 
-A writer that is killed may leave a fragment of a line. The next writer leaves it there, and puts a
-``torn`` line after it (the ``log_opened``, if there is no line before) with its size and digest, in
-``torn_bytes`` and ``torn_sha256``. A fragment without such a line is a fault; so is the reverse.
+A writer that is killed may leave a fragment of a line. The next writer keeps the fragment and puts
+a ``torn`` line after it, which gives its size and digest in ``torn_bytes`` and ``torn_sha256``; if
+there is no line yet, the ``log_opened`` line does that. A fragment without such a line is a fault,
+and so is such a line without its fragment.
+
+This module has no effects; :mod:`runner.audit.log` reads and writes the file.
 """
 
 from __future__ import annotations
@@ -47,13 +50,13 @@ __all__ = [
 FORMAT = "zk-batch-runner audit log"
 VERSION = 1
 GENESIS = "0" * 64
-"""What the first line has for the hash of the line before."""
+"""What the first line has in place of the hash of a line before it."""
 
 MAX_LINE = 1 << 20
-"""Bytes of a line at most; the longest that is written is some kilobytes."""
+"""The most bytes of a line; the longest that is written has a few kilobytes."""
 
 MAX_FRAGMENT = 2 * MAX_LINE
-"""Bytes that killed writers leave at most."""
+"""The most bytes that killed writers may leave between two lines."""
 
 _END = re.compile(rb',"hash":"([0-9a-f]{64})"\}')
 _END_SIZE = 75
@@ -62,13 +65,13 @@ _TORN = ("torn_bytes", "torn_sha256")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line that is in itself as it was written.
+    """One line whose hash fits its content.
 
     Attributes:
-        seq: its number, from 1.
-        prev: hash of the line before.
-        hash: its own.
-        fields: all of it.
+        seq: the line's number, from 1.
+        prev: the hash of the line before.
+        hash: the line's own hash.
+        fields: all fields of the line, including those three.
     """
 
     seq: int
@@ -78,16 +81,24 @@ class Line:
 
     @property
     def event(self) -> object:
-        """What happened."""
+        """The name of the event that the line records."""
         return self.fields.get("event")
 
 
 def make_line(seq: int, prev: str, event: Mapping[str, Any]) -> tuple[bytes, str]:
-    """A line with its newline, and its hash.
+    """Make a line.
+
+    Args:
+        seq: the line's number.
+        prev: the hash of the line before.
+        event: the fields of the event.
+
+    Returns:
+        The line with its newline, and its hash.
 
     Raises:
-        ValueError: ``event`` has a field of the chain's own, a number that is none, or does not
-            fit in a line.
+        ValueError: the event has a field that belongs to the chain, has a number that is NaN or
+            infinite, or does not fit in a line.
     """
     if not event.keys().isdisjoint(("seq", "prev", "hash")):
         raise ValueError("seq, prev and hash are the chain's own fields")
@@ -101,12 +112,19 @@ def make_line(seq: int, prev: str, event: Mapping[str, Any]) -> tuple[bytes, str
 
 
 def is_whole(raw: bytes) -> bool:
-    """Whether these bytes have a whole line's beginning and end, be it right or wrong."""
+    """Whether the bytes begin and end as a whole line does, even if the line is wrong."""
     return raw.startswith(b'{"seq":') and _END.fullmatch(raw[-_END_SIZE:]) is not None
 
 
 def read_line(raw: bytes) -> Line:
-    """Read one line, without its newline; ValueError says what is wrong with it."""
+    """Read one line.
+
+    Args:
+        raw: the line's bytes without the newline.
+
+    Raises:
+        ValueError: the line is wrong; the error says how.
+    """
     if not is_whole(raw):
         raise ValueError("not a whole line of an audit log")
     digest = hashlib.sha256(raw[:-_END_SIZE]).hexdigest()
@@ -124,10 +142,11 @@ def read_line(raw: bytes) -> Line:
 
 
 def torn(fragment: bytes) -> dict[str, Any]:
-    """The fields that name a fragment, in the line after it; none without one.
+    """The fields by which a line names the fragment before it.
 
     Args:
-        fragment: all bytes since the last whole line, less the newline before the next.
+        fragment: all bytes since the last whole line, without the newline that ends them; if they
+            are empty, there are no fields.
     """
     if not fragment:
         return {}
@@ -135,12 +154,12 @@ def torn(fragment: bytes) -> dict[str, Any]:
 
 
 class Chain:
-    """Checks a log from its first line on.
+    """Checks a log, line by line from the first.
 
     Attributes:
-        seq: of the last line that holds; 0 before the first.
-        hash: of that line.
-        number: lines of the file so far, fragments included.
+        seq: the number of the last line that was found right; 0 before the first.
+        hash: the hash of that line.
+        number: how many lines of the file were taken, fragments included.
     """
 
     def __init__(self) -> None:
@@ -151,13 +170,16 @@ class Chain:
         self._fault: AuditBrokenError | None = None
 
     def take(self, raw: bytes) -> Line | None:
-        """Check the next line of the file, with its newline.
+        """Check the next line of the file.
+
+        Args:
+            raw: the line's bytes with the newline.
 
         Returns:
             The line; None for a fragment, which the next line must name.
 
         Raises:
-            AuditBrokenError: the first bad line, and why.
+            AuditBrokenError: a line is bad; the error names the first one and the reason.
         """
         self.number += 1
         if not raw.endswith(b"\n"):
@@ -171,7 +193,7 @@ class Chain:
                 raise self._fault from None
             return None
         said = {name: line.fields[name] for name in _TORN if name in line.fields}
-        # The newline that ends a fragment came with the line after it.
+        # The last byte is the newline that the next writer put before its own line.
         due = torn(self._fragment[:-1])
         if said != due or (self._fault and not due):
             raise self._fault or self._bad("the fragment of a line that it names is gone")
@@ -189,7 +211,11 @@ class Chain:
         return line
 
     def end(self) -> None:
-        """Check that the file may end here. Raises AuditBrokenError."""
+        """Check that the file may end here.
+
+        Raises:
+            AuditBrokenError: it may not.
+        """
         if self._fault is not None:
             raise self._fault
         if self.seq == 0:

@@ -1,4 +1,4 @@
-"""Checks an audit log, and a batch's folder against its log."""
+"""Check an audit log, and a batch's folder against its log."""
 
 from __future__ import annotations
 
@@ -18,26 +18,24 @@ if TYPE_CHECKING:
 
     from runner.audit.chain import Line
 
-__all__ = ["Report", "Seal", "check_log", "read_seal"]
-
+__all__ = ["LOG_NAME", "CheckedLog", "RecordedEnd", "check_log", "read_recorded_end"]
 
 _STATUSES = ("ok", "failed", "interrupted")
 
-
-_NAME = "audit.jsonl"
-"""Of a log in an output folder, unless its ``result.json`` says otherwise."""
+LOG_NAME = "audit.jsonl"
+"""The name of the log in an output folder, unless its ``result.json`` says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seal:
-    """What a folder's ``result.json`` says of the log.
+class RecordedEnd:
+    """The end of a run in its audit log, as the run's ``result.json`` records it.
 
     Attributes:
-        folder: of the batch.
-        log: the file.
-        head: of the run, its last line.
-        run_id: of the run.
-        status: it ended with.
+        folder: the output folder of the batch.
+        log: the path of the log.
+        head: the last line of the run.
+        run_id: the run's id.
+        status: the status with which the run ended.
     """
 
     folder: Path
@@ -48,15 +46,15 @@ class Seal:
 
 
 @dataclass(slots=True)
-class Report:
-    """A log that holds.
+class CheckedLog:
+    """What is known about a log whose lines have been checked.
 
     Attributes:
-        lines: of the chain.
-        hash: of the last.
-        torn: fragments that killed writers left.
-        runs: how each run ended, by id; None where the log has no end of it.
-        submitted: digests of the files that each run handed over, by name.
+        lines: the number of lines of the chain.
+        hash: the hash of the last line.
+        torn: the number of fragments that killed writers have left.
+        runs: the status with which each run ended, by the run's id; None if the log does not say.
+        submitted: the digests of the files that each run handed over, by run id and file name.
     """
 
     lines: int = 0
@@ -66,7 +64,7 @@ class Report:
     submitted: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def take(self, line: Line) -> None:
-        """The next line."""
+        """Count the next line of the log, which has been checked."""
         self.lines, self.hash = line.seq, line.hash
         self.torn += "torn_bytes" in line.fields
         run = line.fields.get("run")
@@ -79,9 +77,9 @@ class Report:
             self.submitted[run] = line.fields["files"]
 
     def words(self) -> str:
-        """On one line, without the file."""
+        """A summary for people on one line, without the file's path."""
         known = {None: "without an end"} | {status: status for status in _STATUSES}
-        # What else a log says is not for the terminal.
+        # Any other status comes from a file that may hold anything, so it is not printed.
         ends = Counter(known.get(status, "of no known end") for status in self.runs.values())
         shown = ", ".join(f"{count} {name}" for name, count in sorted(ends.items()))
         torn = f", {self.torn} torn" if self.torn else ""
@@ -89,18 +87,24 @@ class Report:
         return f"{self.lines} lines{torn}, {runs} ({shown or 'none'}); the last is {self.hash}"
 
 
-def read_seal(folder: Path) -> Seal | None:
-    """What a batch's folder says of its log; None for one that only has a log (a killed run's).
+def read_recorded_end(folder: Path) -> RecordedEnd | None:
+    """Read from a batch's folder how its run ended in the log.
+
+    Args:
+        folder: the output folder of the batch.
+
+    Returns:
+        The recorded end; None if the folder only has a log, because the run was killed.
 
     Raises:
         InputError: the folder has no log.
-        VerificationFailedError: its files are not those that ``SHA256SUMS`` names.
+        VerificationFailedError: the files are not those that ``SHA256SUMS`` names.
     """
     if not (folder / RESULT).exists():
-        if (folder / _NAME).exists():
+        if (folder / LOG_NAME).exists():
             return None
         remedy = "give the output folder of a batch, or the log itself"
-        problem = f"has no {RESULT} and no {_NAME}"
+        problem = f"has no {RESULT} and no {LOG_NAME}"
         raise InputError("folder", str(folder), problem, remedy)
     if (folder / SUMS).exists():
         check_sums(folder)
@@ -112,58 +116,58 @@ def read_seal(folder: Path) -> Seal | None:
             raise InputError("folder", str(folder), problem, remedy)
         head = Head(int(said["lines"]), str(said["hash"]))
         status = str(record["status"])
-        return Seal(folder, folder / str(said["file"]), head, str(record["run_id"]), status)
+        return RecordedEnd(folder, folder / str(said["file"]), head, str(record["run_id"]), status)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         reason = f"names no audit log ({type(error).__name__}: {error})"
         raise VerificationFailedError(RESULT, reason) from None
 
 
-def check_log(path: Path, seal: Seal | None = None, heads: Iterable[str] = ()) -> Report:
+def check_log(path: Path, end: RecordedEnd | None = None, heads: Iterable[str] = ()) -> CheckedLog:
     """Check a log from its first line to its last.
 
     Args:
-        path: the file.
-        seal: that it must fit.
-        heads: hashes of lines that must be there.
+        path: the path of the log.
+        end: the end of a run that the log must have, and whose folder must fit the log.
+        heads: the hashes of lines that the log must have.
 
     Raises:
-        AuditBrokenError: the first bad line, and why.
+        AuditBrokenError: a line is bad; the error names the first one and the reason.
         InputError: the file cannot be read.
-        VerificationFailedError: the log holds, and the folder is not as it says.
+        VerificationFailedError: the log holds, but the folder does not fit it.
     """
-    report, missing = Report(), dict.fromkeys(heads)
+    checked, missing = CheckedLog(), dict.fromkeys(heads)
     try:
         if not path.is_file():
             raise FileNotFoundError(2, "no such file")
         for line in read_log(path):
-            report.take(line)
+            checked.take(line)
             missing.pop(line.hash, None)
-            if seal is not None and line.seq == seal.head.lines and line.hash != seal.head.hash:
-                raise AuditBrokenError(line.seq, _unsealed(seal, f"is {line.hash[:16]}..."))
+            if end is not None and line.seq == end.head.lines and line.hash != end.head.hash:
+                raise AuditBrokenError(line.seq, _mismatch(end, f"is {line.hash[:16]}..."))
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
         raise InputError("log", str(path), problem, "give an audit log") from None
-    if seal is not None and report.lines < seal.head.lines:
-        raise AuditBrokenError(report.lines + 1, _unsealed(seal, "is missing"))
+    if end is not None and checked.lines < end.head.lines:
+        raise AuditBrokenError(checked.lines + 1, _mismatch(end, "is missing"))
     for head in missing:
-        raise AuditBrokenError(report.lines, f"up to here no line is {head}, which was kept")
-    if seal is not None:
-        _check_folder(seal, report)
-    return report
+        raise AuditBrokenError(checked.lines, f"up to here no line is {head}, which was kept")
+    if end is not None:
+        _check_folder(end, checked)
+    return checked
 
 
-def _unsealed(seal: Seal, what: str) -> str:
-    said = f"says line {seal.head.lines} is {seal.head.hash[:16]}..."
-    return f"{seal.folder / RESULT} {said}, it {what}"
+def _mismatch(end: RecordedEnd, what: str) -> str:
+    said = f"says line {end.head.lines} is {end.head.hash[:16]}..."
+    return f"{end.folder / RESULT} {said}, it {what}"
 
 
-def _check_folder(seal: Seal, report: Report) -> None:
-    found = report.runs.get(seal.run_id)
-    if found != seal.status:
-        reason = f"{RESULT} says the run ended {seal.status!r}, the log {found!r}"
+def _check_folder(end: RecordedEnd, checked: CheckedLog) -> None:
+    found = checked.runs.get(end.run_id)
+    if found != end.status:
+        reason = f"{RESULT} says the run ended {end.status!r}, the log {found!r}"
         raise VerificationFailedError("audit log", reason)
-    for name, digest in report.submitted.get(seal.run_id, {}).items():
+    for name, digest in checked.submitted.get(end.run_id, {}).items():
         if name not in {LEAVES, ROOT}:
             raise VerificationFailedError("audit log", f"names a strange file {name!r}")
-        if hashlib.sha256(read_file(seal.folder, name)).hexdigest() != digest:
+        if hashlib.sha256(read_file(end.folder, name)).hexdigest() != digest:
             raise VerificationFailedError(name, "is not what the audit log says was handed over")

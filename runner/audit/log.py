@@ -1,8 +1,8 @@
-"""The audit log on disk: appended to by any number of runs at once, and read to be checked.
+"""The audit log on disk: any number of runs may append to it at once, and it is read for checks.
 
-Whoever appends holds a lock on the file itself, which the kernel releases when its holder dies.
-Under it the end of the file is read, the new lines are chained to it, written with one call, and
-waited for until they are on disk. Nothing is cut off or overwritten: ``chattr +a`` may be set.
+A writer holds a lock on the file itself, which the kernel releases when the writer dies. Under the
+lock it reads the end of the file, chains the new lines to it, writes them with one call and waits
+until they are on disk. Nothing is cut off or overwritten, so ``chattr +a`` may be set.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ if TYPE_CHECKING:
 __all__ = ["AuditLog", "Head", "read_log", "utc"]
 
 _WAIT_S = 30.0
-"""For another run that holds the lock, which takes it milliseconds."""
+"""How long to wait for another run that holds the lock; a run holds it for milliseconds."""
 
 _CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The last line of a log, or of one run in it: whoever knows it knows all lines before.
+    """The last line of a log, or of one run in it; its hash fixes all lines before it.
 
     Attributes:
-        lines: its number, from 1; so many lines are sealed by it.
-        hash: 64 hexadecimal characters.
+        lines: the line's number, from 1, which is the number of lines that its hash fixes.
+        hash: the line's hash, as 64 hexadecimal characters.
     """
 
     lines: int
@@ -60,17 +60,25 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class _Tail:
+    """The end of the file.
+
+    Attributes:
+        head: the last whole line.
+        fragment: the bytes that a killed writer left after that line.
+        ended: whether the file ends with a newline, or is empty.
+    """
+
     head: Head
     fragment: bytes
     ended: bool
 
 
 class AuditLog:
-    """A log that is appended to.
+    """A log that lines are appended to.
 
     Args:
-        path: the file; made with its folder when it is missing.
-        clock: Unix time in seconds.
+        path: the path of the file, which is made together with its folder if it is missing.
+        clock: a function that returns the Unix time in seconds.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
@@ -78,10 +86,10 @@ class AuditLog:
         self._clock = clock
 
     def check(self) -> None:
-        """Make sure that lines can be appended, without making a file.
+        """Make sure that lines can be appended to the file, without making one.
 
         Raises:
-            AuditError: they cannot.
+            AuditError: lines cannot be appended.
         """
         with self._errors():
             if not self.path.exists():
@@ -94,16 +102,17 @@ class AuditLog:
                 os.close(handle)
 
     def append(self, events: list[dict[str, Any]]) -> Head:
-        """Append a line for each event; on disk when this returns.
+        """Append a line for each event, and return when the lines are on disk.
 
         Args:
-            events: taken out of the list once they are written, also when the rest is not.
+            events: the events to write. Each is removed from the list once it is written, even
+                if a later one is not.
 
         Returns:
             The last line.
 
         Raises:
-            AuditError: not all were written, or it is not known that they are on disk.
+            AuditError: not all lines were written, or it is not known that they are on disk.
         """
         with self._errors():
             make_folder(self.path.parent)
@@ -138,7 +147,7 @@ class AuditLog:
             while written < len(data):
                 written += os.write(handle, data[written:])
         finally:
-            # A full disk takes a part. What is there whole must not come a second time.
+            # A full disk takes only a part. Whole lines must not be written a second time.
             whole = data.count(b"\n", 0, written) - len(lead) - (not tail.ended)
             del events[: max(0, whole)]
         os.fsync(handle)
@@ -147,7 +156,7 @@ class AuditLog:
         return Head(seq, digest)
 
     def _tail(self, handle: int) -> _Tail:
-        """The last whole line, and what a killed writer left after it."""
+        """Find the last whole line of the file, and what a killed writer left after it."""
         size = os.fstat(handle).st_size
         data = b""
         while True:
@@ -173,7 +182,7 @@ class AuditLog:
                 line = read_line(raw)
             except ValueError as error:
                 if is_whole(raw):
-                    # Not what a crash leaves. Nobody may go on from here and cover it up.
+                    # A crash does not leave this. New lines must not cover up the change.
                     raise AuditError(str(self.path), f"in its last line: {error}") from None
                 if start == 0:
                     return self._no_line(data, ended=ended)
@@ -200,10 +209,13 @@ class AuditLog:
 
 
 def read_log(path: Path) -> Iterator[Line]:
-    """The lines of a log, each checked against all before it.
+    """The lines of a log, each checked against the lines before it.
+
+    Args:
+        path: the path of the log.
 
     Raises:
-        AuditBrokenError: at the first bad line, or at the end if that is not one.
+        AuditBrokenError: a line is bad, or the file ends in the middle of one.
         OSError: the file cannot be read.
     """
     chain = Chain()
@@ -216,14 +228,14 @@ def read_log(path: Path) -> Iterator[Line]:
 
 
 def utc(seconds: float) -> str:
-    """Unix time in RFC 3339, to the microsecond."""
+    """A Unix time as RFC 3339 text with microseconds."""
     text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
     return text.replace("+00:00", "Z")
 
 
 @contextlib.contextmanager
 def _locked(handle: int) -> Iterator[None]:
-    """Hold the file's lock. A process that is stopped while it has it must not stop all others."""
+    """Hold the file's lock; the wait for it ends, because its holder may have been stopped."""
     until = time.monotonic() + _WAIT_S
     while True:
         try:
@@ -238,5 +250,5 @@ def _locked(handle: int) -> Iterator[None]:
     try:
         yield
     finally:
-        # Closing is not enough: a process forked meanwhile has the same file open.
+        # Closing the file is not enough: a process forked meanwhile has it open too.
         fcntl.flock(handle, fcntl.LOCK_UN)

@@ -1,8 +1,9 @@
-"""The events of one run on their way into the audit log. What they say is in ``audit_events``.
+"""The events of one run on their way into the audit log; ``events.py`` says what they contain.
 
-Events are collected in memory and appended by a thread, at most once a second: a run that is killed
-loses the events of its last second, a finished one none. While the log cannot be written the events
-wait. A run that cannot write them at its end has failed: what nobody can look up was not done.
+Events are collected in memory, and a thread appends them to the log at most once a second. A run
+that is killed loses the events of its last second; a run that ends loses none. While the log cannot
+be written, the events wait. If they cannot be written when the run ends, the run has failed,
+because a result without its audit log must not count.
 """
 
 from __future__ import annotations
@@ -27,20 +28,20 @@ EVERY_S = 1.0
 
 
 class Trail(Protocol):
-    """Where a run's events go. ``AuditTrail`` documents the methods."""
+    """What takes the events of a run; :class:`AuditTrail` documents the methods."""
 
     def add(self, event: str, **fields: Any) -> None: ...  # noqa: ANN401, D102  # JSON values
     def finish(self, status: str, reason: str | None) -> Head | None: ...  # noqa: D102
 
 
 class NoTrail:
-    """``audit=off``."""
+    """The trail of a run without an audit log (``audit=off``)."""
 
     def add(self, event: str, **fields: object) -> None:
-        """Keep nothing."""
+        """Drop the event."""
 
     def finish(self, status: str, reason: str | None) -> Head | None:  # noqa: ARG002
-        """Nothing was kept."""
+        """Return None, because there is no log."""
         return None
 
     def __enter__(self) -> Self:
@@ -51,13 +52,13 @@ class NoTrail:
 
 
 class AuditTrail:
-    """The events of one run, on their way to the log. Methods may be called from any thread.
+    """The events of one run on their way to the log. Its methods may be called from any thread.
 
     Args:
-        path: of the log.
-        run_id: stands in every event.
-        every_s: seconds between two appends, at least.
-        clock: Unix time in seconds.
+        path: the path of the log.
+        run_id: the run's id, which every event has.
+        every_s: the least number of seconds between two appends.
+        clock: a function that returns the Unix time in seconds.
     """
 
     def __init__(
@@ -88,27 +89,33 @@ class AuditTrail:
         self._thread.join()
 
     def add(self, event: str, **fields: Any) -> None:  # noqa: ANN401  # JSON values
-        """An event happened now; it is on disk a second later, or when the run finishes."""
+        """Add an event that happens now. It is on disk about a second later, or when the run ends.
+
+        Args:
+            event: the name of the event.
+            fields: the event's own fields.
+        """
         line = {"event": event, "time": utc(self._clock()), "run": self._run_id, **fields}
         self._events.append(line)
         self._added.set()
 
     def finish(self, status: str, reason: str | None) -> Head:
-        """The run ended; with all its events it is on disk when this returns.
+        """Add the end of the run, and return when all its events are on disk.
 
         Args:
-            status: ``ok``, ``failed`` or ``interrupted``.
-            reason: None for ``ok``.
+            status: how the run ended: ``ok``, ``failed`` or ``interrupted``.
+            reason: why the status is not ``ok``; None if it is.
 
         Returns:
-            The line of this event, which seals all before it.
+            The line of this event, whose hash fixes all lines before it.
 
         Raises:
             AuditError: the log could not be written.
         """
         self.add("run_finished", status=status, **({"reason": reason} if reason else {}))
         head = self._flush()
-        # Whoever keeps this line elsewhere (the journal does) notices a log that was made anew.
+        # The systemd journal, for one, keeps this message elsewhere, and a kept hash shows whether
+        # the log was replaced later.
         log.info(
             "audit log %s: line %d is %s",
             self._log.path,
@@ -119,7 +126,7 @@ class AuditTrail:
         return head
 
     def _keep(self) -> None:
-        """The thread."""
+        """Append events until the run has ended; this is what the thread runs."""
         warned = False
         while True:
             self._added.wait()
@@ -137,7 +144,8 @@ class AuditTrail:
     def _flush(self) -> Head:
         with self._writing:
             if self._events or self._head is None:
-                self._head = None  # unless this one is known to be on disk
-                # Meanwhile events may be added at the end; taken out are those at the start.
+                # Until the append succeeds, it is not known that the last line is on disk.
+                self._head = None
+                # Other threads may add events at the end meanwhile; append() removes those before.
                 self._head = self._log.append(self._events)
             return self._head
