@@ -1,7 +1,8 @@
-"""What the audit log says of each event; see ``docs/audit.md`` for all of them.
+"""What the audit log says about each event; ``docs/audit.md`` lists all events.
 
-Digests are SHA-256 in hex, of the bytes that the guest read (``stdin_sha256``), committed
-(``journal_sha256``) and of the encoded receipt (``receipt_sha256``); times are seconds.
+Digests are SHA-256 in hex: ``stdin_sha256`` is that of the bytes that the guest read,
+``journal_sha256`` that of the bytes that it committed, and ``receipt_sha256`` that of the encoded
+receipt. Durations are in seconds.
 """
 
 from __future__ import annotations
@@ -29,17 +30,19 @@ __all__ = [
 ]
 
 _MAX_TEXT = 1000
-"""Characters of a reason at most: a guest's panic may be of any length."""
+"""The most characters of a reason; a guest's panic message may have any length."""
 
 
 def submitted(trail: Trail, files: Mapping[str, str], receipts: int) -> None:
-    """The result is handed over: its files are in the output folder. There is no L1.
+    """Record that the result was handed over, which means that its files are in the output folder.
+
+    There is no L1 that it is submitted to.
 
     Args:
-        trail: of the run.
-        files: their SHA-256 in hex, by name.
-        receipts: handed over: the root, or one a leaf job where nothing was aggregated; 0 where
-            nothing was proved.
+        trail: the audit trail of the run.
+        files: the SHA-256 of each file in hex, by the file's name.
+        receipts: the number of receipts that were handed over: one for the root, or one per leaf
+            job if nothing was aggregated; 0 if nothing was proved.
     """
     trail.add("submitted", files=dict(files), receipts=receipts)
 
@@ -47,15 +50,15 @@ def submitted(trail: Trail, files: Mapping[str, str], receipts: int) -> None:
 def verified(
     trail: Trail, what: str, *, image_id: bytes, journal: bytes, receipt: bytes, **more: object
 ) -> None:
-    """A receipt was verified, and holds.
+    """Record that a receipt was verified and holds.
 
     Args:
-        trail: of the run.
-        what: for people, e.g. ``leaf 3`` or ``root``.
-        image_id: that it was verified against, and proves, like ``journal``.
-        journal: bytes.
-        receipt: encoded.
-        more: by whom (``worker``, ``runner``), how long it took.
+        trail: the audit trail of the run.
+        what: the name of the receipt for people, e.g. ``leaf 3`` or ``root``.
+        image_id: the image id that the receipt proves.
+        journal: the bytes of the journal that the receipt proves.
+        receipt: the encoded receipt.
+        more: further fields, e.g. who verified it (``worker`` or ``runner``) and how long it took.
     """
     trail.add(
         "verified",
@@ -68,7 +71,13 @@ def verified(
 
 
 def rejected(trail: Trail, error: ReceiptRejectedError, job: ProofJob | None = None) -> None:
-    """A receipt did not verify, and is not used."""
+    """Record that a receipt did not verify, so that it is not used.
+
+    Args:
+        trail: the audit trail of the run.
+        error: the error of the verification.
+        job: the job whose receipt it is; None if the receipt belongs to no job.
+    """
     about = _of(job) if job is not None else {}
     trail.add("rejected", **about, what=error.what, reason=short(error.reason))
 
@@ -120,7 +129,7 @@ class AuditObserver:
             self._trail.add("served_from_cache", **_of(job), **journal, **digest)
         else:
             self._trail.add("proved", **_of(job), **_made(outcome), **digest)
-        # A worker verifies the children's receipts as well, and counts them.
+        # The count includes the children's receipts, which a worker verifies as well.
         verified(
             self._trail,
             job.name,
@@ -162,6 +171,6 @@ def _sha256(data: bytes) -> str:
 
 
 def short(text: str) -> str:
-    """A reason as one line of bounded length."""
+    """A reason on one line, cut to a limit."""
     line = " ".join(text.split())
     return line if len(line) <= _MAX_TEXT else f"{line[:_MAX_TEXT]}..."
