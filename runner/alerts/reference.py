@@ -49,7 +49,9 @@ def render() -> str:
         _table(extras),
         "## Histograms\n\nThese are the upper bounds of the buckets, besides `+Inf`:\n",
         *_buckets(),
-        "## Alerts\n\nThe table lists alerts by the metrics they watch; see [alerts.md](alerts.md).\n",
+        "## Alerts",
+        "",
+        "The table lists alerts by the metrics they watch; see [alerts.md](alerts.md).\n",
         _watched(),
     ]
     return "\n".join(parts)
