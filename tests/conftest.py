@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.model import ReceiptKind
+from runner.monitoring.publish import MetricsSettings
 from runner.provers.guests import Manifest
-from runner.provers.prover import ProverSpec
-from tests import fakes
+from tests import builders, fakes
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from runner.batch.settings import Settings
+    from runner.provers.prover import ProverSpec
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ def manifest(guests: Path) -> Manifest:
 @pytest.fixture
 def fake_spec() -> ProverSpec:
     """Composite receipts of the fake prover."""
-    return ProverSpec(fakes.ADAPTER, ReceiptKind.COMPOSITE)
+    return builders.prover(ReceiptKind.COMPOSITE)
 
 
 @pytest.fixture
@@ -48,3 +51,14 @@ def behaviours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> fakes.Behavio
 def clock() -> fakes.FakeClock:
     """Seconds that pass only when told; ``clock.sleep`` lets them pass and records it."""
     return fakes.FakeClock()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, guests: Path, behaviours: fakes.Behaviours) -> Settings:
+    """Six distinct leaves of the fake sha256 guest, cached, with a ledger and a textfile."""
+    return builders.batch_settings(
+        tmp_path / "out",
+        guests,
+        cache=builders.disk_cache(tmp_path / "proofs"),
+        metrics=MetricsSettings(tmp_path / "runner.prom", tmp_path / "ledger.json"),
+    )

@@ -24,21 +24,17 @@ from runner.cli import command
 from runner.errors import AuditError, BatchFailedError, InputError, InterruptedBatchError
 from runner.files import SHIPPED
 from runner.model import ReceiptKind
-from runner.provers.prover import ProverSpec
-from tests import fakes
-from tests.batch import test_run
-from tests.batch.test_run import stdin
+from tests import builders, fakes
+from tests.builders import stdin
 
 if TYPE_CHECKING:
     from runner.batch.settings import Settings
 
-plain = test_run.settings
-
 
 @pytest.fixture
-def settings(plain: Settings) -> Settings:
+def settings(settings: Settings) -> Settings:
     """Six leaves with the fake prover, inline, cached, with a log in the output folder."""
-    return dataclasses.replace(plain, audit=plain.output / "audit.jsonl")
+    return dataclasses.replace(settings, audit=settings.output / "audit.jsonl")
 
 
 def events(settings: Settings) -> list[dict[str, Any]]:
@@ -145,7 +141,7 @@ def test_runs_share_a_log_and_the_chain_goes_on(
 
 
 def test_execution_is_not_called_a_proof(settings: Settings) -> None:
-    execute = ProverSpec(fakes.ADAPTER, ReceiptKind.EXECUTE)
+    execute = builders.prover(ReceiptKind.EXECUTE)
     run_batch(dataclasses.replace(settings, prover=execute))
     told = counts(settings)
     assert told["executed"] == 7
@@ -190,12 +186,11 @@ def test_rejected_retried_and_failed_are_told(
 
 
 def test_a_cache_entry_that_does_not_hold_is_told(settings: Settings) -> None:
-    assert settings.cache is not None
     run_batch(settings)
-    blobs = sorted((settings.cache.folder / "objects").glob("*/*"))
+    blobs = sorted((builders.cache_folder(settings) / "objects").glob("*/*"))
     for blob in blobs:  # with index and all, so that only the verifier can tell
         blob.write_bytes(fakes.forged(blob.read_bytes()))
-    (settings.cache.folder / "index.sqlite").unlink()
+    (builders.cache_folder(settings) / "index.sqlite").unlink()
     again = dataclasses.replace(settings, output=settings.output.with_name("again"))
     run_batch(dataclasses.replace(again, audit=again.output / "audit.jsonl"))
     found = [line.fields for line in read_log(again.output / "audit.jsonl")]

@@ -16,14 +16,13 @@ import pytest
 from runner.batch import dry_run
 from runner.batch.forecast import Why
 from runner.batch.run import run as run_batch
+from runner.cache.cache import NoCache
 from runner.cache.proof_cache import ProofCache
 from runner.cli import command as command_line
 from runner.errors import InputError
 from runner.model import Cycles, ReceiptKind, Versions
 from runner.provers.guests import Manifest
-from runner.provers.prover import ProverSpec
-from tests import fakes
-from tests.batch import test_run
+from tests import builders, fakes
 from tests.cache.test_view import tree
 
 if TYPE_CHECKING:
@@ -32,17 +31,15 @@ if TYPE_CHECKING:
     from runner.batch.dry_run_report import Report
     from runner.batch.settings import Settings
 
-plain = test_run.settings
-
 COMPOSITE, SUCCINCT = ReceiptKind.COMPOSITE, ReceiptKind.SUCCINCT
 
 
 @pytest.fixture
-def settings(plain: Settings) -> Settings:
+def settings(settings: Settings) -> Settings:
     """Nine leaves over two levels of aggregation (4, 4, 1), with the fake prover."""
-    strategy = dataclasses.replace(plain.strategy, name="two_level", fan_in=3)
+    strategy = dataclasses.replace(settings.strategy, name="two_level", fan_in=3)
     return dataclasses.replace(
-        plain, count=9, strategy=strategy, dry_run=True, output=plain.output.with_name("dry")
+        settings, count=9, strategy=strategy, dry_run=True, output=settings.output.with_name("dry")
     )
 
 
@@ -63,8 +60,7 @@ def details(report: Report) -> set[str]:
 
 
 def blobs(settings: Settings) -> list[Path]:
-    assert settings.cache is not None
-    return sorted((settings.cache.folder / "objects").glob("*/*"))
+    return sorted((builders.cache_folder(settings) / "objects").glob("*/*"))
 
 
 def blob_of(settings: Settings, report: Report, job: int) -> Path:
@@ -131,9 +127,8 @@ def test_what_is_said_comes_true(seed: int, settings: Settings) -> None:
             blob.write_bytes(b"damaged")
         elif fate.startswith("forged"):
             blob.write_bytes(fakes.forged(blob.read_bytes()))
-    assert settings.cache is not None
     if seed % 2:  # then only the verifier tells
-        (settings.cache.folder / "index.sqlite").unlink()
+        (builders.cache_folder(settings) / "index.sqlite").unlink()
     report = dry_run.run(settings)
     cached = [job["cached"] for job in prove(settings, "again")["jobs"]]
     for decision in report.decisions:
@@ -145,15 +140,13 @@ def test_what_is_said_comes_true(seed: int, settings: Settings) -> None:
 def test_damaged_and_rejected_and_set_aside(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert settings.cache is not None
     prove(settings)
     first = dry_run.run(settings)
     blob_of(settings, first, 0).write_bytes(b"damaged")
     forged = blob_of(settings, first, 1)
     key = forged.name
     data = fakes.forged(forged.read_bytes())
-    made = settings.cache.folder, settings.cache.max_entries, settings.cache.max_bytes
-    with ProofCache(*made) as cache:
+    with settings.cache as cache:
         image_id = Manifest.load(settings.guests).get("sha256").image_id
         cache.put(key, data, image_id=image_id, kind=COMPOSITE, cycles=Cycles(), prove_s=1)
         cache.quarantine(str(first.decisions[2].key), "it \x1b[31mlooked\nwrong")
@@ -171,7 +164,7 @@ def test_damaged_and_rejected_and_set_aside(
 
 def test_another_kind_of_receipt(settings: Settings) -> None:
     prove(settings)
-    report = dry_run.run(dataclasses.replace(settings, prover=ProverSpec(fakes.ADAPTER, SUCCINCT)))
+    report = dry_run.run(dataclasses.replace(settings, prover=builders.prover(SUCCINCT)))
     assert whys(report) == ["differs"] * 9 + ["children_first"] * 4
     assert details(report) == {
         "an entry has a composite receipt (not succinct)",
@@ -187,7 +180,7 @@ def test_another_version_of_the_prover(settings: Settings, monkeypatch: pytest.M
     report = dry_run.run(settings)
     assert report.decisions[0].detail == "an entry has fake 1.0.0 (not fake 2.0.0)"
     assert report.decisions[0].differs == ("zkvm_version",)
-    succinct = ProverSpec(fakes.ADAPTER, SUCCINCT)
+    succinct = builders.prover(SUCCINCT)
     report = dry_run.run(dataclasses.replace(settings, prover=succinct))
     assert report.decisions[0].differs == ("kind", "zkvm_version")
     # Of several the one that differs least is told.
@@ -241,12 +234,12 @@ def test_other_groups_are_no_entries_of_these(settings: Settings) -> None:
 def test_entries_of_unknown_origin_are_told(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert settings.cache is not None
     prove(settings)
-    (settings.cache.folder / "index.sqlite").unlink()
-    folder = settings.cache.folder
-    ProofCache(folder, 1000, 10_000_000).close()  # rebuilds the index from the blobs
-    succinct = ProverSpec(fakes.ADAPTER, SUCCINCT)
+    (builders.cache_folder(settings) / "index.sqlite").unlink()
+    folder = builders.cache_folder(settings)
+    with ProofCache(folder, 1000, 10_000_000):
+        pass  # to open it rebuilds the index from the blobs
+    succinct = builders.prover(SUCCINCT)
     report = dry_run.run(dataclasses.replace(settings, prover=succinct))
     assert whys(report)[0] == "no_entry"
     assert report.unexplained == 13
@@ -260,11 +253,11 @@ def test_entries_of_unknown_origin_are_told(
 def test_without_a_cache_all_is_to_do(
     how: str, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    execute = ProverSpec(fakes.ADAPTER, ReceiptKind.EXECUTE)
+    execute = builders.prover(ReceiptKind.EXECUTE)
     report = dry_run.run(
         dataclasses.replace(settings, prover=execute)
         if how == "execute"
-        else dataclasses.replace(settings, cache=None)
+        else dataclasses.replace(settings, cache=NoCache())
     )
     assert whys(report) == ["not_looked_up"] * 13
     assert report.expected is None
@@ -275,9 +268,8 @@ def test_without_a_cache_all_is_to_do(
 
 def measure(settings: Settings, leaf_s: float, group_s: float) -> None:
     """Let the proofs in the cache have taken so long."""
-    assert settings.cache is not None
     manifest = Manifest.load(settings.guests)
-    with sqlite3.connect(settings.cache.folder / "index.sqlite") as db:
+    with sqlite3.connect(builders.cache_folder(settings) / "index.sqlite") as db:
         for name, seconds in (("sha256", leaf_s), ("aggregator", group_s)):
             image_id = manifest.get(name).image_id.hex()
             db.execute("UPDATE entries SET prove_s = ? WHERE image_id = ?", (seconds, image_id))

@@ -17,61 +17,22 @@ import pytest
 
 from runner.batch import outputs
 from runner.batch.run import run as run_batch
-from runner.batch.settings import ExecutorSettings, Settings
+from runner.cache.cache import NoCache
 from runner.cache.keys import proof_key
-from runner.cache.proof_cache import CacheSettings, ProofCache
-from runner.engines.inline import InlineExecutor
-from runner.engines.processes import ProcessExecutor
-from runner.engines.retry import RetryPolicy
+from runner.cache.proof_cache import ProofCache
+from runner.engines.processes import ProcessEngine
 from runner.errors import BatchFailedError, CacheError, InputError, InterruptedBatchError
 from runner.model import Cycles, ReceiptKind
 from runner.monitoring import ledger
-from runner.monitoring.publish import MetricsSettings
-from runner.plan.fields import FieldSpec
-from runner.plan.inputs import InputSpec, TemplateSeries
-from runner.plan.journal import padded
-from runner.plan.strategy import StrategySettings, Thresholds
 from runner.provers.guests import Manifest
-from runner.provers.prover import ProverSpec
-from tests import fakes
+from tests import builders, fakes
+from tests.builders import stdin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runner.batch.settings import Settings
     from runner.batch.summary import Summary
-
-
-@pytest.fixture
-def settings(tmp_path: Path, guests: Path, behaviours: fakes.Behaviours) -> Settings:
-    """Six distinct runs of the fake sha256 guest, composite, inline, cached."""
-    field = FieldSpec("data", "bytes")
-    return Settings(
-        guest="sha256",
-        spec=InputSpec((field,), (TemplateSeries("leaf-{i}"),)),
-        journal="hex",
-        inputs=None,
-        count=6,
-        inputs_file=None,
-        strategy=StrategySettings("auto", Thresholds(), "auto"),
-        prover=ProverSpec(fakes.ADAPTER, ReceiptKind.COMPOSITE),
-        executor=ExecutorSettings(2, None, "stop"),
-        cache=CacheSettings(tmp_path / "proofs", 1000, 10_000_000),
-        retry=RetryPolicy(3, 0.0, 0.0, 0.0),
-        metrics=MetricsSettings(tmp_path / "runner.prom", tmp_path / "ledger.json"),
-        guests=guests,
-        output=tmp_path / "out",
-        progress="lines",
-        log_level="info",
-        log_format="text",
-        quiet=False,
-        config={},
-        make_engine=InlineExecutor,
-    )
-
-
-def stdin(leaf: int) -> bytes:
-    """What the guest reads for one leaf."""
-    return padded(f"leaf-{leaf}".encode())
 
 
 def metrics(settings: Settings) -> dict[str, float]:
@@ -131,7 +92,7 @@ def test_the_same_batch_again_is_all_hits_each_verified(settings: Settings) -> N
 def test_another_strategy_reuses_the_leaves(settings: Settings) -> None:
     run_batch(settings)
     other = dataclasses.replace(
-        settings, strategy=StrategySettings("two_level", Thresholds(), 2), output=Path("x")
+        settings, strategy=builders.strategy("two_level", 2), output=Path("x")
     )
     other = dataclasses.replace(other, output=settings.output.with_name("other"))
     summary = run_batch(other)
@@ -168,7 +129,7 @@ def test_a_valid_receipt_of_another_run_under_a_key_is_no_hit(
         image_id=guest.image_id,
         stdin=stdin(0),
     )
-    with ProofCache(tmp_path / "proofs", 1000, 10_000_000) as cache:
+    with builders.disk_cache(tmp_path / "proofs") as cache:
         assert cache.get(key) is not None
         cache.put(
             key,
@@ -200,7 +161,7 @@ def test_another_aggregations_receipt_under_a_key_is_set_aside(
     )
     aggregator = Manifest.load(settings.guests).get("aggregator")
     kind = ReceiptKind.COMPOSITE
-    with ProofCache(tmp_path / "proofs", 1000, 10_000_000) as cache:
+    with builders.disk_cache(tmp_path / "proofs") as cache:
         cache.put(
             key, theirs, image_id=aggregator.image_id, kind=kind, cycles=Cycles(), prove_s=1.0
         )
@@ -233,8 +194,8 @@ def test_identical_runs_are_proved_once_and_counted_each(settings: Settings) -> 
 def test_evictions_during_a_run_do_not_lose_a_child(settings: Settings) -> None:
     tight = dataclasses.replace(
         settings,
-        cache=CacheSettings(settings.output.with_name("tight"), 1, 10_000_000),
-        strategy=StrategySettings("three_level", Thresholds(), 2),
+        cache=builders.disk_cache(settings.output.with_name("tight"), max_entries=1),
+        strategy=builders.strategy("three_level", 2),
     )
     summary = run_batch(tight)
     assert made(summary) == (6 + 3 + 1 + 1, 0)
@@ -242,13 +203,13 @@ def test_evictions_during_a_run_do_not_lose_a_child(settings: Settings) -> None:
 
 
 def test_without_a_cache_nothing_is_looked_up(settings: Settings) -> None:
-    off = dataclasses.replace(settings, cache=None)
+    off = dataclasses.replace(settings, cache=NoCache())
     assert made(run_batch(off)) == (7, 0)
     assert metrics(off)["l2_cache_misses_total"] == 0
 
 
 def test_strategy_none_keeps_and_verifies_every_receipt(settings: Settings) -> None:
-    none = dataclasses.replace(settings, strategy=StrategySettings("none", Thresholds(), "auto"))
+    none = dataclasses.replace(settings, strategy=builders.strategy("none"))
     summary = run_batch(none)
     assert (summary.aggregations, summary.bytes_before) == (0, summary.bytes_after)
     receipts = sorted(path.name for path in (none.output / "receipts").iterdir())
@@ -257,7 +218,7 @@ def test_strategy_none_keeps_and_verifies_every_receipt(settings: Settings) -> N
 
 
 def test_execute_mode_proves_caches_and_counts_no_proof(settings: Settings, tmp_path: Path) -> None:
-    spec = ProverSpec(fakes.ADAPTER, ReceiptKind.EXECUTE)
+    spec = builders.prover(ReceiptKind.EXECUTE)
     executed = dataclasses.replace(settings, prover=spec)
     summary = run_batch(executed)
     assert (summary.size_savings_percent, summary.tps) == (None, 0.0)
@@ -270,7 +231,7 @@ def test_execute_mode_proves_caches_and_counts_no_proof(settings: Settings, tmp_
 
 
 def test_only_the_root_of_a_groth16_batch_is_groth16(settings: Settings) -> None:
-    wrapped = dataclasses.replace(settings, prover=ProverSpec(fakes.ADAPTER, ReceiptKind.GROTH16))
+    wrapped = dataclasses.replace(settings, prover=builders.prover(ReceiptKind.GROTH16))
     run_batch(wrapped)
     kinds = [job["kind"] for job in record(wrapped)["jobs"]]
     assert kinds == ["succinct"] * 6 + ["groth16"]
@@ -280,7 +241,7 @@ def test_a_worker_that_dies_is_retried_and_the_batch_succeeds(
     settings: Settings, behaviours: fakes.Behaviours
 ) -> None:
     behaviours.on("kill", stdin=stdin(2), times=1)
-    processes = dataclasses.replace(settings, make_engine=lambda: ProcessExecutor(2))
+    processes = dataclasses.replace(settings, make_engine=lambda: ProcessEngine(2))
     summary = run_batch(processes)
     assert (made(summary), summary.retries) == ((7, 0), 1)
     attempts = {job["id"]: job["attempts"] for job in record(processes)["jobs"]}
@@ -291,7 +252,7 @@ def test_a_worker_that_dies_is_retried_and_the_batch_succeeds(
 
 def test_a_job_that_overruns_is_retried(settings: Settings, behaviours: fakes.Behaviours) -> None:
     behaviours.on("hang", stdin=stdin(4), times=1)
-    limited = dataclasses.replace(settings, make_engine=lambda: ProcessExecutor(2, timeout_s=3.0))
+    limited = dataclasses.replace(settings, make_engine=lambda: ProcessEngine(2, timeout_s=3.0))
     assert run_batch(limited).retries == 1
 
 
@@ -322,8 +283,8 @@ def test_on_failure_continue_makes_what_does_not_depend_on_it(
     behaviours.on("fail", stdin=stdin(0))
     going = dataclasses.replace(
         settings,
-        executor=ExecutorSettings(1, None, "continue"),
-        strategy=StrategySettings("two_level", Thresholds(), 2),
+        executor=builders.executor("continue"),
+        strategy=builders.strategy("two_level", 2),
     )
     with pytest.raises(BatchFailedError, match="7 of 10 jobs"):
         run_batch(going)
@@ -350,7 +311,7 @@ def test_an_interrupt_ends_the_workers_and_keeps_what_is_finished(
     settings: Settings, behaviours: fakes.Behaviours
 ) -> None:
     behaviours.on("hang", stdin=stdin(3))
-    engine = ProcessExecutor(2)
+    engine = ProcessEngine(2)
     stopped = dataclasses.replace(settings, make_engine=lambda: engine)
 
     def interrupt() -> None:
@@ -458,7 +419,7 @@ def test_totals_are_of_all_runs_and_outlive_those_that_fail(
     succeeded = metrics(settings)["l2_last_run_success_timestamp_seconds"]
     assert succeeded > 0
     others = dataclasses.replace(
-        settings, cache=None, output=settings.output.with_name("failing"), count=20
+        settings, cache=NoCache(), output=settings.output.with_name("failing"), count=20
     )
     behaviours.on("fail", stdin=stdin(17))
     with pytest.raises(BatchFailedError):

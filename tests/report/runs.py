@@ -7,21 +7,15 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 from runner.batch.run import run as run_batch
-from runner.batch.settings import ExecutorSettings, Settings
-from runner.cache.proof_cache import CacheSettings
-from runner.engines.inline import InlineExecutor
-from runner.engines.retry import RetryPolicy
+from runner.cache.cache import NoCache
 from runner.folder import RESULT
 from runner.model import ReceiptKind
-from runner.monitoring.publish import MetricsSettings
-from runner.plan.fields import FieldSpec
-from runner.plan.inputs import InputSpec, TemplateSeries
-from runner.plan.strategy import StrategySettings, Thresholds
-from runner.provers.prover import ProverSpec
-from tests import fakes
+from tests import builders
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from runner.batch.settings import Settings
 
 VOID = {"meta", "wbr", "br", "hr", "img", "input", "link"}
 
@@ -36,24 +30,14 @@ def settings(
     cached: bool = False,
 ) -> Settings:
     """One run of the fake sha256 guest, inline, with a config as Hydra would give it."""
-    return Settings(
-        guest="sha256",
-        spec=InputSpec((FieldSpec("data", "bytes"),), (TemplateSeries("leaf-{i}"),)),
-        journal="hex",
-        inputs=None,
+    return builders.batch_settings(
+        folder,
+        guests,
         count=count,
-        inputs_file=None,
-        strategy=StrategySettings(strategy, Thresholds(), "auto"),
-        prover=ProverSpec(fakes.ADAPTER, kind),
-        executor=ExecutorSettings(2, None, "stop"),
-        cache=CacheSettings(folder.parent / "proofs", 1000, 10_000_000) if cached else None,
-        retry=RetryPolicy(3, 0.0, 0.0, 0.0),
-        metrics=MetricsSettings(),
-        guests=guests,
-        output=folder,
+        strategy=builders.strategy(strategy),
+        prover=builders.prover(kind),
+        cache=builders.disk_cache(folder.parent / "proofs") if cached else NoCache(),
         progress="none",
-        log_level="info",
-        log_format="text",
         quiet=True,
         config={
             "guest": {"name": "sha256", "count": count, "inputs": None},
@@ -61,7 +45,6 @@ def settings(
             "prover": {"kind": kind.value},
             "output": str(folder),
         },
-        make_engine=InlineExecutor,
     )
 
 

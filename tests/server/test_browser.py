@@ -16,7 +16,7 @@ from runner.files import SHIPPED
 from runner.server.http import StatusServer
 from runner.server.site import Site
 from tests import fakes
-from tests.batch.test_run import stdin
+from tests.builders import stdin
 from tests.server.browser import Browser, chromium
 from tests.server.test_http import serving
 

@@ -13,53 +13,31 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runner.batch.run import run as run_batch
-from runner.batch.settings import ExecutorSettings, Settings
-from runner.engines.inline import InlineExecutor
-from runner.engines.retry import RetryPolicy
 from runner.errors import InputError, RunnerError, VerificationFailedError
 from runner.folder import LEAVES, RECEIPTS, RESULT, SUMS, write_sums
 from runner.model import ReceiptKind
-from runner.monitoring.publish import MetricsSettings
 from runner.plan import merkle
-from runner.plan.fields import FieldSpec
-from runner.plan.inputs import InputSpec, TemplateSeries
 from runner.plan.journal import AggregationResult
-from runner.plan.strategy import StrategySettings, Thresholds
 from runner.provers.guests import Manifest
-from runner.provers.prover import ProverSpec, load_prover
+from runner.provers.prover import load_prover
 from runner.verify.checks import PinnedIds, VerifiedBatch, verify_folder
-from tests import fakes
+from tests import builders, fakes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-SPEC = ProverSpec(fakes.ADAPTER, ReceiptKind.COMPOSITE)
+SPEC = builders.prover(ReceiptKind.COMPOSITE)
 
 
 def make(folder: Path, guests: Path, **changes: object) -> Path:
     """A finished batch of five leaves, the second and the fourth the same."""
-    settings = Settings(
-        guest="sha256",
-        spec=InputSpec((FieldSpec("data", "bytes"),), (TemplateSeries("leaf-{i}"),)),
-        journal="hex",
+    settings = builders.batch_settings(
+        folder,
+        guests,
         inputs=["a", "b", "c", "b", "d"],
         count=None,
-        inputs_file=None,
-        strategy=StrategySettings("two_level", Thresholds(), 2),
-        prover=SPEC,
-        executor=ExecutorSettings(1, None, "stop"),
-        cache=None,
-        retry=RetryPolicy(1),
-        metrics=MetricsSettings(),
-        guests=guests,
-        output=folder,
-        progress="lines",
-        log_level="info",
-        log_format="text",
-        quiet=False,
-        config={},
-        make_engine=InlineExecutor,
+        strategy=builders.strategy("two_level", 2),
     )
     run_batch(dataclasses.replace(settings, **changes))  # type: ignore[arg-type]
     return folder
@@ -72,7 +50,7 @@ def batch(tmp_path: Path, guests: Path) -> Path:
 
 @pytest.fixture
 def unaggregated(tmp_path: Path, guests: Path) -> Path:
-    return make(tmp_path / "none", guests, strategy=StrategySettings("none", Thresholds(), "auto"))
+    return make(tmp_path / "none", guests, strategy=builders.strategy("none"))
 
 
 def check(folder: Path, guests: Path) -> VerifiedBatch:
@@ -302,7 +280,7 @@ def test_another_receipt_in_a_batch_without_aggregation_is_caught(
 
 
 def test_an_executed_batch_proves_nothing(tmp_path: Path, guests: Path) -> None:
-    spec = ProverSpec(fakes.ADAPTER, ReceiptKind.EXECUTE)
+    spec = builders.prover(ReceiptKind.EXECUTE)
     folder = make(tmp_path / "executed", guests, prover=spec)
     assert "nothing was proved" in str(refused(folder, guests))
 
