@@ -1,4 +1,4 @@
-"""The command ``python -m runner``: composes the config with Hydra, runs, exits."""
+"""The command ``python -m runner``: it composes the config with Hydra, runs it, and exits."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from hydra.types import RunMode
 
 from runner.cli import schema
 from runner.cli.errors import explain
+from runner.cli.session import Session, current, start
 from runner.cli.sweep_report import report_sweep
 from runner.errors import (
     BatchFailedError,
@@ -29,7 +30,7 @@ from runner.files import SHIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType, ModuleType
+    from types import FrameType
 
     from omegaconf import DictConfig
 
@@ -41,11 +42,8 @@ log = logging.getLogger(__name__)
 
 CONF = SHIPPED / "conf"
 
-_failed: list[RunnerError] = []
-"""The error of a single run, on its way round Hydra to :func:`main`."""
-
 _QUIET = {"--quiet", "-q"}
-"""Hydra has no such flag; it stands for the setting ``quiet=true``."""
+"""The flags that stand for the setting ``quiet=true``. Hydra itself has no such flag."""
 
 schema.register()
 
@@ -53,48 +51,54 @@ schema.register()
 def main() -> int:
     """Run the command line in ``sys.argv``; returns the process's exit code."""
     sys.argv[1:] = _without_flags(sys.argv[1:])
-    # Hydra then raises what it would otherwise print in several lines and end with code 1.
+    # With this set, Hydra raises its errors instead of printing several lines and exiting with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     signal.signal(signal.SIGTERM, _interrupt)
     command: Callable[[], None] = hydra.main(
         version_base="1.3", config_path=str(CONF), config_name="config"
     )(_job)
-    _failed.clear()
-    if sweeps := _sweeps():
-        sweeps.finished.clear()
+    session = start()
     try:
         command()
     except RunnerError as error:
-        return _say(f"error: {error}", error.exit_code)
+        return _print_end(session, f"error: {error}", error.exit_code)
     except KeyboardInterrupt:
-        _say_sweeps()
-        return _say("stopped", 130)
+        _print_sweep(session)
+        return _print_end(session, "stopped", 130)
     except Exception as error:
         known = explain(error, sys.argv[1:])
         if known is None:
             raise
-        return _say(f"error: {known}", known.exit_code)
+        return _print_end(session, f"error: {known}", known.exit_code)
     finally:
-        report_sweep()  # one that ended with an error; a good one's callback has done it
-    return _say(f"error: {_failed[0]}", _failed[0].exit_code) if _failed else _say_sweeps()
+        # The callback has reported a sweep that ended well. This is for one that did not.
+        report_sweep()
+    if session.error is not None:
+        return _print_end(session, f"error: {session.error}", session.error.exit_code)
+    _print_sweep(session)
+    return 0 if session.sweep is None else session.sweep.exit_code
 
 
 def _without_flags(arguments: list[str]) -> list[str]:
-    """The command line as Hydra knows it."""
+    """The command line with the flags of the runner's own turned into overrides of Hydra's."""
     rest = [argument for argument in arguments if argument not in _QUIET]
     if len(rest) == len(arguments):
         return rest
     # Hydra's parser takes overrides only where they stand together.
-    at = (i for i, word in enumerate(rest) if "=" in word and not word.startswith("-"))
-    first = next(at, len(rest))
+    overrides = (
+        index
+        for index, word in enumerate(rest)
+        if word.startswith("~") or ("=" in word and not word.startswith("-"))
+    )
+    first = next(overrides, len(rest))
     return [*rest[:first], "quiet=true", *rest[first:]]
 
 
 def _job(conf: DictConfig) -> float:
-    """One run; with ``--multirun`` one of many, maybe in a process of its own.
+    """Do one run. With ``--multirun`` it is one of many, maybe in a process of its own.
 
     Returns:
-        Its wall seconds, which is what sweepers search by.
+        The wall seconds of the run, which is what sweepers search by.
     """
     context = HydraConfig.get()
     output = Path(context.runtime.output_dir)
@@ -103,8 +107,8 @@ def _job(conf: DictConfig) -> float:
     try:
         return _run(conf, output)
     except RunnerError as error:
-        # Hydra would print a line of its own before the one that helps.
-        _failed.append(error)
+        # If this were raised, Hydra would print a line of its own before the one that helps.
+        current().error = error
         return math.nan
 
 
@@ -114,21 +118,21 @@ def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
     except InterruptedBatchError:
         raise KeyboardInterrupt from None  # stops the sweep, not just this job
     except RunnerError as error:
-        log.error("%s", error)  # noqa: TRY400  # now, and once more when the sweep ends
+        log.error("%s", error)  # noqa: TRY400  # now; the sweep's end repeats it
         raise
-    except Exception as error:  # noqa: BLE001  # a bug of one job stops no other
+    except Exception as error:  # noqa: BLE001  # a bug in one job must stop no other
         file = output / "traceback.txt"
         file.write_text(traceback.format_exc(), encoding="utf-8")
         raise UnexpectedError(f"{type(error).__name__}: {error}", str(file)) from None
     finally:
         from runner.monitoring import logs
 
-        # What is said between two jobs belongs into the log of neither.
+        # What is logged between two jobs belongs in the log of neither.
         logs.between_jobs()
 
 
 def _run(conf: DictConfig, output: Path, name: str = "") -> float:
-    # Not at the top: `--help` and `--cfg` need none of it.
+    # These are not imported at the top, because `--help` and `--cfg` need none of them.
     from runner.cli import config
     from runner.monitoring import logs
 
@@ -157,7 +161,7 @@ def _run(conf: DictConfig, output: Path, name: str = "") -> float:
 
 
 def _report(settings: Settings) -> None:
-    """The run's page, if it was asked for; one that cannot be made is a warning."""
+    """Write the run's page if the settings ask for it. One that cannot be made is a warning."""
     if not settings.report:
         return
     from runner.report.write import write_run
@@ -168,32 +172,24 @@ def _report(settings: Settings) -> None:
         log.warning("no report of this run: %s", error)
 
 
-def _say(text: str, exit_code: int) -> int:
-    """The last word on standard error; also where the settings could not be read."""
-    from runner.monitoring import logs
+def _print_end(session: Session, text: str, exit_code: int) -> int:
+    """Print how the command ended as the last line on standard error; returns the exit code."""
+    if session.terminal.log_format == "json":
+        from runner.monitoring import logs
 
-    if logs.formats_json() or "log_format=json" in sys.argv:
         text = logs.last_line(text, __name__, exit_code)
     sys.stderr.write(f"{text}\n")
     return exit_code
 
 
-def _sweeps() -> ModuleType | None:
-    """The record of sweeps, if there was one: nothing else loads it."""
-    return sys.modules.get("runner.cli.sweep_jobs")
-
-
-def _say_sweeps() -> int:
-    """What became of a sweep's jobs; the exit code."""
-    sweeps = _sweeps()
-    if sweeps is None:
-        return 0
-    for sweep in sweeps.finished:
-        if sweep.exit_code or "quiet=true" not in sys.argv:
-            sys.stderr.writelines(f"{line}\n" for line in sweep.lines())
-    return max((sweep.exit_code for sweep in sweeps.finished), default=0)
+def _print_sweep(session: Session) -> None:
+    """Print what became of a sweep's jobs, if there was a sweep."""
+    if session.sweep is None:
+        return
+    if session.sweep.exit_code or not session.terminal.quiet:  # failures are printed in any case
+        sys.stderr.writelines(f"{line}\n" for line in session.sweep.lines())
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> Any:  # noqa: ANN401  # a signal handler
-    """``systemctl stop`` and a CI that cancels end like Ctrl-C."""
+    """Let ``systemctl stop``, or a CI that cancels a job, end the command as Ctrl-C does."""
     raise KeyboardInterrupt

@@ -18,7 +18,7 @@ from hydra.core.utils import JobStatus, setup_globals
 from omegaconf import OmegaConf, open_dict, read_write
 
 from runner.batch.identity import made_from
-from runner.cli import config
+from runner.cli import config, session
 from runner.cli.sweep import Folders, Place, SweepJob, SweepRecord, Wanted, look
 from runner.errors import InputError, RunnerError, WorkerDiedError
 from runner.plan.inputs import leaves
@@ -34,10 +34,7 @@ if TYPE_CHECKING:
     from runner.batch.identity import MadeFrom
     from runner.batch.settings import Settings
 
-__all__ = ["Jobs", "finished", "say"]
-
-finished: list[SweepRecord] = []
-"""Sweeps of this process, on their way round Hydra to :func:`runner.cli.command.main`."""
+__all__ = ["Jobs", "say"]
 
 
 class Jobs:
@@ -106,7 +103,7 @@ class Jobs:
         try:
             self._folders = Folders(self.folder)
             OmegaConf.save(self._conf, self.folder / "multirun.yaml")
-            finished.append(self._record)
+            session.current().sweep = self._record
             yield self._record
         except KeyboardInterrupt:
             self._record.interrupted = True

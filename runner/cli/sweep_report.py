@@ -1,4 +1,4 @@
-"""A Hydra callback: a sweep that has ended, well or not, leaves a report beside its runs."""
+"""A Hydra callback that leaves a report beside a sweep's runs, however the sweep ended."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 
+from runner.cli.session import current
+from runner.text import one_line
+
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
@@ -15,40 +18,37 @@ __all__ = ["SweepReport", "report_sweep"]
 
 log = logging.getLogger(__name__)
 
-_due: list[Path] = []
-"""The sweep under way in this process: Hydra does not say when one ended with an error."""
-
-
-_quiet: list[bool] = []
-"""Whether it is to print nothing."""
-
 
 class SweepReport(Callback):
-    """Named in ``conf/config.yaml``; ``~hydra.callbacks.report`` takes it out."""
+    """The callback named in ``conf/config.yaml``; ``~hydra.callbacks.report`` takes it out."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401  # Hydra's
-        """A sweep starts."""
-        _due[:] = [Path(config.hydra.sweep.dir)]
-        _quiet[:] = [bool(config.quiet)]
+        """Note that the sweep which starts is to have a report.
+
+        Hydra calls no callback when a sweep ends with an error, so the note is left where
+        :func:`runner.cli.command.main` finds it.
+        """
+        current().report_due = Path(config.hydra.sweep.dir)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401, ARG002
-        """It has ended."""
+        """Report the sweep that has ended well."""
         report_sweep()
 
 
 def report_sweep() -> None:
-    """Write the page and print the table of the sweep that has ended, if there was one.
+    """Write the page and print the table of the sweep that has ended, if one is still due.
 
-    Whatever goes wrong with the report is a warning: the runs are what they are.
+    Whatever goes wrong with the report is a warning, because the runs themselves are done.
     """
-    if not _due:
+    session = current()
+    folder, session.report_due = session.report_due, None
+    if folder is None:
         return
-    folder = _due.pop()
     if not folder.is_dir() or not any(path.is_dir() for path in folder.iterdir()):
-        return  # it ended before its first run
+        return  # the sweep ended before its first run
     try:
         from runner.report.write import finish_sweep
 
-        finish_sweep(folder, quiet=_quiet.pop())
+        finish_sweep(folder, quiet=session.terminal.quiet)
     except Exception as error:  # noqa: BLE001  # no sweep fails for its report
-        log.warning("no sweep report: %s", " ".join(str(error).split()) or type(error).__name__)
+        log.warning("no sweep report: %s", one_line(error))
