@@ -9,13 +9,13 @@ Other rooms use:
 - `live.py`: the live figures of a running batch: the file's format and its reader.
 - `live_file.py`: keeps the live figures up to date beside the metrics textfile.
 - `logs.py`: where log records go: standard error as text or JSON lines, and ``run.log``.
-- `gpu.py`: utilisation and memory of the GPUs during a run, from NVIDIA's library.
-- `publish.py`: sends a run's figures out: ledger, textfile, Pushgateway; fails no batch.
+- `gpu.py`: utilization and memory of the GPUs during a run, from NVIDIA's library.
+- `publish.py`: publishes a run's figures to the ledger, textfile and Pushgateway.
 - `ledger.py`: totals that survive runs, counted once a run under a lock.
 - `ledger_file.py`: the ledger's file format: version, checksum, migrations.
 - `pushgateway.py`: the push to a Prometheus Pushgateway.
 
 Only this room uses:
 
-- `textfile.py`: the metrics file for node_exporter, written whole and read back.
+- `textfile.py`: the metrics file for node_exporter, written as a whole and read back.
 """

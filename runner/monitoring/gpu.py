@@ -1,7 +1,7 @@
-"""What the GPUs do while a run proves on them, by NVIDIA's management library.
+"""Utilization and memory of the GPUs during a run, from NVIDIA's management library.
 
-The driver is asked a few times a second; that costs the run nothing measurable. A machine without a
-driver, or an installation without ``nvidia-ml-py`` (extra ``gpu``), has no GPUs here.
+The driver is asked a few times a second, which costs the run nothing measurable. On a machine
+without a driver, or without ``nvidia-ml-py`` (the extra ``gpu``), no GPUs are reported.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ INTERVAL_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class GpuFigures:
-    """One GPU over one run.
+    """The figures of one GPU over one run.
 
     Attributes:
-        name: of the model.
-        utilization: mean share of time in which a kernel ran, from 0 to 1.
-        memory_bytes: most that was in use at once, by any process.
-        memory_total_bytes: what there is.
-        samples: how often it was asked.
+        name: the name of the GPU's model.
+        utilization: the mean share of the time in which a kernel ran, from 0 to 1.
+        memory_bytes: the most memory that was in use at once, by all processes together.
+        memory_total_bytes: the memory that the GPU has.
+        samples: the number of times that the driver was asked.
     """
 
     name: str
@@ -39,17 +39,21 @@ class GpuFigures:
 
 
 class Driver(Protocol):
-    """What is asked of the driver. Every method may raise OSError or RuntimeError."""
+    """The questions that a monitor asks of the driver.
+
+    The monitor asks for the names once, before its first sample, and passes on what that raises. A
+    sample may raise any exception, and is then left out.
+    """
 
     def names(self) -> list[str]:
-        """The GPUs' models, by index."""
+        """Return the names of the GPUs' models, by the GPU's index."""
 
     def sample(self, index: int) -> tuple[float, int, int]:
-        """Utilization from 0 to 1, bytes in use, bytes in all."""
+        """Return a GPU's utilization from 0 to 1, its bytes in use, and all its bytes."""
 
 
 class _Nvml:
-    """The driver, through ``nvidia-ml-py``."""
+    """The driver, asked through ``nvidia-ml-py``."""
 
     def __init__(self, library: Any) -> None:  # noqa: ANN401  # it has no types
         self._nvml = library
@@ -68,7 +72,7 @@ class _Nvml:
 
 
 def nvml() -> Driver | None:
-    """The driver of this machine; None where there is none, or no library to ask it."""
+    """Return this machine's driver, or None if there is no driver or no library to ask it."""
     try:
         import pynvml  # type: ignore[import-untyped,import-not-found,unused-ignore]
     except ImportError:
@@ -80,11 +84,11 @@ def nvml() -> Driver | None:
 
 
 class GpuMonitor:
-    """Watches all GPUs from entering to leaving.
+    """A context manager that watches all GPUs while it is entered.
 
     Args:
-        driver: finds the driver; it is asked for on entering, and again for nothing.
-        interval_s: seconds between two samples.
+        driver: a function that finds the driver. It is called once, on entering.
+        interval_s: the seconds between two samples.
     """
 
     def __init__(
@@ -125,7 +129,7 @@ class GpuMonitor:
             self._thread.join()
 
     def figures(self) -> list[GpuFigures]:
-        """What was seen so far, by index; empty without a GPU."""
+        """Return the figures so far, by the GPU's index. Without a GPU the list is empty."""
         seen = max(self._samples, 1)
         return [
             GpuFigures(
