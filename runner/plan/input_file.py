@@ -68,7 +68,7 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
                 raise InputError(_FILE, where, problem, "save the file as UTF-8") from None
 
 
-def _read_json(path: Path, fields: Sequence[FieldSpec]) -> Iterator[tuple[str, object]]:  # noqa: ARG001  # a reader
+def _read_json(path: Path, fields: Sequence[FieldSpec]) -> Iterator[tuple[str, object]]:  # noqa: ARG001  # all readers take it
     for where, line in _lines(path):
         if not line.strip():
             continue
