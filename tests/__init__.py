@@ -1,1 +1,1 @@
-"""The tests; a package, so that worker processes can import its fakes."""
+"""The tests. They are a package so that worker processes can import its fakes."""

@@ -19,7 +19,7 @@ from runner.plan.inputs import InputSpec, TemplateSeries
 from runner.plan.journal import padded
 from runner.plan.strategy import StrategySettings, Thresholds
 from runner.provers.prover import ProverSpec
-from tests import fakes
+from tests.fakes.prover import ADAPTER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ def strategy(name: str, fan_in: int | str = "auto") -> StrategySettings:
 
 def prover(kind: ReceiptKind) -> ProverSpec:
     """The fake prover, making receipts of one kind."""
-    return ProverSpec(fakes.ADAPTER, kind)
+    return ProverSpec(ADAPTER, kind)
 
 
 def executor(on_failure: OnFailure = "stop") -> ExecutorSettings:

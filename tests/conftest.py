@@ -9,7 +9,10 @@ import pytest
 from runner.model import ReceiptKind
 from runner.monitoring.publish import MetricsSettings
 from runner.provers.guests import Manifest
-from tests import builders, fakes
+from tests import builders
+from tests.fakes.behaviours import FOLDER_VARIABLE, Behaviours
+from tests.fakes.clock import FakeClock
+from tests.fakes.guests import write_guests
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 def guests(tmp_path: Path) -> Path:
     """A folder with a manifest and the fake guests fibonacci, sha256 and aggregator."""
     folder = tmp_path / "guests"
-    fakes.write_guests(folder)
+    write_guests(folder)
     return folder
 
 
@@ -39,22 +42,22 @@ def fake_spec() -> ProverSpec:
 
 
 @pytest.fixture
-def behaviours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> fakes.Behaviours:
+def behaviours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Behaviours:
     """What fake provers do, and a record of what they did, also in workers started from now on."""
     folder = tmp_path / "behaviours"
     folder.mkdir()
-    monkeypatch.setenv(fakes.FOLDER, str(folder))
-    return fakes.Behaviours(folder)
+    monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
+    return Behaviours(folder)
 
 
 @pytest.fixture
-def clock() -> fakes.FakeClock:
+def clock() -> FakeClock:
     """Seconds that pass only when told; ``clock.sleep`` lets them pass and records it."""
-    return fakes.FakeClock()
+    return FakeClock()
 
 
 @pytest.fixture
-def settings(tmp_path: Path, guests: Path, behaviours: fakes.Behaviours) -> Settings:
+def settings(tmp_path: Path, guests: Path, behaviours: Behaviours) -> Settings:
     """Six distinct leaves of the fake sha256 guest, cached, with a ledger and a textfile."""
     return builders.batch_settings(
         tmp_path / "out",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,14 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.engines.inline import InlineExecutor
+from runner.engines.engine import Engine, Host
+from runner.engines.inline import InlineEngine
 from runner.engines.retry import RetryPolicy
 from runner.errors import JobFailedError, ProverError, WorkerDiedError
 from runner.events import Event, JobFailed, JobFinished, JobRetried, JobStarted, LoadMeasured
 from runner.executor import OnFailure, PlanExecutor
 from runner.plan.plan import Plan  # noqa: TC001  # Hypothesis and dataclasses resolve annotations
 from runner.plan.strategy import make_plan
-from tests import fakes
+from tests.fakes.clock import FakeClock
+from tests.fakes.guests import sample_guest
+from tests.fakes.jobs import MemoryJobs, RecordingObserver, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,17 +35,17 @@ TRANSIENT = ProverError("internal", "for now")
 LASTING = ProverError("guest_failed", "panic")
 
 
-def jobs_for(plan: Plan) -> fakes.MemoryJobs:
+def jobs_for(plan: Plan) -> MemoryJobs:
     stdins = [b"stdin %d" % n for n in range(plan.leaf_jobs)]
-    guest, aggregator = fakes.sample_guest(), fakes.sample_guest("aggregator")
-    return fakes.MemoryJobs(plan, guest, aggregator, stdins)
+    guest, aggregator = sample_guest(), sample_guest("aggregator")
+    return MemoryJobs(plan, guest, aggregator, stdins)
 
 
 def prove(job: ProofJob) -> Outcome:
-    return fakes.outcome_of(job)
+    return outcome_of(job)
 
 
-class HandEngine(Executor):
+class HandEngine(Engine):
     """Takes jobs and finishes them when told.
 
     Args:
@@ -55,6 +58,10 @@ class HandEngine(Executor):
         self.submitted: list[int] = []
         self.jobs: list[ProofJob] = []
         self.widest = 0
+
+    def hosts(self) -> Sequence[Host]:
+        """Nobody asks: each test says what there is."""
+        return []
 
     def submit(self, fn: object, /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401
         future: Future[Any] = Future()
@@ -69,7 +76,7 @@ class HandEngine(Executor):
 
     def finish(self, job_id: int) -> None:
         future, job = self.running.pop(job_id)
-        future.set_result(fakes.outcome_of(job))
+        future.set_result(outcome_of(job))
 
     def fail(self, job_id: int, error: BaseException) -> None:
         self.running.pop(job_id)[0].set_exception(error)
@@ -92,12 +99,12 @@ class Bench:
     policy: RetryPolicy = field(default_factory=lambda: RetryPolicy(3, 8.0, 100.0, 0.0))
 
     def __post_init__(self) -> None:
-        self.clock = fakes.FakeClock()
+        self.clock = FakeClock()
         self.jobs = jobs_for(self.plan)
         self.engine = HandEngine(self.script)
-        self.observer = fakes.RecordingObserver()
+        self.observer = RecordingObserver()
 
-    def make(self, engine: Executor | None = None) -> PlanExecutor:
+    def make(self, engine: Engine | None = None) -> PlanExecutor:
         return PlanExecutor(
             self.plan,
             engine=engine or self.engine,
@@ -105,8 +112,8 @@ class Bench:
             jobs=self.jobs,
             observers=[self.observer, self],
             policy=self.policy,
-            workers=self.workers,
-            cores=self.cores,
+            hosts=[Host("here", self.cores, self.workers)],
+            lookups=self.cores,
             cached=self.cached,
             on_failure=self.on_failure,
             clock=self.clock,
@@ -241,7 +248,7 @@ def test_look_ups_that_decide_who_gets_which_cores_are_waited_for(
         elif job.id == 1:
             assert first_missed.wait(60)
             time.sleep(0.05)  # the executor has nothing to do but to wait
-            return fakes.outcome_of(job, cached=True) if hit else None
+            return outcome_of(job, cached=True) if hit else None
         return None
 
     bench.jobs.lookup = lookup  # type: ignore[method-assign]
@@ -372,10 +379,10 @@ def test_an_interrupt_inside_an_inline_job_keeps_the_ones_before() -> None:
     def task(job: ProofJob) -> Outcome:
         if job.id == 3:
             raise KeyboardInterrupt
-        return fakes.outcome_of(job)
+        return outcome_of(job)
 
     bench = Bench(EIGHT, everything, workers=8)
-    executor = bench.make(InlineExecutor())
+    executor = bench.make(InlineEngine())
     executor._task = task
     with pytest.raises(KeyboardInterrupt):
         executor.run()
@@ -387,7 +394,7 @@ def test_an_interrupt_inside_an_inline_job_keeps_the_ones_before() -> None:
 
 def hits(bench: Bench, *ids: int) -> None:
     for job_id in ids:
-        bench.jobs.hits[job_id] = fakes.outcome_of(bench.jobs.build(job_id), cached=True)
+        bench.jobs.hits[job_id] = outcome_of(bench.jobs.build(job_id), cached=True)
 
 
 def test_hits_skip_the_engine() -> None:
@@ -510,7 +517,7 @@ def test_any_plan_completes_in_any_order(
 
 
 def test_an_engine_that_takes_no_more_jobs_fails_the_batch_not_the_program() -> None:
-    class Broken(InlineExecutor):
+    class Broken(InlineEngine):
         def submit(self, fn: object, /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401
             raise BrokenProcessPool("all workers are gone")
 

@@ -29,7 +29,7 @@ CRATE = "native/risc0"
 BENCHMARKS = "benchmarks/suite"
 IMPORTED = ("builders.py", "conftest.py")
 """The files of the suite that every benchmark imports."""
-SUITE = ("pyproject.toml", "benchmarks", "tests/__init__.py", "tests/fakes.py", "tests/native/data")
+SUITE = ("pyproject.toml", "benchmarks", "tests/__init__.py", "tests/fakes", "tests/native/data")
 NO_BENCHMARK_FOUND = 5  # pytest's exit code
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.cache.proof_cache import ProofCache
+from runner.engines.engine import Engine, Host
 from runner.engines.retry import RetryPolicy
 from runner.executor import PlanExecutor
 from runner.metrics import Recorder
@@ -26,10 +27,8 @@ from runner.provers.prover import ProverSpec
 from runner.provers.worker import perform
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from runner.plan.plan import Plan
-    from tests.fakes import MemoryJobs
+    from tests.fakes.jobs import MemoryJobs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -175,28 +174,28 @@ class FakeBatch:
     """
 
     def __init__(self, folder: Path, leaves: int) -> None:
-        from tests import fakes
+        from tests.fakes.guests import write_guests
+        from tests.fakes.prover import ADAPTER
 
         self.plan = plan("two_level", leaves)
-        self._guests = fakes.write_guests(folder)
+        self._guests = write_guests(folder)
         self._stdins = [struct.pack("<I", number) for number in range(leaves)]
-        self._task = partial(perform, ProverSpec(fakes.ADAPTER, ReceiptKind.COMPOSITE))
+        self._task = partial(perform, ProverSpec(ADAPTER, ReceiptKind.COMPOSITE))
 
-    def run(self, engine: Executor, workers: int) -> MemoryJobs:
+    def run(self, engine: Engine, workers: int) -> MemoryJobs:
         """Run all jobs and return what they made."""
-        from tests import fakes
+        from tests.fakes.jobs import MemoryJobs, RecordingObserver
 
         guest, aggregator = self._guests.get("sha256"), self._guests.get(AGGREGATOR)
-        jobs = fakes.MemoryJobs(self.plan, guest, aggregator, self._stdins)
+        jobs = MemoryJobs(self.plan, guest, aggregator, self._stdins)
         PlanExecutor(
             self.plan,
             engine=engine,
             task=self._task,
             jobs=jobs,
-            observers=[fakes.RecordingObserver()],
+            observers=[RecordingObserver()],
             policy=RetryPolicy(attempts=1),
-            workers=workers,
-            cores=workers,
+            hosts=[Host("here", workers, workers)],
             cached=False,
         ).run()
         return jobs

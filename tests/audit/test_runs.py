@@ -24,8 +24,10 @@ from runner.cli import command
 from runner.errors import AuditError, BatchFailedError, InputError, InterruptedBatchError
 from runner.files import SHIPPED
 from runner.model import ReceiptKind
-from tests import builders, fakes
+from tests import builders
 from tests.builders import stdin
+from tests.fakes.behaviours import FOLDER_VARIABLE, Behaviours
+from tests.fakes.prover import ADAPTER, forged, leaf_journal
 
 if TYPE_CHECKING:
     from runner.batch.settings import Settings
@@ -85,7 +87,7 @@ def test_a_proved_batch_is_told_from_start_to_end(
     proved = {event["job"]: event for event in found if event["event"] == "proved"}
     data = stdin(3)
     assert proved[3]["stdin_sha256"] == sha256(data)
-    assert proved[3]["journal_sha256"] == sha256(fakes.leaf_journal("sha256", data))
+    assert proved[3]["journal_sha256"] == sha256(leaf_journal("sha256", data))
     assert proved[3]["prove_s"] == record["jobs"][3]["prove_s"]
     root = (settings.output / "root.receipt").read_bytes()
     assert proved[6]["receipt_sha256"] == sha256(root)
@@ -159,7 +161,7 @@ def test_without_aggregation_every_leaf_is_verified_again(settings: Settings) ->
 
 
 def test_rejected_retried_and_failed_are_told(
-    settings: Settings, behaviours: fakes.Behaviours, capsys: pytest.CaptureFixture[str]
+    settings: Settings, behaviours: Behaviours, capsys: pytest.CaptureFixture[str]
 ) -> None:
     behaviours.on("forge", stdin=stdin(1), times=1)
     behaviours.on("transient", stdin=stdin(2), times=2)
@@ -189,7 +191,7 @@ def test_a_cache_entry_that_does_not_hold_is_told(settings: Settings) -> None:
     run_batch(settings)
     blobs = sorted((builders.cache_folder(settings) / "objects").glob("*/*"))
     for blob in blobs:  # with index and all, so that only the verifier can tell
-        blob.write_bytes(fakes.forged(blob.read_bytes()))
+        blob.write_bytes(forged(blob.read_bytes()))
     (builders.cache_folder(settings) / "index.sqlite").unlink()
     again = dataclasses.replace(settings, output=settings.output.with_name("again"))
     run_batch(dataclasses.replace(again, audit=again.output / "audit.jsonl"))
@@ -214,7 +216,7 @@ def test_an_interrupted_run_is_told(
 
 
 def test_a_log_that_takes_no_line_is_found_before_any_proof(
-    settings: Settings, behaviours: fakes.Behaviours
+    settings: Settings, behaviours: Behaviours
 ) -> None:
     assert settings.audit is not None
     settings.output.mkdir()
@@ -250,16 +252,16 @@ def test_a_killed_run_leaves_a_log_that_holds(
 ) -> None:
     folder = tmp_path / "behaviours"
     folder.mkdir()
-    fakes.Behaviours(folder).on("hang", guest="aggregator")
+    Behaviours(folder).on("hang", guest="aggregator")
     command = [
         *(sys.executable, "-m", "runner", "executor.workers=1", f"guests={guests}"),
-        *(f"prover.adapter={fakes.ADAPTER}", "guest=sha256", "strategy=single", "output=out"),
+        *(f"prover.adapter={ADAPTER}", "guest=sha256", "strategy=single", "output=out"),
     ]
     log = tmp_path / "out" / "audit.jsonl"
     env = os.environ | {
         "PYTHONPATH": str(SHIPPED),
         "RUNNER_PROOFS": str(tmp_path / "proofs"),
-        fakes.FOLDER: str(folder),
+        FOLDER_VARIABLE: str(folder),
     }
     with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL) as process:
         until = time.monotonic() + 60
@@ -275,7 +277,7 @@ def test_a_killed_run_leaves_a_log_that_holds(
     told = Counter(line.fields["event"] for line in read_log(log))
     assert (told["proved"], told["job_started"], told["run_finished"]) == (6, 7, 0)
     # The next run goes on in the same log, with what is in the cache.
-    fakes.Behaviours(folder).clear()
+    Behaviours(folder).clear()
     subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=True)
     assert "2 runs (1 ok, 1 without an end)" in check(capsys, tmp_path / "out")[1]
     assert Counter(line.fields["event"] for line in read_log(log))["served_from_cache"] == 6

@@ -22,14 +22,16 @@ from runner.cli import command as command_line
 from runner.errors import InputError
 from runner.model import Cycles, ReceiptKind, Versions
 from runner.provers.guests import Manifest
-from tests import builders, fakes
+from tests import builders
 from tests.cache.test_view import tree
+from tests.fakes.prover import ADAPTER, FakeProver, fake_image_id, forged
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.batch.dry_run_report import Report
     from runner.batch.settings import Settings
+    from tests.fakes.behaviours import Behaviours
 
 COMPOSITE, SUCCINCT = ReceiptKind.COMPOSITE, ReceiptKind.SUCCINCT
 
@@ -37,9 +39,12 @@ COMPOSITE, SUCCINCT = ReceiptKind.COMPOSITE, ReceiptKind.SUCCINCT
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Nine leaves over two levels of aggregation (4, 4, 1), with the fake prover."""
-    strategy = dataclasses.replace(settings.strategy, name="two_level", fan_in=3)
     return dataclasses.replace(
-        settings, count=9, strategy=strategy, dry_run=True, output=settings.output.with_name("dry")
+        settings,
+        count=9,
+        strategy=dataclasses.replace(settings.strategy, name="two_level", fan_in=3),
+        dry_run=True,
+        output=settings.output.with_name("dry"),
     )
 
 
@@ -69,7 +74,7 @@ def blob_of(settings: Settings, report: Report, job: int) -> Path:
 
 
 def test_an_empty_cache_and_nothing_is_made(
-    settings: Settings, tmp_path: Path, behaviours: fakes.Behaviours
+    settings: Settings, tmp_path: Path, behaviours: Behaviours
 ) -> None:
     settings = dataclasses.replace(settings, audit=tmp_path / "logs" / "audit.jsonl")
     report = dry_run.run(settings)
@@ -82,7 +87,7 @@ def test_an_empty_cache_and_nothing_is_made(
 
 
 def test_a_full_cache_is_all_hits_and_is_left_as_it_is(
-    settings: Settings, tmp_path: Path, behaviours: fakes.Behaviours
+    settings: Settings, tmp_path: Path, behaviours: Behaviours
 ) -> None:
     prove(settings)
     runs = len(behaviours.runs())
@@ -126,7 +131,7 @@ def test_what_is_said_comes_true(seed: int, settings: Settings) -> None:
         elif fate == "damaged":
             blob.write_bytes(b"damaged")
         elif fate.startswith("forged"):
-            blob.write_bytes(fakes.forged(blob.read_bytes()))
+            blob.write_bytes(forged(blob.read_bytes()))
     if seed % 2:  # then only the verifier tells
         (builders.cache_folder(settings) / "index.sqlite").unlink()
     report = dry_run.run(settings)
@@ -143,9 +148,9 @@ def test_damaged_and_rejected_and_set_aside(
     prove(settings)
     first = dry_run.run(settings)
     blob_of(settings, first, 0).write_bytes(b"damaged")
-    forged = blob_of(settings, first, 1)
-    key = forged.name
-    data = fakes.forged(forged.read_bytes())
+    blob = blob_of(settings, first, 1)
+    key = blob.name
+    data = forged(blob.read_bytes())
     with settings.cache as cache:
         image_id = Manifest.load(settings.guests).get("sha256").image_id
         cache.put(key, data, image_id=image_id, kind=COMPOSITE, cycles=Cycles(), prove_s=1)
@@ -176,7 +181,7 @@ def test_another_kind_of_receipt(settings: Settings) -> None:
 def test_another_version_of_the_prover(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     prove(settings)
     later = property(lambda _: Versions("fake", "2.0.0"))
-    monkeypatch.setattr(fakes.FakeProver, "versions", later)
+    monkeypatch.setattr(FakeProver, "versions", later)
     report = dry_run.run(settings)
     assert report.decisions[0].detail == "an entry has fake 1.0.0 (not fake 2.0.0)"
     assert report.decisions[0].differs == ("zkvm_version",)
@@ -196,7 +201,7 @@ def rebuild(settings: Settings, name: str, folder: Path) -> Settings:
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["guests"][name] |= {
         "elf_sha256": hashlib.sha256(elf.read_bytes()).hexdigest(),
-        "image_id": fakes.fake_image_id(elf.read_bytes()).hex(),
+        "image_id": fake_image_id(elf.read_bytes()).hex(),
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return dataclasses.replace(settings, guests=folder)
@@ -329,13 +334,13 @@ def test_identical_leaves_are_one_job(settings: Settings) -> None:
 
 @pytest.fixture
 def command(
-    tmp_path: Path, guests: Path, monkeypatch: pytest.MonkeyPatch, behaviours: fakes.Behaviours
+    tmp_path: Path, guests: Path, monkeypatch: pytest.MonkeyPatch, behaviours: Behaviours
 ) -> list[str]:
     monkeypatch.setenv("RUNNER_PROOFS", str(tmp_path / "proofs"))
     monkeypatch.chdir(tmp_path)
     return [
         *("executor=inline", "progress=none", "log_level=warning", f"guests={guests}"),
-        *(f"prover.adapter={fakes.ADAPTER}", "guest=sha256", "guest.count=6"),
+        *(f"prover.adapter={ADAPTER}", "guest=sha256", "guest.count=6"),
     ]
 
 

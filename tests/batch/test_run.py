@@ -25,14 +25,16 @@ from runner.errors import BatchFailedError, CacheError, InputError, InterruptedB
 from runner.model import Cycles, ReceiptKind
 from runner.monitoring import ledger
 from runner.provers.guests import Manifest
-from tests import builders, fakes
+from tests import builders
 from tests.builders import stdin
+from tests.fakes.prover import ADAPTER, forged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runner.batch.settings import Settings
     from runner.batch.summary import Summary
+    from tests.fakes.behaviours import Behaviours
 
 
 def metrics(settings: Settings) -> dict[str, float]:
@@ -105,7 +107,7 @@ def test_a_damaged_cache_entry_is_set_aside_and_proved_anew(
 ) -> None:
     run_batch(settings)
     victim = next((tmp_path / "proofs" / "objects").rglob("*/*"))
-    victim.write_bytes(fakes.forged(victim.read_bytes()))
+    victim.write_bytes(forged(victim.read_bytes()))
     again = dataclasses.replace(settings, output=settings.output.with_name("again"))
     assert made(run_batch(again)) == (1, 6)
     assert list((tmp_path / "proofs" / "quarantine").iterdir())
@@ -238,7 +240,7 @@ def test_only_the_root_of_a_groth16_batch_is_groth16(settings: Settings) -> None
 
 
 def test_a_worker_that_dies_is_retried_and_the_batch_succeeds(
-    settings: Settings, behaviours: fakes.Behaviours
+    settings: Settings, behaviours: Behaviours
 ) -> None:
     behaviours.on("kill", stdin=stdin(2), times=1)
     processes = dataclasses.replace(settings, make_engine=lambda: ProcessEngine(2))
@@ -250,14 +252,14 @@ def test_a_worker_that_dies_is_retried_and_the_batch_succeeds(
     assert (found["l2_job_retries_total"], found["l2_errors_total"]) == (1, 1)
 
 
-def test_a_job_that_overruns_is_retried(settings: Settings, behaviours: fakes.Behaviours) -> None:
+def test_a_job_that_overruns_is_retried(settings: Settings, behaviours: Behaviours) -> None:
     behaviours.on("hang", stdin=stdin(4), times=1)
     limited = dataclasses.replace(settings, make_engine=lambda: ProcessEngine(2, timeout_s=3.0))
     assert run_batch(limited).retries == 1
 
 
 def test_a_guest_that_fails_ends_the_batch_and_loses_nothing(
-    settings: Settings, behaviours: fakes.Behaviours
+    settings: Settings, behaviours: Behaviours
 ) -> None:
     behaviours.on("fail", stdin=stdin(5))
     with pytest.raises(BatchFailedError, match=r"leaf 5 failed after 1 attempt.*5 of 7") as caught:
@@ -278,7 +280,7 @@ def test_a_guest_that_fails_ends_the_batch_and_loses_nothing(
 
 
 def test_on_failure_continue_makes_what_does_not_depend_on_it(
-    settings: Settings, behaviours: fakes.Behaviours
+    settings: Settings, behaviours: Behaviours
 ) -> None:
     behaviours.on("fail", stdin=stdin(0))
     going = dataclasses.replace(
@@ -290,7 +292,7 @@ def test_on_failure_continue_makes_what_does_not_depend_on_it(
         run_batch(going)
 
 
-def test_a_forged_receipt_never_counts(settings: Settings, behaviours: fakes.Behaviours) -> None:
+def test_a_forged_receipt_never_counts(settings: Settings, behaviours: Behaviours) -> None:
     behaviours.on("forge", stdin=stdin(1))
     with pytest.raises(BatchFailedError, match="receipt rejected"):
         run_batch(settings)
@@ -308,7 +310,7 @@ def interruptible() -> Iterator[None]:
 
 @pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_the_workers_and_keeps_what_is_finished(
-    settings: Settings, behaviours: fakes.Behaviours
+    settings: Settings, behaviours: Behaviours
 ) -> None:
     behaviours.on("hang", stdin=stdin(3))
     engine = ProcessEngine(2)
@@ -336,11 +338,11 @@ def test_an_interrupt_ends_the_workers_and_keeps_what_is_finished(
 
 
 def test_a_killed_runner_is_resumed_by_the_same_command(
-    settings: Settings, behaviours: fakes.Behaviours, tmp_path: Path
+    settings: Settings, behaviours: Behaviours, tmp_path: Path
 ) -> None:
     behaviours.on("hang", stdin=stdin(5))
     command = [
-        *[sys.executable, "-m", "runner", "guest=sha256", "prover.adapter=" + fakes.ADAPTER],
+        *[sys.executable, "-m", "runner", "guest=sha256", "prover.adapter=" + ADAPTER],
         *[f"guests={settings.guests}", "progress=lines"],
     ]
     environment = {**os.environ, "RUNNER_PROOFS": str(tmp_path / "proofs")}
@@ -371,7 +373,7 @@ def test_runs_side_by_side_share_the_cache_and_the_totals(
     settings: Settings, tmp_path: Path
 ) -> None:
     command = [
-        *[sys.executable, "-m", "runner", "guest=sha256", "prover.adapter=" + fakes.ADAPTER],
+        *[sys.executable, "-m", "runner", "guest=sha256", "prover.adapter=" + ADAPTER],
         *[f"guests={settings.guests}", "guest.count=20", "executor=inline", "progress=lines"],
         f"metrics.textfile={settings.metrics.textfile}",
     ]
@@ -413,7 +415,7 @@ def test_a_textfile_that_cannot_be_written_at_the_end_does_not_fail_the_batch(
 
 
 def test_totals_are_of_all_runs_and_outlive_those_that_fail(
-    settings: Settings, behaviours: fakes.Behaviours
+    settings: Settings, behaviours: Behaviours
 ) -> None:
     first = run_batch(settings)
     succeeded = metrics(settings)["l2_last_run_success_timestamp_seconds"]

@@ -19,13 +19,14 @@ from runner.cli import command
 from runner.errors import InterruptedBatchError
 from runner.files import SHIPPED
 from runner.monitoring.ledger import Ledger
-from tests import fakes
+from tests.fakes.prover import ADAPTER, fake_image_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.batch.settings import Settings
     from runner.batch.summary import Summary
+    from tests.fakes.behaviours import Behaviours
 
 QUIET = ["progress=none", "log_level=warning", "executor=inline", "retry=never"]
 EXECUTE = [*QUIET, "prover=execute", "output=o"]
@@ -39,7 +40,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def fake(guests: Path) -> list[str]:
     """Receipts of the fake prover, which can be told to fail."""
-    return [*QUIET, f"prover.adapter={fakes.ADAPTER}", f"guests={guests}", "output=o"]
+    return [*QUIET, f"prover.adapter={ADAPTER}", f"guests={guests}", "output=o"]
 
 
 def sweep(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -110,7 +111,7 @@ FOUR = "guest.inputs=[94],[10],[12],[11]"
 
 def test_a_job_that_fails_stops_no_other(
     guests: Path,
-    behaviours: fakes.Behaviours,
+    behaviours: Behaviours,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -120,7 +121,7 @@ def test_a_job_that_fails_stops_no_other(
 
 
 def test_side_by_side_nothing_is_lost_or_counted_twice(
-    guests: Path, behaviours: fakes.Behaviours, monkeypatch: pytest.MonkeyPatch
+    guests: Path, behaviours: Behaviours, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     behaviours.on("fail", stdin=struct.pack("<I", 12))
     shared = ["strategy=single", *fake(guests), "metrics.textfile=shared/runner.prom"]
@@ -171,7 +172,7 @@ def test_a_job_that_cannot_be_composed_stops_the_sweep_before_it_starts(
 
 def test_the_same_sweep_again_does_only_what_is_missing(
     guests: Path,
-    behaviours: fakes.Behaviours,
+    behaviours: Behaviours,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -218,7 +219,7 @@ def test_a_job_whose_programs_or_inputs_changed_is_redone_in_its_folder(
     elf = guests / manifest["guests"]["aggregator"]["elf"]
     elf.write_bytes(elf.read_bytes() + b"newer")
     entry = manifest["guests"]["aggregator"]
-    entry["image_id"] = fakes.fake_image_id(elf.read_bytes()).hex()
+    entry["image_id"] = fake_image_id(elf.read_bytes()).hex()
     entry["elf_sha256"] = sha256(elf.read_bytes()).hexdigest()
     (guests / "manifest.json").write_text(json.dumps(manifest))
     assert sweep(monkeypatch, *command) == 0
@@ -268,7 +269,7 @@ def test_a_bug_in_one_job_is_one_line_and_a_traceback_in_a_file(
 
 
 def test_joblib_losing_a_process_is_said_and_the_same_command_goes_on(
-    guests: Path, behaviours: fakes.Behaviours
+    guests: Path, behaviours: Behaviours
 ) -> None:
     behaviours.on("kill", stdin=struct.pack("<I", 12))
     command = ["guest.inputs=[10],[12],[11]", *fake(guests), "hydra.launcher.n_jobs=1"]
@@ -322,6 +323,16 @@ def test_an_experiment_is_a_sweep_by_itself(monkeypatch: pytest.MonkeyPatch) -> 
     assert set(said()) == {"ok"}
 
 
+def test_settings_of_where_and_how_long_do_not_do_finished_jobs_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jobs = ["prover=execute", "output=o", "progress=none", "executor.workers=1", "guest.count=1,2"]
+    assert sweep(monkeypatch, *jobs) == 0
+    moved = ["executor.timeout_s=7200", "cache.folder=elsewhere", "retry.attempts=2"]
+    assert sweep(monkeypatch, *jobs, *moved) == 0
+    assert said() == ["skipped", "skipped"]
+
+
 # -- the search ---------------------------------------------------------------------------------
 
 SEARCH = ["hydra/sweeper=optuna", "hydra.sweeper.repeats=2", "strategy=two_level"]
@@ -330,7 +341,7 @@ SEARCH = ["hydra/sweeper=optuna", "hydra.sweeper.repeats=2", "strategy=two_level
 def test_a_search_leaves_its_best_settings_and_the_command_for_them(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    space = ["strategy.fan_in=2,4", "executor.workers=range(1,3)", "guest.count=5"]
+    space = ["strategy.fan_in=2,4", "retry.attempts=range(1,3)", "guest.count=5"]
     assert sweep(monkeypatch, *SEARCH, *space, *EXECUTE) == 0
     found = json.loads(Path("o/best.json").read_text())
     assert len(found["trials"]) == 4

@@ -11,7 +11,8 @@ from runner.events import JobFailed, JobRetried
 from runner.metrics import Recorder
 from runner.monitoring.gpu import GpuFigures, GpuMonitor, nvml
 from runner.plan.strategy import make_plan
-from tests import fakes
+from tests.fakes.guests import sample_guest
+from tests.fakes.jobs import MemoryJobs
 
 if TYPE_CHECKING:
     import pytest
@@ -68,9 +69,7 @@ def test_what_failed_on_the_gpu_is_counted_apart() -> None:
     recorder = Recorder()
     plan = make_plan("single", [0])
     recording = Recording(recorder, plan, "risc0")
-    job = fakes.MemoryJobs(
-        plan, fakes.sample_guest(), fakes.sample_guest("aggregator"), [b""]
-    ).build(0)
+    job = MemoryJobs(plan, sample_guest(), sample_guest("aggregator"), [b""]).build(0)
     recording.notice(JobRetried(job, ProverError("cuda_failed", "out of memory"), 0.0))
     recording.notice(JobRetried(job, ProverError("internal", "?"), 0.0))
     last = JobFailedError("leaf 0", 2, "out of memory")

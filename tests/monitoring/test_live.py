@@ -23,7 +23,8 @@ from runner.monitoring.live_file import LiveFile
 from runner.monitoring.publish import MetricsSettings
 from runner.monitoring.tally import Tally
 from runner.plan.strategy import make_plan
-from tests import fakes
+from tests.fakes.guests import sample_guest
+from tests.fakes.jobs import outcome_of
 from tests.verify.test_checks import make
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def new_tally() -> Tally:
 
 
 def job(job_id: int) -> ProofJob:
-    guest = fakes.sample_guest()
+    guest = sample_guest()
     return ProofJob(job_id, f"job {job_id}", guest, b"\0" * 8, (), ReceiptKind.COMPOSITE)
 
 
@@ -86,8 +87,8 @@ def test_figures_follow_what_happens(textfile: Path) -> None:
         tally.notice(LoadMeasured(2, 2))
         for number in range(3):
             tally.notice(JobStarted(job(number), 1))
-        tally.notice(JobFinished(job(0), fakes.outcome_of(job(0), prove_s=10.0)))
-        tally.notice(JobFinished(job(3), fakes.outcome_of(job(3), cached=True)))
+        tally.notice(JobFinished(job(0), outcome_of(job(0), prove_s=10.0)))
+        tally.notice(JobFinished(job(3), outcome_of(job(3), cached=True)))
         tally.notice(JobRetried(job(1), ValueError("no"), 0.1))
         eventually(lambda: (found := read_live(textfile)) is not None and found.retries == 1)
         found = read_live(textfile)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests import fakes
+    from tests.fakes.clock import FakeClock
 
 log = logging.getLogger("runner.some")
 
@@ -109,7 +109,7 @@ def record(level: int, message: str, *args: object) -> logging.LogRecord:
     return logging.LogRecord("runner.monitoring.progress", level, "", 0, message, args, None)
 
 
-def test_a_storm_is_held_back_and_counted(clock: fakes.FakeClock) -> None:
+def test_a_storm_is_held_back_and_counted(clock: FakeClock) -> None:
     limit = logs.RateLimit(burst=3, per_s=60.0, clock=clock)
     formatter = logging.Formatter(logs.SHORT, defaults={"held": ""})
 
@@ -128,7 +128,7 @@ def test_a_storm_is_held_back_and_counted(clock: fakes.FakeClock) -> None:
     assert said(logging.WARNING, "%s: again", "leaf 8") == "leaf 8: again"
 
 
-def test_few_records_are_never_held_back(clock: fakes.FakeClock) -> None:
+def test_few_records_are_never_held_back(clock: FakeClock) -> None:
     limit = logs.RateLimit(burst=3, per_s=60.0, clock=clock)
     for _ in range(20):
         one = record(logging.ERROR, "slowly")
@@ -146,7 +146,7 @@ def test_the_file_gets_the_whole_storm(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_lines_and_bars_share_one_terminal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: fakes.FakeClock
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
 ) -> None:
     """Or each line is written into the bars, and what is left of them stays on the screen."""
     drawn = io.StringIO()

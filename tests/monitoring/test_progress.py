@@ -18,12 +18,14 @@ from runner.monitoring.progress import BarProgress, LineProgress
 from runner.monitoring.tally import Tally
 from runner.plan.strategy import make_plan
 from runner.plan.time_left import Estimate, TimeLeft
-from tests import fakes
+from tests.fakes.guests import sample_guest
+from tests.fakes.jobs import MemoryJobs, outcome_of
 
 if TYPE_CHECKING:
     from runner.events import Event
     from runner.model import ProofJob
     from runner.monitoring.progress import SilentProgress
+    from tests.fakes.clock import FakeClock
 
 PLAN = make_plan("single", range(4))
 """Leaves 0-3 and the root 4."""
@@ -33,14 +35,14 @@ PLAN = make_plan("single", range(4))
 
 
 def job(job_id: int) -> ProofJob:
-    jobs = fakes.MemoryJobs(PLAN, fakes.sample_guest(), fakes.sample_guest("aggregator"), [b""] * 4)
+    jobs = MemoryJobs(PLAN, sample_guest(), sample_guest("aggregator"), [b""] * 4)
     built = jobs.build(0)
     name = f"leaf {job_id}" if job_id < 4 else "aggregation 4 (level 1)"
     return type(built)(job_id, name, built.guest, built.stdin, (), ReceiptKind.COMPOSITE)
 
 
 @pytest.fixture
-def tally(clock: fakes.FakeClock) -> Tally:
+def tally(clock: FakeClock) -> Tally:
     return Tally(PLAN, 2, {}, clock)
 
 
@@ -59,7 +61,7 @@ def tell(progress: SilentProgress, event: Event) -> None:
 def finish(
     progress: LineProgress | BarProgress,
     job_id: int,
-    clock: fakes.FakeClock,
+    clock: FakeClock,
     seconds: float,
     *,
     cached: bool = False,
@@ -69,12 +71,12 @@ def finish(
     clock.advance(seconds)
     tell(
         progress,
-        JobFinished(job(job_id), fakes.outcome_of(job(job_id), cached=cached, prove_s=seconds)),
+        JobFinished(job(job_id), outcome_of(job(job_id), cached=cached, prove_s=seconds)),
     )
 
 
 def test_a_line_a_proof(
-    lines: LineProgress, clock: fakes.FakeClock, caplog: pytest.LogCaptureFixture
+    lines: LineProgress, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     with lines:
         for job_id in range(4):
@@ -91,7 +93,7 @@ def test_a_line_a_proof(
 
 
 def test_at_most_a_line_every_two_seconds_but_always_the_last(
-    lines: LineProgress, clock: fakes.FakeClock, caplog: pytest.LogCaptureFixture
+    lines: LineProgress, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for job_id in range(4):
         finish(lines, job_id, clock, 0.8)
@@ -103,9 +105,7 @@ def test_at_most_a_line_every_two_seconds_but_always_the_last(
     ]
 
 
-def test_a_long_batch_says_less_often(
-    clock: fakes.FakeClock, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_long_batch_says_less_often(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
     """A hundredth of the time so far: the lines of a day are hundreds, not 43 000."""
     caplog.set_level(logging.INFO, "runner.monitoring.progress")
     plan = make_plan("none", range(20_000))
@@ -113,14 +113,14 @@ def test_a_long_batch_says_less_often(
     for job_id in range(20_000):
         one = replace(job(0), id=job_id)
         clock.advance(4.0)
-        tell(progress, JobFinished(one, fakes.outcome_of(one, prove_s=4.0)))
+        tell(progress, JobFinished(one, outcome_of(one, prove_s=4.0)))
     hours = [record for record in caplog.records if "proved" in record.getMessage()]
     assert 300 < len(hours) < 600
     assert "20000/20000 leaves; nothing left" in caplog.messages[-1]
 
 
 def test_machines_are_told_every_job_with_its_figures(
-    tally: Tally, clock: fakes.FakeClock, caplog: pytest.LogCaptureFixture
+    tally: Tally, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "runner.monitoring.progress")
     progress = LineProgress(tally, "proved", every=True)
@@ -143,7 +143,7 @@ def test_machines_are_told_every_job_with_its_figures(
 
 
 def test_machines_cost_no_estimate_for_each_job(
-    clock: fakes.FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "runner.monitoring.progress")
     made: list[float] = []
@@ -158,14 +158,14 @@ def test_machines_cost_no_estimate_for_each_job(
     for job_id in range(1000):
         one = replace(job(0), id=job_id)
         clock.advance(0.01)
-        tell(progress, JobFinished(one, fakes.outcome_of(one, prove_s=0.01)))
+        tell(progress, JobFinished(one, outcome_of(one, prove_s=0.01)))
     assert len(caplog.records) == 1000
     assert len(made) <= 7, "10 s, one in two"
     assert caplog.messages[-1].endswith("1000/1000 leaves; nothing left")
 
 
 def test_cache_hits_are_said_to_be_hits(
-    lines: LineProgress, clock: fakes.FakeClock, caplog: pytest.LogCaptureFixture
+    lines: LineProgress, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     finish(lines, 0, clock, 0.0, cached=True)
     assert caplog.messages == [
@@ -204,7 +204,7 @@ def screen(progress: BarProgress, width: int = 100) -> list[str]:
 
 
 def test_bars_show_levels_workers_counts_and_the_estimate(
-    clock: fakes.FakeClock,
+    clock: FakeClock,
 ) -> None:
     tally = Tally(PLAN, 2, {0: 20.0, 1: 8.0}, clock)
     progress = bars(tally)
@@ -227,7 +227,7 @@ def test_bars_show_levels_workers_counts_and_the_estimate(
     assert time == "time 15 s so far, about 17 s left"
 
 
-def test_bars_at_the_start_and_at_the_end(tally: Tally, clock: fakes.FakeClock) -> None:
+def test_bars_at_the_start_and_at_the_end(tally: Tally, clock: FakeClock) -> None:
     progress = bars(tally)
     with progress:
         pass
@@ -255,7 +255,7 @@ def test_failed_jobs_leave_the_screen_and_are_counted(tally: Tally) -> None:
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
-def test_many_running_jobs_stay_on_their_line(clock: fakes.FakeClock, width: int) -> None:
+def test_many_running_jobs_stay_on_their_line(clock: FakeClock, width: int) -> None:
     tally = Tally(make_plan("three_level", range(500)), 64, {}, clock)
     progress = bars(tally, width)
     with progress:

@@ -27,7 +27,7 @@ from runner.model import Child, ProofJob, ReceiptKind
 from runner.plan.journal import aggregator_stdin
 from runner.provers.guests import AGGREGATOR, DEFAULT_FOLDER, Manifest, read_elf
 from runner.provers.prover import ProverSpec
-from tests.fakes import FakeClock
+from tests.fakes.clock import FakeClock
 
 sys.path.insert(0, str(SHIPPED / "scripts"))
 
@@ -237,7 +237,7 @@ def test_each_kind_of_proof_has_a_python_function_of_its_own(
     def stack_of(spec: ProverSpec, job: ProofJob) -> tuple[str, ...]:
         return names(sys._getframe())
 
-    executor = engine.MarkingExecutor(workers=1, timeout_s=None)
+    executor = engine.MarkingEngine()
     child = Child(bytes(32), b"", None)
     assert "profiling.engine.leaf" in executor.submit(stack_of, spec, job("leaf 0")).result()
     assert (

@@ -19,9 +19,9 @@ from runner.inclusion import _pins as inclusion_pins
 from runner.model import Child, ReceiptKind
 from runner.provers import guests as guests_module
 from runner.provers.guests import DEFAULT_FOLDER, Manifest, default_folder
-from runner.provers.prover import ADAPTERS, ProverSpec, load_prover
+from runner.provers.prover import BUILT_IN, ProverSpec, load_prover
 from runner.verify.claims import adapter_of
-from tests import fakes
+from tests.fakes.guests import write_guests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,12 +120,12 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def native(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: Path) -> Iterator[FakeNative]:
     fake = FakeNative()
     monkeypatch.setitem(sys.modules, "runner_openvm", fake)
-    monkeypatch.delitem(sys.modules, "runner.provers.openvm", raising=False)
+    monkeypatch.delitem(sys.modules, "runner.provers.openvm.adapter", raising=False)
     monkeypatch.setenv("RUNNER_KEYS", str(tmp_path / "keys"))
     load_prover.cache_clear()
     yield fake
     load_prover.cache_clear()
-    sys.modules.pop("runner.provers.openvm", None)
+    sys.modules.pop("runner.provers.openvm.adapter", None)
 
 
 @pytest.fixture
@@ -202,17 +202,16 @@ def test_every_report_names_the_security_parameters(prover: Prover) -> None:
 
 
 def test_weaker_parameters_than_asked_for_are_refused(native: FakeNative) -> None:
-    load_prover(replace(SPEC, security_bits=90)).require(ReceiptKind.SUCCINCT)
-    prover = load_prover(replace(SPEC, security_bits=91))
+    load_prover(replace(SPEC, settings=(("security_bits", 90),))).require(ReceiptKind.SUCCINCT)
+    prover = load_prover(replace(SPEC, settings=(("security_bits", 91),)))
     with pytest.raises(InputError, match=r"prover\.security_bits = 91: .* 90\.2 bits"):
         prover.require(ReceiptKind.SUCCINCT)
     assert len(native.made) == 1
 
 
 def test_there_is_no_choice_of_segments(native: FakeNative) -> None:
-    prover = load_prover(replace(SPEC, segment_po2=18))
-    with pytest.raises(InputError, match=r"prover\.segment_po2 = 18"):
-        prover.require(ReceiptKind.SUCCINCT)
+    with pytest.raises(InputError, match=r"prover\.segment_po2 = 18: openvm has no such setting"):
+        load_prover(replace(SPEC, settings=(("segment_po2", 18),)))
 
 
 def test_guests_of_ones_own_may_come_with_their_vm(
@@ -224,7 +223,7 @@ def test_guests_of_ones_own_may_come_with_their_vm(
     (own / "vm.bin").write_bytes(b"another")
     (own / "manifest.json").write_text(json.dumps({"vm_sha256": "00" * 32}))
     with pytest.raises(InputError, match=r"guests\.vm = '.*/own/vm\.bin'"):
-        load_prover(replace(SPEC, guests=str(own), segment_po2=1))
+        load_prover(replace(SPEC, guests=str(own), settings=(("security_bits", 1),)))
 
 
 def test_an_image_id_joins_both_commitments(
@@ -292,7 +291,7 @@ def test_each_adapter_has_its_own_guests(tmp_path: Path, monkeypatch: pytest.Mon
     assert default_folder("some.module:Prover") == DEFAULT_FOLDER
     monkeypatch.setattr(guests_module, "DEFAULT_FOLDER", tmp_path)
     assert default_folder("openvm") == tmp_path
-    fakes.write_guests(tmp_path / "openvm")
+    write_guests(tmp_path / "openvm")
     assert default_folder("openvm") == tmp_path / "openvm"
 
 
@@ -301,7 +300,6 @@ def test_each_adapter_has_its_own_guests(tmp_path: Path, monkeypatch: pytest.Mon
     [
         ({"versions": {"zkvm": "openvm"}}, "openvm"),
         ({"versions": {"zkvm": "risc0"}}, "risc0"),
-        ({"versions": {"zkvm": "../../evil"}}, "risc0"),
         ({"versions": {"zkvm": ["openvm"]}}, "risc0"),
         ({"versions": 3}, "risc0"),
         ({}, "risc0"),
@@ -315,8 +313,16 @@ def test_a_batch_is_checked_by_the_zkvm_it_names(
     assert adapter_of(tmp_path) == adapter
 
 
+@pytest.mark.parametrize("zkvm", ["../../evil", "os:system", "jolt"])
+def test_a_zkvm_that_no_installed_adapter_is_of_is_refused(tmp_path: Path, zkvm: str) -> None:
+    result = {"format": 1, "status": "ok", "versions": {"zkvm": zkvm}}
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    with pytest.raises(InputError, match=r"--adapter = .*no installed adapter is of it"):
+        adapter_of(tmp_path)
+
+
 def test_a_folder_that_is_no_batch_is_left_to_the_verifier(tmp_path: Path) -> None:
-    assert adapter_of(tmp_path) == next(iter(ADAPTERS))
+    assert adapter_of(tmp_path) == next(iter(BUILT_IN))
 
 
 def test_an_inclusion_proof_is_checked_by_the_zkvm_whose_leaf_it_names() -> None:
@@ -329,9 +335,9 @@ def test_an_adapter_without_its_extension_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "runner_openvm", cast("ModuleType", None))
-    monkeypatch.delitem(sys.modules, "runner.provers.openvm", raising=False)
+    monkeypatch.delitem(sys.modules, "runner.provers.openvm.adapter", raising=False)
     load_prover.cache_clear()
-    with pytest.raises(ModuleNotFoundError):
-        importlib.import_module("runner.provers.openvm")
+    with pytest.raises(InputError, match="runner_openvm is not installed"):
+        importlib.import_module("runner.provers.openvm.adapter")
     with pytest.raises(InputError, match="setup-openvm"):
         load_prover(SPEC)

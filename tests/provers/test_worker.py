@@ -16,11 +16,13 @@ from runner.plan.merkle import leaf_hash, root
 from runner.provers import worker
 from runner.provers.prover import Proof, ProverSpec, load_prover
 from runner.provers.worker import perform, verify_receipt
-from tests import fakes
+from tests.fakes.guests import sample_guest
+from tests.fakes.prover import ADAPTER, FakeProver, fake_receipt, forged
 
 if TYPE_CHECKING:
     from runner.model import Guest
     from runner.provers.guests import Manifest
+    from tests.fakes.behaviours import Behaviours
 
 
 @pytest.fixture
@@ -40,10 +42,10 @@ def parent(manifest: Manifest) -> ProofJob:
 
 def made(guest: Guest, stdin: bytes) -> Child:
     journal = sha256(stdin).digest()
-    return Child(guest.image_id, journal, fakes.fake_receipt(guest.image_id, journal))
+    return Child(guest.image_id, journal, fake_receipt(guest.image_id, journal))
 
 
-def test_a_leaf(leaf_job: ProofJob, fake_spec: ProverSpec, behaviours: fakes.Behaviours) -> None:
+def test_a_leaf(leaf_job: ProofJob, fake_spec: ProverSpec, behaviours: Behaviours) -> None:
     outcome = perform(fake_spec, leaf_job)
     assert (outcome.job_id, outcome.kind, outcome.worker) == (3, leaf_job.kind, os.getpid())
     assert outcome.image_id == leaf_job.guest.image_id
@@ -89,12 +91,12 @@ def test_aggregations_of_aggregations(parent: ProofJob, fake_spec: ProverSpec) -
 
 def bad_children(good: Child) -> dict[str, Child]:
     assert good.receipt is not None
-    other = fakes.fake_receipt(good.image_id, b"another journal")
+    other = fake_receipt(good.image_id, b"another journal")
     return {
         "no receipt": replace(good, receipt=None),
         "not a receipt": replace(good, receipt=b"nonsense"),
         "empty": replace(good, receipt=b""),
-        "seal flipped": replace(good, receipt=fakes.forged(good.receipt)),
+        "seal flipped": replace(good, receipt=forged(good.receipt)),
         "end cut": replace(good, receipt=good.receipt[:-1]),
         "another program": replace(good, image_id=bytes(32)),
         "another journal": replace(good, receipt=other),
@@ -102,12 +104,12 @@ def bad_children(good: Child) -> dict[str, Child]:
     }
 
 
-@pytest.mark.parametrize("how", bad_children(made(fakes.sample_guest(), b"")))
+@pytest.mark.parametrize("how", bad_children(made(sample_guest(), b"")))
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_bad_child_is_refused_before_anything_is_proved(
     parent: ProofJob,
     fake_spec: ProverSpec,
-    behaviours: fakes.Behaviours,
+    behaviours: Behaviours,
     how: str,
     place: int,
 ) -> None:
@@ -132,7 +134,7 @@ def test_a_missing_child_fails_the_guest(parent: ProofJob, fake_spec: ProverSpec
 def test_a_fresh_receipt_is_verified(
     leaf_job: ProofJob,
     fake_spec: ProverSpec,
-    behaviours: fakes.Behaviours,
+    behaviours: Behaviours,
     trick: str,
     words: str,
 ) -> None:
@@ -153,7 +155,7 @@ def test_a_guest_of_another_image_id_is_noticed(leaf_job: ProofJob, fake_spec: P
 def test_a_prover_that_misreports_its_journal_is_noticed(
     leaf_job: ProofJob, fake_spec: ProverSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Misreports(fakes.FakeProver):
+    class Misreports(FakeProver):
         def run(
             self,
             guest: Guest,
@@ -188,7 +190,7 @@ def test_the_guests_failure_is_passed_on(leaf_job: ProofJob, fake_spec: ProverSp
 
 
 def test_transient_failures_end(
-    leaf_job: ProofJob, fake_spec: ProverSpec, behaviours: fakes.Behaviours
+    leaf_job: ProofJob, fake_spec: ProverSpec, behaviours: Behaviours
 ) -> None:
     behaviours.on("transient", stdin=b"input", guest="sha256", times=2)
     for _ in range(2):
@@ -200,7 +202,7 @@ def test_transient_failures_end(
 
 def test_verify_receipt_gives_the_journal(fake_spec: ProverSpec) -> None:
     prover = load_prover(fake_spec)
-    receipt = fakes.fake_receipt(bytes(32), b"journal")
+    receipt = fake_receipt(bytes(32), b"journal")
     assert verify_receipt(prover, receipt, bytes(32), None, "x") == b"journal"
     assert verify_receipt(prover, receipt, bytes(32), b"journal", "x") == b"journal"
     with pytest.raises(ReceiptRejectedError, match=r"cache entry ab: .*another journal"):
@@ -209,7 +211,7 @@ def test_verify_receipt_gives_the_journal(fake_spec: ProverSpec) -> None:
         verify_receipt(prover, receipt, bytes([1] * 32), None, "x")
 
 
-def test_what_a_fake_may_refuse(fake_spec: ProverSpec, behaviours: fakes.Behaviours) -> None:
+def test_what_a_fake_may_refuse(fake_spec: ProverSpec, behaviours: Behaviours) -> None:
     prover = load_prover(fake_spec)
     for kind in ReceiptKind:
         prover.require(kind)
@@ -221,7 +223,7 @@ def test_what_a_fake_may_refuse(fake_spec: ProverSpec, behaviours: fakes.Behavio
 
 
 def test_adapters_by_name() -> None:
-    spec = ProverSpec(fakes.ADAPTER, ReceiptKind.COMPOSITE)
+    spec = ProverSpec(ADAPTER, ReceiptKind.COMPOSITE)
     assert load_prover(spec) is load_prover(spec)
     assert load_prover(spec).versions.zkvm == "fake"
     with pytest.raises(InputError, match="unknown zkVM adapter"):

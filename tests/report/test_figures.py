@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests import fakes
+    from tests.fakes.behaviours import Behaviours
 
 
 # -- figures --------------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ def test_figures_are_what_the_file_says(strategy: str, tmp_path: Path, guests: P
 
 
 def test_a_failed_run_has_the_figures_of_what_was_finished(
-    tmp_path: Path, guests: Path, behaviours: fakes.Behaviours
+    tmp_path: Path, guests: Path, behaviours: Behaviours
 ) -> None:
     data = failed(tmp_path / "out", guests, behaviours)
     found = figures(read(tmp_path / "out"))
@@ -87,7 +87,7 @@ def test_a_failed_run_has_the_figures_of_what_was_finished(
     assert (found.per_s, found.bytes_before, found.bytes_after) == (None, None, None)
 
 
-def failed(folder: Path, guests: Path, behaviours: fakes.Behaviours) -> dict[str, Any]:
+def failed(folder: Path, guests: Path, behaviours: Behaviours) -> dict[str, Any]:
     """A run whose third leaf needs two attempts and whose fourth fails."""
     behaviours.on("transient", stdin=padded(b"leaf-2"), times=1)
     behaviours.on("fail", stdin=padded(b"leaf-3"))
@@ -295,7 +295,7 @@ def test_runs_without_a_result_are_found_with_their_last_words(
 
 
 def test_csv_and_parquet_give_back_what_went_in(
-    tmp_path: Path, guests: Path, behaviours: fakes.Behaviours
+    tmp_path: Path, guests: Path, behaviours: Behaviours
 ) -> None:
     from pyarrow import parquet
 

@@ -15,14 +15,16 @@ import pytest
 from runner.files import SHIPPED
 from runner.server.http import StatusServer
 from runner.server.site import Site
-from tests import fakes
 from tests.builders import stdin
+from tests.fakes.prover import ADAPTER
 from tests.server.browser import Browser, chromium
 from tests.server.test_http import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.fakes.behaviours import Behaviours
 
 pytestmark = pytest.mark.browser
 
@@ -70,7 +72,7 @@ class Batches:
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         command = [
-            *(sys.executable, "-m", "runner", "--quiet", f"prover.adapter={fakes.ADAPTER}"),
+            *(sys.executable, "-m", "runner", "--quiet", f"prover.adapter={ADAPTER}"),
             *(f"guests={self._guests}", "guest=sha256", "guest.count=6", "executor.workers=2"),
             *("strategy=two_level", "strategy.fan_in=3", "retry.jitter_s=0"),
             f"output={self._folder / f'out{len(self._running)}'}",
@@ -88,7 +90,7 @@ class Batches:
 
 
 @pytest.fixture
-def batches(tmp_path: Path, guests: Path, behaviours: fakes.Behaviours) -> Iterator[Batches]:
+def batches(tmp_path: Path, guests: Path, behaviours: Behaviours) -> Iterator[Batches]:
     made = Batches(tmp_path, guests)
     yield made
     made.end()
@@ -120,7 +122,7 @@ def assert_clean(browser: Browser, server: StatusServer) -> None:
 
 
 def test_a_run_is_followed_from_before_its_start_to_its_end(
-    browser: Browser, server: StatusServer, batches: Batches, behaviours: fakes.Behaviours
+    browser: Browser, server: StatusServer, batches: Batches, behaviours: Behaviours
 ) -> None:
     behaviours.hold(stdin(2))
     behaviours.on("transient", stdin=stdin(4), times=1)
@@ -153,7 +155,7 @@ def test_a_run_is_followed_from_before_its_start_to_its_end(
 
 
 def test_cached_proofs_and_failures_are_shown(
-    browser: Browser, server: StatusServer, batches: Batches, behaviours: fakes.Behaviours
+    browser: Browser, server: StatusServer, batches: Batches, behaviours: Behaviours
 ) -> None:
     assert batches.start("guest.count=4").wait() == 0
     browser.open(url(server))
@@ -170,7 +172,7 @@ def test_cached_proofs_and_failures_are_shown(
 
 
 def test_a_killed_run_is_not_shown_as_running(
-    browser: Browser, server: StatusServer, batches: Batches, behaviours: fakes.Behaviours
+    browser: Browser, server: StatusServer, batches: Batches, behaviours: Behaviours
 ) -> None:
     behaviours.hold(stdin(0))
     browser.open(url(server))
@@ -190,7 +192,7 @@ def test_a_hostile_guest_name_is_only_text(
     browser: Browser,
     server: StatusServer,
     batches: Batches,
-    behaviours: fakes.Behaviours,
+    behaviours: Behaviours,
     guests: Path,
 ) -> None:
     manifest = json.loads((guests / "manifest.json").read_text())
@@ -259,7 +261,7 @@ def test_text_is_readable_in_light_in_dark_and_on_paper(
     browser: Browser,
     server: StatusServer,
     batches: Batches,
-    behaviours: fakes.Behaviours,
+    behaviours: Behaviours,
 ) -> None:
     """Contrast of 4.5 (WCAG 2.2, level AA), while a run goes and after it failed."""
     browser.prefers(scheme, media)
@@ -283,7 +285,7 @@ def test_text_is_readable_in_light_in_dark_and_on_paper(
 
 
 def test_bars_and_tables_have_names_for_screen_readers(
-    browser: Browser, server: StatusServer, batches: Batches, behaviours: fakes.Behaviours
+    browser: Browser, server: StatusServer, batches: Batches, behaviours: Behaviours
 ) -> None:
     behaviours.hold(stdin(0))
     batches.start()

@@ -33,7 +33,7 @@ from runner.server import health as judge
 from runner.server.__main__ import main
 from runner.server.http import StatusServer
 from runner.server.site import Site
-from tests import fakes
+from tests.fakes.jobs import outcome_of
 from tests.monitoring.test_live import eventually, job, live_file, new_tally
 
 if TYPE_CHECKING:
@@ -313,7 +313,7 @@ def left_by_a_killed_run(textfile: Path) -> None:
     """What is there after ``kill -9``: figures of a process that is gone."""
     tally = new_tally()
     with live_file(textfile, tally):
-        tally.notice(JobFinished(job(0), fakes.outcome_of(job(0))))
+        tally.notice(JobFinished(job(0), outcome_of(job(0))))
         eventually(lambda: (found := read_live(textfile)) is not None and found.proofs == 1)
         data = json.loads(live_path(textfile).read_bytes())
     data |= {"pid": 2**22 + 1, "updated": NOW - 3}

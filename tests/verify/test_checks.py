@@ -15,13 +15,16 @@ import pytest
 from runner.batch.run import run as run_batch
 from runner.errors import InputError, RunnerError, VerificationFailedError
 from runner.folder import LEAVES, RECEIPTS, RESULT, SUMS, write_sums
+from runner.inclusion import main as check_inclusion
 from runner.model import ReceiptKind
 from runner.plan import merkle
 from runner.plan.journal import AggregationResult
 from runner.provers.guests import Manifest
 from runner.provers.prover import load_prover
+from runner.verify.__main__ import main as verify
 from runner.verify.checks import PinnedIds, VerifiedBatch, verify_folder
-from tests import builders, fakes
+from tests import builders
+from tests.fakes.prover import ADAPTER, fake_receipt, forged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,7 +130,7 @@ def test_a_missing_file_is_caught(name: str, batch: Path, guests: Path) -> None:
 
 def test_a_forged_root_receipt_is_caught(batch: Path, guests: Path) -> None:
     root = batch / "root.receipt"
-    root.write_bytes(fakes.forged(root.read_bytes()))
+    root.write_bytes(forged(root.read_bytes()))
     sums(batch)
     assert refused(batch, guests).check == "root.receipt"
 
@@ -136,7 +139,7 @@ def test_a_receipt_of_another_program_is_caught(batch: Path, guests: Path) -> No
     sha = Manifest.load(guests).get("sha256")
     journal = check(batch, guests)
     root = AggregationResult(sha.image_id, 5, journal.combined_hash or b"")
-    (batch / "root.receipt").write_bytes(fakes.fake_receipt(sha.image_id, root.encode()))
+    (batch / "root.receipt").write_bytes(fake_receipt(sha.image_id, root.encode()))
     sums(batch)
     assert refused(batch, guests).check == "root.receipt"
 
@@ -157,7 +160,7 @@ def test_a_root_that_says_something_else_is_caught(
     aggregator = Manifest.load(guests).get("aggregator").image_id
     honest = AggregationResult(aggregator, 5, check(batch, guests).combined_hash or b"")
     journal = dataclasses.replace(honest, **change).encode()
-    (batch / "root.receipt").write_bytes(fakes.fake_receipt(aggregator, journal))
+    (batch / "root.receipt").write_bytes(fake_receipt(aggregator, journal))
     sums(batch)
     assert refused(batch, guests).check == expected
 
@@ -277,6 +280,29 @@ def test_another_receipt_in_a_batch_without_aggregation_is_caught(
     (receipts / "job-0.receipt").write_bytes((receipts / "job-1.receipt").read_bytes())
     sums(unaggregated)
     assert refused(unaggregated, guests).check == "receipts/job-0.receipt"
+
+
+def test_a_batch_of_an_adapter_outside_the_package_is_verified_when_it_is_named(
+    batch: Path, guests: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verify([str(batch), "--guests", str(guests)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(
+        "error: --adapter = 'fake': the batch says it was proved with this zkVM"
+    )
+    assert "give --adapter MODULE:CLASS" in error
+    assert verify([str(batch), "--guests", str(guests), "--adapter", ADAPTER]) == 0
+    assert "VERIFIED: 5 leaves" in capsys.readouterr().out
+
+
+def test_a_leaf_of_such_a_batch_is_shown_to_be_in_it(
+    batch: Path, guests: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = ["--guests", str(guests), "--adapter", ADAPTER]
+    proof = tmp_path / "proof.json"
+    assert verify([str(batch), *named, "--leaf", "3", "--out", str(proof)]) == 0
+    assert check_inclusion([str(proof), "--receipt", str(batch / "root.receipt"), *named]) == 0
+    assert "INCLUDED: sha256" in capsys.readouterr().out
 
 
 def test_an_executed_batch_proves_nothing(tmp_path: Path, guests: Path) -> None:
