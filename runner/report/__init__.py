@@ -1,22 +1,22 @@
-"""Pages, tables and files for people and other tools, from what runs have left.
+"""Pages, tables and files for people and for other tools, made from what runs have left.
 
 May import: errors, files, folder, plan.
 
 Other rooms use:
 
-- `write.py`: writes the pages of runs and sweeps, and prints their table.
+- `write.py`: writes the pages of runs and sweeps, and prints runs as a table.
 
 Only this room uses:
 
 - `__main__.py`: the command ``python -m runner.report``.
-- `find.py`: finds runs below folders, also those that left no result.
+- `find.py`: finds the runs below folders, including those that left no result.
 - `read.py`: reads a run back from its ``result.json``.
-- `untrusted.py`: JSON from anybody: every value is checked when it is taken.
+- `untrusted.py`: JSON from an untrusted source, checked on access.
 - `figures.py`: the figures of runs side by side, and the settings in which they differ.
-- `table.py`: runs side by side on a terminal.
-- `export.py`: runs as CSV or Parquet, one row a run.
-- `page.py`: one HTML file that loads nothing from anywhere.
-- `charts.py`: charts over many runs.
-- `run_charts.py`: charts of one run: its plan, its jobs over time.
+- `table.py`: runs side by side, as tables for a terminal.
+- `export.py`: runs as CSV or Parquet, with one row per run.
+- `page.py`: the pages of runs and sweeps, each one HTML file.
+- `charts.py`: charts of runs side by side.
+- `run_charts.py`: charts of one run: its plan, and its jobs over time.
 - `svg.py`: matplotlib figures as SVG inside a page.
 """

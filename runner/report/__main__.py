@@ -1,6 +1,7 @@
-"""``python -m runner.report FOLDER...``: a page for people from what runs have left.
+"""The command ``python -m runner.report FOLDER...``: a page from what runs have left.
 
-One run's folder gives that run's report, anything else a report over all runs found there.
+The folder of one run gives that run's page. Any other folder, and several folders, give a page with
+all runs that are found there side by side.
 """
 
 from __future__ import annotations
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
 
     from runner.report.figures import Runs
 
-__all__ = [
-    "main",
-]
+__all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m runner.report",
         description="Make a page from what runs have left: one run's own, or all side by side.",

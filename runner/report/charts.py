@@ -1,4 +1,4 @@
-"""Pictures of runs side by side: over the number of leaves, and measured beside the model."""
+"""Charts of runs side by side: against the number of leaves, and against the model's figures."""
 
 from __future__ import annotations
 
@@ -18,28 +18,30 @@ if TYPE_CHECKING:
 
     from runner.report.figures import Figures
 
-    _Reference: TypeAlias = tuple[str, Sequence[Figures], Callable[[Figures], float]]
-    """A grey line to compare with: its name, its runs, and what it shows of them."""
+    _ReferenceLine: TypeAlias = tuple[str, Sequence[Figures], Callable[[Figures], float]]
+    """A grey line to compare with: its name, its runs, and a function from a run to its value."""
 
 __all__ = ["MOST_RUNS", "over_leaves", "savings", "side_by_side", "theory"]
 
 WIDTH = 1160
 MOST_RUNS = 24
-"""More runs than that are not told apart in a chart with a row a run."""
+"""The most runs that can be told apart in a chart with one row per run."""
 
 _NUMBER = FuncFormatter(lambda value, _: f"{value:,g}")
 _MARKS = "os^Dv*"
 _STYLES: tuple[str | tuple[int, tuple[int, ...]], ...] = ("--", "-.", ":", (0, (1, 3)), (0, (6, 3)))
-"""Of reference lines, in turn; their names stand beside them."""
-_GAP = 16.0  # pixels from one name to the next
+"""The line styles of reference lines, taken in turn; each line's name stands beside it."""
+_GAP = 16.0  # The least distance between two names, in pixels.
 
 
 @styled
 def over_leaves(rows: Sequence[Figures]) -> Markup:
-    """Wall time, and receipt bytes where there are any, against leaves; one line a strategy.
+    """A chart of wall time, and of receipt bytes where there are any, against leaves.
+
+    Each strategy has a line.
 
     Args:
-        rows: finished runs, all proved or all executed, of at least two numbers of leaves.
+        rows: finished runs, all proved or all executed, with at least two numbers of leaves.
     """
     receipts = [row for row in rows if row.bytes_after is not None]
     made, axes = figure(WIDTH if receipts else 700, 340, 2 if receipts else 1)
@@ -62,10 +64,12 @@ def over_leaves(rows: Sequence[Figures]) -> Markup:
 
 @styled
 def savings(rows: Sequence[Figures]) -> Markup:
-    """What aggregation saves whoever takes the receipts, measured and by the model, against leaves.
+    """A chart of what aggregation saves, measured and by the model, against leaves.
+
+    The savings are those of whoever stores and verifies the receipts.
 
     Args:
-        rows: finished runs with a root, of at least two numbers of leaves.
+        rows: finished runs with a root, with at least two numbers of leaves.
     """
     made, axes = figure(WIDTH, 340, 2)
     model = ("the model's, not measured", rows, lambda row: _modelled(row, "size_savings_percent"))
@@ -89,10 +93,10 @@ def savings(rows: Sequence[Figures]) -> Markup:
 
 @styled
 def side_by_side(rows: Sequence[Figures]) -> Markup:
-    """Wall time, and receipt bytes where there are any, one bar a run.
+    """A chart of wall time, and of receipt bytes where there are any, with one bar per run.
 
     Args:
-        rows: finished runs, all proved or all executed, MOST_RUNS at most.
+        rows: finished runs, all proved or all executed, at most ``MOST_RUNS``.
     """
     receipts = any(row.bytes_after is not None for row in rows)
     made, axes = figure(WIDTH, 70 + 26 * len(rows), 2 if receipts else 1)
@@ -119,10 +123,10 @@ def side_by_side(rows: Sequence[Figures]) -> Markup:
 
 @styled
 def theory(rows: Sequence[Figures]) -> Markup:
-    """Measured figures and the model's, one row a run.
+    """A chart of measured figures beside the model's, with one row per run.
 
     Args:
-        rows: finished runs with receipts, MOST_RUNS at most.
+        rows: finished runs with receipts, at most ``MOST_RUNS``.
     """
     made, axes = figure(WIDTH, 76 + 24 * len(rows), 3)
     panels: list[tuple[str, str, Callable[[Figures], float | None], str, bool]] = [
@@ -136,7 +140,7 @@ def theory(rows: Sequence[Figures]) -> Markup:
             one.minorticks_off()
         one.xaxis.set_major_formatter(_NUMBER)
         for at, row in enumerate(rows):
-            ours, theirs = measured(row), float(getattr(row.run.measured, model))
+            ours, theirs = measured(row), float(getattr(row.run.summary, model))
             if log and theirs <= 0:
                 continue
             if ours is not None and (ours > 0 or not log):
@@ -158,8 +162,8 @@ def _prover(row: Figures) -> str:
 
 def _before(
     rows: Sequence[Figures], name: str, value: Callable[[Figures], float]
-) -> list[_Reference]:
-    """A line a prover: receipts of different ones are not of one size."""
+) -> list[_ReferenceLine]:
+    """A reference line per prover, because receipts of different provers differ in size."""
     provers = dict.fromkeys(_prover(row) for row in rows)
     return [
         (
@@ -172,15 +176,15 @@ def _before(
 
 
 def _modelled(row: Figures, name: str) -> float:
-    return float(getattr(row.run.measured, f"model_{name}"))
+    return float(getattr(row.run.summary, f"model_{name}"))
 
 
 def _saved(row: Figures) -> float | None:
-    return row.run.measured.size_savings_percent if row.run.measured else None
+    return row.run.summary.size_savings_percent if row.run.summary else None
 
 
 def _root(row: Figures) -> float | None:
-    return row.run.measured.root_verify_s * 1000 if row.run.measured else None
+    return row.run.summary.root_verify_s * 1000 if row.run.summary else None
 
 
 def _rows(axes: Sequence[Axes], rows: Sequence[Figures]) -> None:
@@ -210,15 +214,23 @@ def _lines(
     axes: Axes,
     rows: Sequence[Figures],
     value: Callable[[Figures], float],
-    references: Sequence[_Reference] = (),
+    references: Sequence[_ReferenceLine] = (),
     *,
     timed: bool = True,
 ) -> None:
-    """A mark a run; a line through the means of the runs that proved everything themselves.
+    """Draw a mark per run, and lines through the means.
 
-    Where ``timed`` is False the value is the same for receipts from the cache, so all runs count.
-    Names stand at the lines' ends. With more series than there are colours, runs of a strategy
-    share marks, and no line pretends that they are comparable.
+    Runs that took receipts from the cache have hollow marks and are on no line. Each line has its
+    name at its end. With more series than there are colours, the runs of a strategy share a mark
+    and have no line, because a line would suggest that they are comparable.
+
+    Args:
+        axes: the axes to draw in.
+        rows: the runs to show.
+        value: a function from a run to the value that is shown.
+        references: the reference lines to draw besides.
+        timed: whether the value depends on how long proving took. Where it does not, receipts from
+            the cache do not change it, so the lines count all runs.
     """
     names = {row.series: row.series_name for row in rows}
     lines = len(names) <= len(SERIES)
@@ -255,7 +267,7 @@ def _line(
     colour: str,
     style: str | tuple[int, tuple[int, ...]],
 ) -> tuple[float, float]:
-    """Through the means at each number of leaves; returns the line's end."""
+    """Draw a line through the mean at each number of leaves, and return the line's end."""
     points = [
         (leaves, fmean(value(row) for row in rows if row.leaves == leaves))
         for leaves in sorted({row.leaves for row in rows})
@@ -266,11 +278,11 @@ def _line(
 
 
 def _end_names(axes: Axes, ends: list[tuple[float, float, str]]) -> None:
-    """Names to the right of the lines' ends, moved apart where they would meet."""
+    """Put names to the right of the lines' ends, moved apart where they would overlap."""
     if not ends:
         return
     axes.set_ylim(bottom=0 if min(y for _, y, _ in ends) >= 0 else None)
-    axes.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]  # so that the axes have their size
+    axes.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]  # this lays the axes out
     height, (bottom, top) = axes.get_window_extent().height, axes.get_ylim()
     last: dict[float, float] = {}
     for x, y, name in sorted(ends, key=lambda end: end[1]):

@@ -1,4 +1,4 @@
-"""Runs as a table for other tools: one row a run, units in the columns' names; CSV or Parquet."""
+"""Runs as CSV or Parquet for other tools: one row per run, with the units in the column names."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
     from runner.report.figures import Figures, Runs
 
-__all__ = ["Column", "columns", "write_csv", "write_parquet"]
+__all__ = ["Column", "columns", "write_csv", "write_file", "write_parquet"]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column.
+    """One column of the table.
 
     Attributes:
-        name: with its unit.
-        type: ``str``, ``int``, ``float`` or ``bool``.
-        value: of a run; None where there is none.
+        name: the heading, which includes the unit.
+        type: the type of the values: ``str``, ``int``, ``float`` or ``bool``.
+        value: a function from a run to its value; None means that the run has none.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Column:
 
 
 def columns(runs: Runs) -> list[Column]:
-    """All columns these runs have: one more for each aggregation level and differing setting."""
+    """The columns for these runs, including one per aggregation level and differing setting."""
     deepest = max((row.run.plan.levels for row in runs.all), default=0)
     levels = [
         Column(f"aggregation_level_{n}_s", float, lambda row, n=n: _at(row.level_s, n))  # type: ignore[misc]
@@ -49,7 +49,11 @@ def columns(runs: Runs) -> list[Column]:
 
 
 def write_csv(runs: Runs, file: Path) -> None:
-    """Write CSV with a header; nothing for None.
+    """Write runs as CSV with a header; a missing value is an empty cell.
+
+    Args:
+        runs: the runs to write.
+        file: the file to write.
 
     Raises:
         InputError: the file cannot be written.
@@ -60,11 +64,15 @@ def write_csv(runs: Runs, file: Path) -> None:
     writer.writerow([column.name for column in wanted])
     for row in runs.all:
         writer.writerow([_cell(column.value(row)) for column in wanted])
-    _write("--csv", file, text.getvalue().encode())
+    write_file("--csv", file, text.getvalue().encode())
 
 
 def write_parquet(runs: Runs, file: Path) -> None:
-    """Write Parquet; null for None.
+    """Write runs as Parquet; a missing value is a null.
+
+    Args:
+        runs: the runs to write.
+        file: the file to write.
 
     Raises:
         InputError: pyarrow is not installed, or the file cannot be written.
@@ -87,10 +95,20 @@ def write_parquet(runs: Runs, file: Path) -> None:
     )
     sink = pa.BufferOutputStream()
     parquet.write_table(table, sink)
-    _write("--parquet", file, sink.getvalue().to_pybytes())
+    write_file("--parquet", file, sink.getvalue().to_pybytes())
 
 
-def _write(option: str, file: Path, data: bytes) -> None:
+def write_file(option: str, file: Path, data: bytes) -> None:
+    """Write a file that the user asked for; a reader never sees a part of it.
+
+    Args:
+        option: the option that names the file, for the error message.
+        file: the file to write.
+        data: the file's content.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     try:
         atomic_write(file, data)
     except OSError as error:
@@ -100,7 +118,7 @@ def _write(option: str, file: Path, data: bytes) -> None:
 
 
 def _cell(value: object) -> object:
-    """For a spreadsheet too: a text from a file must not become a formula there."""
+    """A value for CSV. A quote keeps a spreadsheet from reading a text as a formula."""
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@")):
         return f"'{value}"
     return value
@@ -115,8 +133,8 @@ def _per_s(row: Figures, *, executed: bool) -> float | None:
 
 
 def _model(name: str) -> Callable[[Figures], object]:
-    """A figure of the summary; a batch in which nothing was proved has no savings to model."""
-    return lambda row: None if row.run.executed else getattr(row.run.measured, name, None)
+    """A figure of the run's summary; a batch that proved nothing has no savings to model."""
+    return lambda row: None if row.run.executed else getattr(row.run.summary, name, None)
 
 
 def _leaf_ms(row: Figures) -> float | None:
@@ -124,8 +142,8 @@ def _leaf_ms(row: Figures) -> float | None:
 
 
 def _root_ms(row: Figures) -> float | None:
-    measured = row.run.measured
-    return measured.root_verify_s * 1000 if measured and measured.root_verify_s else None
+    summary = row.run.summary
+    return summary.root_verify_s * 1000 if summary and summary.root_verify_s else None
 
 
 _RUN = (

@@ -1,7 +1,7 @@
-"""The figures of runs side by side: what each did, and the settings in which they differ.
+"""The figures of runs side by side, and the settings in which the runs differ.
 
-Pure values. Figures come from the jobs' rows wherever those say it, so that a run that failed has
-figures too.
+These are pure values. Figures are added up from the rows of the jobs wherever possible, so that a
+run that failed has figures too.
 """
 
 from __future__ import annotations
@@ -27,34 +27,38 @@ _PLACES = (
 """Settings that say where things go, and not what is done."""
 
 _CHOSEN = ("guest.name", "guest.count", "guest.inputs", "guest.inputs_file")
-"""Settings of a guest that a user chooses."""
+"""The settings of a guest that the user chooses."""
 
 _LEAVES = ("guest.count", "guest.inputs", "guest.inputs_file", "guest.default_count")
-"""Settings that say how many leaves there are; the runs' leaves say it better."""
+"""The settings that decide how many leaves there are, which the runs' leaves say already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One run in figures; seconds by phase are summed over workers.
+    """The figures of one run; seconds by phase are summed over workers.
 
     Attributes:
-        name: the folder, as far as it differs from the other runs'.
-        run: the record.
-        settings: those in which it differs from the runs beside it, by dotted path.
-        leaves: batch positions; ``distinct`` of them differ.
-        wall_s: seconds from start to the verified result, or to the failure.
-        per_s: leaves per second of wall time; None for a run that did not end well.
-        level_s: seconds in the prover by level, leaves first; cached jobs took none.
-        lookup_s: seconds in cache look-ups that found a receipt, without verifying it.
-        verify_s: seconds verifying receipts, all of them.
-        leaf_verify_s: seconds to verify every distinct leaf receipt once.
-        made: jobs done; ``cached`` came from the cache.
-        retries: attempts that failed and were tried again, as far as their jobs were finished.
-        user_cycles: of the jobs made; ``paging_cycles`` and ``total_cycles`` likewise.
-        bytes_before: of all distinct leaf receipts; ``bytes_after`` of what is left to ship; both
-            None without receipts or without a result.
-        workers: processes that did a job.
-        busy: share of their time, from the first job to the last, that workers had a job.
+        name: the path of the run's folder, without the part that all runs have in common.
+        run: the run's record.
+        settings: the settings in which the run differs from those beside it, by dotted path.
+        leaves: the number of leaves, which are the positions of the batch.
+        distinct: how many of the leaves differ from each other.
+        wall_s: the seconds from the start to the verified result, or to the failure.
+        per_s: leaves per second of wall time; None if the run did not succeed.
+        level_s: seconds in the prover by level, leaves first; cached jobs count 0.
+        lookup_s: seconds in cache look-ups that found a receipt, without its verification.
+        verify_s: seconds spent on verifying all receipts.
+        leaf_verify_s: seconds that it takes to verify every distinct leaf receipt once.
+        made: the number of jobs that were done by a worker.
+        cached: the number of jobs whose receipt came from the cache.
+        retries: attempts after the first; a failed run knows only those of finished jobs.
+        user_cycles: the guest's own cycles in the jobs that were made.
+        paging_cycles: the paging cycles in those jobs.
+        total_cycles: all cycles in those jobs, with padding.
+        bytes_before: the size of all distinct leaf receipts; None without receipts or a result.
+        bytes_after: the size of the receipts that are left to ship; None likewise.
+        workers: the number of workers that did a job.
+        busy: the share of the time, from the first job to the last, in which workers had a job.
     """
 
     name: str
@@ -81,7 +85,7 @@ class Figures:
 
     @property
     def series(self) -> tuple[tuple[str, str], ...]:
-        """Everything that tells runs apart but the number of leaves."""
+        """The strategy and the differing settings, except those that give the number of leaves."""
         others = [
             (name, value)
             for name, value in self.settings.items()
@@ -91,23 +95,24 @@ class Figures:
 
     @property
     def series_name(self) -> str:
-        """The same for people."""
+        """The series as a text for people."""
         return one_line(", ".join(_spoken(*pair) for pair in self.series), 40)
 
     @property
     def label(self) -> str:
-        """One run among others, for people."""
+        """A text that tells the run from the others, for people."""
         return f"{self.leaves:,} leaves, {self.series_name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Runs side by side.
+    """Runs side by side. Proved and executed runs are never compared with each other.
 
     Attributes:
-        proved: runs that make receipts; ``executed`` prove nothing. The two are never compared.
-        differing: settings in which they differ, by dotted path.
-        lost: runs that left no result.
+        proved: the runs that make receipts.
+        executed: the runs in execute mode, which prove nothing.
+        differing: the settings in which any of the runs differ, by dotted path.
+        lost: the runs that left no result.
     """
 
     proved: tuple[Figures, ...]
@@ -117,12 +122,17 @@ class Runs:
 
     @property
     def all(self) -> tuple[Figures, ...]:
-        """Proved ones first."""
+        """All runs with a result, proved ones first."""
         return self.proved + self.executed
 
 
 def compare(records: Sequence[RunRecord], lost: Sequence[LostRun] = ()) -> Runs:
-    """Put runs side by side, in the order given."""
+    """Put runs side by side, in the order given.
+
+    Args:
+        records: the records of the runs that left a result.
+        lost: the runs that left none.
+    """
     folders = [*(run.folder for run in records), *(run.folder for run in lost)]
     names = _names([str(folder.absolute()) for folder in folders])
     rows: dict[bool, tuple[Figures, ...]] = {}
@@ -139,14 +149,20 @@ def compare(records: Sequence[RunRecord], lost: Sequence[LostRun] = ()) -> Runs:
 
 
 def figures(run: RunRecord, name: str = "", settings: dict[str, str] | None = None) -> Figures:
-    """Add one run up."""
-    plan, jobs, measured = run.plan, run.jobs, run.measured
+    """Add up the figures of one run.
+
+    Args:
+        run: the run's record.
+        name: the name that tells the run from others; empty takes the name of its folder.
+        settings: the settings in which the run differs from others.
+    """
+    plan, jobs, summary = run.plan, run.jobs, run.summary
     made = [job for job in jobs if not job.cached]
     level_s = [0.0] * (plan.levels + 1)
     for job in made:
         level_s[job.level] += job.prove_s
-    wall_s = measured.wall_s if measured else max(0.0, run.finished - run.started)
-    shipped = None if run.executed or measured is None else measured
+    wall_s = summary.wall_s if summary else max(0.0, run.finished - run.started)
+    shipped = None if run.executed or summary is None else summary
     workers = len({job.worker for job in made})
     return Figures(
         name=name or run.folder.name,
@@ -155,16 +171,16 @@ def figures(run: RunRecord, name: str = "", settings: dict[str, str] | None = No
         leaves=len(plan.leaves),
         distinct=plan.leaf_jobs,
         wall_s=wall_s,
-        per_s=len(plan.leaves) / wall_s if measured and wall_s else None,
+        per_s=len(plan.leaves) / wall_s if summary and wall_s else None,
         level_s=tuple(level_s),
         lookup_s=sum(max(0.0, j.finished - j.started - j.verify_s) for j in jobs if j.cached),
-        verify_s=measured.verify_s if measured else sum(job.verify_s for job in jobs),
+        verify_s=summary.verify_s if summary else sum(job.verify_s for job in jobs),
         leaf_verify_s=sum(
             job.verify_s / job.verifications for job in jobs if not job.level and job.verifications
         ),
         made=len(made),
         cached=len(jobs) - len(made),
-        retries=measured.retries if measured else sum(max(0, j.attempts - 1) for j in jobs),
+        retries=summary.retries if summary else sum(max(0, j.attempts - 1) for j in jobs),
         user_cycles=sum(job.user_cycles for job in made),
         paging_cycles=sum(job.paging_cycles for job in made),
         total_cycles=sum(job.total_cycles for job in made),
@@ -183,7 +199,7 @@ def _busy(spans: Sequence[tuple[float, float]], workers: int) -> float:
 
 
 def _differing(configs: Sequence[dict[str, str]]) -> tuple[str, ...]:
-    """Settings that are not the same everywhere and say what was done."""
+    """The settings that differ between the runs and affect what was done."""
     names = dict.fromkeys(name for config in configs for name in config)
     found = [
         name
@@ -192,7 +208,7 @@ def _differing(configs: Sequence[dict[str, str]]) -> tuple[str, ...]:
     ]
     if "prover.adapter" in found:  # what it offers comes with it
         found = [name for name in found if name != "prover.security_bits"]
-    if "guest.name" in found:  # its fields, series and journal come with a guest
+    if "guest.name" in found:  # Its fields, series and journal follow from it.
         found = [name for name in found if not name.startswith("guest.") or name in _CHOSEN]
     return tuple(found)
 
@@ -206,8 +222,8 @@ def _spoken(name: str, value: str) -> str:
 
 
 def _names(folders: Sequence[str]) -> list[str]:
-    """Folders without what they have in common."""
+    """The paths of folders without the part that they have in common."""
     if len(folders) == 1:
-        return [os.path.basename(folders[0])]  # noqa: PTH119  # texts, maybe of another machine
+        return [os.path.basename(folders[0])]  # noqa: PTH119  # may be another machine's
     common = os.path.commonpath(folders)
     return [os.path.relpath(folder, common) for folder in folders]

@@ -1,4 +1,4 @@
-"""Finds the runs at or below folders, those that left no result too."""
+"""Find the runs at or below folders, including those that left no result."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ __all__ = ["LostRun", "find", "read_lost"]
 
 @dataclass(frozen=True, slots=True)
 class LostRun:
-    """A run of a sweep that left no result: refused, killed, or still under way.
+    """A run of a sweep that left no result: it was refused or killed, or is still running.
 
     Attributes:
-        folder: of the run; ``name`` tells it from the others.
-        overrides: what it was started with.
-        last_words: why, as far as the sweep's record or else its log says.
+        folder: the run's folder.
+        overrides: the overrides that the run was started with.
+        last_words: the reason, as far as the sweep's record or else the run's log gives one.
+        name: a name that tells the run from the others beside it.
     """
 
     folder: Path
@@ -38,13 +39,17 @@ class LostRun:
 
 
 def find(places: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """The runs' folders at or below ``places``, each once, in natural order.
+    """Find the folders of runs at or below the given paths, each once and in natural order.
+
+    Args:
+        places: the paths of folders, or of the ``result.json`` in a run's folder.
 
     Returns:
-        Folders with a ``result.json``; folders of runs that Hydra has started and that left none.
+        The folders that have a ``result.json``, and the folders of runs that Hydra has started but
+        that left none.
 
     Raises:
-        InputError: a place is not there, or holds no run.
+        InputError: a path does not exist, or there is no run at or below it.
     """
     found: dict[Path, None] = {}
     lost: dict[Path, None] = {}
@@ -70,7 +75,7 @@ def find(places: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def read_lost(folder: Path) -> LostRun:
-    """What there is to say of a run that left no result."""
+    """What can be said about the run in a folder without a result."""
     overrides: list[str] = []
     with contextlib.suppress(OSError, ValueError, yaml.YAMLError, RecursionError):
         said = yaml.safe_load(_some(folder / ".hydra" / "overrides.yaml"))
@@ -79,7 +84,7 @@ def read_lost(folder: Path) -> LostRun:
 
 
 def _recorded(folder: Path) -> str:
-    """The error that ``sweep.json`` beside the folder has for it."""
+    """The error that ``sweep.json``, beside the run's folder, records for the run."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         sweep = JsonObject(json.loads((folder.parent / "sweep.json").read_bytes()), "")
         for item in sweep.items("jobs"):
@@ -90,6 +95,7 @@ def _recorded(folder: Path) -> str:
 
 
 def _logged(folder: Path) -> str:
+    """The last error or warning in the run's own log."""
     with contextlib.suppress(OSError):
         lines = _some(folder / "run.log").splitlines()
         wrong = [line for line in lines if " ERROR " in line or " WARNING " in line]
@@ -98,13 +104,13 @@ def _logged(folder: Path) -> str:
 
 
 def _some(path: Path) -> str:
-    """The last 64 KiB."""
+    """The last 64 KiB of a file."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - (1 << 16)))
         return file.read(1 << 16).decode("utf-8", "replace")
 
 
 def _natural(path: Path) -> list[tuple[int, int | str]]:
-    """So that run 10 comes after run 9."""
+    """A sort key by which run 10 comes after run 9."""
     parts = re.split(r"(\d+)", str(path))
     return [(0, int(p)) if p.isdecimal() and len(p) < 20 else (1, p) for p in parts]

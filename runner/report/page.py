@@ -1,4 +1,4 @@
-"""Writes the reports as pages: one file each, which loads nothing from anywhere."""
+"""The pages of runs and sweeps: each is one HTML file that loads nothing else."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["run_page", "sweep_page"]
 TEMPLATES = Path(__file__).parent / "templates"
 _SLOWEST = 10
 _BREAKS = re.compile(r"(?<=[A-Za-z_])\.(?=[A-Za-z_])|/")
-_SETTINGS = 6  # columns; more of them fit on no screen
+_SETTINGS = 6  # The settings that get a column; with more the table would not fit on a screen.
 _MODEL_SAYS = (
     "The model knows only how many leaves there are: to it every receipt has"
     f" {RECEIPT_BYTES:,} bytes and takes {VERIFICATION_MS} ms to verify, and proving takes no time."
@@ -41,11 +41,11 @@ _MODEL_SAYS = (
 
 
 def sweep_page(runs: Runs, to: Path) -> bytes:
-    """Runs side by side.
+    """The page of runs side by side.
 
     Args:
-        runs: to show.
-        to: where the page will be, for its links.
+        runs: the runs that the page shows.
+        to: the page's path, from which its links are made.
     """
     counts = Counter(row.run.status for row in runs.all)
     machines = {_machine(row.run) for row in runs.all}
@@ -61,11 +61,11 @@ def sweep_page(runs: Runs, to: Path) -> bytes:
 
 
 def run_page(run: RunRecord, to: Path) -> bytes:
-    """One run.
+    """The page of one run.
 
     Args:
-        run: to show.
-        to: where the page will be, for its links.
+        run: the run that the page shows.
+        to: the page's path, from which its links are made.
     """
     row = figures(run)
     made = [job for job in run.jobs if not job.cached]
@@ -87,11 +87,11 @@ def run_page(run: RunRecord, to: Path) -> bytes:
     )
 
 
-# -- the sweep's parts ----------------------------------------------------------------------------
+# -- parts of a sweep's page ----------------------------------------------------------------------
 
 
 def _section(rows: tuple[Figures, ...]) -> dict[str, Any]:
-    """Runs that may be compared: all proved, or all executed."""
+    """The section for runs that can be compared: all of them proved, or all executed."""
     executed = rows[0].run.executed
     done = [row for row in rows if row.run.ok]
     kinds = ", ".join(dict.fromkeys(row.run.kind for row in rows))
@@ -116,7 +116,7 @@ def _section(rows: tuple[Figures, ...]) -> dict[str, Any]:
     saving = [
         row
         for row in aggregated
-        if row.run.measured and row.run.measured.size_savings_percent is not None
+        if row.run.summary and row.run.summary.size_savings_percent is not None
     ]
     if len({row.leaves for row in saving}) > 1:
         section["savings"] = savings(saving)
@@ -150,7 +150,7 @@ def _run_link(folder: Path, to: Path) -> str | None:
     return None
 
 
-# -- the run's parts ------------------------------------------------------------------------------
+# -- parts of a run's page ------------------------------------------------------------------------
 
 
 def _badge(run: RunRecord) -> str:
@@ -175,7 +175,7 @@ def _phases(row: Figures) -> Iterator[dict[str, Any]]:
         yield {"name": name, "jobs": made[level], "seconds": seconds}
     yield {"name": "cache look-ups that found one", "jobs": row.cached, "seconds": row.lookup_s}
     checked = sum(job.verifications for job in row.run.jobs)
-    checked += 1 if row.run.measured and row.run.measured.root_verify_s else 0
+    checked += 1 if row.run.summary and row.run.summary.root_verify_s else 0
     yield {"name": "verification of receipts", "jobs": checked, "seconds": row.verify_s}
 
 
@@ -211,7 +211,7 @@ def _commands(run: RunRecord) -> list[str]:
 
 
 def _files(folder: Path, to: Path) -> Iterator[tuple[str, str]]:
-    """What is there, by names of our own: the record's are anybody's."""
+    """The files in a run's folder, by names known here; those in the record are not trusted."""
     names = (ROOT, RECEIPTS, LEAVES, RESULT, SUMS)
     for name in (*names, "run.log", "metrics.prom"):
         path = folder / name
@@ -219,16 +219,16 @@ def _files(folder: Path, to: Path) -> Iterator[tuple[str, str]]:
             yield (f"{name}/" if path.is_dir() else name), _link(path, to)
 
 
-# -- both -----------------------------------------------------------------------------------------
+# -- parts of both pages --------------------------------------------------------------------------
 
 
 def _link(path: Path, to: Path) -> str:
     relative = os.path.relpath(path.absolute(), to.absolute().parent)
-    # A first part with a colon would be taken for a scheme.
+    # Without the "./", a browser would take a first part that has a colon for a URL scheme.
     return quote(f"./{relative}" if not relative.startswith(".") else relative)
 
 
-def _render(name: str, **values: Any) -> bytes:  # noqa: ANN401  # a template's values
+def _render(name: str, **values: Any) -> bytes:  # noqa: ANN401  # values of any type
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -260,8 +260,8 @@ def _swatches(run: RunRecord) -> list[tuple[str, str]]:
 
 
 def _breakable(text: str) -> Markup:
-    """A path or a dotted name that may go on in the next line."""
-    return Markup(_BREAKS.sub(r"\g<0><wbr>", str(escape(text))))  # noqa: S704  # escaped just here
+    """A path or a dotted name that the browser may break between its parts."""
+    return Markup(_BREAKS.sub(r"\g<0><wbr>", str(escape(text))))  # noqa: S704  # the text is escaped
 
 
 def _count(value: int | None) -> str:
@@ -269,7 +269,7 @@ def _count(value: int | None) -> str:
 
 
 def _figure(value: float | None) -> str:
-    """Three significant digits, without an exponent where people would not want one."""
+    """A number with three significant digits, and an exponent only if it is tiny."""
     if value is None:
         return ""
     if value and abs(value) < 1e-4:

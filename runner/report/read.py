@@ -1,8 +1,8 @@
-"""Reads runs back from their ``result.json`` for the reports; the files may be anybody's.
+"""Read runs back from their ``result.json`` for the reports; the files are not trusted.
 
-What is read is checked for type and range, and every text is cut and freed of control characters,
-so that a report shows what a file says and does nothing it wants. Nothing is believed beyond that:
-whether a batch was proved is for :mod:`runner.verify` to say.
+Types and ranges are checked, every text is cut to a limit and control characters are removed, so
+that a file can make a report show its figures but do nothing else. A report claims no more than
+that: whether a batch was proved is checked by :mod:`runner.verify`.
 """
 
 from __future__ import annotations
@@ -19,36 +19,33 @@ from runner.report.untrusted import JsonObject, one_line
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = [
-    "MAX_BYTES",
-    "JobRow",
-    "Measured",
-    "RunRecord",
-    "flat",
-    "read",
-]
+__all__ = ["MAX_BYTES", "JobRow", "RunRecord", "SummaryFigures", "read"]
 
 MAX_BYTES = 1 << 30
-"""No ``result.json`` is larger (a million leaves come to about 0.7 GB)."""
+"""The largest ``result.json`` that is read; that of a million leaves has about 0.7 GB."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """One finished job, as :func:`runner.batch.record.job_rows` leaves it.
+    """One finished job, as :func:`runner.batch.record.job_rows` records it.
 
     Attributes:
-        id: in the plan; ``level`` likewise, 0 for a leaf.
-        guest: the program that ran.
-        cached: its receipt came from the cache.
-        attempts: how often it was started, 0 when cached.
-        worker: process id, 0 when cached.
-        started: Unix time in seconds; ``finished`` likewise.
-        prove_s: wall seconds in the prover, in execute mode in the executor.
-        verify_s: wall seconds verifying its receipt and its children's.
-        verifications: how many receipts that was.
-        total_cycles: padded; ``user_cycles`` of the guest, ``paging_cycles`` beside them.
-        segments: of the run.
-        receipt_bytes: 0 in execute mode.
+        id: the job's id in the plan.
+        level: the job's level in the plan, 0 for a leaf.
+        guest: the name of the program that ran.
+        cached: whether the receipt came from the cache.
+        attempts: how often the job was started, 0 if cached.
+        worker: the worker's process id, 0 if cached.
+        started: when the job started, in Unix time.
+        finished: when the job finished, in Unix time.
+        prove_s: wall seconds in the prover; in execute mode, in the zkVM's executor.
+        verify_s: wall seconds spent on verifying the job's receipt and its children's.
+        verifications: how many receipts were verified in that time.
+        user_cycles: the guest's own cycles.
+        paging_cycles: the cycles for page traffic.
+        total_cycles: all cycles, with padding.
+        segments: the number of segments of the guest's run.
+        receipt_bytes: the size of the receipt, 0 in execute mode.
     """
 
     id: int
@@ -70,13 +67,13 @@ class JobRow:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The job's name for people."""
         return f"aggregation {self.id}" if self.level else f"leaf {self.id}"
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """The figures in a finished run's summary, under the names that :class:`Summary` gives them.
+class SummaryFigures:
+    """The figures in a finished run's summary, named as in the summary itself.
 
     Fields that start with ``model_`` come from the savings model and are not measured.
     """
@@ -97,22 +94,25 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run.
+    """The record of one run.
 
     Attributes:
-        folder: it was read from.
-        run_id: of the run.
-        status: ``ok``, ``failed`` or ``interrupted``.
-        error: why it is not ``ok``.
-        kind: of the receipts; ``execute`` when nothing was proved.
-        started: Unix time in seconds; ``finished`` likewise.
-        command: as typed.
-        config: as :func:`flat` makes it.
-        plan: of the batch, validated.
-        jobs: those that were finished, by id.
-        measured: None unless ``ok``.
-        versions: flat, likewise ``machine`` and ``peak_memory_mib``.
-        image_ids: by guest.
+        folder: the run's folder, from which the record was read.
+        run_id: the run's id.
+        status: how the run ended: ``ok``, ``failed`` or ``interrupted``.
+        error: the reason if the status is not ``ok``.
+        kind: the kind of the receipts; ``execute`` if nothing was proved.
+        started: when the run started, in Unix time.
+        finished: when the run finished, in Unix time.
+        command: the words of the command line.
+        config: the composed settings as texts, by dotted name.
+        plan: the plan of the batch, which has been validated.
+        jobs: the jobs that were finished, in the order of their ids.
+        summary: the figures of the summary; None unless the status is ``ok``.
+        versions: the versions of the runner and its libraries, by dotted name.
+        machine: what is recorded about the machine, by dotted name.
+        peak_memory_mib: the peak memory of the processes, by dotted name.
+        image_ids: the image id of each guest, by the guest's name.
     """
 
     folder: Path
@@ -126,7 +126,7 @@ class RunRecord:
     config: dict[str, str]
     plan: Plan
     jobs: tuple[JobRow, ...]
-    measured: Measured | None
+    summary: SummaryFigures | None
     versions: dict[str, str]
     machine: dict[str, str]
     peak_memory_mib: dict[str, str]
@@ -134,20 +134,23 @@ class RunRecord:
 
     @property
     def executed(self) -> bool:
-        """Whether nothing was proved."""
+        """Whether the run was in execute mode, so that nothing was proved."""
         return self.kind == "execute"
 
     @property
     def ok(self) -> bool:
-        """Whether the run ended with its verified result."""
+        """Whether the run ended with a verified result."""
         return self.status == "ok"
 
 
 def read(folder: Path) -> RunRecord:
-    """The run that left ``folder``.
+    """Read the record of a run.
+
+    Args:
+        folder: the run's folder.
 
     Raises:
-        InputError: its ``result.json`` is not one that this version can read.
+        InputError: this version cannot read the ``result.json`` in the folder.
     """
     path = folder / RESULT
     try:
@@ -193,7 +196,7 @@ def _run(folder: Path, record: JsonObject) -> RunRecord:
         config=flat(record.node("config").data),
         plan=plan,
         jobs=_jobs(record, plan),
-        measured=_measured(record.node("summary")) if status == "ok" else None,
+        summary=_summary(record.node("summary")) if status == "ok" else None,
         versions=flat(record.node("versions").data),
         machine=flat(record.node("machine").data),
         peak_memory_mib=flat(record.node("peak_memory_mib").data),
@@ -239,10 +242,10 @@ _COUNTS = (
 )
 
 
-def _measured(summary: JsonObject) -> Measured:
+def _summary(summary: JsonObject) -> SummaryFigures:
     model = summary.node("model")
     saved = summary.data.get("size_savings_percent")
-    return Measured(
+    return SummaryFigures(
         wall_s=summary.number("wall_s"),
         retries=summary.count("retries"),
         verify_s=summary.number("verify_s"),

@@ -1,4 +1,4 @@
-"""Pictures of one run: its plan as a tree, and its jobs on their workers over time."""
+"""Charts of one run: its plan as a tree, and its jobs on their workers over time."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
 __all__ = ["timeline", "tree"]
 
 WIDTH = 1160
-"""Of a picture, in CSS pixels; its axes have ``_INNER`` of them, beside the rows' names."""
+"""The width of a chart in CSS pixels; its axes have ``_INNER`` of them, beside the row names."""
 
 _INNER = 940
-_LETTER = 7.0  # pixels a letter takes, on average
-_NARROW = 3.0  # pixels; boxes narrower than that and alike are one
-_LINKS = 80  # lines to more children than that across the picture are a surface
-_HALF = 0.3  # of a box's height, in levels
-_ROWS = 48  # workers with a name of their own
+_LETTER = 7.0  # The average width of a letter in pixels.
+_NARROW = 3.0  # Boxes of the same state that are narrower than this, in pixels, are drawn as one.
+_LINKS = 80  # With more children than this across the chart, lines to them become a wedge.
+_HALF = 0.3  # Half the height of a box, where 1 is the distance between two levels.
+_ROWS = 48  # The most workers that are named.
 
 
 @styled
 def tree(run: RunRecord) -> Markup:
-    """The plan as a tree, the root on top and every node as wide as the leaves it covers.
+    """A chart of the plan as a tree: the root is on top, each node as wide as the leaves it covers.
 
-    Neighbours that would be narrower than three pixels and are in the same state are one block, so
-    the picture stays small and readable whatever the size of the batch.
+    Neighbours that are in the same state and would be narrower than three pixels are drawn as one
+    block, so the chart stays small and readable whatever the size of the batch.
     """
     plan, rows = run.plan, {job.id: job for job in run.jobs}
     levels: list[list[_Node]] = [[] for _ in range(plan.levels + 1)]
@@ -69,7 +69,15 @@ def tree(run: RunRecord) -> Markup:
 
 
 class _Node(NamedTuple):
-    """A node where it stands: ``start`` and ``width`` in leaves, ``group`` its parent's number."""
+    """A node of the tree at its place.
+
+    Attributes:
+        start: the position of the first leaf that the node covers.
+        width: how many leaves the node covers.
+        job: the id of the node's job.
+        level: the node's level, 0 for a leaf.
+        group: the number of the node's parent, which siblings share.
+    """
 
     start: int
     width: int
@@ -79,7 +87,7 @@ class _Node(NamedTuple):
 
 
 def _nodes(run: RunRecord) -> Iterator[tuple[_Node, list[_Node]]]:
-    """Every node with its children, parents first."""
+    """Every node together with its children; parents come before their children."""
     plan = run.plan
     if plan.root is None:
         for position, job in enumerate(plan.leaves):
@@ -100,7 +108,7 @@ def _nodes(run: RunRecord) -> Iterator[tuple[_Node, list[_Node]]]:
 
 
 def _link(axes: Axes, node: _Node, children: list[_Node], scale: float) -> None:
-    """Lines from a parent to its children; one thin wedge where they could not be told apart."""
+    """Draw lines from a parent to its children, or one wedge where lines would run together."""
     x, y = node.start + node.width / 2, node.level - _HALF
     if children and node.width * scale / len(children) < _INNER / _LINKS:
         end, top = node.start + node.width, min(child.level for child in children) + _HALF
@@ -153,7 +161,7 @@ def _name(axes: Axes, x: float, y: float, name: str, colour: str) -> None:
 
 
 def _box_name(node: _Node, row: JobRow | None, pixels: float) -> str:
-    """As much of a name as fits."""
+    """The longest form of a node's name that fits into its box."""
     job, again = node.job, f" x{row.attempts}" if row and row.attempts > 1 else ""
     long = f"aggregation {job}{again}" if node.level else f"leaf {job}{again}"
     for name in (long, f"{job}{again}", str(job)):
@@ -179,7 +187,7 @@ def _count(number: int, one: str, more: str) -> str:
 
 @styled
 def timeline(run: RunRecord) -> Markup:
-    """Which worker had which job when, in seconds since the run was started."""
+    """A chart of which worker had which job when, in seconds since the start of the run."""
     first: dict[int, int] = {}
     for job in sorted(run.jobs, key=lambda job: job.started):
         first.setdefault(0 if job.cached else job.worker, len(first))
@@ -213,13 +221,22 @@ def timeline(run: RunRecord) -> Markup:
 def _bars(
     jobs: list[JobRow], zero: float, pixel: float
 ) -> dict[int, list[tuple[float, float, str]]]:
-    """Bars by level: start, length, name; bars of a pixel or two with no gap between are one."""
+    """The bars of one worker by level; bars of a pixel or two without a gap between are one.
+
+    Args:
+        jobs: the jobs of the worker.
+        zero: the Unix time at which the chart starts.
+        pixel: the seconds that one pixel stands for.
+
+    Returns:
+        The start, the length and the name of each bar, in seconds since the chart's start.
+    """
     found: dict[int, list[tuple[float, float, str]]] = {}
     jobs = sorted(jobs, key=lambda job: job.started)
     kinds = Counter(job.level for job in jobs)
     for job in jobs:
         bars = found.setdefault(job.level, [])
-        # No job is lost, and a look-up, which takes no time to speak of, is seen.
+        # The least length keeps every job visible, also a look-up, which takes almost no time.
         least = 2 * pixel if job.cached else pixel / 2
         start, length = job.started - zero, max(job.finished - job.started, least)
         if bars and kinds[job.level] > 200:

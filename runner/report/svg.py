@@ -1,7 +1,8 @@
-"""matplotlib figures as SVG that sits in a page: text stays text, colours are the page's.
+"""matplotlib figures as SVG inside a page: text stays text, and the page chooses the colours.
 
-matplotlib draws in the colours below; in the SVG each becomes a CSS variable, so that the page
-decides what they are in light, in dark and on paper. ``templates/base.html`` sets the variables.
+matplotlib draws in the colours below. In the SVG each of them becomes a CSS variable, so the page
+decides how it looks in the light theme, in the dark theme and on paper. ``templates/base.html``
+sets the variables.
 """
 
 from __future__ import annotations
@@ -45,17 +46,17 @@ __all__ = [
 INK, MUTED, GRID, BACK = "#1b1f24", "#5b6470", "#dde1e6", "#fefefe"
 
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's colours, which people tell apart however they see colour."""
+"""Okabe and Ito's colours, which people with any kind of colour vision can tell apart."""
 
 _LEVELS = (0, 4, 1, 3)
 LEVELS = tuple(SERIES[number] for number in _LEVELS)
-"""Of jobs: leaves, then aggregations by level, the last for all above."""
+"""The colours of jobs: leaves, then aggregations by level; the last is for all higher levels."""
 
 CACHED = SERIES[2]
-"""Of receipts from the cache."""
+"""The colour of receipts from the cache."""
 
 ON_LEAF, ON_OTHER = "#fdfdfd", "#111111"
-"""Text on a leaf, the one dark colour; text on all others."""
+"""The colours of text on a leaf, whose own colour is dark, and of text on all other boxes."""
 
 _VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", BACK: "back", ON_LEAF: "on-leaf"} | {
     colour: f"series-{number}" for number, colour in enumerate(SERIES)
@@ -63,14 +64,14 @@ _VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", BACK: "back", ON_LEAF: "
 
 LEVEL_NAMES = tuple(_VARIABLES[colour] for colour in LEVELS)
 CACHED_NAME = _VARIABLES[CACHED]
-"""The same as CSS variables, for legends."""
+"""The names of those colours as CSS variables, for legends."""
 
 _P = ParamSpec("_P")
 
 _STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text as text
-    "svg.hashsalt": "runner",  # the same figure gives the same bytes
-    "text.parse_math": False,  # a dollar in a name is a dollar
+    "svg.fonttype": "none",  # Text stays text instead of becoming paths.
+    "svg.hashsalt": "runner",  # The same figure always gives the same bytes.
+    "text.parse_math": False,  # A dollar sign in a name is only a dollar sign.
     "font.size": 12,
     "text.color": INK,
     "axes.labelcolor": MUTED,
@@ -96,12 +97,12 @@ _STYLE: dict[Any, Any] = {
 
 
 def styled(draw: Callable[_P, Markup]) -> Callable[_P, Markup]:
-    """Decorates what draws: artists take their style when they are made."""
+    """Decorate a function that draws: matplotlib's artists take their style when they are made."""
 
     @functools.wraps(draw)
     def drawn(*args: _P.args, **kwargs: _P.kwargs) -> Markup:
         with mpl.rc_context(_STYLE), warnings.catch_warnings():
-            # The browser has the letters that matplotlib's own font lacks.
+            # The browser's fonts have the glyphs that matplotlib's own font lacks.
             warnings.filterwarnings("ignore", "Glyph .* missing from font")
             return draw(*args, **kwargs)
 
@@ -109,7 +110,13 @@ def styled(draw: Callable[_P, Markup]) -> Callable[_P, Markup]:
 
 
 def figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """An empty figure of ``columns`` axes side by side; sizes in CSS pixels."""
+    """An empty figure, and its axes side by side.
+
+    Args:
+        width: the width in CSS pixels.
+        height: the height in CSS pixels.
+        columns: how many axes there are.
+    """
     layout = ConstrainedLayoutEngine(w_pad=8 / 72, h_pad=4 / 72)
     made = Figure(figsize=(width / 72, height / 72), dpi=72, layout=layout)
     axes = made.subplots(1, columns, squeeze=False)[0]
@@ -117,7 +124,12 @@ def figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list[
 
 
 def plain(axes: Axes, *, x: bool = True) -> None:
-    """Take away what a chart of rows does not need: the frame and all but one grid."""
+    """Remove what a chart of rows does not need: the frame and the horizontal grid.
+
+    Args:
+        axes: the axes to change.
+        x: whether the line along the x axis is removed too.
+    """
     for side in ("left", "bottom") if x else ("left",):
         axes.spines[side].set_visible(False)
     axes.grid(visible=False, axis="y")
@@ -125,11 +137,11 @@ def plain(axes: Axes, *, x: bool = True) -> None:
 
 
 def svg(made: Figure, title: str) -> Markup:
-    """A figure as an ``<svg>`` for a page.
+    """A figure as an ``<svg>`` element for a page.
 
     Args:
-        made: by :func:`figure`.
-        title: what it shows, for those who do not see it.
+        made: the figure, made by :func:`figure`.
+        title: a sentence about what the figure shows, for people who cannot see it.
     """
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -146,16 +158,17 @@ def svg(made: Figure, title: str) -> Markup:
     text = re.sub(r"font-family: [^;\"]*", "font-family: system-ui, sans-serif", text)
     text = text.replace("xlink:href", "href")
     text = re.sub(r'(?<= d=)"[^"]*"', _shorter, text)
-    # Ids are the page's, and there are more figures on it: one's own, and only those in use.
+    # A page has several figures and its ids must be unique, so ids get a prefix of the figure's
+    # own, and ids that nothing refers to are removed.
     own = hashlib.sha256(text.encode()).hexdigest()[:8]
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
     text = re.sub(r' id="([^"]*)"', lambda m: f' id="{own}-{m[1]}"' if m[1] in used else "", text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{own}-", text)
-    return Markup(_coloured(text))  # noqa: S704  # matplotlib has escaped what it was given
+    return Markup(_coloured(text))  # noqa: S704  # matplotlib escapes texts
 
 
 def _shorter(path: re.Match[str]) -> str:
-    """A path to a hundredth of a pixel."""
+    """A path whose coordinates are cut to a hundredth of a pixel."""
     return re.sub(r"(\.\d\d)\d+", r"\1", path[0]).replace("\n", "")
 
 

@@ -1,4 +1,4 @@
-"""Runs side by side on a terminal."""
+"""Runs side by side, as tables for a terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SETTINGS = 4
 
 
 def table(runs: Runs) -> Iterator[Table | Text]:
-    """Tables for people: proved and executed runs apart, then what went wrong."""
+    """Tables of proved and of executed runs, kept apart, and then what went wrong in any run."""
     for rows in (runs.proved, runs.executed):
         if rows:
             yield _results(rows)
@@ -54,12 +54,12 @@ def _results(rows: tuple[Figures, ...]) -> Table:
     for row in rows[:MOST_ROWS]:
         numbers = [f"{row.leaves:,}", _figure(row.wall_s), _figure(row.per_s), f"{row.cached:,}"]
         if not executed:
-            measured = row.run.measured
+            summary = row.run.summary
             numbers += [
                 _count(row.bytes_before),
                 _count(row.bytes_after),
-                _percent(measured.size_savings_percent if measured else None),
-                _percent(measured.model_size_savings_percent if measured else None),
+                _percent(summary.size_savings_percent if summary else None),
+                _percent(summary.model_size_savings_percent if summary else None),
             ]
         _add(grid, [row.name, *(row.settings[name] for name in shown), row.run.status, *numbers])
     return grid
@@ -84,7 +84,8 @@ def _grid(title: str) -> Table:
 
 
 def _add(grid: Table, cells: list[str]) -> None:
-    grid.add_row(*(Text(cell) for cell in cells))  # Text: no markup from a file
+    # Text() keeps rich from reading a file's text as markup.
+    grid.add_row(*(Text(cell) for cell in cells))
 
 
 def _figure(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Writes pages from what runs have left, and prints their table."""
+"""Write the pages of runs and sweeps, and print runs as a table."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from runner.errors import InputError
-from runner.files import atomic_write
 from runner.folder import REPORT
+from runner.report.export import write_file
 from runner.report.figures import compare
 from runner.report.find import find, read_lost
 from runner.report.read import read
@@ -21,27 +21,34 @@ if TYPE_CHECKING:
 
     from runner.report.figures import Runs
 
-__all__ = ["finish_sweep", "load", "log", "show", "write_run", "write_sweep"]
-
+__all__ = ["finish_sweep", "load", "show", "write_run", "write_sweep"]
 
 log = logging.getLogger(__name__)
 
 
 def load(folders: Sequence[Path]) -> Runs:
-    """All runs at or below ``folders``.
+    """All runs at or below the given folders.
+
+    Args:
+        folders: the folders of runs or sweeps.
 
     Raises:
-        InputError: a folder has none, or a ``result.json`` is not this runner's.
+        InputError: there is no run in a folder, or a ``result.json`` is not this runner's.
     """
     found, lost = find(folders)
     return compare([read(folder) for folder in found], [read_lost(folder) for folder in lost])
 
 
 def write_run(folder: Path, to: Path | None = None) -> Path:
-    """Write one run's page, into its folder unless told otherwise; returns where it is.
+    """Write one run's page and return its path.
+
+    Args:
+        folder: the run's folder.
+        to: the file to write; None means ``report.html`` in the run's folder.
 
     Raises:
-        InputError: the result is not this runner's, a library is missing, or no file can be made.
+        InputError: the result is not this runner's, a library is missing, or the file cannot be
+            written.
     """
     place = to or folder / REPORT
     _check_libraries(place)
@@ -51,10 +58,14 @@ def write_run(folder: Path, to: Path | None = None) -> Path:
 
 
 def write_sweep(runs: Runs, to: Path) -> Path:
-    """Write the page of runs side by side; returns where it is.
+    """Write the page of runs side by side and return its path.
+
+    Args:
+        runs: the runs that the page shows.
+        to: the file to write.
 
     Raises:
-        InputError: a library is missing, or no file can be made.
+        InputError: a library is missing, or the file cannot be written.
     """
     _check_libraries(to)
     from runner.report.page import sweep_page
@@ -63,12 +74,16 @@ def write_sweep(runs: Runs, to: Path) -> Path:
 
 
 def finish_sweep(folder: Path, *, quiet: bool = False) -> None:
-    """Write the page of a sweep that has ended and, unless ``quiet``, print its table.
+    """Write the page of a sweep that has ended and print its runs as a table.
 
-    A record that cannot be read is left out with a warning.
+    A record that cannot be read is left out, with a warning.
+
+    Args:
+        folder: the sweep's folder.
+        quiet: whether nothing is printed.
 
     Raises:
-        InputError: no run has left anything, or the page cannot be made.
+        InputError: no run has left anything, or the page cannot be written.
     """
     found, lost = find([folder])
     records = []
@@ -87,10 +102,15 @@ def finish_sweep(folder: Path, *, quiet: bool = False) -> None:
 
 
 def show(runs: Runs, written: Sequence[Path] = ()) -> None:
-    """Print the runs as a table, and what was written."""
+    """Print runs as a table, and the files that were written.
+
+    Args:
+        runs: the runs that the table shows.
+        written: the paths of the files that were written.
+    """
     console = Console()
     if not console.is_terminal:
-        console = Console(width=200)  # a log has no edge
+        console = Console(width=200)  # A log has no edge at which lines would have to break.
     for part in table(runs):
         console.print(part)
     for file in written:
@@ -111,10 +131,5 @@ def _check_libraries(to: Path) -> None:
 
 
 def _write(to: Path, page: bytes) -> Path:
-    try:
-        atomic_write(to, page)
-    except OSError as error:
-        raise InputError(
-            "--output", str(to), f"cannot be written ({error.strerror})", "choose another file"
-        ) from None
+    write_file("--output", to, page)
     return to

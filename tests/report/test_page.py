@@ -178,7 +178,7 @@ def test_a_tree_shows_each_job_once_and_how_it_came(tmp_path: Path, guests: Path
     names = re.findall(r">(leaf \d+|aggregation \d+)<", drawn)
     assert sorted(names) == sorted(job.name for job in record.jobs)
     assert "var(--series-2)" in drawn  # from the cache
-    unfinished = replace(record, status="failed", jobs=record.jobs[:4], measured=None)
+    unfinished = replace(record, status="failed", jobs=record.jobs[:4], summary=None)
     assert "stroke-dasharray" in tree(unfinished)
 
 
