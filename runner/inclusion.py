@@ -1,8 +1,8 @@
-"""``python -m runner.inclusion PROOF``: check that one leaf is in a batch, without the others.
+"""The command ``python -m runner.inclusion PROOF``: check that a leaf is in a batch.
 
-The proof comes from ``python -m runner.verify FOLDER --leaf N``. It leads from one leaf to a root
-hash; that the hash is a batch's is shown by the batch's root receipt (``--receipt``), or known to
-you already (``--root``).
+The other leaves are not needed. The proof, made by ``python -m runner.verify FOLDER --leaf N``,
+leads from the leaf to a root hash. The batch's root receipt (``--receipt``) shows that the hash
+belongs to the batch; or the user knows the hash already (``--root``).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m runner.inclusion",
         description="Check that one leaf is in a batch, without the other leaves.",
@@ -78,7 +78,7 @@ def _read_proof(path: Path) -> InclusionProof:
 
 
 def _pins(folder: Path | None, image_id: bytes) -> tuple[str, PinnedIds]:
-    """The adapter and the pins of the manifest that has this leaf."""
+    """The adapter and the pinned image ids of the manifest that has the leaf's image id."""
     first = next(iter(ADAPTERS))
     folders = [folder] if folder else [default_folder(adapter) for adapter in ADAPTERS]
     for place in folders:
