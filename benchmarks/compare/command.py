@@ -104,7 +104,8 @@ def prepared(options: argparse.Namespace, root: Path, stack: ExitStack) -> turns
     head_commit = sides.resolve("HEAD", head_name, root) if head_name else None
     for commit in filter(None, dict.fromkeys([base_commit, head_commit])):
         if not options.build and not sides.has_the_installed_extension(commit, root):
-            problem = f"its {sides.CRATE} is not the work tree's, which the extension is built from"
+            names = " or ".join(sides.SOURCES)
+            problem = f"its {names} is not the work tree's, which the extension is built from"
             remedy = "give --build, which builds each version's own (minutes)"
             raise InputError("BASE, HEAD", commit[:10], problem, remedy)
     if options.folder is not None and not options.folder.is_dir():

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
-CRATE = "native/risc0"
+SOURCES = ("native/risc0", "native/shared")
+"""The folders that the extension is built from."""
 BENCHMARKS = "benchmarks/suite"
 IMPORTED = ("builders.py", "conftest.py")
 """The files of the suite that every benchmark imports."""
@@ -113,7 +114,7 @@ def needed(root: Path) -> list[str]:
 
 
 def is_dirty(root: Path) -> bool:
-    """Whether the work tree differs from its commit."""
+    """Tell whether the work tree differs from its commit."""
     return bool(git("status", "--porcelain", root=root).stdout.strip())
 
 
@@ -169,8 +170,8 @@ def has_the_installed_extension(commit: str, root: Path) -> bool:
 
     The installed extension is made from those.
     """
-    same = git("diff", "--quiet", commit, "--", CRATE, root=root).returncode == 0
-    new = git("ls-files", "--others", "--exclude-standard", "--", CRATE, root=root).stdout
+    same = git("diff", "--quiet", commit, "--", *SOURCES, root=root).returncode == 0
+    new = git("ls-files", "--others", "--exclude-standard", "--", *SOURCES, root=root).stdout
     return same and not new.strip()
 
 

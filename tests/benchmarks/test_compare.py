@@ -209,8 +209,9 @@ def test_a_commit_that_no_benchmark_can_be_imported_on_is_one_clear_line(
     assert first.startswith(given[1])
 
 
-def test_a_changed_extension_is_noticed(repo: Path) -> None:
-    crate = repo / sides.CRATE
+@pytest.mark.parametrize("folder", sides.SOURCES)
+def test_a_changed_extension_is_noticed(repo: Path, folder: str) -> None:
+    crate = repo / folder
     crate.mkdir(parents=True)
     (crate / "lib.rs").write_text("one")
     first = commit(repo, "'one'")
@@ -256,12 +257,12 @@ def test_unusable_input_is_one_line(
 
 def test_another_extension_asks_for_a_build(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     commit(repo, "'one'")
-    (repo / sides.CRATE).mkdir(parents=True)
-    (repo / sides.CRATE / "lib.rs").write_text("not committed")
+    (repo / sides.SOURCES[0]).mkdir(parents=True)
+    (repo / sides.SOURCES[0] / "lib.rs").write_text("not committed")
     assert command.main([], repo) == 2
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1
-    assert "its native/risc0 is not the work tree's" in said
+    assert "its native/risc0 or native/shared is not the work tree's" in said
     assert "--build" in said
 
 
