@@ -32,18 +32,18 @@ A = {"instance": "a:9100", "job": "node"}
 B = {"instance": "b:9100", "job": "node"}
 COARSE = 300
 START = 600
-"""Seconds of quiet before anything happens."""
+"""The seconds of quiet with which a history begins."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """What is expected at one time.
+    """What is expected at one moment of a history.
 
     Attributes:
-        at: seconds.
-        description: of host a's alert, None for no alert.
-        summary: where it is not the usual one.
-        labels: of the alert, besides its severity.
+        at: The moment, in seconds from the beginning.
+        description: The description of host a's alert; None where no alert may fire.
+        summary: The alert's summary, where it is not the usual one.
+        labels: The alert's labels besides its severity.
     """
 
     at: float
@@ -57,10 +57,11 @@ class Case:
     """One history.
 
     Attributes:
-        what: happens.
-        series: by metric and host, in promtool's notation.
-        checks: in order of time.
-        coarse: it goes on for a day, so rules are evaluated every ``COARSE`` seconds only.
+        what: What happens, for people.
+        series: The values in promtool's notation, by metric and host.
+        checks: What is expected, in order of time.
+        coarse: Whether it goes on for a day, so that rules are evaluated only every ``COARSE``
+            seconds.
     """
 
     what: str
@@ -73,12 +74,12 @@ class Case:
         return any(check.description is not None for check in self.checks)
 
 
-class Make:
-    """The cases of one alert.
+class CaseBuilder:
+    """What the cases of one alert are made from.
 
     Args:
-        alert: with its numbers.
-        scrape: seconds between two samples.
+        alert: The alert, with its thresholds and durations.
+        scrape: The seconds between two samples.
     """
 
     def __init__(self, alert: ConfiguredAlert, scrape: float) -> None:
@@ -104,22 +105,22 @@ class Make:
     # -- texts --------------------------------------------------------------------------------
 
     def says(self, value: str = "") -> str:
-        """The description, with the text of its number."""
+        """The description of the alert that fires, with ``value`` in place of its number."""
         return re.sub(r"\{\{.*\}\}", value, self.alert.filled(self.alert.alert.description))
 
     # -- series -------------------------------------------------------------------------------
 
     def steps(self, *parts: tuple[float | str, float]) -> str:
-        """Values, each for some seconds."""
+        """A series that has each value for some seconds."""
         counts = [(value, ceil(span / self.scrape)) for value, span in parts]
-        # 5x3 is 5 and three more of it; _x3 is three gaps.
+        # In promtool's notation 5x3 is 5 and three more of it, and _x3 is three gaps.
         return " ".join(f"{v}x{n if v == '_' else n - 1}" for v, n in counts if n)
 
     def line(self, per_scrape: float, span: float, start: float = 1000) -> str:
         return f"{start:g}+{per_scrape!r}x{ceil(span / self.scrape)}"
 
     def hosts(self, **metrics: tuple[str, str] | str) -> dict[str, str]:
-        """Series of host a and host b, or the same for both."""
+        """The series of host a and host b; one text stands for both."""
         made = {}
         for metric, values in metrics.items():
             both = (values, values) if isinstance(values, str) else values
@@ -133,7 +134,7 @@ class Make:
     def fired(
         self, description: str, since: float = START, until: float | None = None
     ) -> tuple[Check, ...]:
-        """An alert from ``since`` plus ``for`` on, until it is over."""
+        """Checks of an alert that fires once its condition has held since ``since`` for ``for``."""
         slack = 2 * self.scrape
         found = [Check(max(since - slack, 0))]
         if self.pending > slack:
@@ -144,11 +145,11 @@ class Make:
         return tuple(found)
 
     def never(self, span: float) -> tuple[Check, ...]:
-        """No alert, asked often."""
+        """Checks, one every few scrapes, that no alert fires."""
         return tuple(Check(at) for at in range(0, int(span), int(4 * self.scrape)))
 
 
-def hit_rate(make: Make) -> Iterator[Case]:
+def hit_rate(make: CaseBuilder) -> Iterator[Case]:
     window, threshold = make.seconds("window"), make.number("threshold")
     span = START + window + make.pending + 600
 
@@ -173,7 +174,7 @@ def hit_rate(make: Make) -> Iterator[Case]:
     yield Case("no look-ups", run(0, 0), make.never(span))
 
 
-def tps(make: Make) -> Iterator[Case]:
+def tps(make: CaseBuilder) -> Iterator[Case]:
     threshold, window = make.number("threshold"), make.seconds("window")
     span = START + window + make.pending + 600
 
@@ -188,8 +189,8 @@ def tps(make: Make) -> Iterator[Case]:
             ),
         )
 
-    # 0.6 x 2 + 0.4 x 0.5 of the threshold are above it, whatever the window: the average falls
-    # below when the slow batch has more than two thirds of it.
+    # 0.6 x 2 + 0.4 x 0.5 of the threshold are above it, whatever the window is: the average falls
+    # below the threshold when the slow batch has more than two thirds of the window.
     slow, late = threshold / 2, START + window * 2 / 3
     at = START + window + make.pending + 60
     yield Case(
@@ -207,7 +208,7 @@ def tps(make: Make) -> Iterator[Case]:
     yield Case("nothing ever aggregated", run(0, proofs=0, status=1), make.never(at))
 
 
-def error_rate(make: Make) -> Iterator[Case]:
+def error_rate(make: CaseBuilder) -> Iterator[Case]:
     threshold, window = make.number("threshold"), make.seconds("window")
     span = START + make.pending + window + 600
     samples = window / make.scrape
@@ -217,7 +218,7 @@ def error_rate(make: Make) -> Iterator[Case]:
         return make.hosts(l2_errors_total=(bad, make.steps((1000, span))))
 
     many = 2 * threshold + 2
-    # From the second sample on, extrapolated; so it is pending from the start.
+    # The rate is extrapolated from the second sample on, so the alert is pending from the start.
     at = window + make.pending + 60
     yield Case(
         "errors all the time",
@@ -233,10 +234,10 @@ def error_rate(make: Make) -> Iterator[Case]:
     )
 
 
-def stepped(metric: str) -> Callable[[Make], Iterator[Case]]:
-    """A counter that must not gain more than the threshold in the window."""
+def stepped(metric: str) -> Callable[[CaseBuilder], Iterator[Case]]:
+    """The cases of a counter that must not gain more than the threshold in the window."""
 
-    def cases(make: Make) -> Iterator[Case]:
+    def cases(make: CaseBuilder) -> Iterator[Case]:
         threshold, window = make.number("threshold"), make.seconds("window")
         span = START + window + make.pending + 600
 
@@ -246,17 +247,17 @@ def stepped(metric: str) -> Callable[[Make], Iterator[Case]]:
 
         fired = make.fired(make.says(), until=START + window)
         yield Case("one run over the threshold", run(threshold + 1), fired)
-        # increase() takes a step for up to window / (window - scrape) of it.
+        # increase() may take a step for window / (window - scrape) times what it is.
         few = int(threshold * (1 - 2 * make.scrape / window))
         yield Case("one run below the threshold", run(few), make.never(span))
-        # The first sample of a host has nothing to be an increase of.
+        # There is no increase before the first sample of a host.
         first = make.steps(("_", START), (threshold + 1, span))
         yield Case("a new host", make.hosts(**{metric: first}), make.never(span))
 
     return cases
 
 
-def gas(make: Make) -> Iterator[Case]:
+def gas(make: CaseBuilder) -> Iterator[Case]:
     threshold, window = make.number("threshold"), make.seconds("window")
     span = START + window + make.pending + 600
 
@@ -279,7 +280,7 @@ def gas(make: Make) -> Iterator[Case]:
     yield Case("no submissions", run(0, 0), make.never(span))
 
 
-def saturation(make: Make) -> Iterator[Case]:
+def saturation(make: CaseBuilder) -> Iterator[Case]:
     span = START + make.pending + 600
 
     def run(active: int, limit: int, busy: float = span) -> dict[str, str]:
@@ -297,14 +298,14 @@ def saturation(make: Make) -> Iterator[Case]:
     yield Case("no limit known", run(0, 0), make.never(span))
 
 
-def stale(make: Make) -> Iterator[Case]:
+def stale(make: CaseBuilder) -> Iterator[Case]:
     late = make.number("intervals") * make.seconds("interval")
     memory = make.seconds("memory")
     metric = "l2_last_run_success_timestamp_seconds"
     says = "The last successful run ended {} ago."
 
     def run(values: str, span: float) -> dict[str, str]:
-        # Host b succeeds all the time.
+        # Host b succeeds again and again.
         return {**make.hosts(**{metric: (values, make.line(make.scrape, span, 0))})}
 
     span = START + late + make.pending + 600
@@ -338,7 +339,7 @@ def stale(make: Make) -> Iterator[Case]:
     yield Case("a success in time", run(fine, span), make.never(START + late + late - 120))
 
 
-def failed(make: Make) -> Iterator[Case]:
+def failed(make: CaseBuilder) -> Iterator[Case]:
     metric = "l2_last_run_exit_status"
     span = START + make.pending + 600
     text = "It ended with exit status {}; finished proofs are in the cache."
@@ -353,7 +354,7 @@ def failed(make: Make) -> Iterator[Case]:
     yield Case("a success", run(0), make.never(span))
 
 
-def missing(make: Make) -> Iterator[Case]:
+def missing(make: CaseBuilder) -> Iterator[Case]:
     metric = "l2_last_run_completion_timestamp_seconds"
     memory = make.seconds("memory")
     span = START + make.pending + 600
@@ -361,7 +362,7 @@ def missing(make: Make) -> Iterator[Case]:
     yield Case(
         "a host's figures go",
         make.hosts(**{metric: (make.steps((START, START)), make.steps((START, span + memory)))}),
-        # Without a staleness marker the last sample counts for five minutes more.
+        # Without a staleness marker the last sample counts for another five minutes.
         (
             Check(START + make.pending - 30),
             Check(START + 300 + make.pending + 2 * COARSE, make.says(), gone),
@@ -375,7 +376,7 @@ def missing(make: Make) -> Iterator[Case]:
     yield Case("all is there", make.hosts(**{metric: make.steps((START, span))}), make.never(span))
 
 
-def scrape_error(make: Make) -> Iterator[Case]:
+def scrape_error(make: CaseBuilder) -> Iterator[Case]:
     span = START + make.pending + 600
     bad = make.steps((0, START), (1, span), (0, span))
     fine = make.steps((0, START + 2 * span))
@@ -385,7 +386,7 @@ def scrape_error(make: Make) -> Iterator[Case]:
     yield Case("good files", make.hosts(**{metric: fine}), make.never(span))
 
 
-CASES: dict[str, Callable[[Make], Iterator[Case]]] = {
+CASES: dict[str, Callable[[CaseBuilder], Iterator[Case]]] = {
     "LowCacheHitRate": hit_rate,
     "TPSDrop": tps,
     "HighErrorRate": error_rate,
@@ -401,7 +402,7 @@ CASES: dict[str, Callable[[Make], Iterator[Case]]] = {
 
 
 def human(seconds: float) -> str:
-    """As Prometheus' humanizeDuration, from a minute on."""
+    """A duration of a minute or more as Prometheus' humanizeDuration writes it."""
     whole = int(seconds)
     days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
     text = f"{minutes}m {whole % 60}s"
@@ -414,15 +415,15 @@ def documents(folder: Path, rules: str) -> dict[str, dict[str, Any]]:
     """All cases of the alerts that are on, as promtool reads them, by file name.
 
     Args:
-        folder: the configuration.
-        rules: path of the rule file as seen from the test files.
+        folder: The folder of the configuration.
+        rules: The path of the rule file as seen from the test files.
     """
     common, configured = config.load(folder)
     scrape = common.scrape_interval
     tests: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
     for alert in configured:
         if alert.enabled:
-            for case in Make(alert, scrape.seconds).cases():
+            for case in CaseBuilder(alert, scrape.seconds).cases():
                 tests[case.coarse].append(_test(alert, case, str(scrape)))
     return {
         name: {"rule_files": [rules], "evaluation_interval": every, "tests": tests[coarse]}
@@ -469,7 +470,7 @@ def _expected(alert: ConfiguredAlert, check: Check) -> dict[str, Any]:
 
 
 def render(folder: Path = config.CONF, rules: str | None = None) -> dict[str, str]:
-    """The files by name, always the same for the same configuration."""
+    """The files' texts by name. The same configuration always gives the same texts."""
     shipped = os.path.relpath(RULES, FOLDER)
     head = "# Made by `python -m tests.alerts.cases` from conf/alerts; changes here are lost.\n"
     made = documents(folder, rules or shipped)

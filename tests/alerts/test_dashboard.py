@@ -36,7 +36,7 @@ def test_the_shipped_dashboard_is_that_of_the_table() -> None:
 def test_grafana_knows_what_it_is() -> None:
     assert MADE["uid"] == "zk-batch-runner"
     assert MADE["schemaVersion"] >= 39
-    assert "id" not in MADE  # Grafana gives it
+    assert "id" not in MADE  # Grafana gives one
     variables = {variable["name"]: variable for variable in MADE["templating"]["list"]}
     assert list(variables) == ["datasource", "job", "instance"]
     for name in ("job", "instance"):

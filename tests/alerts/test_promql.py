@@ -1,4 +1,4 @@
-"""What is found wrong with an expression that Prometheus itself would take."""
+"""The check finds what is wrong with expressions that Prometheus itself would take."""
 
 from __future__ import annotations
 

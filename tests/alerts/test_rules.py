@@ -40,7 +40,7 @@ def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def rules(text: str) -> dict[str, dict[str, Any]]:
-    """Alerting rules by name."""
+    """The alerting rules of a rule file, by name."""
     groups = yaml.safe_load(text)["groups"]
     return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
 
@@ -52,11 +52,11 @@ def conf(tmp_path: Path) -> Path:
 
 
 def change(conf: Path, file: str, **values: str) -> None:
-    """Give keys other values, as YAML text."""
+    """Give other values, written as YAML, to keys of a configuration file."""
     path = conf / file
     text = path.read_text()
     for name, value in values.items():
-        key = name.rstrip("_")  # for_ is for
+        key = name.rstrip("_")  # for_ stands for the key `for`
         text, found = re.subn(rf"^{key}: .*$", f"{key}: {value}", text, flags=re.MULTILINE)
         assert found == 1, f"{key} in {file}"
     path.write_text(text)
@@ -75,7 +75,7 @@ def test_the_shipped_cases_are_those_of_the_configuration() -> None:
 
 
 def test_the_contract() -> None:
-    """Thresholds, durations and severities that were agreed on."""
+    """The thresholds, durations and severities are those that were agreed on."""
     found = rules(rule_file.render())
     agreed = {
         "LowCacheHitRate": ("< 50", "5m", "warning"),
@@ -130,7 +130,7 @@ def test_expressions_fit_the_metric_table() -> None:
     for group in text["groups"]:
         for rule in group["rules"]:
             assert problems(rule["expr"], (*METRICS, *FOREIGN)) == []
-            if "alert" in rule:  # no aggregation: job and instance go on to Alertmanager
+            if "alert" in rule:  # no aggregation, so that job and instance reach Alertmanager
                 assert not read(rule["expr"]).functions & {"sum", "avg", "max", "min", "count"}
 
 
@@ -291,7 +291,7 @@ def test_check_writes_nothing_and_says_what_to_do(
 def test_every_alert_has_a_case_that_fires_and_one_that_does_not(name: str) -> None:
     common, configured = config.load()
     alert = next(alert for alert in configured if alert.alert.name == name)
-    histories = cases.Make(alert, common.scrape_interval.seconds).cases()
+    histories = cases.CaseBuilder(alert, common.scrape_interval.seconds).cases()
     assert {case.fires for case in histories} == {True, False}
 
 
@@ -329,7 +329,7 @@ CHANGES = [
 def test_cases_follow_the_configuration(
     conf: Path, tmp_path: Path, file: str, values: dict[str, str]
 ) -> None:
-    """A changed number changes the rule, and its cases with it; the old rule fails them."""
+    """A changed number changes the rule and its cases, and the old rule fails the new cases."""
     for alert in ALERTS:
         if alert.file != file:
             change(conf, alert.file, enabled="false")
@@ -347,7 +347,7 @@ def test_cases_follow_the_configuration(
 def unit(
     tmp_path: Path, rules: Path = rule_file.RULES, **test: object
 ) -> subprocess.CompletedProcess[str]:
-    """One unit test."""
+    """Run one of promtool's unit tests."""
     content = {
         "rule_files": [str(rules)],
         "evaluation_interval": test["interval"],
@@ -359,7 +359,7 @@ def unit(
 
 @needs_promtool
 def test_a_host_without_any_success_is_not_said_to_be_from_1970(tmp_path: Path) -> None:
-    """Only a real clock tells: a thousand million seconds and more after the epoch."""
+    """Only a time as far from the epoch as today's shows it: the other histories begin in 1970."""
     alert = next(a for a in config.load()[1] if a.alert.name == "BatchStale")
     summary = alert.filled(alert.alert.summary)
     for label, value in (("instance", "a"), ("job", "node")):
@@ -386,7 +386,7 @@ def test_a_host_without_any_success_is_not_said_to_be_from_1970(tmp_path: Path) 
 
 @needs_promtool
 def test_nodes_and_pushed_groups_add_up(tmp_path: Path) -> None:
-    """Two textfiles and two pushed groups, one without an instance."""
+    """There are two textfiles and two pushed groups, one of which has no instance."""
     hosts = [
         '{job="node",instance="a:9100"}',
         '{job="node",instance="b:9100"}',

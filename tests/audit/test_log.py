@@ -1,4 +1,4 @@
-"""The audit log: what shows, what is written, who may write at once, what a kill leaves."""
+"""The audit log: its chain shows every change, and neither other writers nor a kill spoil it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OPENED = {"event": "log_opened", "format": "zk-batch-runner audit log", "version
 
 
 def chained(events: list[dict[str, Any]]) -> list[bytes]:
-    """Lines of a log that opens and has these events; one that is bytes is a fragment."""
+    """The text of a log with these events. An event that is bytes becomes a fragment of a line."""
     lines, digest = [], GENESIS
     for seq, event in enumerate([OPENED, *events], start=1):
         line, digest = make_line(seq, digest, event)
@@ -39,7 +39,7 @@ def chained(events: list[dict[str, Any]]) -> list[bytes]:
 
 
 def fault(data: bytes) -> str | None:
-    """The first bad line and why; None for a log that holds."""
+    """The number of the first bad line, and what is wrong with it; None for a log that holds."""
     chain = Chain()
     try:
         for raw in data.splitlines(keepends=True):
@@ -83,7 +83,7 @@ def test_a_change_of_any_byte_shows(lines: list[bytes], data: st.DataObject) -> 
     assert found is not None
     line = b"".join(lines)[:at].count(b"\n") + 1
     number = int(found.split()[1].rstrip(":"))
-    # A newline more or less moves what comes after it; the fault is seen there at the latest.
+    # A newline more or less moves the text after it, where the fault is seen at the latest.
     assert line <= number <= line + 1
 
 
@@ -341,7 +341,7 @@ def test_a_writer_that_is_killed_harms_nobody(path: Path) -> None:
         victim.kill()
         victim.communicate()
         assert victim.returncode == -signal.SIGKILL
-        # What it was told is on disk, and nothing is there twice or out of order.
+        # Every number that was printed is on disk, and none is there twice or out of order.
         AuditLog(path).append([{"event": "after"}])
         found = numbers(path, f"victim {attempt}")
         assert found == list(range(len(found)))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Six leaves with the fake prover, inline, cached, with a log in the output folder."""
+    """The batch of ``conftest.py``, with an audit log in the output folder."""
     return dataclasses.replace(settings, audit=settings.output / "audit.jsonl")
 
 
@@ -58,7 +58,7 @@ def sha256(data: bytes) -> str:
 
 
 def check(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
-    """The checker's exit code, and what it says on its one line."""
+    """Run the checker. Returns its exit code and its one line of output."""
     capsys.readouterr()
     code = audit.main([str(argument) for argument in arguments])
     out, err = capsys.readouterr()
@@ -74,7 +74,7 @@ def test_a_proved_batch_is_told_from_start_to_end(
     found = events(settings)
     assert [event["event"] for event in found[:3]] == ["log_opened", "run_started", "job_started"]
     assert [event["event"] for event in found[-3:]] == ["verified", "submitted", "run_finished"]
-    # By the worker each, and the root once more by the runner.
+    # Each was verified by its worker, and the root once more by the runner.
     told = {"log_opened": 1, "run_started": 1, "job_started": 7, "proved": 7, "verified": 8}
     assert counts(settings) == told | {"submitted": 1, "run_finished": 1}
     record = json.loads((settings.output / "result.json").read_text())
@@ -123,7 +123,7 @@ def test_runs_share_a_log_and_the_chain_goes_on(
     assert shared.read_bytes().startswith(before)
     assert sealed(two)["file"] == str(shared)
     again = events(two)[sealed(one)["lines"] :]
-    # All of the second run came from the cache, each verified, and the root once more.
+    # The second run took everything from the cache, and verified each proof and the root once more.
     told = Counter(event["event"] for event in again)
     assert told == Counter(
         run_started=1, served_from_cache=7, verified=8, submitted=1, run_finished=1
@@ -133,7 +133,7 @@ def test_runs_share_a_log_and_the_chain_goes_on(
         assert check(capsys, folder)[0] == 0
     code, line = check(capsys, shared)
     assert "2 runs (2 ok)" in line
-    # The folders know where their runs ended: what is cut off shows in the one it is about.
+    # Each folder knows where its run ended, so it shows whether the log was cut off before that.
     shared.write_bytes(before)
     assert check(capsys, shared)[0] == check(capsys, one.output)[0] == 0
     code, line = check(capsys, two.output)
@@ -190,7 +190,7 @@ def test_rejected_retried_and_failed_are_told(
 def test_a_cache_entry_that_does_not_hold_is_told(settings: Settings) -> None:
     run_batch(settings)
     blobs = sorted((builders.cache_folder(settings) / "objects").glob("*/*"))
-    for blob in blobs:  # with index and all, so that only the verifier can tell
+    for blob in blobs:  # the index goes too, so that only the verifier can tell
         blob.write_bytes(forged(blob.read_bytes()))
     (builders.cache_folder(settings) / "index.sqlite").unlink()
     again = dataclasses.replace(settings, output=settings.output.with_name("again"))
@@ -276,7 +276,7 @@ def test_a_killed_run_leaves_a_log_that_holds(
     assert "1 run (1 without an end)" in line
     told = Counter(line.fields["event"] for line in read_log(log))
     assert (told["proved"], told["job_started"], told["run_finished"]) == (6, 7, 0)
-    # The next run goes on in the same log, with what is in the cache.
+    # The next run goes on in the same log with the proofs that are in the cache.
     Behaviours(folder).clear()
     subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=True)
     assert "2 runs (1 ok, 1 without an end)" in check(capsys, tmp_path / "out")[1]
@@ -326,7 +326,7 @@ def test_a_log_made_anew_shows_beside_a_hash_kept_elsewhere(
     log.unlink()
     forged = [{k: v for k, v in e.items() if k not in ("seq", "prev", "hash")} for e in events]
     AuditLog(log).append(forged)
-    assert check(capsys, log)[0] == 0  # a chain alone cannot show it
+    assert check(capsys, log)[0] == 0  # a chain alone cannot show that it was cut off
     code, line = check(capsys, log, "--head", kept[-1])
     assert (code, kept[-1] in line) == (1, True)
     code, line = check(capsys, finished)
@@ -352,7 +352,7 @@ def test_files_are_those_that_were_handed_over(
     path.write_bytes(path.read_bytes() + b"\n")
     code, line = check(capsys, finished)
     assert (code, name in line) == (1, True)
-    (finished / "SHA256SUMS").unlink()  # an attacker would, or put it right
+    (finished / "SHA256SUMS").unlink()  # an attacker would remove it, or make it fit
     code, line = check(capsys, finished)
     assert code == 1
     assert f"{name}: is not what the audit log says" in line

@@ -1,4 +1,4 @@
-"""Dry runs: each job's fate and its reason, that it comes true, and that nothing is changed."""
+"""Dry runs foretell each job's fate and its reason, and change nothing."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def settings(settings: Settings) -> Settings:
 
 
 def prove(settings: Settings, name: str = "out") -> dict[str, Any]:
-    """A run for real; its result.json."""
+    """Run the batch for real. Returns what its ``result.json`` says."""
     output = settings.output.with_name(name)
     run_batch(dataclasses.replace(settings, dry_run=False, output=output))
     data: dict[str, Any] = json.loads((output / "result.json").read_text())
@@ -132,7 +132,7 @@ def test_what_is_said_comes_true(seed: int, settings: Settings) -> None:
             blob.write_bytes(b"damaged")
         elif fate.startswith("forged"):
             blob.write_bytes(forged(blob.read_bytes()))
-    if seed % 2:  # then only the verifier tells
+    if seed % 2:  # then only the verifier can tell
         (builders.cache_folder(settings) / "index.sqlite").unlink()
     report = dry_run.run(settings)
     cached = [job["cached"] for job in prove(settings, "again")["jobs"]]
@@ -188,13 +188,13 @@ def test_another_version_of_the_prover(settings: Settings, monkeypatch: pytest.M
     succinct = builders.prover(SUCCINCT)
     report = dry_run.run(dataclasses.replace(settings, prover=succinct))
     assert report.decisions[0].differs == ("kind", "zkvm_version")
-    # Of several the one that differs least is told.
+    # Of several entries the one that differs least is named.
     prove(dataclasses.replace(settings, prover=succinct), "succinct")
     assert dry_run.run(settings).decisions[0].differs == ("kind",)
 
 
 def rebuild(settings: Settings, name: str, folder: Path) -> Settings:
-    """Guests in which one program is another build."""
+    """Let the batch run with guests of which one is another build."""
     shutil.copytree(settings.guests, folder)
     elf = folder / "elfs" / f"{name}.bin"
     elf.write_bytes(elf.read_bytes() + b"2")
@@ -216,7 +216,7 @@ def test_another_build_of_the_guest(settings: Settings, tmp_path: Path) -> None:
     assert whys(report) == ["differs"] * 9 + ["children_first"] * 4
     words = f"an entry has image id {old[:8]}... (not {new[:8]}...)"
     assert report.decisions[3].detail == words
-    # The same input of another guest is not an entry of this one.
+    # An entry for the same input of another guest does not explain anything.
     other = dataclasses.replace(settings, guest="fibonacci")
     assert whys(dry_run.run(other))[:9] == ["no_entry"] * 9
 
@@ -272,7 +272,7 @@ def test_without_a_cache_all_is_to_do(
 
 
 def measure(settings: Settings, leaf_s: float, group_s: float) -> None:
-    """Let the proofs in the cache have taken so long."""
+    """Let the index say that the proofs in the cache took so long."""
     manifest = Manifest.load(settings.guests)
     with sqlite3.connect(builders.cache_folder(settings) / "index.sqlite") as db:
         for name, seconds in (("sha256", leaf_s), ("aggregator", group_s)):
@@ -294,9 +294,10 @@ def test_times_are_those_measured_and_none_is_invented(
 
     prove(settings)
     measure(settings, leaf_s=10.0, group_s=40.0)
-    more = dataclasses.replace(settings, count=12)  # groups of three, and a root over four
+    more = dataclasses.replace(settings, count=12)  # groups of three, and a root over four of them
     report = dry_run.run(more)
-    # Two leaves side by side, the third, then a group, then the root over it; the rest is there.
+    # Two leaves are proved side by side, then the third, their group and the root over it. The
+    # cache has the rest.
     assert report.expected == (10.0 + 10.0 + 40.0 + 40.0, True)
     assert [level.hits for level in report.levels] == [9, 3, 0]
     assert [level.prove for level in report.levels] == [3, 0, 0]

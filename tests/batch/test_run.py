@@ -1,4 +1,4 @@
-"""Whole runs with the fake prover: caching, resuming, failing, recording."""
+"""Whole runs with the fake prover: what they cache, resume and record, and how they fail."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_batch_is_proved_aggregated_verified_and_recorded(settings: Settings) 
     assert found["l2_aggregation_total"] == 1
     assert found['l2_aggregation_strategy_total{strategy="single"}'] == 1
     assert found["l2_aggregation_proof_count"] == 6
-    # By its worker each, six as children, and the root once more.
+    # Each by its worker, six of them as children, and the root once more.
     assert found["l2_proof_verification_total"] == 7 + 6 + 1
     assert (found["l2_cache_hits_total"], found["l2_cache_misses_total"]) == (0, 7)
     assert found["l2_errors_total"] == 0
@@ -84,7 +84,7 @@ def test_the_same_batch_again_is_all_hits_each_verified(settings: Settings) -> N
     assert made(run_batch(again)) == (0, 7)
     assert record(again)["root"] == record(settings)["root"]
     found = metrics(again)
-    # Counters are of both runs, the hit rate is of the last.
+    # The counters are about both runs, the hit rate is about the last one.
     assert (found["l2_cache_hits_total"], found["l2_cache_misses_total"]) == (7, 7)
     assert found["l2_cache_hit_rate"] == 100
     assert found["l2_proof_generation_total"] == 7
@@ -116,10 +116,10 @@ def test_a_damaged_cache_entry_is_set_aside_and_proved_anew(
 def test_a_valid_receipt_of_another_run_under_a_key_is_no_hit(
     settings: Settings, tmp_path: Path
 ) -> None:
-    """The entry's own checksum holds, its receipt verifies, and its journal is another run's.
+    """The entry's checksum holds and its receipt verifies, but the journal is another run's.
 
-    The zkVM proves journals, not inputs, so for a leaf nothing but the cache ties the two: what is
-    caught is a receipt of another program, here an aggregation under a leaf's key.
+    The zkVM proves journals and not inputs, so for a leaf only the cache ties one to the other.
+    What is caught is the receipt of another program: here an aggregation's, under a leaf's key.
     """
     run_batch(settings)
     root = (settings.output / "root.receipt").read_bytes()
@@ -151,7 +151,7 @@ def test_a_valid_receipt_of_another_run_under_a_key_is_no_hit(
 def test_another_aggregations_receipt_under_a_key_is_set_aside(
     settings: Settings, tmp_path: Path
 ) -> None:
-    """It verifies against the aggregator, and its journal is not what these children demand."""
+    """It verifies against the aggregator, but these children demand another journal."""
     run_batch(settings)
     other = dataclasses.replace(settings, count=7, output=settings.output.with_name("other"))
     run_batch(other)
@@ -302,7 +302,7 @@ def test_a_forged_receipt_never_counts(settings: Settings, behaviours: Behaviour
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """What a shell starts in the background is born with SIGINT ignored."""
+    """Let SIGINT interrupt the test, though a shell may have started pytest with SIGINT ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

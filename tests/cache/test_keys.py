@@ -15,7 +15,7 @@ from runner.model import ReceiptKind
 PROVABLE = [kind for kind in ReceiptKind if kind is not ReceiptKind.EXECUTE]
 Fields = tuple[str, str, ReceiptKind, bytes, bytes]
 
-# Few, short texts of few letters, so that equal and shifted fields come up often.
+# The texts are few and short and of few letters, so that equal and shifted fields come up often.
 names = st.text(alphabet="ab1.", max_size=4)
 fields = st.tuples(
     names,
@@ -32,7 +32,8 @@ def key(of: Fields) -> str:
 
 
 def test_known_answers() -> None:
-    # Computed from the description, not by the module: a change here orphans every cache.
+    # This key was computed from the description and not by the module. If it changes, nothing in
+    # an existing cache is found any more.
     encoded = b"".join(
         len(part).to_bytes(8, "big") + part
         for part in (

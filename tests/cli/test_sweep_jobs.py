@@ -1,4 +1,4 @@
-"""Sweeps on the command line: serially in this process, side by side in processes of joblib's."""
+"""Sweeps on the command line, one job after another in this process or side by side with joblib."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fake(guests: Path) -> list[str]:
-    """Receipts of the fake prover, which can be told to fail."""
+    """The arguments that choose the fake prover, which can be told to fail."""
     return [*QUIET, f"prover.adapter={ADAPTER}", f"guests={guests}", "output=o"]
 
 
@@ -49,7 +49,7 @@ def sweep(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 
 def side_by_side(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The same with joblib; a process of its own, for joblib keeps its pool between sweeps."""
+    """Run a sweep with joblib, in its own process because joblib keeps its pool between sweeps."""
     return subprocess.run(
         [sys.executable, "-m", "runner", "--multirun", "hydra/launcher=joblib", *arguments],
         env={**os.environ, "PYTHONPATH": str(SHIPPED)},
@@ -92,7 +92,7 @@ def test_a_sweep_runs_every_combination(
 
 
 def check_failures(code: int, err: str) -> None:
-    """Of four jobs, one had bad input and one a guest that fails."""
+    """Check a sweep of four jobs of which one had bad input and one a guest that fails."""
     assert code == 1
     assert said() == ["failed", "ok", "failed", "ok"]
     assert [job["exit_code"] for job in jobs()] == [2, 0, 1, 0]
@@ -155,7 +155,7 @@ def test_side_by_side_nothing_is_lost_or_counted_twice(
         for job in record["jobs"]
         if job["level"] == 0 and not job["cached"]
     )
-    # Every proof was made once, or is in the count of those made twice side by side.
+    # Every proof was made once, or is counted among those that two jobs made side by side.
     assert len([run for run in behaviours.runs() if run.kind != "execute"]) == made + failed
 
 
@@ -188,7 +188,7 @@ def test_the_same_sweep_again_does_only_what_is_missing(
     assert len(run_ids() & before) == 2
     assert Ledger(Path("m.prom.ledger.json")).read().value("l2_proof_generation_total") == 3
     assert len(behaviours.runs()) == 4
-    # Other numbers, one job that was not there, and what is shown has no part in it.
+    # The jobs have other numbers, one is new, and settings of the display make no difference.
     assert sweep(monkeypatch, *command, "guest.inputs=[11],[13],[10]", "progress=lines") == 0
     assert [(job["status"], job["folder"]) for job in jobs()] == [
         ("skipped", "2"),
@@ -228,7 +228,7 @@ def test_a_job_whose_programs_or_inputs_changed_is_redone_in_its_folder(
 
 
 def patch_run(monkeypatch: pytest.MonkeyPatch, fault: BaseException, at: int) -> list[int]:
-    """Let the run of ``guest.count=<at>`` end by ``fault``; gives the counts that were run."""
+    """Let the run with ``guest.count=<at>`` end by ``fault``. Returns the counts that are run."""
     counts: list[int] = []
 
     def run(settings: Settings) -> Summary:
@@ -275,7 +275,7 @@ def test_joblib_losing_a_process_is_said_and_the_same_command_goes_on(
     command = ["guest.inputs=[10],[12],[11]", *fake(guests), "hydra.launcher.n_jobs=1"]
     command += ["hydra.launcher.pre_dispatch=1"]
     done = side_by_side(*command)
-    # With one process joblib runs the jobs itself, so that the whole sweep is killed.
+    # With one process joblib runs the jobs itself, so a kill ends the whole sweep.
     assert done.returncode == -9
     behaviours.clear()
     done = side_by_side(*command)
@@ -359,7 +359,7 @@ def test_a_search_leaves_its_best_settings_and_the_command_for_them(
     assert command[:3] == ["python", "-m", "runner"]
     assert "output=o" not in command
     assert command[-2:] == found["best"]["overrides"]
-    # Again with more of it: the same points, and no run is made anew.
+    # The search again with more trials: it asks for the same points first, and no run is made anew.
     assert sweep(monkeypatch, *SEARCH, *space, *EXECUTE) == 0
     assert set(said()) == {"skipped"}
     assert json.loads(Path("o/best.json").read_text()) == found

@@ -1,7 +1,7 @@
 """Real batches through the real tools: textfile, node_exporter, Prometheus, rules, Alertmanager.
 
-Everything runs on loopback, with the configuration in ``deploy/``; ports, folders and the scrape
-interval are the only things that are different.
+Everything runs on loopback, with the configuration in ``deploy/``. Only ports, folders and the
+scrape interval differ from it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.monitoring
 
-# Leaves of a two-level batch in groups of two, and so its aggregations: groups and a root.
+# The aggregations of a two-level batch in groups of two, by its leaves: the groups and a root.
 RUNS = {8: 5, 14: 8, 4: 3}
 FOUR = (8, 8, 14, 4)
 TREE = ("strategy=two_level", "strategy.fan_in=2")
@@ -43,11 +43,11 @@ class World:
     """Two hosts, the stack that watches them, and every batch's own record.
 
     Attributes:
-        base: folder.
-        stack: the tools.
-        prometheus: one of them.
-        webhooks: what Alertmanager has sent.
-        records: ``result.json`` of every batch of host a.
+        base: The folder of everything that is written.
+        stack: The tools that run.
+        prometheus: The Prometheus among them.
+        webhooks: What Alertmanager has sent, in order.
+        records: The ``result.json`` of every batch of host a, in order.
     """
 
     base: Path
@@ -58,23 +58,23 @@ class World:
 
     @property
     def a(self) -> str:
-        """Host a's instance."""
+        """The instance label of host a."""
         return f'instance="127.0.0.1:{self.stack.node_ports[0]}"'
 
     @property
     def textfile(self) -> Path:
-        """Host a's."""
+        """The textfile of host a."""
         return self.base / "state" / "runner.prom"
 
     def run(self, *arguments: str, umask: int = -1, expect: int = 0) -> dict[str, Any]:
-        """A batch on host a."""
+        """Run a batch on host a."""
         textfile = f"metrics.textfile={self.textfile}"
         record = mt.batch(self.base / "a", textfile, *arguments, umask=umask, expect=expect)
         self.records.append(record)
         return record
 
     def alerts(self) -> dict[str, dict[str, str]]:
-        """Labels of what Alertmanager has, by name."""
+        """The labels of the alerts that Alertmanager has, by the alert's name."""
         found = json.loads(mt.get(self.stack.url("alertmanager", "/api/v2/alerts")))
         return {one["labels"]["alertname"]: one["labels"] for one in found}
 
@@ -87,7 +87,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     for folder in folders:
         folder.mkdir()
     (base / "stack").mkdir()
-    # As in docs/monitoring.md: the file is in the runner's folder, with a link to it in the other.
+    # As in docs/monitoring.md, node_exporter's folder has a link to the file in the runner's.
     (base / "state").mkdir()
     (folders[0] / "runner.prom").symlink_to(base / "state" / "runner.prom")
     options = mt.tools.Options(
@@ -101,16 +101,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def values(text: str) -> dict[str, float]:
-    """All series without labels."""
+    """The values of all series that have no labels."""
     return exposition.values(text.encode())
 
 
-# The tests below go on from each other, in this order.
+# Each of the tests below goes on from the one before it.
 
 
 def test_four_runs_add_up(world: World) -> None:
     prometheus, series = world.prometheus, f"l2_aggregation_total{{{world.a}}}"
-    # A first run that aggregates nothing: increase() knows only what it has seen from 0 on.
+    # The first run aggregates nothing: increase() misses what a counter had when it was first seen.
     world.run("strategy=none", "guest.count=1")
     prometheus.wait(series, 0)
     total = 0
@@ -125,7 +125,7 @@ def test_four_runs_add_up(world: World) -> None:
     assert ledger.read().value("l2_aggregation_total") == 21
     last = prometheus.value(f"timestamp({series})")
     assert last is not None
-    # Where a sample is, nothing is extrapolated towards the end; before 0 nothing is at all.
+    # Nothing is extrapolated beyond the last sample, or to values below 0.
     assert prometheus.value(f"increase({series}[5m])", last) == pytest.approx(21, abs=1e-9)
     assert prometheus.value(f"resets({series}[5m])") == 0
     assert prometheus.value(f"sum(l2_aggregation_strategy_total{{{world.a}}})") == 21
@@ -137,7 +137,7 @@ def test_node_exporter_takes_the_file_as_it_is_meant(world: World) -> None:
     assert "\nnode_textfile_scrape_error 0\n" in text
     for metric in METRICS:
         if "gpu" in metric.labels:
-            continue  # no GPU, no series: node_exporter says nothing of a metric without one
+            continue  # no GPU, no series, and node_exporter shows no metric without any
         assert f"\n# TYPE {metric.name} {metric.type}\n" in text
     served, own = values(text), values(world.textfile.read_bytes().decode())
     assert own
@@ -150,7 +150,7 @@ def test_prometheus_knows_the_types_and_takes_every_target(world: World) -> None
     for metric in METRICS:
         if "gpu" in metric.labels:
             continue
-        # As node_exporter says it, and some as the runner's own page says it in OpenMetrics.
+        # Most as node_exporter shows them, and some as the runner's own page does in OpenMetrics.
         assert metric.type in {one["type"] for one in known[metric.name]}, metric.name
     up = {labels["job"]: value for labels, value in prometheus.query("min by (job) (up)")}
     assert up == {"node": 1, "runner": 1, "pushgateway": 1}
@@ -170,7 +170,7 @@ def test_hosts_and_pushed_groups_add_up(world: World) -> None:
             f"metrics.pushgateway.grouping={{instance:{name}}}",
             RUNNER_LEDGER=str(world.base / name / "ledger.json"),
         )
-    # 21 on host a, and 3, 5, 8; the runner's own page shows host a's once more, and must not count.
+    # 21 on host a, and 3, 5 and 8. The runner's own page shows host a's again, and must not count.
     prometheus.wait("fleet:l2_aggregation_total:sum", 21 + 3 + 5 + 8)
     by_instance = prometheus.query("sum by (instance) (l2_aggregation_total)")
     assert sorted(value for _, value in by_instance) == [3, 5, 8, 21]
@@ -186,7 +186,7 @@ def test_every_dashboard_query_is_answered(world: World) -> None:
     ]
     assert queries
     empty = [query for query in queries if not world.prometheus.query(query)]
-    # Where nothing was proved or looked up, an average is NaN, but it is there.
+    # Where nothing was proved or looked up, the average is there, and is NaN.
     assert empty == []
 
 
@@ -249,7 +249,7 @@ def aggregations(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def counted(records: list[dict[str, Any]]) -> dict[str, float]:
-    """Every counter and histogram the records say, by series; what is not in it is 0."""
+    """Every counter and histogram as the records give it. A series that is absent is 0."""
     found: defaultdict[str, float] = defaultdict(float)
     timed: dict[str, list[float]] = {}
     for record in records:
@@ -276,11 +276,11 @@ def counted(records: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def count_run(record: dict[str, Any], found: defaultdict[str, float]) -> None:
-    """What a run counts beside its jobs."""
+    """Count what a run counts besides its jobs."""
     found["l2_errors_total"] += record["status"] == "failed"
     if record["status"] != "ok" or record["kind"] == "execute":
         return
-    # The root once more when the batch ends; without one, every leaf made by a worker.
+    # The root is verified again when the batch ends; without a root, every leaf that a worker made.
     summary = record["summary"]
     found["l2_proof_verification_total"] += 1 if summary["levels"] else summary["made"]
     of_jobs = sum(job["verify_s"] for job in record["jobs"])
@@ -296,7 +296,7 @@ def count_job(
     found: defaultdict[str, float],
     timed: dict[str, list[float]],
 ) -> None:
-    """What one job counts."""
+    """Count what one job counts."""
     found["l2_job_retries_total"] += max(0, job["attempts"] - 1)
     found["l2_proof_verification_total"] += job["verifications"]
     found["l2_proof_verification_duration_ms_total"] += 1000 * job["verify_s"]
@@ -318,7 +318,7 @@ def count_job(
 
 
 def shown(records: list[dict[str, Any]]) -> dict[str, float]:
-    """Every gauge, as the last record has it; what is not in it is 0."""
+    """Every gauge as the last record gives it. A gauge that is absent is 0."""
     last, totals = records[-1], counted(records)
     summary, model = last["summary"], last["summary"]["model"]
     found = {
@@ -350,9 +350,9 @@ def shown(records: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def assert_counted(textfile: Path, records: list[dict[str, Any]]) -> None:
-    """Every series of a textfile is what the records say, and every figure of theirs is there."""
+    """Check that a textfile has the series and values that the records give, and no other."""
     wanted = counted(records) | shown(records)
-    # How often verifications were timed is not in the records; how long in all, is.
+    # The records have the time of all verifications, and not how many were timed.
     untold = "l2_proof_verification_duration_seconds"
     seen = set()
     for family in text_string_to_metric_families(textfile.read_text()):
@@ -362,7 +362,7 @@ def assert_counted(textfile: Path, records: list[dict[str, Any]]) -> None:
                 "l2_aggregation_proof_count",
                 "l2_l1_submission_gas_used",
             }:
-                name = name.removesuffix("_total")  # the parser's own
+                name = name.removesuffix("_total")  # the parser adds this suffix
             labels = "".join(f" {key}={value}" for key, value in sorted(sample.labels.items()))
             series = name + labels
             seen.add(series)
@@ -372,7 +372,7 @@ def assert_counted(textfile: Path, records: list[dict[str, Any]]) -> None:
             elif name == "l2_build_info":
                 assert (sample.value, sample.labels["receipt_kind"]) == (1, records[-1]["kind"])
             elif not name.startswith(untold):
-                # A run's end is noted in its record a moment before it is in the metrics.
+                # A run's end is in its record a moment before it is in the metrics.
                 near = 5.0 if name.startswith("l2_last_run") else 1e-6
                 expected = pytest.approx(wanted.get(series, 0), rel=1e-9, abs=near)
                 assert sample.value == expected, series

@@ -1,4 +1,4 @@
-"""What is seen of the GPUs: by a driver that is a fake, since most machines have none."""
+"""Figures of the GPUs, as a fake driver gives them, since most machines have no GPU."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class FakeDriver:
-    """Two GPUs; tells when it has been asked as often as there are samples, and fails once."""
+    """A driver with two GPUs. It fails once, and sets an event when its samples are used up."""
 
     def __init__(self, samples: list[tuple[float, int]]) -> None:
         self.samples = samples

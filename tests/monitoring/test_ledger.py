@@ -1,4 +1,4 @@
-"""Totals that survive runs: what is counted, kept and shown."""
+"""The ledger: which totals survive runs, and how they are kept and shown."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_run_counts_once_however_often_it_is_given(ledger: Ledger, textfile: P
     shown = textfile.read_bytes()
     textfile.unlink()
     ledger.record("a", run(5, l2_last_run_leaves=50))
-    assert textfile.read_bytes() == shown  # the last run is still b
+    assert textfile.read_bytes() == shown  # b is still the last run
 
 
 def test_gauges_are_the_last_runs_but_for_the_last_success(ledger: Ledger, textfile: Path) -> None:
@@ -100,8 +100,10 @@ def test_build_info_is_of_the_last_run_only(ledger: Ledger, textfile: Path) -> N
 
 
 def test_a_clock_set_back_takes_nothing_away(ledger: Ledger, textfile: Path) -> None:
-    """Timestamps tell what the clock said at the last run, so that a clock that was ahead once
-    does not hide for years that nothing succeeds."""
+    """A timestamp is what the clock said at the last run, even if it said more before.
+
+    A clock that was once ahead must not hide for years that nothing succeeds.
+    """
     ledger.record("a", run(5, l2_last_run_start_timestamp_seconds=9000, success=9001))
     os.utime(ledger.path, (9e9, 9e9))
     os.utime(textfile, (1, 1))
@@ -347,7 +349,7 @@ def test_what_this_version_does_not_know_is_kept_and_not_shown(tmp_path: Path) -
     record("1", old)
     after = record("2", new)
     assert after.value("x_total", kind="a") == 2
-    assert after.value("x_seconds") == 1  # other buckets: a new histogram
+    assert after.value("x_seconds") == 1  # other buckets make it a new histogram
     assert after.value("new_total") == 10
     assert b"gone_total" not in textfile.read_bytes()
     record("3", new)

@@ -1,4 +1,4 @@
-"""Ledger and textfile under faults: kill -9, many processes, folders that take nothing."""
+"""Ledger and textfile under faults: kill -9, many processes, and folders that cannot be written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from runner.monitoring.ledger_file import decode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# Children are forked with all modules loaded: starting Python 60 times would be most of the time.
+# Children are forked with all modules loaded. Starting Python 60 times would take most of the time.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 FORK = multiprocessing.get_context("fork")
 FAMILIES = {metric.name.removesuffix("_total") for metric in METRICS}
@@ -40,7 +40,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def run(weight: int = 1) -> Recorder:
-    """Three things that must always be the same, for a reader to compare."""
+    """A run with three figures that are always equal, so that a reader can compare them."""
     recorder = Recorder()
     recorder.inc("l2_segments_total", weight)
     recorder.inc("l2_guest_cycles_total", weight, guest="g", type="user")
@@ -50,7 +50,7 @@ def run(weight: int = 1) -> Recorder:
 
 
 def figures(text: str) -> tuple[float, float, float]:
-    """Segments, cycles and observations, from a text that must be whole."""
+    """Segments, cycles and observations in a textfile, which must be whole."""
     assert text.endswith("\n")
     families = {family.name: family for family in text_string_to_metric_families(text)}
     assert families.keys() == FAMILIES
@@ -82,7 +82,7 @@ def record_for_ever(ledger: Ledger, name: str, acknowledge: int) -> None:
 
 
 def watch(textfile: Path, ready: int) -> None:
-    """Read as fast as possible: always whole, never falling, and of one moment."""
+    """Read again and again. Each text must be whole and of one moment, and no total may fall."""
     last = 0.0
     os.write(ready, b".")
     while True:
@@ -112,14 +112,14 @@ def test_kill_9_at_any_instant_loses_no_run_and_counts_none_twice(
             with os.fdopen(read, "rb") as pipe:
                 counted |= {line.decode().strip() for line in pipe}
             contents = decode(ledger.path.read_bytes())
-            # What record() returned for is there; one more was under way.
+            # Every run for which record() returned is there, and one more was under way.
             under_way = set(contents.runs) - counted
             assert counted <= set(contents.runs)
             assert len(under_way) <= 1
             counted |= under_way
             assert len(contents.runs) == len(set(contents.runs)) == len(counted)
             assert ledger.read().value("l2_segments_total") == len(counted)
-            if contents.runs:  # what was under way is tried again, and is counted already
+            if contents.runs:  # the run under way is recorded again, and may be counted already
                 ledger.record(contents.runs[-1], run())
             assert figures(textfile.read_text()) == (len(counted),) * 3
         assert reader.is_alive(), "the reader saw a textfile that was not whole"
@@ -197,7 +197,7 @@ def test_who_holds_the_lock_too_long_is_an_os_error_and_who_is_killed_lets_go(
 
 @pytest.fixture
 def public() -> Iterator[Path]:
-    """A folder that any user reaches; the test's own is its owner's."""
+    """A folder that any user reaches, unlike the test's own folder."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -225,7 +225,7 @@ def test_a_read_only_folder_is_an_os_error_and_leaves_all_as_it_was(public: Path
 
 
 def on_a_full_disk(ledger: Ledger, limit: int) -> None:
-    """No file may grow beyond the limit: writes fail half-way, as on a full disk."""
+    """Let no file grow beyond a limit, so that writes fail half-way as on a full disk."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     with pytest.raises(OSError, match="File too large"):
@@ -246,7 +246,7 @@ def test_a_full_disk_is_an_os_error_and_heals(ledger: Ledger, tmp_path: Path) ->
 def test_what_is_shown_is_never_ahead_of_the_ledger(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A total that fell back at the next run would look like a reset, and count all again."""
+    """A total that fell at the next run would look like a reset, and would count again."""
     ledger.record("a", run(2))
 
     def full(*_: object) -> None:
@@ -297,7 +297,10 @@ def test_a_damaged_ledger_that_cannot_be_set_aside_stays(
 
 @pytest.mark.skipif(NODE_EXPORTER is None, reason="prometheus-node-exporter is not installed")
 def test_node_exporter_serves_our_textfile_beside_another_jobs(public: Path) -> None:
-    """It has one of our names with other labels; another help or type, and it would be left out."""
+    """The other file has one of our names with other labels, and the same help text and type.
+
+    With another help text or type, node_exporter would leave a metric out.
+    """
     textfile = public / "runner.prom"
     Ledger(public / "l.json", textfile).record("a", run(5))
     lines = [x for x in textfile.read_text().splitlines() if "l2_segments_total" in x]

@@ -1,4 +1,4 @@
-"""The live figures of a run under way: right, bounded, gone at the end, and never in the way."""
+"""The live figures of a run are right and bounded, go at its end, and never hold it up."""
 
 from __future__ import annotations
 
@@ -102,7 +102,8 @@ def test_figures_follow_what_happens(textfile: Path) -> None:
         assert found.last_error == "job 1: no"
         assert [(one.worker, one.job, one.attempt) for one in found.jobs] == [(1, "job 2", 1)]
         assert 0 <= time.time() - found.jobs[0].since < 60
-        # Leaves 1 and 2 side by side, the second begun a moment ago, an aggregation and the root.
+        # Leaves 1 and 2 run side by side, the second since a moment ago. An aggregation and the
+        # root are left.
         assert found.left_s == pytest.approx(12.0, abs=1.0)
         assert found.left_complete
         assert live_path(textfile).stat().st_mode & 0o777 == 0o644
@@ -206,7 +207,7 @@ def test_another_runs_file_is_left_alone(textfile: Path) -> None:
 
 @pytest.mark.parametrize("fails", [False, True], ids=["done", "failed"])
 def test_a_batch_shows_itself_while_it_runs(textfile: Path, *, fails: bool) -> None:
-    """The wiring, with the real guests."""
+    """A real command with the real guests shows its live figures."""
     late = ["executor.timeout_s=0.0001", "retry.attempts=2", "retry.wait_initial_s=0.3"]
     command = [
         *(sys.executable, "-m", "runner", "prover=execute", "guest=sha256", "guest.count=300"),
@@ -230,7 +231,7 @@ def test_a_batch_shows_itself_while_it_runs(textfile: Path, *, fails: bool) -> N
 def test_the_figures_are_there_until_the_textfile_says_how_it_ended(
     tmp_path: Path, guests: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or a watcher would see the run before this one as the last, for as long as a push takes."""
+    """Otherwise a watcher would take an earlier run for the last one while figures are pushed."""
     seen: list[tuple[bool, bool]] = []
 
     def publish(settings: MetricsSettings, *_: object) -> None:

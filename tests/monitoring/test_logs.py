@@ -1,4 +1,4 @@
-"""Where log records go: text or JSON lines on standard error, everything in the file."""
+"""Log records go to standard error as text or JSON lines, and all of them to the file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger("runner.some")
 
 @pytest.fixture(autouse=True)
 def own_handlers() -> Iterator[None]:
-    """Nothing of what a test sets up is left to the next."""
+    """Remove the handlers that a test has set up."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     yield
@@ -148,7 +148,7 @@ def test_the_file_gets_the_whole_storm(tmp_path: Path, capsys: pytest.CaptureFix
 def test_lines_and_bars_share_one_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
 ) -> None:
-    """Or each line is written into the bars, and what is left of them stays on the screen."""
+    """Otherwise lines would be written into the bars, and parts of the bars would stay."""
     drawn = io.StringIO()
     screen = Console(file=drawn, force_terminal=True, width=80)
     monkeypatch.setattr(logs, "terminal", lambda: screen)

@@ -1,4 +1,4 @@
-"""Progress: what is said and how often, what fields it carries, what is on the screen."""
+"""Progress: which lines are logged, how often and with which fields, and what the bars show."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.fakes.clock import FakeClock
 
 PLAN = make_plan("single", range(4))
-"""Leaves 0-3 and the root 4."""
+"""A plan with leaves 0-3 and the root 4."""
 
 
 # -- log lines --------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ def test_at_most_a_line_every_two_seconds_but_always_the_last(
 
 
 def test_a_long_batch_says_less_often(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
-    """A hundredth of the time so far: the lines of a day are hundreds, not 43 000."""
+    """A line comes after each hundredth of the time so far: hundreds in a day, and not 43 000."""
     caplog.set_level(logging.INFO, "runner.monitoring.progress")
     plan = make_plan("none", range(20_000))
     progress = LineProgress(Tally(plan, 1, {}, clock), "proved")
@@ -194,7 +194,7 @@ def bars(tally: Tally, width: int = 100) -> BarProgress:
 
 
 def screen(progress: BarProgress, width: int = 100) -> list[str]:
-    """What is drawn now, without runs of spaces."""
+    """The lines that are drawn now, with single spaces."""
     console = Console(file=io.StringIO(), width=width, color_system=None)
     with console.capture() as drawn:
         console.print(progress.render())
@@ -219,11 +219,11 @@ def test_bars_show_levels_workers_counts_and_the_estimate(
         clock.advance(3.0)
     leaves, level, workers, now, counts, time = screen(progress)
     assert re.fullmatch(r"leaves ━+╸? 2/4", leaves)
-    assert level == "level 1 0/1"  # without colours an empty bar is blank
+    assert level == "level 1 0/1"  # an empty bar without colours is blank
     assert workers == "workers 2/2 busy, 1 waiting"
     assert now == "now leaf 2 (attempt 2) 3.0 s, leaf 3 3.0 s"
     assert counts == "so far 1 from cache, 1 retry"
-    # Two leaves of 12 s, 3 s of each done, on two workers, and the root as in earlier runs.
+    # Two leaves of 12 s on two workers, each begun 3 s ago, and the root as in earlier runs.
     assert time == "time 15 s so far, about 17 s left"
 
 

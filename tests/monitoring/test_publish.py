@@ -1,4 +1,4 @@
-"""From a run's recorder to ledger, textfile and Pushgateway; and nothing of it fails a batch."""
+"""A run's figures reach ledger, textfile and Pushgateway, and no failure there fails a batch."""
 
 from __future__ import annotations
 

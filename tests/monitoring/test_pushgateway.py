@@ -1,4 +1,4 @@
-"""Pushes: what is sent, and what a gateway that does not take it makes of it."""
+"""Pushes to a Pushgateway: what is sent, and what happens when a gateway does not take it."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ TEXT = b"# TYPE a counter\na 1.0\n"
 
 @dataclass
 class Fake:
-    """A gateway in this process: what it was sent, and what it answers.
+    """A gateway in this process.
 
     Attributes:
-        url: where it is.
-        status: of the answer.
-        body: of the answer.
-        headers: of the answer.
-        wait_s: before the answer, and then between its bytes.
-        requests: method, path, content type and body of each.
+        url: The address of the gateway.
+        status: The status that it answers with.
+        body: The body that it answers with.
+        headers: The headers that it answers with.
+        wait_s: The seconds that it waits before its answer, and between the bytes of it.
+        requests: The requests so far: method, path, content type and body of each.
     """
 
     url: str = ""
@@ -108,7 +108,7 @@ def free_port() -> int:
 def test_the_text_is_posted_as_it_is_to_its_group(gateway: Fake) -> None:
     push(Gateway(gateway.url + "/", "batch", {"zone": "a/b", "instance": "host-1"}), TEXT)
     ((method, path, kind, body),) = gateway.requests
-    assert method == "POST"  # PUT would take away what others pushed to the group
+    assert method == "POST"  # PUT would delete what others have pushed to the group
     assert path == "/metrics/job/batch/instance/host-1/zone@base64/YS9i"
     assert kind.startswith("text/plain; version=0.0.4")
     assert body == TEXT
@@ -162,7 +162,7 @@ def test_what_is_no_http_is_an_os_error(gateway: Fake, raw: bytes) -> None:
 
 @pytest.mark.parametrize("raw", [None, b"HTTP/1.1 200 OK\r\nX: " + b"x" * 10_000])
 def test_the_time_limit_is_for_the_whole_push(gateway: Fake, raw: bytes | None) -> None:
-    """A byte now and then keeps no push alive."""
+    """A gateway that sends a byte now and then does not extend the limit."""
     gateway.wait_s, gateway.raw = (30, raw) if raw is None else (0.05, raw)
     began = time.monotonic()
     with pytest.raises(OSError, match=r"no answer within 0\.3 s|timed out"):
@@ -202,7 +202,7 @@ def test_the_real_gateway_takes_it_and_keeps_types_and_groups(tmp_path: Path) ->
 
 
 def _push(gateway: Gateway, text: bytes) -> None:
-    """With patience: the process is just being started."""
+    """Push with patience, because the gateway's process has only just been started."""
     deadline = time.monotonic() + 20
     while True:
         try:

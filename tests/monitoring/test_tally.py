@@ -1,4 +1,4 @@
-"""The tally: who does what, and counts that any thread may read."""
+"""The tally: which worker does what, and counts that any thread may read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.fakes.clock import FakeClock
 
 PLAN = make_plan("two_level", range(4), fan_in=2)
-"""Leaves 0-3, aggregations 4 and 5, root 6."""
+"""A plan with leaves 0-3, aggregations 4 and 5 and the root 6."""
 
 
 def job(job_id: int, kind: ReceiptKind = ReceiptKind.COMPOSITE) -> ProofJob:
@@ -73,13 +73,13 @@ def test_jobs_handed_over_ahead_are_not_being_done(tally: Tally, clock: FakeCloc
     clock.advance(5.0)
     tally.notice(JobFinished(job(0), outcome_of(job(0))))
     assert doing(tally) == [(1, "job 2", 0.0), (2, "job 1", 5.0)]
-    tally.notice(JobRetried(job(3), WorkerDiedError("x"), 1.0))  # while it still waited
+    tally.notice(JobRetried(job(3), WorkerDiedError("x"), 1.0))  # it had not started yet
     tally.notice(JobFinished(job(1), outcome_of(job(1))))
     assert [name for _, name, _ in doing(tally)] == ["job 2"]
 
 
 def test_times_are_the_workers_own(tally: Tally, clock: FakeClock) -> None:
-    """How long a worker process took to start is nobody's proving time."""
+    """The time that a worker process takes to start does not count as proving time."""
     tally.notice(JobStarted(job(0), 1))
     clock.advance(60.0)
     outcome = replace(outcome_of(job(0)), started=5.0, finished=15.0)
@@ -101,7 +101,7 @@ def test_everything_is_a_change_and_the_same_load_is_not(tally: Tally) -> None:
 
 
 def test_it_may_be_read_while_jobs_come_and_go(tally: Tally) -> None:
-    """The bars and the live file are drawn by threads of their own."""
+    """Threads of their own draw the bars and write the live file."""
     wrong: list[object] = []
     stop = threading.Event()
 

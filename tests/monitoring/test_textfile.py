@@ -1,4 +1,4 @@
-"""The metrics file is whole, durable, readable by others, and nothing is left beside it."""
+"""The metrics file is whole, durable and readable by others, and nothing is left beside it."""
 
 from __future__ import annotations
 

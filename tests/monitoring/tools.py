@@ -1,4 +1,4 @@
-"""What a test of the real monitoring tools needs: them, batches to watch, and what they say."""
+"""Helpers for tests of the real monitoring tools: batches to watch, and what the tools show."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["Prometheus", "batch", "expressions", "get", "receiver", "require", "
 
 
 def require() -> None:
-    """Skip the test where the tools are not installed and cannot be."""
+    """Skip the test where the tools are neither installed nor can be."""
     left = tools.install(os.environ)
     if left:
         pytest.skip(f"not installed here: {', '.join(left)}; see docs/monitoring.md")
@@ -40,7 +40,7 @@ def require() -> None:
 def batch(
     folder: Path, *arguments: str, umask: int = -1, expect: int = 0, **environment: str
 ) -> dict[str, Any]:
-    """Run a batch of the sha256 guest in execute mode; returns its record."""
+    """Run a batch of the sha256 guest in execute mode. Returns its record."""
     folder.mkdir(parents=True, exist_ok=True)
     output = folder / f"batch{len(list(folder.glob('batch*')))}"
     command = [
@@ -63,7 +63,7 @@ def batch(
 
 
 def get(url: str) -> str:
-    """The answer, whatever its status."""
+    """The body of the answer, whatever its status is."""
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:
             return str(answer.read().decode())
@@ -72,24 +72,24 @@ def get(url: str) -> str:
 
 
 class Prometheus:
-    """Asks a Prometheus.
+    """A client of Prometheus' HTTP API.
 
     Args:
-        url: of it.
+        url: The address of Prometheus.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
 
     def api(self, path: str, **parameters: str) -> Any:  # noqa: ANN401  # JSON
-        """The data of an answer; an error of Prometheus' fails the test."""
+        """The data of an answer. The test fails if Prometheus reports an error."""
         query = urllib.parse.urlencode(parameters)
         answer = json.loads(get(f"{self._url}/api/v1/{path}?{query}"))
         assert answer["status"] == "success", f"{parameters}: {answer.get('error')}"
         return answer["data"]
 
     def query(self, expression: str, at: float | None = None) -> list[tuple[dict[str, str], float]]:
-        """Labels and values."""
+        """The labels and the value of every result of an expression."""
         time_of = {} if at is None else {"time": f"{at:.3f}"}
         data = self.api("query", query=expression, **time_of)
         if data["resultType"] == "scalar":
@@ -97,7 +97,7 @@ class Prometheus:
         return [(one["metric"], float(one["value"][1])) for one in data["result"]]
 
     def value(self, expression: str, at: float | None = None) -> float | None:
-        """Of an expression with one result; None when it has none."""
+        """The value of an expression that has one result; None when it has none."""
         found = self.query(expression, at)
         assert len(found) <= 1, f"{expression}: {found}"
         return found[0][1] if found else None
@@ -108,7 +108,7 @@ class Prometheus:
         wanted: float | Callable[[float | None], bool],
         seconds: float = 20.0,
     ) -> float:
-        """Until an expression has a value; how long that took."""
+        """Wait until an expression has a value. Returns the seconds that this took."""
         begin = time.monotonic()
         while True:
             found = self.value(expression)
@@ -120,7 +120,7 @@ class Prometheus:
 
 @contextmanager
 def receiver(port: int) -> Iterator[list[tuple[str, dict[str, Any]]]]:
-    """Takes what Alertmanager sends: path and content."""
+    """Run a server that keeps the path and the content of what Alertmanager sends."""
     got: list[tuple[str, dict[str, Any]]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -144,7 +144,7 @@ def receiver(port: int) -> Iterator[list[tuple[str, dict[str, Any]]]]:
 
 
 def expressions(dashboard: object) -> Iterator[str]:
-    """All queries of a Grafana dashboard, with its variables filled in."""
+    """All queries of a Grafana dashboard, with values for its variables."""
     if isinstance(dashboard, dict):
         for key, value in dashboard.items():
             if key == "expr":
