@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from runner.engines.inline import InlineExecutor
+from runner.engines.inline import InlineEngine
 from runner.model import ProofJob
 from runner.provers.prover import ProverSpec
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-__all__ = ["TARGET", "MarkingExecutor", "aggregation", "first_jobs", "leaf"]
+__all__ = ["TARGET", "MarkingEngine", "aggregation", "first_jobs", "leaf"]
 
-TARGET = "profiling.engine.MarkingExecutor"
+TARGET = "profiling.engine.MarkingEngine"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,11 +36,8 @@ def aggregation(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     return fn(*args, **kwargs)
 
 
-class MarkingExecutor(InlineExecutor):
+class MarkingEngine(InlineEngine):
     """Runs each job at once, so that its Python stack says of which kind the job is."""
-
-    def __init__(self, workers: int, timeout_s: float | None = None) -> None:
-        del workers, timeout_s  # every engine but the inline one needs these
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run a function and return its finished future."""

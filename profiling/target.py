@@ -67,13 +67,14 @@ def _profile_guest(folder: Path, spec: ProverSpec, job: ProofJob) -> None:
     from profiling.guest import fold_cycles, of_binary, rows
     from profiling.stacks import folded_text
     from runner.provers.guests import read_elf
-    from runner.provers.risc0 import SEGMENT_PO2
+    from runner.provers.prover import own_settings
+    from runner.provers.risc0.cost import SEGMENT_PO2
 
     if spec.adapter != "risc0":
         return
     binary = read_elf(job.guest)
     claims = [(child.image_id, child.journal) for child in dict.fromkeys(job.children)]
-    segment_po2 = spec.segment_po2 or SEGMENT_PO2
+    segment_po2 = own_settings(spec, {"segment_po2": (15, 22)})["segment_po2"] or SEGMENT_PO2
     profile = runner_risc0.profile(binary, job.stdin, claims, segment_po2=segment_po2)
     stacks = fold_cycles(profile, of_binary(binary))
     run = profile.execution

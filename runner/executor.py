@@ -8,14 +8,16 @@ cache look-ups run on a few threads of their own, because each verifies a receip
 from __future__ import annotations
 
 import contextlib
+import functools
 import heapq
 import queue
 import time
 from collections import deque
-from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from runner.engines.engine import jobs_at_once, threads_for
 from runner.engines.retry import Attempts
 from runner.errors import JobFailedError
 from runner.events import (
@@ -31,6 +33,7 @@ from runner.events import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from runner.engines.engine import Engine, Host
     from runner.engines.retry import RetryPolicy
     from runner.model import Outcome, ProofJob
     from runner.plan.plan import Plan
@@ -71,13 +74,15 @@ class PlanExecutor:
 
     Args:
         plan: what to do.
-        engine: runs ``task``; shut down by whoever made it.
-        task: makes one proof; picklable for engines with processes.
+        engine: Runs ``task``. Whoever made the engine shuts it down.
+        hosts: The machines that the engine's workers run on.
+        task: Makes one proof. It must be picklable for engines with processes.
         jobs: source and sink.
         observers: The observers that are told of every event, each before the next one.
         policy: for failed jobs.
-        workers: jobs in the engine at a time.
-        cores: CPU cores to share among them.
+        per_worker: The number of jobs that the engine is given for each worker. More than one keeps
+            a worker busy whose jobs take milliseconds.
+        lookups: The number of threads that look jobs up in the cache.
         cached: whether look-ups make sense at all.
         on_failure: ``stop`` lets running jobs finish and starts no more; ``continue`` makes
             everything that does not depend on the failed job.
@@ -89,13 +94,14 @@ class PlanExecutor:
         self,
         plan: Plan,
         *,
-        engine: Executor,
+        engine: Engine,
+        hosts: Sequence[Host],
         task: Callable[[ProofJob], Outcome],
         jobs: Jobs,
         observers: Sequence[Observer],
         policy: RetryPolicy,
-        workers: int,
-        cores: int,
+        per_worker: int = 1,
+        lookups: int = 1,
         cached: bool,
         on_failure: OnFailure = "stop",
         clock: Callable[[], float] = time.monotonic,
@@ -107,8 +113,9 @@ class PlanExecutor:
         self._jobs = jobs
         self._observers = tuple(observers)
         self._policy = policy
-        self._workers = workers
-        self._cores = cores
+        self._workers = jobs_at_once(hosts) * per_worker
+        self._threads = functools.cache(functools.partial(threads_for, hosts))
+        self._lookup_threads = lookups
         self._cached = cached
         self._on_failure = on_failure
         self._clock = clock
@@ -134,7 +141,7 @@ class PlanExecutor:
             JobFailedError: a job failed for good; everything finished has been accepted.
             KeyboardInterrupt: passed on, after accepting what had finished by then.
         """
-        pool = ThreadPoolExecutor(min(self._cores, 8), "lookup") if self._cached else None
+        pool = ThreadPoolExecutor(self._lookup_threads, "lookup") if self._cached else None
         try:
             while True:
                 self._fill(pool)
@@ -177,7 +184,7 @@ class PlanExecutor:
                 self._submit(heapq.heappop(self._misses)[2])
             return
         # Look-ups run ahead of the engine, but not so far that new leaves pile up.
-        while len(self._lookups) < 2 * self._cores and (
+        while len(self._lookups) < 2 * self._lookup_threads and (
             self._ready or len(self._misses) < self._workers
         ):
             if not self._draw(pool):
@@ -204,10 +211,6 @@ class PlanExecutor:
         """
         known = len(self._running) + self._queued() - len(self._lookups)
         return self._threads(known) != self._threads(known + len(self._lookups))
-
-    def _threads(self, beside: int) -> int:
-        """As many jobs as will run side by side share the cores; a lone root has them all."""
-        return max(1, self._cores // min(self._workers, beside))
 
     def _draw(self, pool: ThreadPoolExecutor | None) -> bool:
         """Take the next job that can start, aggregations first; False if there is none."""
@@ -295,7 +298,8 @@ class PlanExecutor:
     def _fail(self, job: ProofJob, error: BaseException) -> None:
         attempts = self._attempts.get(job.id)
         if attempts is None:
-            attempts = self._attempts[job.id] = Attempts(self._policy.tenacity())
+            policy = self._policy.tenacity(self._engine.transient)
+            attempts = self._attempts[job.id] = Attempts(policy)
         wait_s = attempts.failed(error)
         stopping = self._failures and self._on_failure == "stop"
         if wait_s is None or stopping:

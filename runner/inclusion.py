@@ -18,7 +18,7 @@ from runner.model import ReceiptKind
 from runner.plan.journal import AggregationResult
 from runner.plan.merkle import InclusionProof
 from runner.provers.guests import Manifest, default_folder
-from runner.provers.prover import ADAPTERS, ProverSpec, load_prover
+from runner.provers.prover import BUILT_IN, ProverSpec, adapters, load_prover
 from runner.provers.worker import verify_receipt
 from runner.verify.checks import PinnedIds
 
@@ -43,10 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=Path,
         help="folder of the trusted manifest (default: the ones that come with the adapters)",
     )
+    parser.add_argument(
+        "--adapter",
+        metavar="NAME",
+        help="the zkVM adapter to verify with, by its name or as MODULE:CLASS (default: the one "
+        "that the manifest is of)",
+    )
     options = parser.parse_args(arguments)
     try:
         proof = _read_proof(options.proof)
         adapter, pins = _pins(options.guests, proof.image_id)
+        adapter = options.adapter or adapter
         guest = pins.leaves[proof.image_id]
         root = _root(options.root, options.receipt, pins, adapter)
         if proof.root != root:
@@ -79,13 +86,13 @@ def _read_proof(path: Path) -> InclusionProof:
 
 def _pins(folder: Path | None, image_id: bytes) -> tuple[str, PinnedIds]:
     """The adapter and the pinned image ids of the manifest that has the leaf's image id."""
-    first = next(iter(ADAPTERS))
-    folders = [folder] if folder else [default_folder(adapter) for adapter in ADAPTERS]
+    first = next(iter(BUILT_IN))
+    folders = [folder] if folder else [default_folder(adapter) for adapter in adapters()]
     for place in folders:
         manifest = Manifest.load(place)
         pins = PinnedIds.of(manifest)
         if image_id in pins.leaves:
-            return manifest.zkvm if manifest.zkvm in ADAPTERS else first, pins
+            return manifest.zkvm or first, pins
     names = ", ".join(str(place) for place in dict.fromkeys(folders))
     raise VerificationFailedError("leaf image id", f"{image_id.hex()} is no guest in {names}")
 

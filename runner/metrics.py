@@ -1,7 +1,7 @@
-"""Records what happened and renders it for Prometheus (text format 0.0.4).
+"""Records what happened and renders it for Prometheus, in the text format 0.0.4.
 
-``prometheus_client``'s own ``Counter`` cannot be used: it forces ``_total`` onto names that are in
-the contract without it, and adds ``_created`` series. Its registry and renderer can.
+The registry and the renderer are those of ``prometheus_client``. Its own ``Counter`` cannot be
+used, because it appends ``_total`` to names that must do without and adds ``_created`` series.
 """
 
 from __future__ import annotations
@@ -11,28 +11,33 @@ import itertools
 import math
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from runner.metric_table import CONTRACT, METRICS, Metric
+from runner.metric_kinds import Counter, Gauge, Histogram, Labelled, Metric, Quotient
+from runner.metric_table import CONTRACT, METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from prometheus_client import core
 
 __all__ = ["CONTRACT", "METRICS", "Metric", "Recorder", "Total"]
 
+P = ParamSpec("P")
+M = TypeVar("M", bound=Metric)
+
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """One series: a counter or a histogram, which add up over runs, or a gauge.
+    """The value of one series, as files keep it.
 
     Attributes:
-        name: of the metric.
-        labels: all its labels.
-        value: of the counter or gauge; sum of the observations of a histogram, in seconds.
-        bounds: the histogram's bucket bounds, else ().
-        counts: observations in each bucket (not cumulative) and beyond the last, else ().
+        name: the metric's name.
+        labels: the values of all its labels.
+        value: the value of a counter or gauge, or the sum of a histogram's observations in seconds.
+        bounds: the bounds of a histogram's buckets; empty for other metrics.
+        counts: the number of observations in each bucket (not cumulative) and beyond the last
+            bucket; empty for other metrics.
     """
 
     name: str
@@ -44,95 +49,98 @@ class Total:
 
 @dataclass(slots=True)
 class _Series:
-    """A value; for a histogram the sum, and counts as in ``Total``."""
+    """A value, or for a histogram the sum and the counts as in ``Total``."""
 
     value: float = 0
     counts: list[int] = field(default_factory=list)
 
 
 class Recorder:
-    """Values of all metrics. Every known combination of labels is there from the start, as 0.
+    """The values of all metrics. Several threads may use it at once.
 
-    Where a label's values are not known beforehand, a new value brings all combinations with the
-    known labels at once. May be used by several threads. A name, label or label value that is not
-    in the table, a method for another type of metric, a value that is not finite, and anything
-    that would make a counter fall raise ``ValueError`` and record nothing.
+    The series of all initial label values are there from the start, as 0. Any other label value
+    brings its series when it first occurs, together with those of the initial values of the
+    metric's other labels.
+
+    A type checker refuses a metric of the wrong kind and a wrong or missing label. For callers that
+    are not checked, and for names that come from a file, such a use raises ``ValueError`` and
+    records nothing. The same holds for a value that is not finite and for anything that would make
+    a counter fall.
 
     Args:
-        metrics: the table.
+        metrics: the table of all metrics.
     """
 
     def __init__(self, metrics: Iterable[Metric] = METRICS) -> None:
         self._metrics = {metric.name: metric for metric in metrics}
         self._lock = threading.Lock()
         self._found: dict[tuple[object, ...], tuple[Metric, tuple[str, ...]]] = {}
-        # By metric, then by its label values in the table's order.
+        # By the metric's name, then by its label values in the table's order.
         self._series: dict[str, dict[tuple[str, ...], _Series]] = {}
         for name, metric in self._metrics.items():
             self._series[name] = {}
-            if all(metric.labels.values()):
-                self._at(metric, next(_combinations(metric, {})))
+            initial = metric.labels.values()
+            if all(initial):
+                self._at(metric, next(itertools.product(*initial)))
 
-    def inc(self, name: str, value: float = 1, **labels: str) -> None:
-        """Add ``value`` to a counter."""
-        metric, key = self._find(name, labels, "counter")
-        _check(name, value, least=0)
+    def inc(self, metric: Counter[P], value: float = 1, *_: P.args, **labels: P.kwargs) -> None:
+        """Add a number that is at least 0 to a counter."""
+        counter, key = self._find(Counter, metric.name, labels)
+        _check(metric.name, value, least=0)
         with self._lock:
-            self._at(metric, key).value += value
+            self._at(counter, key).value += value
 
-    def set(self, name: str, value: float, **labels: str) -> None:
+    def set(self, metric: Gauge[P], value: float, *_: P.args, **labels: P.kwargs) -> None:
         """Set a gauge."""
-        metric, key = self._find(name, labels, "gauge")
-        if metric.quotient is not None:
-            raise ValueError(f"{name} is {' / '.join(metric.quotient)}, and cannot be set")
-        _check(name, value)
+        gauge, key = self._find(Gauge, metric.name, labels)
+        _check(metric.name, value)
         with self._lock:
-            self._at(metric, key).value = value
+            self._at(gauge, key).value = value
 
-    def observe(self, name: str, seconds: float, **labels: str) -> None:
-        """Add an observation to a histogram."""
-        metric, key = self._find(name, labels, "histogram")
-        _check(name, seconds, least=0)
+    def observe(self, metric: Histogram[P], seconds: float, *_: P.args, **labels: P.kwargs) -> None:
+        """Add an observation, which is at least 0, to a histogram."""
+        histogram, key = self._find(Histogram, metric.name, labels)
+        _check(metric.name, seconds, least=0)
         with self._lock:
-            series = self._at(metric, key)
+            series = self._at(histogram, key)
             series.value += seconds
-            series.counts[bisect.bisect_left(metric.buckets, seconds)] += 1
+            series.counts[bisect.bisect_left(histogram.buckets, seconds)] += 1
 
-    def expect(self, name: str, **labels: str) -> None:
-        """Let a series be there, as 0 until something happens, so that its first event is a rise.
-
-        For labels whose values are not known beforehand.
-        """
-        metric, key = self._find(name, labels)
+    def expect(self, metric: Labelled[P], *_: P.args, **labels: P.kwargs) -> None:
+        """Let a series be there as 0 before anything happens, so that its first event is a rise."""
+        found, key = self._find(Metric, metric.name, labels)
         with self._lock:
-            self._at(metric, key)
+            self._at(found, key)
 
-    def value(self, name: str, **labels: str) -> float:
-        """A counter's or gauge's value, or the number of a histogram's observations."""
-        metric, key = self._find(name, labels)
+    def value(self, metric: Labelled[P], *_: P.args, **labels: P.kwargs) -> float:
+        """Return the value of a counter or gauge, or the number of a histogram's observations."""
+        found, key = self._find(Metric, metric.name, labels)
         with self._lock:
-            series = self._series[name].get(key, _Series())
-            return sum(series.counts) if metric.type == "histogram" else self._read(metric, series)
+            series = self._series[found.name].get(key, _Series())
+            return sum(series.counts) if series.counts else self._read(found, series)
 
     def snapshot(self) -> tuple[Total, ...]:
-        """All that adds up over runs: counters and histograms, no gauges."""
+        """Return all that adds up over runs: counters and histograms, but no gauges."""
         return self._totals(lambda metric: metric.type != "gauge")
 
     def gauges(self) -> tuple[Total, ...]:
-        """All gauges that are set, not computed."""
-        return self._totals(lambda metric: metric.type == "gauge" and metric.quotient is None)
+        """Return all gauges that are set and not computed."""
+        return self._totals(lambda metric: isinstance(metric, Gauge))
 
     def merge(self, totals: Iterable[Total]) -> None:
-        """Add the totals of another recorder, e.g. of earlier runs: all of them or, on error, none.
+        """Add the counters and histograms of another recorder, or on an error none of them.
 
         Raises:
-            ValueError: also where the bounds are not this table's.
+            ValueError: a total is not in the table, or the bounds of a histogram are others.
         """
         found = []
         for total in totals:
-            metric, key = self._find(total.name, total.labels, "counter", "histogram")
-            sizes = len(metric.buckets) + 1 if metric.type == "histogram" else 0
-            if tuple(total.bounds) != metric.buckets or len(total.counts) != sizes:
+            metric, key = self._find(Metric, total.name, total.labels)
+            if metric.type == "gauge":
+                raise ValueError(f"{total.name} is a gauge, not a counter or a histogram")
+            if tuple(total.bounds) != _bounds(metric) or len(total.counts) != len(
+                _no_counts(metric)
+            ):
                 raise ValueError(f"{total.name}: buckets are not those of this version")
             for number in (total.value, *total.counts):
                 _check(total.name, number, least=0)
@@ -143,8 +151,19 @@ class Recorder:
                 series.value += total.value
                 series.counts = [a + b for a, b in zip(series.counts, total.counts, strict=True)]
 
+    def restore(self, gauge: Total) -> None:
+        """Set a gauge as it was in another recorder.
+
+        Raises:
+            ValueError: it is no gauge of the table, or not one that is set.
+        """
+        metric, key = self._find(Gauge, gauge.name, gauge.labels)
+        _check(gauge.name, gauge.value)
+        with self._lock:
+            self._at(metric, key).value = gauge.value
+
     def render(self) -> bytes:
-        """The text that node_exporter and Prometheus read, always the same for the same values."""
+        """Return the text for node_exporter and Prometheus. Equal values give equal texts."""
         from prometheus_client import CollectorRegistry, generate_latest
 
         registry = CollectorRegistry()
@@ -157,19 +176,19 @@ class Recorder:
         return text
 
     def collect(self) -> Iterator[core.Metric]:
-        """The families as ``prometheus_client`` wants them; ``render`` is what to call."""
+        """Yield the metrics as ``prometheus_client`` asks for them. Others call :meth:`render`."""
         from prometheus_client import core
 
         with self._lock:
             found = [(metric, self._sorted(metric)) for metric in self._metrics.values()]
             for metric, all_series in found:
-                # The renderer appends _total to a counter's name. One without it goes through as
-                # a gauge, and render() puts the type right.
+                # The renderer appends _total to a counter's name. A counter that does without goes
+                # through as a gauge, and render() puts the type right.
                 kind = "gauge" if _is_bare_counter(metric) else metric.type
                 family = core.Metric(metric.name.removesuffix("_total"), metric.help, kind)
                 for key, series in all_series:
                     labels = dict(zip(metric.labels, key, strict=True))
-                    if metric.type == "histogram":
+                    if isinstance(metric, Histogram):
                         _add_histogram(family, metric, labels, series)
                     else:
                         family.add_sample(metric.name, labels, self._read(metric, series))
@@ -178,32 +197,33 @@ class Recorder:
     # -- with the lock held, or before there is another thread ------------------------------------
 
     def _at(self, metric: Metric, key: tuple[str, ...]) -> _Series:
-        """The series, made with all its siblings when it is new."""
+        """Return a series. A new one is made with those of the other labels' initial values."""
         every = self._series[metric.name]
         if key not in every:
-            for sibling in _combinations(metric, dict(zip(metric.labels, key, strict=True))):
-                counts = [0] * (len(metric.buckets) + 1) if metric.type == "histogram" else []
-                every.setdefault(sibling, _Series(counts=counts))
+            labels = zip(metric.labels.values(), key, strict=True)
+            siblings = itertools.product(*(initial or (value,) for initial, value in labels))
+            for sibling in (*siblings, key):
+                every.setdefault(sibling, _Series(counts=_no_counts(metric)))
         return every[key]
 
     def _read(self, metric: Metric, series: _Series) -> float:
-        if metric.quotient is None:
+        if not isinstance(metric, Quotient):
             return series.value
-        above, below = (self._series[name][()].value for name in metric.quotient)
+        above, below = (self._series[counter.name][()].value for counter in metric.of())
         return above / below if below else 0.0
 
     def _sorted(self, metric: Metric) -> list[tuple[tuple[str, ...], _Series]]:
-        """Series in the table's order of label values; those not known beforehand by name."""
+        """Return all series: by the order of the initial label values, then by the other values."""
 
         def rank(item: tuple[tuple[str, ...], _Series]) -> list[tuple[int, str]]:
             return [
-                (known.index(value) if known else 0, value)
-                for known, value in zip(metric.labels.values(), item[0], strict=True)
+                (initial.index(value) if value in initial else len(initial), value)
+                for initial, value in zip(metric.labels.values(), item[0], strict=True)
             ]
 
         return sorted(self._series[metric.name].items(), key=rank)
 
-    # -- without ----------------------------------------------------------------------------------
+    # -- without the lock -------------------------------------------------------------------------
 
     def _totals(self, wanted: Callable[[Metric], bool]) -> tuple[Total, ...]:
         with self._lock:
@@ -212,7 +232,7 @@ class Recorder:
                     name=metric.name,
                     labels=dict(zip(metric.labels, key, strict=True)),
                     value=series.value,
-                    bounds=metric.buckets,
+                    bounds=_bounds(metric),
                     counts=tuple(series.counts),
                 )
                 for metric in self._metrics.values()
@@ -221,37 +241,43 @@ class Recorder:
             )
 
     def _find(
-        self, name: str, labels: dict[str, str], *types: str
-    ) -> tuple[Metric, tuple[str, ...]]:
-        asked = (name, types, *labels.items())
+        self, kind: type[M], name: str, labels: Mapping[str, object]
+    ) -> tuple[M, tuple[str, ...]]:
+        """Return this table's metric of that name, and the label values in the table's order."""
+        asked = (kind, name, *labels.items())
         known = self._found.get(asked)
         if known is None:
-            known = self._found[asked] = self._searched(name, labels, types)
-        return known
+            known = self._found[asked] = self._checked(kind, name, labels)
+        return known  # type: ignore[return-value]  # the kind is a part of the key
 
-    def _searched(
-        self, name: str, labels: dict[str, str], types: tuple[str, ...]
+    def _checked(
+        self, kind: type[Metric], name: str, labels: Mapping[str, object]
     ) -> tuple[Metric, tuple[str, ...]]:
         metric = self._metrics.get(name)
         if metric is None:
             raise ValueError(f"no metric {name!r} in the table")
-        if types and metric.type not in types:
-            raise ValueError(f"{name} is a {metric.type}, not a {' or a '.join(types)}")
+        if isinstance(metric, Quotient) and kind is Gauge:
+            above, below = metric.of()
+            raise ValueError(f"{name} is {above.name} / {below.name}, and cannot be set")
+        if not isinstance(metric, kind):
+            raise ValueError(f"{name} is a {metric.type}, not a {kind.type}")  # noqa: TRY004
         if labels.keys() != metric.labels.keys():
             wanted = ", ".join(metric.labels) or "none"
             raise ValueError(f"{name} has labels {wanted}; given: {', '.join(labels) or 'none'}")
-        for label, known in metric.labels.items():
-            if known and labels[label] not in known:
-                raise ValueError(f"{name}: {label}={labels[label]!r} is none of {', '.join(known)}")
         return metric, tuple(str(labels[label]) for label in metric.labels)
-
-
-def _combinations(metric: Metric, chosen: dict[str, str]) -> Iterator[tuple[str, ...]]:
-    return itertools.product(*(known or (chosen[label],) for label, known in metric.labels.items()))
 
 
 def _is_bare_counter(metric: Metric) -> bool:
     return metric.type == "counter" and not metric.name.endswith("_total")
+
+
+def _bounds(metric: Metric) -> tuple[float, ...]:
+    return metric.buckets if isinstance(metric, Histogram) else ()
+
+
+def _no_counts(metric: Metric) -> list[int]:
+    """Return the counts of a series in which nothing has happened."""
+    return [0] * (len(metric.buckets) + 1) if isinstance(metric, Histogram) else []
 
 
 def _check(name: str, value: float, least: float = -math.inf) -> None:
@@ -260,7 +286,7 @@ def _check(name: str, value: float, least: float = -math.inf) -> None:
 
 
 def _add_histogram(
-    family: core.Metric, metric: Metric, labels: dict[str, str], series: _Series
+    family: core.Metric, metric: Histogram[...], labels: dict[str, str], series: _Series
 ) -> None:
     from prometheus_client.utils import floatToGoString
 

@@ -1,22 +1,23 @@
-"""Frozen values that pass between the layers and between processes.
+"""Frozen values that pass between the rooms and between processes.
 
-No behaviour beyond what follows from the fields, no I/O, everything picklable.
-Image ids and digests are raw 32-byte strings here and lower-case hex in files.
+They have no behaviour beyond what follows from their fields, do no I/O and can all be pickled.
+Image ids and digests are 32 raw bytes here, and lower-case hex in files.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003  # dataclasses resolve their annotations at run time
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 Scalar: TypeAlias = "int | str | bool"
-"""One input value of a guest as the user writes it."""
+"""One value of a guest's input, as the user writes it."""
 
 
 class ReceiptKind(StrEnum):
-    """What a prover leaves behind for one job. ``EXECUTE`` leaves no receipt at all."""
+    """The kind of receipt that a prover makes for a job. ``EXECUTE`` makes no receipt at all."""
 
     EXECUTE = "execute"
     COMPOSITE = "composite"
@@ -29,10 +30,10 @@ class Guest:
     """A compiled guest program, pinned by the manifest.
 
     Attributes:
-        name: e.g. ``fibonacci``.
-        image_id: 32 bytes; what a receipt is verified against.
-        elf_path: the program binary (user ELF and kernel) on disk.
-        elf_sha256: lower-case hex of the file's SHA-256, checked on every load.
+        name: the guest's name, e.g. ``fibonacci``.
+        image_id: the 32-byte image id that its receipts are verified against.
+        elf_path: the file of the program binary (user ELF and kernel).
+        elf_sha256: the SHA-256 of that file in lower-case hex. It is checked on every load.
     """
 
     name: str
@@ -43,11 +44,11 @@ class Guest:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One guest run asked for by the user.
+    """One guest run that the user asks for.
 
     Attributes:
-        index: position in the batch, from 0.
-        value: the input by field name, as recorded in the leaf list.
+        index: the leaf's position in the batch, from 0.
+        value: the input by field name, as the leaf list records it.
         stdin: the same input as the guest reads it.
     """
 
@@ -61,9 +62,11 @@ class Aggregation:
     """One run of the aggregator guest over earlier jobs.
 
     Attributes:
-        id: job id, larger than every child's.
-        level: 1 for an aggregation of leaves, 2 above it, and so on.
-        children: job ids in order; one id may stand more than once (identical runs).
+        id: the aggregation's job id, which is larger than the id of every child.
+        level: 1 for an aggregation of leaves only, and otherwise one more than the highest level
+            among its children.
+        children: the children's job ids in order. An id stands there more than once where identical
+            runs share a job.
     """
 
     id: int
@@ -73,12 +76,12 @@ class Aggregation:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A finished job as the aggregator needs it.
+    """A finished job, as an aggregation of it needs it.
 
     Attributes:
-        image_id: 32 bytes.
-        journal: what the child committed.
-        receipt: encoded receipt, or None in execute mode.
+        image_id: the image id of the child's guest, 32 bytes.
+        journal: the journal that the child committed.
+        receipt: the encoded receipt, or None in execute mode.
     """
 
     image_id: bytes
@@ -88,18 +91,19 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class ProofJob:
-    """What a worker needs to make one proof, nothing else.
+    """All that a worker needs to make one proof.
 
     Attributes:
-        id: job id in the plan.
-        name: for people, e.g. ``leaf 3``.
-        guest: the program to run.
-        stdin: its input.
-        children: verified by the worker, then given as assumptions; each distinct one once.
-        kind: the receipt to make.
-        threads: CPU threads this job may use; 0 leaves it to the prover.
-        expected: the journal that must come out, where it is known beforehand: an aggregation's
-            follows from its children's.
+        id: the job's id in the plan.
+        name: the job's name for people, e.g. ``leaf 3``.
+        guest: the guest to run.
+        stdin: the guest's input.
+        children: the children, each distinct one once. The worker verifies their receipts and then
+            gives them to the prover as assumptions.
+        kind: the kind of receipt to make.
+        threads: the number of CPU threads that the job may use, or 0 to leave it to the prover.
+        expected: the journal that the run must commit, where it is known beforehand. That of an
+            aggregation follows from its children's journals; a leaf's is None.
     """
 
     id: int
@@ -114,13 +118,14 @@ class ProofJob:
 
 @dataclass(frozen=True, slots=True)
 class Cycles:
-    """Cycle counts of one execution, as the zkVM's executor reports them.
+    """The cycle counts of one run, as the zkVM's executor reports them.
 
     Attributes:
-        user: instructions of the guest.
-        paging: cycles spent on page-in and page-out.
-        total: after padding every segment to a power of two; what a proof costs.
-        segments: number of segments.
+        user: the cycles of the guest's own instructions.
+        paging: the cycles spent on page-in and page-out.
+        total: all cycles after each segment is padded to a power of two, which decide what a proof
+            costs.
+        segments: the number of segments.
     """
 
     user: int = 0
@@ -131,22 +136,24 @@ class Cycles:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one job.
+    """The result of one job that succeeded.
 
     Attributes:
-        job_id: the plan's id.
-        image_id: the guest that ran.
-        journal: bytes it committed.
-        receipt: encoded receipt; None in execute mode.
-        kind: of the receipt.
-        cycles: of the run; zeros when it came from the cache and is not recorded there.
-        prove_s: wall seconds in the prover (or executor in execute mode).
-        verify_s: wall seconds verifying this receipt and its children's.
-        verifications: how many receipts that was.
-        worker: process id that did it.
-        started: Unix time in seconds; ``finished`` likewise.
-        cached: the receipt came from the cache, verified.
-        attempts: how often the job was started, 0 when cached.
+        job_id: the job's id in the plan.
+        image_id: the image id of the guest that ran.
+        journal: the journal that the run committed.
+        receipt: the encoded receipt, or None in execute mode.
+        kind: the kind of the receipt.
+        cycles: the cycle counts of the run. They are zeros for a receipt from the cache whose entry
+            does not record them.
+        prove_s: the wall seconds in the prover, or in the zkVM's executor in execute mode.
+        verify_s: the wall seconds spent on verifying this receipt and its children's.
+        verifications: the number of receipts verified in that time.
+        worker: the id of the process that ran the job.
+        started: the Unix time at which the job began, in seconds.
+        finished: the Unix time at which the job ended, in seconds.
+        cached: whether the receipt came from the cache. It was verified before it was used.
+        attempts: the number of attempts that were started; 0 for a receipt from the cache.
     """
 
     job_id: int
@@ -167,14 +174,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptInfo:
-    """What can be read off an encoded receipt without verifying it.
+    """The facts that can be read from an encoded receipt without verifying it.
 
     Attributes:
-        kind: composite, succinct or groth16.
-        seal_bytes: of all seals in it, children included.
-        segments: of the run itself, children not included.
-        assumptions: number of receipts carried inside.
-        journal: bytes.
+        kind: the kind of receipt: composite, succinct or groth16.
+        seal_bytes: the size of all seals in the receipt in bytes, the children's included.
+        segments: the number of segments of the run itself, without its children's.
+        assumptions: the number of receipts that are carried inside this one.
+        journal: the journal that the receipt claims.
     """
 
     kind: str
@@ -186,14 +193,71 @@ class ReceiptInfo:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """Versions that decide whether two receipts can stand for each other.
+    """The versions that decide whether one receipt can be used in place of another.
 
     Attributes:
-        zkvm: ``risc0``.
-        zkvm_version: of the prover library, e.g. ``3.0.6``.
-        extra: anything else worth recording, by name.
+        zkvm: the name of the zkVM, e.g. ``risc0``.
+        zkvm_version: the version of the prover library, e.g. ``3.0.6``.
+        extra: further versions that are worth recording, by name.
     """
 
     zkvm: str
     zkvm_version: str
     extra: dict[str, str] = field(default_factory=dict)
+
+
+class AggregationCost(Protocol):
+    """What aggregations cost a zkVM, in units of its own that can be added up.
+
+    An adapter models its own cost (:attr:`runner.provers.prover.Prover.aggregation_cost`), and
+    ``fan_in=auto`` takes the grouping that is the cheapest by it.
+    """
+
+    @property
+    def aggregate(self) -> int:
+        """What a child costs that is an aggregate itself."""
+        ...
+
+    def leaf(self, journal_bytes: int) -> int:
+        """What a leaf costs as a child."""
+        ...
+
+    def aggregation(self, children: int) -> int:
+        """What an aggregation costs whose children cost ``children`` together."""
+        ...
+
+    def good_sizes(self, child: int) -> list[int]:
+        """The sizes of groups that are good in themselves, where one child costs ``child``."""
+        ...
+
+    def largest(self, child: int) -> int:
+        """The largest group that is worth a look, where one child costs ``child``."""
+        ...
+
+
+PLACEMENT = (
+    *("output", "progress", "log_level", "log_format", "quiet", "report", "dry_run"),
+    *("metrics", "audit", "guests", "cache.folder"),
+    *("executor.timeout_s", "executor.on_failure", "executor.engine.address", "retry"),
+)
+"""The settings that say where a run happens, what it shows, and how it meets failures.
+
+Everything else in the configuration (``runner/cli/schema.py``) says what is done: two runs that
+differ in nothing but these make the same result. A name stands for all settings below it. The
+folder of the guests is here because the programs in it are compared themselves.
+"""
+
+
+def is_placement(name: str) -> bool:
+    """Whether a setting, by its dotted name, is one of :data:`PLACEMENT`."""
+    return any(name == place or name.startswith(f"{place}.") for place in PLACEMENT)
+
+
+def flat(config: object, prefix: str = "") -> dict[str, str]:
+    """Nested settings by their dotted names, each value as a text: its own, or else its JSON."""
+    if not isinstance(config, dict) or (prefix and not config):
+        return {prefix: config if isinstance(config, str) else json.dumps(config, default=str)}
+    found: dict[str, str] = {}
+    for key, value in config.items():
+        found |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return found

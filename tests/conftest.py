@@ -1,4 +1,4 @@
-"""Fixtures: fake guests, the fake prover, its behaviours, a clock that is told the time."""
+"""Fixtures that several rooms use: fake guests, the fake prover, a clock, a batch's settings."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def manifest(guests: Path) -> Manifest:
 
 @pytest.fixture
 def fake_spec() -> ProverSpec:
-    """Composite receipts of the fake prover."""
+    """The fake prover, making composite receipts."""
     return builders.prover(ReceiptKind.COMPOSITE)
 
 
 @pytest.fixture
 def behaviours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Behaviours:
-    """What fake provers do, and a record of what they did, also in workers started from now on."""
+    """What fake provers do and did, in this process and in workers that start from now on."""
     folder = tmp_path / "behaviours"
     folder.mkdir()
     monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
@@ -52,7 +52,7 @@ def behaviours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Behaviours:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Seconds that pass only when told; ``clock.sleep`` lets them pass and records it."""
+    """A clock whose seconds pass only when a test says so."""
     return FakeClock()
 
 

@@ -1,4 +1,4 @@
-"""Running a plan: order, width, retries, failures, the cache; by hand, without a worker."""
+"""How a plan is run: order, width, retries, failures and the cache, on an engine by hand."""
 
 from __future__ import annotations
 
@@ -46,10 +46,11 @@ def prove(job: ProofJob) -> Outcome:
 
 
 class HandEngine(Engine):
-    """Takes jobs and finishes them when told.
+    """An engine that finishes jobs when a test says so.
 
     Args:
-        decide: called when the plan's executor waits for something; finishes at least one job.
+        decide: A function that finishes at least one job. It is called when the plan's executor
+            waits for something.
     """
 
     def __init__(self, decide: Callable[[HandEngine], None]) -> None:
@@ -60,7 +61,7 @@ class HandEngine(Engine):
         self.widest = 0
 
     def hosts(self) -> Sequence[Host]:
-        """Nobody asks: each test says what there is."""
+        """No hosts: every test gives them to the executor."""
         return []
 
     def submit(self, fn: object, /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401
@@ -84,10 +85,10 @@ class HandEngine(Engine):
 
 @dataclass
 class Bench:
-    """One run of a plan with everything at hand.
+    """One run of a plan, with everything that takes part in it.
 
     Attributes:
-        script: what happens each time the executor waits, instead of time passing.
+        script: A function that decides what happens each time the executor waits.
     """
 
     plan: Plan
@@ -121,7 +122,7 @@ class Bench:
         )
 
     def notice(self, event: Event) -> None:
-        # The executor tells its load right before it waits: what finishes here is found at once.
+        # The executor reports its load right before it waits: what finishes here is found at once.
         if isinstance(event, LoadMeasured) and self.engine.running:
             self.engine.decide(self.engine)
 
@@ -148,7 +149,7 @@ def everything(engine: HandEngine) -> None:
 
 
 EIGHT = make_plan("three_level", range(8), fan_in=2)
-"""Leaves 0-7; 8-11 over pairs of them; 12, 13; the root 14."""
+"""A plan with leaves 0-7, aggregations 8-11 over pairs of them, 12 and 13, and the root 14."""
 
 
 # -- order ------------------------------------------------------------------------------------
@@ -214,7 +215,7 @@ def test_children_come_with_their_receipts() -> None:
     [
         (4, 1, 4, [4, 4, 4, 4, 4]),
         (4, 2, 4, [2, 2, 2, 2, 4]),
-        (3, 2, 4, [2, 2, 4, 4]),  # the last leaf and the root are alone
+        (3, 2, 4, [2, 2, 4, 4]),  # the last leaf and the root run alone
         (4, 4, 4, [1, 1, 1, 1, 4]),
         (1, 4, 8, [8, 8]),
         (4, 16, 4, [1, 1, 1, 1, 4]),
@@ -238,7 +239,7 @@ def test_look_ups_that_decide_who_gets_which_cores_are_waited_for(
     hit: bool,  # a parameter
     threads: list[int],
 ) -> None:
-    """Otherwise one of a small batch would take all cores, or a lone job only half of them."""
+    """Otherwise one of several jobs would take all cores, or a lone job only half of them."""
     bench = Bench(make_plan("single", range(2)), everything, cached=True)
     first_missed = threading.Event()
 
@@ -247,7 +248,7 @@ def test_look_ups_that_decide_who_gets_which_cores_are_waited_for(
             first_missed.set()
         elif job.id == 1:
             assert first_missed.wait(60)
-            time.sleep(0.05)  # the executor has nothing to do but to wait
+            time.sleep(0.05)  # the executor can only wait
             return outcome_of(job, cached=True) if hit else None
         return None
 
@@ -260,7 +261,7 @@ def test_look_ups_that_decide_who_gets_which_cores_are_waited_for(
 
 
 def failing(errors: dict[int, Sequence[BaseException]]) -> Callable[[HandEngine], None]:
-    """Fails the first attempts of some jobs, and finishes everything else, oldest first."""
+    """A script that fails the first attempts of some jobs and finishes the others, oldest first."""
     left = {job: list(items) for job, items in errors.items()}
 
     def script(engine: HandEngine) -> None:
@@ -280,7 +281,7 @@ def test_a_transient_failure_is_tried_again_after_the_policys_wait() -> None:
     waits = [event.wait_s for event in bench.observer.of(JobRetried)]
     assert waits == [8.0, 16.0]
     assert bench.clock.now == 1024.0
-    assert max(bench.clock.slept) <= 0.5  # in short pieces, so that a signal is heard
+    assert max(bench.clock.slept) <= 0.5  # it waits in short pieces, so that a signal is heard
     assert [job.attempts for job in bench.jobs.outcomes.values()] == [3, 1]
     started = [event.attempt for event in bench.observer.of(JobStarted) if event.job.id == 0]
     assert started == [1, 2, 3]
@@ -329,7 +330,7 @@ def test_stop_starts_no_more_and_keeps_what_finishes() -> None:
     bench = Bench(EIGHT, failing({1: [LASTING]}), workers=3)
     with pytest.raises(JobFailedError, match="leaf 1 failed after 1 attempt: panic"):
         bench.run()
-    # Leaf 0 is done before leaf 1 fails, and leaf 3 had taken its place.
+    # Leaf 0 is done before leaf 1 fails, and leaf 3 has taken its place.
     assert bench.engine.submitted == [0, 1, 2, 3]
     assert bench.jobs.accepted == [0, 2, 3]
     assert bench.observer.loads[-1] == (0, 0)
@@ -425,7 +426,7 @@ def test_without_a_cache_nothing_is_looked_up() -> None:
 
 
 def no_overtaking(bench: Bench) -> None:
-    """From now on, check that no new leaf starts while an aggregation could."""
+    """Check from now on that no new leaf starts while an aggregation could."""
 
     def on_event(event: Event) -> None:
         if not isinstance(event, JobStarted):
@@ -481,8 +482,8 @@ def plans(draw: st.DrawFn) -> Plan:
 def test_any_plan_completes_in_any_order(
     plan: Plan, workers: int, *, cached: bool, data: st.DataObject, seed: int
 ) -> None:
-    # Which jobs run at a time also depends on the look-ups' threads, so what is drawn for them may
-    # not come from hypothesis, which wants the same questions in every run.
+    # Which jobs run at the same time also depends on the threads of the look-ups. Hypothesis wants
+    # the same questions in every run, so it cannot be asked what happens to each job.
     chance = random.Random(seed)
     failures = data.draw(
         st.dictionaries(st.integers(0, plan.jobs - 1), st.integers(0, 2), max_size=4)

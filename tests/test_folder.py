@@ -1,4 +1,4 @@
-"""The files of a batch: written a piece at a time, and read back as they were."""
+"""The files of a batch are written piece by piece, and read back as they were."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_there_is_a_line_for_each_entry_and_each_row(tmp_path: Path) -> None:
 
 
 def test_rows_are_written_as_they_come(tmp_path: Path) -> None:
-    """Only so many are held as a file's buffer takes."""
+    """No more rows are held than a file's buffer takes."""
     path, ahead = tmp_path / "any.json", []
 
     def rows() -> Any:  # noqa: ANN401  # an iterator

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import runner
-from runner.provers.prover import ADAPTERS
+from runner.provers.prover import BUILT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 FOLDER = Path(runner.__file__).parent
 
 ORDER = (
-    "errors model files text metric_table",
-    "plan provers engines cache alerts metrics folder events",
+    "errors model files text metric_kinds",
+    "plan provers engines cache folder events metric_table",
+    "alerts metrics",
     "executor monitoring verify report dashboard reference doctor",
     "server audit inclusion",
     "batch",
@@ -37,7 +38,7 @@ ORDER = (
 not import another on it."""
 FLOOR = {name: floor for floor, names in enumerate(ORDER) for name in names.split()}
 
-PURE = {"errors", "model", "text", "metric_table", "plan", "events"}
+PURE = {"errors", "model", "text", "metric_kinds", "metric_table", "plan", "events"}
 EFFECTS = {"os", "subprocess", "socket", "shutil", "tempfile", "threading", "multiprocessing"}
 
 
@@ -134,7 +135,7 @@ def header(room: str) -> Header:
     assert allowed, f"{room} does not say what it may import"
     _, _, files = text.partition(allowed.group(0))
     face, _, inside = files.partition("Only this room uses:")
-    named = re.compile(r"^- `(\w+)\.py`: \S", re.MULTILINE)
+    named = re.compile(r"^- `(\w+)(?:\.py|/)`: \S", re.MULTILINE)
     return Header(
         set(re.split(r",\s+", allowed.group(1))), named.findall(face), named.findall(inside)
     )
@@ -200,8 +201,9 @@ def test_no_module_imports_itself_around_a_corner() -> None:
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_header_tells_what_its_room_has_and_imports(room: str) -> None:
     said = header(room)
-    files = sorted(path.stem for path in (FOLDER / room).glob("*.py") if path.stem != "__init__")
-    assert sorted(said.face + said.inside) == files
+    files = {path.stem for path in (FOLDER / room).glob("*.py")} - {"__init__"}
+    packages = {path.parent.name for path in (FOLDER / room).glob("*/__init__.py")}
+    assert sorted(said.face + said.inside) == sorted(files | packages)
     found = {
         room_of(target)
         for module in MODULES
@@ -214,12 +216,13 @@ def test_a_header_tells_what_its_room_has_and_imports(room: str) -> None:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_is_entered_by_its_face(room: str) -> None:
-    inside = {f"runner.{room}.{name}" for name in header(room).inside}
+    inside = tuple(f"runner.{room}.{name}" for name in header(room).inside)
     entered = [
         f"{module} imports {target}"
         for module in MODULES
         if not module.startswith(f"runner.{room}.")
-        for target in own(module) & inside
+        for target in own(module)
+        if f"{target}.".startswith(tuple(f"{name}." for name in inside))
     ]
     assert entered == []
 
@@ -244,12 +247,12 @@ def test_optuna_has_one_importer_that_asks_for_it_late() -> None:
 
 
 def test_only_its_adapter_imports_a_native_extension() -> None:
-    for adapter in ADAPTERS:
-        assert users(f"runner_{adapter}") - {"runner.provers.machine"} == {
-            f"runner.provers.{adapter}"
-        }
+    for adapter in BUILT_IN:
+        assert users(f"runner_{adapter}") == {f"runner.provers.{adapter}.adapter"}
 
 
 def test_an_adapter_is_loaded_by_its_name_alone() -> None:
-    adapters = {f"runner.provers.{adapter}" for adapter in ADAPTERS}
-    assert [module for module in MODULES if own(module) & adapters] == []
+    for adapter in BUILT_IN:
+        package = f"runner.provers.{adapter}."
+        outside = [module for module in MODULES if not module.startswith(package)]
+        assert [m for m in outside if any(name.startswith(package) for name in own(m))] == []

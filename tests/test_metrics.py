@@ -1,4 +1,4 @@
-"""The metrics contract: names, types, what is there from the start, what is refused."""
+"""The metrics contract: names and types, what is there from the start, and what is refused."""
 
 from __future__ import annotations
 
@@ -15,12 +15,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from runner.metrics import CONTRACT, METRICS, Metric, Recorder, Total
+from runner import metric_table
+from runner.metric_kinds import Counter, Gauge, Histogram, Metric, NoLabels
+from runner.metric_table import (
+    AGGREGATION_DURATION_SECONDS,
+    AGGREGATION_PROOF_COUNT,
+    AGGREGATION_STRATEGY,
+    BUILD_INFO,
+    CONTRACT,
+    ERRORS,
+    GUEST_CYCLES,
+    L1_SUBMISSION_GAS_USED,
+    METRICS,
+    PROOF_GENERATION_DURATION_SECONDS,
+    PROOF_SIZE_SAVINGS_PERCENT,
+    SEGMENTS,
+    TPS_AVERAGE,
+    TPS_CURRENT,
+)
+from runner.metrics import Recorder, Total
 
 if TYPE_CHECKING:
     import random
 
-# Written out, not taken from the table: other systems rely on these.
+# These are written out and not taken from the table, because other systems rely on them.
 NAMES = {
     "l2_aggregation_total": "counter",
     "l2_aggregation_strategy_total": "counter",
@@ -70,7 +88,7 @@ EXTRA_NAMES = {
     "l2_last_run_leaves": "gauge",
     "l2_build_info": "gauge",
 }
-DURATION = "l2_proof_generation_duration_seconds"
+DURATION = PROOF_GENERATION_DURATION_SECONDS
 
 
 def lines(recorder: Recorder) -> list[str]:
@@ -107,10 +125,13 @@ def test_every_row_of_the_table_makes_sense(metric: Metric) -> None:
     assert metric.help.endswith(".")
     assert "\n" not in metric.help + metric.source
     assert metric.source
-    assert (metric.type == "histogram") == bool(metric.buckets)
-    assert list(metric.buckets) == sorted(set(metric.buckets))
-    # These would collide with the recorder's own arguments, and "le" with a histogram's.
-    assert not {"name", "value", "seconds", "self", "le"} & metric.labels.keys()
+    if isinstance(metric, Histogram):
+        assert list(metric.buckets) == sorted(set(metric.buckets)) != []
+    # These labels would collide with the recorder's own arguments, and "le" with a histogram's.
+    assert not {"metric", "value", "seconds", "self", "le"} & metric.labels.keys()
+    assert metric.initial.keys() <= metric.labels.keys()
+    name = metric.name.removeprefix("l2_").removesuffix("_total").upper()
+    assert getattr(metric_table, name) is metric
     if "_seconds" in metric.name:
         assert metric.unit == "seconds"
 
@@ -122,7 +143,7 @@ def test_what_is_modelled_says_so_first() -> None:
 
 def test_buckets_reach_from_a_verification_to_half_an_hour() -> None:
     for metric in METRICS:
-        if metric.type == "histogram":
+        if isinstance(metric, Histogram):
             assert metric.buckets[0] == 0.001
             assert metric.buckets[-1] == 1800.0
 
@@ -147,22 +168,23 @@ def test_all_is_there_and_zero_before_anything_happens() -> None:
 
 def test_the_first_proof_of_a_zkvm_brings_all_its_receipt_kinds() -> None:
     recorder = Recorder()
-    assert DURATION + "_" not in " ".join(lines(recorder))
+    name = DURATION.name
+    assert name + "_" not in " ".join(lines(recorder))
     recorder.expect(DURATION, zkvm="openvm", kind="succinct")
-    assert f'{DURATION}_count{{kind="groth16",zkvm="openvm"}} 0.0' in lines(recorder)
+    assert f'{name}_count{{kind="groth16",zkvm="openvm"}} 0.0' in lines(recorder)
     recorder.observe(DURATION, 20.5, zkvm="openvm", kind="succinct")
     text = lines(recorder)
     for kind, count in (("composite", 0.0), ("succinct", 1.0), ("groth16", 0.0)):
         labels = f'kind="{kind}",zkvm="openvm"'
-        assert f"{DURATION}_count{{{labels}}} {count}" in text
-        assert f'{DURATION}_bucket{{kind="{kind}",le="+Inf",zkvm="openvm"}} {count}' in text
-    assert f'{DURATION}_sum{{kind="succinct",zkvm="openvm"}} 20.5' in text
+        assert f"{name}_count{{{labels}}} {count}" in text
+        assert f'{name}_bucket{{kind="{kind}",le="+Inf",zkvm="openvm"}} {count}' in text
+    assert f'{name}_sum{{kind="succinct",zkvm="openvm"}} 20.5' in text
 
 
 def test_counters_without_total_keep_their_name_and_type() -> None:
     recorder = Recorder()
-    recorder.inc("l2_aggregation_proof_count", 21)
-    recorder.inc("l2_l1_submission_gas_used", 300_000)
+    recorder.inc(AGGREGATION_PROOF_COUNT, 21)
+    recorder.inc(L1_SUBMISSION_GAS_USED, 300_000)
     text = lines(recorder)
     assert "# TYPE l2_aggregation_proof_count counter" in text
     assert "l2_aggregation_proof_count 21.0" in text
@@ -171,20 +193,25 @@ def test_counters_without_total_keep_their_name_and_type() -> None:
     assert not [line for line in text if "proof_count_total" in line or "gas_used_total" in line]
 
 
+def move(recorder: Recorder, metric: Metric, number: float, labels: dict[str, str]) -> None:
+    """Let something happen to a metric of any kind, unless it is one that is computed."""
+    match metric:
+        case Counter():
+            recorder.inc(metric, number, **labels)
+        case Gauge():
+            recorder.set(metric, number, **labels)
+        case Histogram():
+            for seconds in (0.0, 0.3, 17.0, 5000.0):
+                recorder.observe(metric, seconds, **labels)
+
+
 @pytest.fixture
 def busy() -> Recorder:
     """A recorder in which every metric has moved."""
     recorder = Recorder()
     for number, metric in enumerate(METRICS, start=1):
-        labels = {label: (known or ("some",))[0] for label, known in metric.labels.items()}
-        match metric.type:
-            case "counter":
-                recorder.inc(metric.name, number, **labels)
-            case "gauge" if metric.quotient is None:
-                recorder.set(metric.name, number, **labels)
-            case "histogram":
-                for seconds in (0.0, 0.3, 17.0, 5000.0):
-                    recorder.observe(metric.name, seconds, **labels)
+        labels = {label: (initial or ("some",))[0] for label, initial in metric.labels.items()}
+        move(recorder, metric, number, labels)
     return recorder
 
 
@@ -194,19 +221,19 @@ def test_node_exporter_accepts_every_line(busy: Recorder) -> None:
     assert "_created" not in text
     sample = re.compile(r'[a-z0-9_]+(\{[a-z0-9_]+="[^"]*"(,[a-z0-9_]+="[^"]*")*\})? [-+.e0-9]+')
     comment = re.compile(r"# (HELP|TYPE) [a-z0-9_]+ .+")
-    for line in text.splitlines():  # so neither timestamps nor exemplars
+    for line in text.splitlines():  # so there are neither timestamps nor exemplars
         assert sample.fullmatch(line) or comment.fullmatch(line), line
 
 
 def test_the_reference_parser_finds_every_family(busy: Recorder) -> None:
     families = list(text_string_to_metric_families(busy.render().decode()))
     assert [(family.name, family.type, family.documentation) for family in families] == [
-        # The parser takes _total off a counter's name.
+        # The parser removes _total from a counter's name.
         (metric.name.removesuffix("_total"), metric.type, metric.help)
         for metric in METRICS
     ]
     for metric, family in zip(METRICS, families, strict=True):
-        # The parser gives every counter's samples _total, also those that had none.
+        # The parser adds _total to the samples of every counter, also where there was none.
         bare = metric.type == "counter" and not metric.name.endswith("_total")
         expected = {metric.name + "_total"} if bare else set(metric.series())
         assert {sample.name for sample in family.samples} == expected
@@ -215,9 +242,10 @@ def test_the_reference_parser_finds_every_family(busy: Recorder) -> None:
 
 
 def test_histogram_buckets_are_cumulative_and_their_bounds_inclusive() -> None:
-    recorder = Recorder([Metric("h_seconds", "histogram", "H.", "test", buckets=(0.5, 1.0, 60.0))])
+    histogram = Histogram(NoLabels, "h_seconds", "H.", "test", buckets=(0.5, 1.0, 60.0))
+    recorder = Recorder([histogram])
     for seconds in (0.5, 0.75, 1.0, 1.5, 61.0, 0):
-        recorder.observe("h_seconds", seconds)
+        recorder.observe(histogram, seconds)
     assert lines(recorder) == [
         "# HELP h_seconds H.",
         "# TYPE h_seconds histogram",
@@ -228,14 +256,14 @@ def test_histogram_buckets_are_cumulative_and_their_bounds_inclusive() -> None:
         "h_seconds_count 6.0",
         "h_seconds_sum 64.75",
     ]
-    assert recorder.value("h_seconds") == 6
+    assert recorder.value(histogram) == 6
 
 
 def test_a_new_guest_brings_all_its_series() -> None:
     recorder = Recorder()
     assert only(recorder, "l2_guest_cycles_total") == []
-    recorder.inc("l2_guest_cycles_total", 15_181, guest="sha256", type="paging")
-    recorder.inc("l2_guest_cycles_total", 32_768, guest="fibonacci", type="total")
+    recorder.inc(GUEST_CYCLES, 15_181, guest="sha256", type="paging")
+    recorder.inc(GUEST_CYCLES, 32_768, guest="fibonacci", type="total")
     assert only(recorder, "l2_guest_cycles_total") == [
         'l2_guest_cycles_total{guest="fibonacci",type="user"} 0.0',
         'l2_guest_cycles_total{guest="fibonacci",type="paging"} 0.0',
@@ -249,9 +277,7 @@ def test_a_new_guest_brings_all_its_series() -> None:
 def test_label_values_are_escaped() -> None:
     recorder = Recorder()
     odd = 'a"b\\c\nd'
-    recorder.set(
-        "l2_build_info", 1, version=odd, zkvm="risc0", zkvm_version="3.0.6", receipt_kind="x"
-    )
+    recorder.set(BUILD_INFO, 1, version=odd, zkvm="risc0", zkvm_version="3.0.6", receipt_kind="x")
     families = text_string_to_metric_families(recorder.render().decode())
     info = next(family for family in families if family.name == "l2_build_info")
     assert [(sample.labels["version"], sample.value) for sample in info.samples] == [(odd, 1)]
@@ -260,7 +286,7 @@ def test_label_values_are_escaped() -> None:
 @pytest.mark.parametrize("value", [1, 0.1, 123_456_789, 1e15 + 1, 2.0**70, 1e-9, 1234567.25])
 def test_numbers_survive_the_text(value: float) -> None:
     recorder = Recorder()
-    recorder.inc("l2_segments_total", value)
+    recorder.inc(SEGMENTS, value)
     families = text_string_to_metric_families(recorder.render().decode())
     got = [f.samples[0].value for f in families if f.name == "l2_segments"]
     assert got == [value]
@@ -269,29 +295,32 @@ def test_numbers_survive_the_text(value: float) -> None:
 # -- what is refused -------------------------------------------------------------------------------
 
 
+TYPO = Counter(NoLabels, "l2_typo_total", "Typo.", "test")
+
+
 @pytest.mark.parametrize(
     ("method", "arguments", "labels", "message"),
     [
-        ("inc", ("l2_typo_total",), {}, "no metric 'l2_typo_total'"),
-        ("inc", ("l2_errors",), {}, "no metric"),
-        ("inc", ("l2_errors_total", -1), {}, "not a value"),
-        ("inc", ("l2_errors_total", math.nan), {}, "not a value"),
-        ("inc", ("l2_errors_total", math.inf), {}, "not a value"),
-        ("inc", ("l2_errors_total",), {"kind": "x"}, "labels none; given: kind"),
-        ("inc", ("l2_aggregation_strategy_total",), {}, "labels strategy; given: none"),
-        ("inc", ("l2_aggregation_strategy_total",), {"strategy": "none"}, "none of single"),
-        ("inc", ("l2_guest_cycles_total",), {"guest": "g", "type": "idle"}, "none of user"),
-        ("inc", ("l2_guest_cycles_total",), {"guest": "g"}, "labels guest, type"),
-        ("inc", ("l2_tps_current",), {}, "is a gauge, not a counter"),
-        ("set", ("l2_errors_total", 1), {}, "is a counter, not a gauge"),
-        ("set", ("l2_tps_current", math.nan), {}, "not a value"),
-        ("set", ("l2_tps_average", 1), {}, "cannot be set"),
-        ("observe", ("l2_tps_current", 1), {}, "is a gauge, not a histogram"),
+        ("inc", (TYPO,), {}, "no metric 'l2_typo_total'"),
+        ("inc", (ERRORS, -1), {}, "not a value"),
+        ("inc", (ERRORS, math.nan), {}, "not a value"),
+        ("inc", (ERRORS, math.inf), {}, "not a value"),
+        ("inc", (ERRORS,), {"kind": "x"}, "labels none; given: kind"),
+        ("inc", (AGGREGATION_STRATEGY,), {}, "labels strategy; given: none"),
+        ("inc", (GUEST_CYCLES,), {"guest": "g"}, "labels guest, type"),
+        ("inc", (TPS_CURRENT,), {}, "is a gauge, not a counter"),
+        ("set", (ERRORS, 1), {}, "is a counter, not a gauge"),
+        ("set", (TPS_CURRENT, math.nan), {}, "not a value"),
+        ("set", (TPS_AVERAGE, 1), {}, "cannot be set"),
+        ("observe", (TPS_CURRENT, 1), {}, "is a gauge, not a histogram"),
         ("observe", (DURATION, -0.1), {"zkvm": "z", "kind": "composite"}, "not a value"),
         ("observe", (DURATION, math.inf), {"zkvm": "z", "kind": "composite"}, "not a value"),
-        ("observe", (DURATION, 1), {"zkvm": "z", "kind": "execute"}, "none of composite"),
-        ("value", ("l2_typo_total",), {}, "no metric"),
-        ("value", ("l2_receipt_bytes",), {"stage": "during"}, "none of before"),
+        ("value", (TYPO,), {}, "no metric"),
+        ("restore", (Total("l2_errors", {}, 1),), {}, "no metric"),
+        ("restore", (Total("l2_errors_total", {}, 1),), {}, "is a counter, not a gauge"),
+        ("restore", (Total("l2_tps_average", {}, 1),), {}, "cannot be set"),
+        ("restore", (Total("l2_tps_current", {"x": "y"}, 1),), {}, "labels none; given: x"),
+        ("restore", (Total("l2_tps_current", {}, math.nan),), {}, "not a value"),
     ],
 )
 def test_what_the_table_does_not_know_raises_and_records_nothing(
@@ -303,31 +332,58 @@ def test_what_the_table_does_not_know_raises_and_records_nothing(
     assert recorder.render() == Recorder().render()
 
 
+@pytest.mark.parametrize(
+    ("metric", "label"),
+    [(metric, label) for metric in METRICS for label in metric.initial],
+    ids=lambda one: getattr(one, "name", one),
+)
+def test_a_label_value_that_is_not_in_the_table_appears_when_it_occurs(
+    metric: Metric, label: str
+) -> None:
+    """E.g. the name of a strategy that somebody has added."""
+    recorder = Recorder()
+    labels = {name: (initial or ("some",))[0] for name, initial in metric.labels.items()}
+    labels[label] = "my_own"
+    assert "my_own" not in recorder.render().decode()
+    move(recorder, metric, 3, labels)
+    shown = only(recorder, metric.name)
+    assert f'{label}="my_own"' in shown[-1], "after those that were there from the start"
+    others = [line for line in shown if "my_own" not in line]
+    assert others
+    assert all(line.endswith(" 0.0") for line in others)
+    # It goes into the totals of all runs, and comes back from there.
+    again = Recorder()
+    again.merge(recorder.snapshot())
+    for gauge in recorder.gauges():
+        again.restore(gauge)
+    assert again.render() == recorder.render()
+
+
 def test_gauges_may_fall_below_zero() -> None:
     recorder = Recorder()
-    recorder.set("l2_proof_size_savings_percent", 12.5)
-    recorder.set("l2_proof_size_savings_percent", -3.5)
-    assert recorder.value("l2_proof_size_savings_percent") == -3.5
+    recorder.set(PROOF_SIZE_SAVINGS_PERCENT, 12.5)
+    recorder.set(PROOF_SIZE_SAVINGS_PERCENT, -3.5)
+    assert recorder.value(PROOF_SIZE_SAVINGS_PERCENT) == -3.5
     assert "l2_proof_size_savings_percent -3.5" in lines(recorder)
 
 
 def test_asking_for_a_series_does_not_make_it() -> None:
     recorder = Recorder()
-    assert recorder.value("l2_guest_cycles_total", guest="g", type="user") == 0
+    assert recorder.value(GUEST_CYCLES, guest="g", type="user") == 0
     assert only(recorder, "l2_guest_cycles_total") == []
 
 
 # -- totals over several runs ----------------------------------------------------------------------
 
-Step = tuple[str, float, dict[str, str]]
+Step = tuple[Metric, float, dict[str, str]]
 steps: st.SearchStrategy[Step] = st.one_of(
     st.tuples(
-        st.sampled_from(["l2_errors_total", "l2_aggregation_proof_count"]),
+        st.sampled_from([ERRORS, AGGREGATION_PROOF_COUNT]),
         st.integers(0, 1000),
         st.just({}),
     ),
     st.tuples(
-        st.just("l2_guest_cycles_total"),
+        st.just(GUEST_CYCLES),
         st.integers(0, 1000),
         st.fixed_dictionaries(
             {"guest": st.sampled_from("abc"), "type": st.sampled_from(["user", "total"])}
@@ -337,16 +393,27 @@ steps: st.SearchStrategy[Step] = st.one_of(
         st.just(DURATION),
         st.integers(0, 4000),
         st.fixed_dictionaries(
-            {"zkvm": st.sampled_from("ro"), "kind": st.sampled_from(["composite", "groth16"])}
+            {
+                "zkvm": st.sampled_from("ro"),
+                "kind": st.sampled_from(["composite", "groth16", "new"]),
+            }
         ),
+    ),
+    st.tuples(
+        st.just(AGGREGATION_STRATEGY),
+        st.integers(0, 1000),
+        st.fixed_dictionaries({"strategy": st.sampled_from(["single", "my_own", "another"])}),
     ),
 )
 
 
 def recorded(taken: list[Step]) -> Recorder:
     recorder = Recorder()
-    for name, value, labels in taken:
-        (recorder.observe if name == DURATION else recorder.inc)(name, value, **labels)
+    for metric, value, labels in taken:
+        if isinstance(metric, Histogram):
+            recorder.observe(metric, value, **labels)
+        elif isinstance(metric, Counter):
+            recorder.inc(metric, value, **labels)
     return recorder
 
 
@@ -371,7 +438,7 @@ def test_a_snapshot_survives_json_and_has_no_gauges(busy: Recorder) -> None:
     assert again.snapshot() == busy.snapshot()
     gauges = {metric.name for metric in METRICS if metric.type == "gauge"}
     assert not gauges & {total.name for total in busy.snapshot()}
-    assert again.value("l2_tps_current") == 0
+    assert again.value(TPS_CURRENT) == 0
 
 
 @pytest.mark.parametrize(
@@ -399,7 +466,7 @@ def test_a_merge_that_does_not_fit_changes_nothing(bad: Total) -> None:
 
 
 class Slow(float):
-    """A number that lets another thread run in the middle of being added."""
+    """A number whose addition lets another thread run in the middle."""
 
     def __radd__(self, other: float) -> float:
         time.sleep(0.0005)
@@ -411,8 +478,8 @@ def test_no_update_is_lost_between_threads() -> None:
 
     def work() -> None:
         for _ in range(10):
-            recorder.inc("l2_errors_total", Slow(1))
-            recorder.observe("l2_aggregation_duration_seconds", Slow(2))
+            recorder.inc(ERRORS, Slow(1))
+            recorder.observe(AGGREGATION_DURATION_SECONDS, Slow(2))
             recorder.merge([Total("l2_segments_total", {}, Slow(3))])
             recorder.render()
 
@@ -421,6 +488,6 @@ def test_no_update_is_lost_between_threads() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert recorder.value("l2_errors_total") == 40
+    assert recorder.value(ERRORS) == 40
     assert "l2_aggregation_duration_seconds_sum 80.0" in lines(recorder)
-    assert recorder.value("l2_segments_total") == 120
+    assert recorder.value(SEGMENTS) == 120

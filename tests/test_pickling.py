@@ -172,7 +172,7 @@ VALUES = [
     ),
     ReceiptInfo("composite", 100, 2, 1, b"j"),
     Versions("risc0", "3.0.6", {"cuda": "false"}),
-    ProverSpec("risc0", ReceiptKind.COMPOSITE, 21),
+    ProverSpec("risc0", ReceiptKind.COMPOSITE, (("segment_po2", 21),)),
     Proof(b"j", None, Cycles(), "log"),
     RetryPolicy(attempts=9),
     AggregationResult(bytes(32), 3, bytes(32)),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.engines.processes import ProcessExecutor
+from runner.engines.processes import ProcessEngine
 from runner.model import ProofJob, ReceiptKind
 from runner.provers.guests import DEFAULT_FOLDER, Manifest
 from runner.provers.prover import ProverSpec
@@ -57,12 +57,12 @@ def test_a_worker_loads_the_prover_and_little_else() -> None:
     guest = Manifest.load(DEFAULT_FOLDER).get("fibonacci")
     spec = ProverSpec("risc0", ReceiptKind.EXECUTE)
     job = ProofJob(0, "leaf 0", guest, struct.pack("<I", 5), (), ReceiptKind.EXECUTE)
-    with ProcessExecutor(1) as engine:
+    with ProcessEngine(1) as engine:
         assert engine.submit(perform, spec, job).result().journal == struct.pack("<Q", 5)
         found = set(engine.submit(eval, "list(__import__('sys').modules)").result())
     ours = {name.removeprefix("runner.") for name in found if name.startswith("runner.")}
-    rooms = {"engines", "provers"}
-    prover = {f"provers.{name}" for name in ("guests", "prover", "risc0", "worker")}
+    rooms = {"engines", "provers", "provers.risc0", "provers.risc0.adapter", "provers.risc0.cost"}
+    prover = {f"provers.{name}" for name in ("guests", "prover", "worker")}
     assert ours == {"errors", "files", "model", "engines.worker_process"} | rooms | prover
     needless = {"hydra", "omegaconf", "yaml", "rich", "sqlite3", "asyncio", "prometheus_client"}
     assert found & (NEVER | needless) == set()

@@ -27,7 +27,7 @@ from benchmarks.studies.stopwatches import StopWatch, cost_of_a_stop_watch, medi
 from runner.audit import events
 from runner.audit.log import AuditLog, read_log
 from runner.audit.trail import AuditTrail
-from runner.provers.machine import machine, packages
+from runner.engines.machine import machine, packages
 
 EVENT = {"event": "proved", "run": "0" * 32, "receipt_sha256": "0" * 64, "stdin_sha256": "0" * 64}
 

@@ -25,13 +25,19 @@ from benchmarks.studies.batches import Figures, run, settings
 from benchmarks.studies.stopwatches import StopWatch, cost_of_a_stop_watch, median
 from benchmarks.suite.builders import busy_recorder
 from runner.batch import outputs
+from runner.engines.machine import machine, packages
 from runner.files import atomic_write
+from runner.metric_table import (
+    ERRORS,
+    GUEST_CYCLES,
+    PROOF_GENERATION_DURATION_SECONDS,
+    QUEUE_DEPTH,
+)
 from runner.metrics import Recorder
 from runner.monitoring import live_file
 from runner.monitoring.ledger import KEPT_RUNS, Ledger
 from runner.monitoring.ledger_file import Contents, encode
 from runner.monitoring.tally import Tally
-from runner.provers.machine import machine, packages
 
 
 def main() -> int:
@@ -75,13 +81,13 @@ def main() -> int:
 
 def events(rounds: int) -> Figures:
     recorder = busy_recorder()
-    histogram, labelled = "l2_proof_generation_duration_seconds", "l2_guest_cycles_total"
+    histogram, labelled = PROOF_GENERATION_DURATION_SECONDS, GUEST_CYCLES
     return {
-        "one event: counter": median(rounds, lambda: recorder.inc("l2_errors_total"), 1000),
+        "one event: counter": median(rounds, lambda: recorder.inc(ERRORS), 1000),
         "one event: counter with two labels": median(
             rounds, lambda: recorder.inc(labelled, 5, guest="sha256", type="user"), 1000
         ),
-        "one event: gauge": median(rounds, lambda: recorder.set("l2_queue_depth", 5), 1000),
+        "one event: gauge": median(rounds, lambda: recorder.set(QUEUE_DEPTH, 5), 1000),
         "one event: histogram": median(
             rounds, lambda: recorder.observe(histogram, 17, zkvm="risc0", kind="composite"), 1000
         ),

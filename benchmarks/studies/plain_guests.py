@@ -32,9 +32,9 @@ from typing import TYPE_CHECKING
 
 import runner_risc0 as native
 
+from runner.engines.machine import machine, packages
 from runner.plan.journal import aggregator_stdin
 from runner.provers.guests import DEFAULT_FOLDER, Manifest, read_elf
-from runner.provers.machine import machine, packages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -22,12 +22,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner.engines.machine import machine, packages
 from runner.errors import InputError
 from runner.model import Child, ReceiptKind
 from runner.plan.journal import aggregator_stdin
 from runner.plan.savings_model import estimate
 from runner.provers.guests import AGGREGATOR, Manifest, default_folder
-from runner.provers.machine import machine, packages
 from runner.provers.prover import ProverSpec, load_prover
 
 if TYPE_CHECKING:

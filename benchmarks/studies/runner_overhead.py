@@ -39,13 +39,13 @@ from benchmarks.studies import batches
 from benchmarks.studies.stopwatches import Parts, cost_of_a_part
 from runner.batch import attempt, outputs, prepare, recording
 from runner.cache.keys import proof_key
+from runner.engines.machine import cores, machine, packages
 from runner.executor import PlanExecutor
 from runner.model import ProofJob, ReceiptKind
 from runner.monitoring import tally
 from runner.plan.fields import FieldSpec, encode
 from runner.plan.journal import aggregator_stdin
 from runner.provers.guests import AGGREGATOR, DEFAULT_FOLDER, Manifest, read_elf
-from runner.provers.machine import cores, machine, packages
 from runner.provers.prover import ProverSpec
 from runner.provers.worker import perform
 

@@ -29,11 +29,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from runner.engines.machine import machine, packages
 from runner.plan.fields import FieldSpec
 from runner.plan.inputs import InputSpec, TemplateSeries, leaves
 from runner.plan.plan import Plan, distinct
 from runner.plan.strategy import STRATEGIES, make_plan
-from runner.provers.machine import machine, packages
 
 ROOT = Path(__file__).resolve().parents[2]
 Row = dict[str, Any]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.suite import builders
-from runner.engines.inline import InlineExecutor
-from runner.engines.processes import ProcessExecutor
+from runner.engines.inline import InlineEngine
+from runner.engines.processes import ProcessEngine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,14 +27,14 @@ WORKERS = 2
 @pytest.mark.benchmark(group="executor")
 def test_batch_inline(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     batch = builders.FakeBatch(tmp_path / "guests", LEAVES)
-    jobs = benchmark(batch.run, InlineExecutor(), 1)
+    jobs = benchmark(batch.run, InlineEngine(), 1)
     assert jobs.outcomes[batch.plan.root].journal == jobs.expected_root().encode()
 
 
 @pytest.mark.benchmark(group="processes", timer=builders.WALL)
 def test_batch_in_processes(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     batch = builders.FakeBatch(tmp_path / "guests", LEAVES)
-    with ProcessExecutor(WORKERS) as engine:
+    with ProcessEngine(WORKERS) as engine:
         batch.run(engine, WORKERS)  # the workers start with their first job
         jobs = benchmark(batch.run, engine, WORKERS)
     assert jobs.outcomes[batch.plan.root].journal == jobs.expected_root().encode()
@@ -45,7 +45,7 @@ def test_start_and_end_a_worker(benchmark: BenchmarkFixture, tmp_path: Path) -> 
     batch = builders.FakeBatch(tmp_path / "guests", 1)
 
     def start() -> None:
-        with ProcessExecutor(1) as engine:
+        with ProcessEngine(1) as engine:
             batch.run(engine, 1)
 
     benchmark(start)

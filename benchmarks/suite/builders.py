@@ -17,6 +17,7 @@ from runner.cache.proof_cache import ProofCache
 from runner.engines.engine import Engine, Host
 from runner.engines.retry import RetryPolicy
 from runner.executor import PlanExecutor
+from runner.metric_table import BUILD_INFO, GUEST_CYCLES
 from runner.metrics import Recorder
 from runner.model import Cycles, Guest, ReceiptKind
 from runner.plan import merkle
@@ -156,9 +157,9 @@ def busy_recorder() -> Recorder:
     """A recorder as it is after a batch: all known series, those of two guests and of the build."""
     recorder = Recorder()
     for guest in ("sha256", "aggregator"):
-        recorder.inc("l2_guest_cycles_total", 1e6, guest=guest, type="user")
+        recorder.inc(GUEST_CYCLES, 1e6, guest=guest, type="user")
     labels = {"version": "0", "zkvm": "z", "zkvm_version": "0", "receipt_kind": "k"}
-    recorder.set("l2_build_info", 1, **labels)
+    recorder.set(BUILD_INFO, 1, **labels)
     return recorder
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import runner
-from runner.provers.machine import machine, packages
+from runner.engines.machine import machine, packages
 
 COMMIT = "BENCH_COMMIT"
 """The environment variable that holds ``commit_info`` as JSON.

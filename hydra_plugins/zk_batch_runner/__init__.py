@@ -1,7 +1,7 @@
-"""Where Hydra looks for plugins: the sweepers of :mod:`runner.cli.sweepers`.
+"""The sweepers of :mod:`runner.cli.sweepers`, where Hydra looks for plugins.
 
-Hydra imports this for every command, ``--help`` too, so what does the work comes in when there is a
-sweep to set up.
+Hydra imports this module for every command, even for ``--help``. So the modules that do the work
+are imported only when there is a sweep to set up.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["GridSweeper", "OptunaSweeper"]
 
 
-class _Late(Sweeper):
-    """Stands for a sweeper until it is needed."""
+class _LazySweeper(Sweeper):
+    """A sweeper that is made when it is needed."""
 
-    def __init__(self, **settings: Any) -> None:  # noqa: ANN401  # that sweeper's
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401  # the arguments of that sweeper
         self._settings = settings
         self._sweeper: Sweeper | None = None
 
@@ -31,18 +31,18 @@ class _Late(Sweeper):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """See Hydra."""
+        """Make the sweeper and set it up."""
         self._sweeper = self._make()
         self._sweeper.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> Any:  # noqa: ANN401  # Hydra's signature
-        """See Hydra."""
-        assert self._sweeper is not None  # noqa: S101  # Hydra sets up first
+        """Run the sweep."""
+        assert self._sweeper is not None  # noqa: S101  # Hydra calls setup() first
         return self._sweeper.sweep(arguments)
 
 
-class GridSweeper(_Late):
-    """``hydra/sweeper=grid``, the default."""
+class GridSweeper(_LazySweeper):
+    """The sweeper ``hydra/sweeper=grid``, which is the default."""
 
     def _make(self) -> Sweeper:
         from runner.cli import sweepers
@@ -50,8 +50,8 @@ class GridSweeper(_Late):
         return sweepers.GridSweeper(**self._settings)
 
 
-class OptunaSweeper(_Late):
-    """``hydra/sweeper=optuna``."""
+class OptunaSweeper(_LazySweeper):
+    """The sweeper ``hydra/sweeper=optuna``."""
 
     def _make(self) -> Sweeper:
         from runner.cli import sweepers

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from runner.metric_table import Metric
+    from runner.metric_kinds import Metric
 
 __all__ = ["Expression", "Matcher", "Reference", "problems", "read"]
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from runner.alerts.promql import read
 from runner.alerts.table import ALERTS
 from runner.files import SHIPPED
-from runner.metric_table import CONTRACT, METRICS, Metric
+from runner.metric_kinds import Histogram, Metric
+from runner.metric_table import CONTRACT, METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,7 +24,8 @@ _HEAD = """\
 # Metrics
 
 Every textfile, every `/metrics` page and every push contains these metrics, also after a run that
-failed. A series whose label values are known beforehand is there from the start, with the value 0.
+failed. A series whose label values the tables list is there from the start, with the value 0. Any
+other value, such as the name of a strategy of your own, brings its series when it first occurs.
 Prometheus adds the labels `job` and `instance`.
 
 Counters and histograms count over all runs, and change once a run, when it ends. Gauges describe
@@ -73,7 +75,7 @@ def _label(name: str, values: tuple[str, ...]) -> str:
 
 def _buckets() -> Iterator[str]:
     for metric in METRICS:
-        if metric.type == "histogram":
+        if isinstance(metric, Histogram):
             bounds = ", ".join(f"{bound:g}" for bound in metric.buckets)
             yield f"- `{metric.name}`: {bounds} {metric.unit}"
     yield ""

@@ -11,16 +11,16 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from runner.metric_table import Metric
+from runner.metric_kinds import Gauge, Metric, NoLabels
 
 __all__ = ["ALERTS", "FOREIGN", "SEVERITIES", "Alert", "Setting"]
 
 SEVERITIES = ("critical", "warning", "info")
 
 FOREIGN: tuple[Metric, ...] = (
-    Metric(
+    Gauge(
+        NoLabels,
         "node_textfile_scrape_error",
-        "gauge",
         "1 if a file of the textfile collector could not be read.",
         "node_exporter",
     ),

@@ -1,7 +1,7 @@
 """One run of one batch: prepared, attempted, recorded, summed up; and the dry run.
 
-May import: audit, cache, engines, errors, events, executor, files, folder, metrics, model,
-monitoring, plan, provers, text.
+May import: audit, cache, engines, errors, events, executor, files, folder, metric_table, metrics,
+model, monitoring, plan, provers, text.
 
 Other rooms use:
 

@@ -12,7 +12,7 @@ from runner.audit.trail import NoTrail
 from runner.batch.batch import Batch, Root
 from runner.batch.lookup import Lookup
 from runner.batch.recording import Recording
-from runner.cache.proof_cache import NoCache
+from runner.engines.machine import cores
 from runner.errors import ReceiptRejectedError, VerificationFailedError
 from runner.executor import OnFailure, PlanExecutor
 from runner.model import Child, ProofJob, ReceiptKind
@@ -22,11 +22,11 @@ from runner.provers.worker import perform, verify_receipt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import Executor
 
     from runner.audit.trail import Trail
     from runner.batch.spool import Spool
-    from runner.cache.proof_cache import Cache
+    from runner.cache.cache import Cache
+    from runner.engines.engine import Engine, Host
     from runner.engines.retry import RetryPolicy
     from runner.events import Observer
     from runner.metrics import Recorder
@@ -71,14 +71,13 @@ class BatchRun:
 
     # -- the run ------------------------------------------------------------------------------
 
-    def run(  # noqa: PLR0913  # the wiring of one run, all by keyword
+    def run(
         self,
         *,
-        engine: Executor,
+        engine: Engine,
+        hosts: Sequence[Host],
         observers: Sequence[Observer],
         policy: RetryPolicy,
-        workers: int,
-        cores: int,
         on_failure: OnFailure,
     ) -> Root | None:
         """Make all proofs and check the result.
@@ -101,10 +100,11 @@ class BatchRun:
             # What is kept of an event, as metrics and in the audit log, is kept before it is shown.
             observers=(self.recording, *audit, *observers),
             policy=policy,
+            hosts=hosts,
             # A run of milliseconds would leave its worker idle while the next one is handed over.
-            workers=workers * 4 if executes else workers,
-            cores=cores,
-            cached=not executes and not isinstance(self._cache, NoCache),
+            per_worker=4 if executes else 1,
+            lookups=min(cores(), 8),
+            cached=not executes and self._cache.keeps,
             on_failure=on_failure,
         ).run()
         if self._batch.plan.root is not None:

@@ -13,11 +13,11 @@ from rich.console import Console
 from runner.batch.dry_run_report import Report, table, words
 from runner.batch.forecast import Forecast
 from runner.batch.prepare import prepare
-from runner.cache.view import CacheView
+from runner.engines.engine import jobs_at_once
+from runner.engines.machine import cores
 from runner.errors import InputError
 from runner.folder import write_json
 from runner.model import ReceiptKind
-from runner.provers.machine import cores
 from runner.provers.prover import load_prover
 
 if TYPE_CHECKING:
@@ -37,15 +37,17 @@ def run(settings: Settings) -> Report:
     """
     batch = prepare(settings)
     prover = load_prover(batch.prover)
-    looks_up = settings.cache is not None and batch.prover.kind is not ReceiptKind.EXECUTE
+    with settings.make_engine() as engine:
+        workers = jobs_at_once(engine.hosts())
     with contextlib.ExitStack() as stack:
-        view = None
-        if settings.cache is not None and looks_up:
-            view = stack.enter_context(CacheView(settings.cache.folder))
+        view = None if batch.prover.kind is ReceiptKind.EXECUTE else settings.cache.view()
+        if view is not None:
+            stack.enter_context(view)
         forecast = Forecast(batch, prover, view, min(cores(), 8))
         decisions = forecast.decide()
         report = Report(
             settings=settings,
+            workers=workers,
             batch=batch,
             versions=prover.versions,
             decisions=decisions,

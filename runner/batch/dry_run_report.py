@@ -56,8 +56,9 @@ class Report:
     """All that a dry run found out.
 
     Attributes:
-        settings: of the run.
-        batch: that would be run.
+        settings: The settings of the run.
+        workers: The number of jobs that the engine runs side by side.
+        batch: The batch that would be run.
         versions: of the prover.
         decisions: by job id.
         measured: what proofs like a job's took, by job id.
@@ -65,6 +66,7 @@ class Report:
     """
 
     settings: Settings
+    workers: int
     batch: Batch
     versions: Versions
     decisions: Sequence[Decision]
@@ -91,7 +93,7 @@ class Report:
         """
         left = TimeLeft(
             self.batch.plan,
-            self.settings.executor.workers,
+            self.workers,
             {level.number: level.each_s for level in self.levels if level.each_s is not None},
         )
         for decision in self.decisions:
@@ -105,7 +107,6 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """JSON values."""
         batch, settings = self.batch, self.settings
-        cache = settings.cache
         return {
             "format": FORMAT,
             "dry_run": True,
@@ -116,9 +117,9 @@ class Report:
             "leaves": len(batch.leaves),
             "requested": settings.strategy.name,
             "plan": batch.plan.to_json(),
-            "cache": str(cache.folder) if cache is not None else None,
+            "cache": settings.cache.place,
             "cache_entries_without_origin": self.unexplained,
-            "workers": settings.executor.workers,
+            "workers": self.workers,
             "levels": [asdict(level) for level in self.levels],
             "expected_s": self.expected[0] if self.expected else None,
             "expected_is_all": bool(self.expected and self.expected[1]),
@@ -202,7 +203,7 @@ def words(report: Report) -> list[str]:
         )
     if kind is ReceiptKind.EXECUTE:
         return [*lines, "nothing is looked up, and how long executions took is not kept"]
-    if report.settings.cache is None:
+    if not report.settings.cache.keeps:
         return [*lines, "nothing is looked up (cache=off), and no earlier times are known"]
     for level in report.levels:
         if level.hits < level.jobs:
@@ -240,7 +241,7 @@ def _expected(report: Report) -> str:
     if report.expected is None:
         return "expected: not measured yet"
     seconds, complete = report.expected
-    workers = report.settings.executor.workers
+    workers = report.workers
     with_them = f"with {workers} worker{'' if workers == 1 else 's'}"
     open_jobs = sum(level.open for level in report.levels)
     as_if = ", what is not known yet counted as to prove" if open_jobs else ""

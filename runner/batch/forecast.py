@@ -23,8 +23,8 @@ from runner.provers.guests import AGGREGATOR
 
 if TYPE_CHECKING:
     from runner.batch.batch import Batch
+    from runner.cache.cache import CacheView
     from runner.cache.origins import Made
-    from runner.cache.view import CacheView
     from runner.model import ProofJob, ReceiptKind
     from runner.provers.prover import Prover
 
@@ -155,14 +155,14 @@ class Forecast:
                 )
         job = self._batch.job(job_id, self._positions, self._journals.__getitem__)
         key = job_key(self._prover, job)
-        sight = view.find(key)
-        if sight.fault:
-            return Decision(job_id, Why.DAMAGED, sight.fault, key, journal=job.expected)
-        if sight.data is None:
+        found = view.find(key)
+        if found.fault:
+            return Decision(job_id, Why.DAMAGED, found.fault, key, journal=job.expected)
+        if found.data is None:
             why, detail, differs = self._explain(view, job, key)
             return Decision(job_id, why, detail, key, differs, journal=job.expected)
         try:
-            journal = verify_entry(self._prover, job, key, sight.data)
+            journal = verify_entry(self._prover, job, key, found.data)
         except ReceiptRejectedError as error:
             return Decision(job_id, Why.REJECTED, error.reason, key, journal=job.expected)
         return Decision(job_id, Why.HIT, "in the cache, verified", key, journal=journal)
@@ -174,7 +174,7 @@ class Forecast:
         reason = view.set_aside(key)
         if reason is not None:
             return Why.SET_ASIDE, f"set aside earlier: {reason}", ()
-        made = view.made(job.guest.name, hashlib.sha256(job.stdin).hexdigest())
+        made = [*view.made(job.guest.name, hashlib.sha256(job.stdin).hexdigest())]
         if job.id >= self._batch.plan.leaf_jobs:
             for build in self._builds:
                 stdin = self._stdin_for(job.id, build)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import runner
+from runner.model import flat, is_placement
 from runner.provers.guests import AGGREGATOR, Manifest
 from runner.provers.prover import load_prover
 
@@ -19,32 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["MadeFrom", "made_from"]
 
-_PLACEMENT = frozenset(
-    {
-        "output",
-        "progress",
-        "log_level",
-        "log_format",
-        "quiet",
-        "metrics",
-        "audit",
-        "report",
-        "guests",
-    }
-)
-"""Settings that say where results go and what is shown, not what is done. The folder of the guests
-is among them: the programs themselves are compared."""
-
 
 @dataclass(frozen=True, slots=True)
 class MadeFrom:
     """What decides a result, as two SHA-256 digests in hex.
 
     Attributes:
-        config: the composed settings but for those of placement, with the number of workers that
-            ``auto`` stands for.
-        programs: everything they name or need that may change under the same name: image ids and
-            ELF files, versions of runner and zkVM, the inputs as the guest reads them.
+        config: The digest of the composed settings without those of :data:`PLACEMENT`.
+        programs: The digest of all that the settings name and that may change under its name: image
+            ids and ELF files, the versions of runner and zkVM, the inputs as the guest reads them.
     """
 
     config: str
@@ -68,7 +52,9 @@ def made_from(settings: Settings, leaves: Iterable[Leaf]) -> MadeFrom:
     Raises:
         InputError: the guests or the prover cannot be had.
     """
-    config = {name: value for name, value in settings.config.items() if name not in _PLACEMENT}
+    config = {
+        name: value for name, value in flat(settings.config).items() if not is_placement(name)
+    }
     manifest = Manifest.load(settings.guests)
     guests = [manifest.get(name) for name in (settings.guest, AGGREGATOR)]
     programs = {
@@ -77,7 +63,7 @@ def made_from(settings: Settings, leaves: Iterable[Leaf]) -> MadeFrom:
         "runner": runner.__version__,
         "zkvm": asdict(load_prover(settings.prover).versions),
     }
-    return MadeFrom(_sha256([config, settings.executor.workers]), _sha256(programs))
+    return MadeFrom(_sha256(config), _sha256(programs))
 
 
 def _sha256(value: Any) -> str:  # noqa: ANN401  # anything JSON can say

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runner.metric_table import (
+    AGGREGATION_BATCH_SECONDS,
+    AGGREGATION_PROOF_COUNT,
+    GAS_SAVINGS_PERCENT,
+    MODEL_GAS_SAVINGS_RATIO,
+    PROOF_SIZE_SAVINGS_PERCENT,
+    PROOF_SIZE_SAVINGS_RATIO,
+    RECEIPT_BYTES,
+    TPS_CURRENT,
+)
+
 if TYPE_CHECKING:
     from runner.batch.summary import Summary
     from runner.metrics import Recorder
@@ -14,13 +25,13 @@ __all__ = []
 def _summary_metrics(recorder: Recorder, summary: Summary) -> None:
     if summary.size_savings_percent is None:
         return
-    recorder.set("l2_proof_size_savings_percent", summary.size_savings_percent)
-    recorder.set("l2_proof_size_savings_ratio", summary.size_savings_percent / 100)
-    recorder.set("l2_receipt_bytes", summary.bytes_before, stage="before")
-    recorder.set("l2_receipt_bytes", summary.bytes_after, stage="after")
+    recorder.set(PROOF_SIZE_SAVINGS_PERCENT, summary.size_savings_percent)
+    recorder.set(PROOF_SIZE_SAVINGS_RATIO, summary.size_savings_percent / 100)
+    recorder.set(RECEIPT_BYTES, summary.bytes_before, stage="before")
+    recorder.set(RECEIPT_BYTES, summary.bytes_after, stage="after")
     if summary.levels:
-        recorder.inc("l2_aggregation_proof_count", summary.leaves)
-        recorder.inc("l2_aggregation_batch_seconds_total", summary.wall_s)
-        recorder.set("l2_tps_current", summary.tps)
-        recorder.set("l2_gas_savings_percent", summary.model.gas_savings_percent)
-        recorder.set("l2_model_gas_savings_ratio", summary.model.gas_savings_percent / 100)
+        recorder.inc(AGGREGATION_PROOF_COUNT, summary.leaves)
+        recorder.inc(AGGREGATION_BATCH_SECONDS, summary.wall_s)
+        recorder.set(TPS_CURRENT, summary.tps)
+        recorder.set(GAS_SAVINGS_PERCENT, summary.model.gas_savings_percent)
+        recorder.set(MODEL_GAS_SAVINGS_RATIO, summary.model.gas_savings_percent / 100)

@@ -18,7 +18,7 @@ from runner.provers.worker import verify_receipt
 if TYPE_CHECKING:
     from runner.audit.trail import Trail
     from runner.batch.recording import Recording
-    from runner.cache.proof_cache import Cache
+    from runner.cache.cache import Cache
     from runner.model import ProofJob
     from runner.provers.prover import Prover
 

@@ -15,12 +15,31 @@ from runner.batch.identity import made_from
 from runner.batch.last_run import _summary_metrics
 from runner.batch.record import job_rows, leaf_lines
 from runner.batch.summary import Summary, summarise
+from runner.engines.machine import machine, packages, peak_memory_mib
 from runner.errors import AuditError, BatchFailedError, InterruptedBatchError, JobFailedError
 from runner.files import atomic_write
 from runner.folder import FORMAT, LEAVES, RESULT, ROOT, sha256, write_json, write_sums
+from runner.metric_table import (
+    BUILD_INFO,
+    CACHE_HIT_RATE,
+    CACHE_HIT_RATIO,
+    CACHE_HITS,
+    CACHE_MISSES,
+    ERRORS,
+    GPU_MEMORY_USED_BYTES,
+    GPU_UTILIZATION_RATIO,
+    LAST_RUN_COMPLETION_TIMESTAMP_SECONDS,
+    LAST_RUN_DURATION_SECONDS,
+    LAST_RUN_EXIT_STATUS,
+    LAST_RUN_LEAVES,
+    LAST_RUN_START_TIMESTAMP_SECONDS,
+    LAST_RUN_SUCCESS_TIMESTAMP_SECONDS,
+    PARALLEL_WORKERS_ACTIVE,
+    PARALLEL_WORKERS_LIMIT,
+    QUEUE_DEPTH,
+)
 from runner.model import ReceiptKind
 from runner.monitoring.publish import publish
-from runner.provers.machine import machine, packages, peak_memory_mib
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,8 +71,9 @@ class Outputs:
         gpus: what the GPUs did, once the run has ended.
 
     Attributes:
-        run_id: as given.
-        started: Unix time.
+        run_id: The id of the run, as given.
+        started: When the run started, in Unix time.
+        workers: How many jobs the engine runs side by side, once that is known.
     """
 
     def __init__(  # noqa: PLR0913  # the wiring of one run
@@ -69,6 +89,7 @@ class Outputs:
         gpus: Callable[[], list[GpuFigures]] = list,
     ) -> None:
         self._settings = settings
+        self.workers = 0
         self._batch = batch
         self._attempt = attempt
         self._prover = prover
@@ -171,7 +192,7 @@ class Outputs:
             else BatchFailedError(message, str(folder))
         )
         if not isinstance(error, KeyboardInterrupt | JobFailedError):  # that one is counted
-            self._recorder.inc("l2_errors_total")
+            self._recorder.inc(ERRORS)
         # The error in hand matters more than a disk that also fails to take its record.
         status, head = "interrupted" if interrupted else "failed", None
         with contextlib.suppress(AuditError):
@@ -213,33 +234,33 @@ class Outputs:
 
     def _metrics(self, summary: Summary | None, exit_status: int) -> None:
         recorder, now = self._recorder, time.time()
-        recorder.set("l2_parallel_workers_active", 0)
+        recorder.set(PARALLEL_WORKERS_ACTIVE, 0)
         for index, gpu in enumerate(self._gpus()):
-            recorder.set("l2_gpu_utilization_ratio", gpu.utilization, gpu=str(index))
-            recorder.set("l2_gpu_memory_used_bytes", gpu.memory_bytes, gpu=str(index))
-        recorder.set("l2_queue_depth", 0)
-        recorder.set("l2_parallel_workers_limit", self._settings.executor.workers)
-        recorder.set("l2_last_run_start_timestamp_seconds", self.started)
-        recorder.set("l2_last_run_completion_timestamp_seconds", now)
-        recorder.set("l2_last_run_duration_seconds", time.monotonic() - self._clock)
-        recorder.set("l2_last_run_exit_status", exit_status)
-        recorder.set("l2_last_run_leaves", len(self._batch.leaves))
+            recorder.set(GPU_UTILIZATION_RATIO, gpu.utilization, gpu=str(index))
+            recorder.set(GPU_MEMORY_USED_BYTES, gpu.memory_bytes, gpu=str(index))
+        recorder.set(QUEUE_DEPTH, 0)
+        recorder.set(PARALLEL_WORKERS_LIMIT, self.workers)
+        recorder.set(LAST_RUN_START_TIMESTAMP_SECONDS, self.started)
+        recorder.set(LAST_RUN_COMPLETION_TIMESTAMP_SECONDS, now)
+        recorder.set(LAST_RUN_DURATION_SECONDS, time.monotonic() - self._clock)
+        recorder.set(LAST_RUN_EXIT_STATUS, exit_status)
+        recorder.set(LAST_RUN_LEAVES, len(self._batch.leaves))
         if exit_status == 0:
-            recorder.set("l2_last_run_success_timestamp_seconds", now)
+            recorder.set(LAST_RUN_SUCCESS_TIMESTAMP_SECONDS, now)
         versions = self._prover.versions
         recorder.set(
-            "l2_build_info",
+            BUILD_INFO,
             1,
             version=runner.__version__,
             zkvm=versions.zkvm,
             zkvm_version=versions.zkvm_version,
             receipt_kind=self._batch.prover.kind.value,
         )
-        hits = recorder.value("l2_cache_hits_total")
-        looked_up = hits + recorder.value("l2_cache_misses_total")
+        hits = recorder.value(CACHE_HITS)
+        looked_up = hits + recorder.value(CACHE_MISSES)
         rate = hits / looked_up if looked_up else 0.0
-        recorder.set("l2_cache_hit_rate", 100 * rate)
-        recorder.set("l2_cache_hit_ratio", rate)
+        recorder.set(CACHE_HIT_RATE, 100 * rate)
+        recorder.set(CACHE_HIT_RATIO, rate)
         if summary is not None:
             _summary_metrics(recorder, summary)
         publish(self._settings.metrics, self.run_id, recorder)

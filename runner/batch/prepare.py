@@ -1,4 +1,4 @@
-"""From settings to a batch: everything that can be wrong is found here, before any proof."""
+"""Prepares a batch from its settings, and finds all that is wrong with them before any proof."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from runner.audit.log import AuditLog
 from runner.batch.batch import Batch
 from runner.errors import AuditError, InputError
-from runner.plan.cost import COSTS
 from runner.plan.inputs import leaves
 from runner.plan.journal import journal_bytes
 from runner.plan.plan import distinct
@@ -28,11 +27,12 @@ __all__ = ["prepare"]
 
 
 def prepare(settings: Settings) -> Batch:
-    """The batch that is asked for.
+    """Prepare the batch that the settings ask for.
 
     Raises:
-        InputError: it cannot be: guests that are not what the manifest says, a prover that cannot
-            make such receipts here, unusable inputs or strategy, a folder that takes no file.
+        InputError: It cannot be prepared: a guest is not what the manifest says, the prover cannot
+            make such receipts here, an input or the strategy is not usable, or a folder cannot be
+            written.
     """
     manifest = Manifest.load(settings.guests)
     guest = manifest.get(settings.guest)
@@ -55,7 +55,7 @@ def prepare(settings: Settings) -> Batch:
         positions,
         chosen.thresholds,
         chosen.fan_in,
-        cost=COSTS.get(prover.versions.zkvm),
+        cost=prover.aggregation_cost,
         journal_bytes=journal_bytes(settings.journal),
     )
     batch = Batch(guest, aggregator, batch_leaves, plan, settings.prover)
@@ -68,10 +68,10 @@ def prepare(settings: Settings) -> Batch:
 
 
 def check_zkvm(manifest: Manifest, prover: Prover) -> None:
-    """Receipts of different zkVMs never meet in one tree: programs and prover are of the same.
+    """Refuse programs that were compiled for another zkVM than the prover's.
 
     Raises:
-        InputError: they are not.
+        InputError: They were.
     """
     zkvm = prover.versions.zkvm
     if manifest.zkvm not in (None, zkvm):
@@ -95,7 +95,7 @@ def _check_image_id(prover: Prover, guest: Guest) -> None:
 
 
 def _check_audit(settings: Settings) -> None:
-    """Nor at an audit log that takes no line."""
+    """Refuse an audit log that cannot be appended to."""
     if settings.audit is None:
         return
     try:
@@ -106,7 +106,7 @@ def _check_audit(settings: Settings) -> None:
 
 
 def _check_writable(settings: Settings) -> None:
-    """A proof of minutes must not end at a folder that takes no file."""
+    """Refuse folders that cannot be written now, and not after minutes of proving."""
     folders = [("output", settings.output)]
     metrics = settings.metrics
     for field, file in (("textfile", metrics.textfile), ("ledger", metrics.ledger)):

@@ -6,6 +6,27 @@ from typing import TYPE_CHECKING
 
 from runner.errors import ProverError
 from runner.events import Event, JobFailed, JobFinished, JobRetried
+from runner.metric_table import (
+    AGGREGATION,
+    AGGREGATION_DURATION_MS,
+    AGGREGATION_DURATION_SECONDS,
+    AGGREGATION_STRATEGY,
+    CACHE_EVICTIONS,
+    CACHE_HITS,
+    CACHE_MISSES,
+    CUDA_ERRORS,
+    ERRORS,
+    EXECUTIONS,
+    GUEST_CYCLES,
+    JOB_RETRIES,
+    PROOF_GENERATION,
+    PROOF_GENERATION_DURATION_MS,
+    PROOF_GENERATION_DURATION_SECONDS,
+    PROOF_VERIFICATION,
+    PROOF_VERIFICATION_DURATION_MS,
+    PROOF_VERIFICATION_DURATION_SECONDS,
+    SEGMENTS,
+)
 from runner.model import ReceiptKind
 
 if TYPE_CHECKING:
@@ -14,8 +35,6 @@ if TYPE_CHECKING:
     from runner.plan.plan import Plan
 
 __all__ = ["Recording"]
-
-_PROOF_TIMES = "l2_proof_generation_duration_seconds"
 
 
 class Recording:
@@ -39,7 +58,9 @@ class Recording:
         self._plan = plan
         self._zkvm = zkvm
         # One kind of receipt brings the series of all kinds.
-        recorder.expect(_PROOF_TIMES, zkvm=zkvm, kind=ReceiptKind.SUCCINCT.value)
+        recorder.expect(
+            PROOF_GENERATION_DURATION_SECONDS, zkvm=zkvm, kind=ReceiptKind.SUCCINCT.value
+        )
         self.retries = 0
         self.verify_s = 0.0
 
@@ -54,7 +75,7 @@ class Recording:
                 self._finished(event.job, event.outcome)
             case JobRetried():
                 self.retries += 1
-                self._recorder.inc("l2_job_retries_total")
+                self._recorder.inc(JOB_RETRIES)
                 self.error(event.error)
             case JobFailed():
                 self.error(event.error.__cause__)
@@ -68,29 +89,29 @@ class Recording:
 
     def error(self, cause: BaseException | None = None) -> None:
         """Count a failure that the run may survive."""
-        self._recorder.inc("l2_errors_total")
+        self._recorder.inc(ERRORS)
         if isinstance(cause, ProverError) and cause.code == "cuda_failed":
-            self._recorder.inc("l2_cuda_errors_total")
+            self._recorder.inc(CUDA_ERRORS)
 
     # -- the cache, which look-ups tell of from any thread ----------------------------------------
 
     def hit(self) -> None:
         """Count a proof that the cache had and that verified."""
-        self._recorder.inc("l2_cache_hits_total")
+        self._recorder.inc(CACHE_HITS)
 
     def missed(self) -> None:
         """Count a proof that the cache did not have."""
-        self._recorder.inc("l2_cache_misses_total")
+        self._recorder.inc(CACHE_MISSES)
 
     def rejected(self, seconds: float) -> None:
         """Count a proof that the cache had and that did not verify."""
         self._count_verified(1, seconds)
-        self._recorder.inc("l2_cache_misses_total")
-        self._recorder.inc("l2_errors_total")
+        self._recorder.inc(CACHE_MISSES)
+        self._recorder.inc(ERRORS)
 
     def kept(self, evicted: int) -> None:
         """Count the proofs that the cache removed to make room for a new one."""
-        self._recorder.inc("l2_cache_evictions_total", evicted)
+        self._recorder.inc(CACHE_EVICTIONS, evicted)
 
     # -- finished jobs ----------------------------------------------------------------------------
 
@@ -99,29 +120,30 @@ class Recording:
         if outcome.cached:
             return
         recorder = self._recorder
-        for kind in ("user", "paging", "total"):
-            cycles = getattr(outcome.cycles, kind)
-            recorder.inc("l2_guest_cycles_total", cycles, guest=job.guest.name, type=kind)
-        recorder.inc("l2_segments_total", outcome.cycles.segments)
+        cycles, guest = outcome.cycles, job.guest.name
+        recorder.inc(GUEST_CYCLES, cycles.user, guest=guest, type="user")
+        recorder.inc(GUEST_CYCLES, cycles.paging, guest=guest, type="paging")
+        recorder.inc(GUEST_CYCLES, cycles.total, guest=guest, type="total")
+        recorder.inc(SEGMENTS, cycles.segments)
         if outcome.kind is ReceiptKind.EXECUTE:
-            recorder.inc("l2_executions_total")
+            recorder.inc(EXECUTIONS)
         else:
-            recorder.inc("l2_proof_generation_total")
-            recorder.inc("l2_proof_generation_duration_ms_total", outcome.prove_s * 1000)
+            recorder.inc(PROOF_GENERATION)
+            recorder.inc(PROOF_GENERATION_DURATION_MS, outcome.prove_s * 1000)
             recorder.observe(
-                _PROOF_TIMES,
+                PROOF_GENERATION_DURATION_SECONDS,
                 outcome.prove_s,
                 zkvm=self._zkvm,
                 kind=outcome.kind.value,
             )
         if job.id >= self._plan.leaf_jobs:
-            recorder.inc("l2_aggregation_total")
-            recorder.inc("l2_aggregation_strategy_total", strategy=self._plan.strategy)
-            recorder.inc("l2_aggregation_duration_ms_total", outcome.prove_s * 1000)
-            recorder.observe("l2_aggregation_duration_seconds", outcome.prove_s)
+            recorder.inc(AGGREGATION)
+            recorder.inc(AGGREGATION_STRATEGY, strategy=self._plan.strategy)
+            recorder.inc(AGGREGATION_DURATION_MS, outcome.prove_s * 1000)
+            recorder.observe(AGGREGATION_DURATION_SECONDS, outcome.prove_s)
 
     def _count_verified(self, count: int, seconds: float) -> None:
         if count:
-            self._recorder.inc("l2_proof_verification_total", count)
-            self._recorder.inc("l2_proof_verification_duration_ms_total", seconds * 1000)
-            self._recorder.observe("l2_proof_verification_duration_seconds", seconds)
+            self._recorder.inc(PROOF_VERIFICATION, count)
+            self._recorder.inc(PROOF_VERIFICATION_DURATION_MS, seconds * 1000)
+            self._recorder.observe(PROOF_VERIFICATION_DURATION_SECONDS, seconds)

@@ -20,8 +20,8 @@ from runner.batch.outputs import Outputs
 from runner.batch.prepare import prepare
 from runner.batch.spool import Spool
 from runner.batch.summary import Summary, table
-from runner.cache.proof_cache import NoCache, ProofCache
-from runner.engines.processes import ProcessExecutor
+from runner.cache.cache import NoCache
+from runner.engines.engine import jobs_at_once
 from runner.errors import RunnerError, WorkerDiedError
 from runner.folder import RECEIPTS
 from runner.metrics import Recorder
@@ -31,18 +31,18 @@ from runner.monitoring.gpu import GpuMonitor, nvml
 from runner.monitoring.live_file import LiveFile
 from runner.monitoring.progress import BarProgress, LineProgress, SilentProgress
 from runner.monitoring.tally import Tally
-from runner.provers.machine import cores
 from runner.provers.prover import load_prover
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    from collections.abc import Sequence
 
     from rich.table import Table
 
     from runner.audit.trail import Trail
     from runner.batch.batch import Batch, Root
     from runner.batch.settings import Settings
-    from runner.cache.proof_cache import Cache
+    from runner.cache.cache import Cache
+    from runner.engines.engine import Engine, Host
     from runner.model import Versions
 
 __all__ = ["run"]
@@ -65,7 +65,8 @@ def run(settings: Settings) -> Summary:
     prover = load_prover(batch.prover)
     run_id = uuid.uuid4().hex
     trail = NoTrail() if settings.audit is None else AuditTrail(settings.audit, run_id)
-    with _open_cache(settings, batch) as cache, trail:
+    executes = batch.prover.kind is ReceiptKind.EXECUTE
+    with NoCache() if executes else settings.cache as cache, trail:
         spool = Spool(settings.output / RECEIPTS)
         recorder = Recorder()
         attempt = BatchRun(
@@ -84,14 +85,16 @@ def run(settings: Settings) -> Summary:
             gpus=gpus.figures,
         )
         engine = settings.make_engine()
+        hosts = engine.hosts()
+        outputs.workers = jobs_at_once(hosts)
         logs.name_run(outputs.run_id)
-        _announce(batch, settings)
+        _announce(batch, settings, hosts)
         _run_started(trail, batch, prover.versions)
-        tally = Tally(batch.plan, settings.executor.workers, _earlier(batch, cache))
+        tally = Tally(batch.plan, outputs.workers, _earlier(batch, cache))
         # Until the textfile says how the run ended, the live figures say that it is there.
         with _live(settings, batch, outputs, tally), gpus:
             try:
-                root = _execute(settings, batch, attempt, engine=engine, tally=tally)
+                root = _execute(settings, batch, attempt, engine=engine, hosts=hosts, tally=tally)
                 summary = outputs.done(root, spool)
             except (RunnerError, OSError, KeyboardInterrupt) as error:
                 failure = outputs.failed(error)
@@ -108,13 +111,6 @@ def _no_driver() -> None:
     """For provers that use no GPU."""
 
 
-def _open_cache(settings: Settings, batch: Batch) -> Cache:
-    if settings.cache is None or batch.prover.kind is ReceiptKind.EXECUTE:
-        return NoCache()
-    bounds = settings.cache
-    return ProofCache(bounds.folder, bounds.max_entries, bounds.max_bytes)
-
-
 def _live(settings: Settings, batch: Batch, outputs: Outputs, tally: Tally) -> LiveFile:
     return LiveFile(
         settings.metrics.textfile,
@@ -128,7 +124,9 @@ def _live(settings: Settings, batch: Batch, outputs: Outputs, tally: Tally) -> L
     )
 
 
-def _announce(batch: Batch, settings: Settings) -> None:
+def _announce(batch: Batch, settings: Settings, hosts: Sequence[Host]) -> None:
+    workers, cores = jobs_at_once(hosts), sum(host.cores for host in hosts)
+    where = f" of {len(hosts)} machines" if len(hosts) > 1 else ""
     plan, kind = batch.plan, batch.prover.kind
     what = (
         "executing only, nothing is proved"
@@ -139,7 +137,7 @@ def _announce(batch: Batch, settings: Settings) -> None:
         "%s",
         f"{len(batch.leaves)} leaves of {batch.guest.name} ({plan.leaf_jobs} distinct),"
         f" strategy {plan.strategy}: {plan.jobs} jobs in {plan.levels + 1} levels; {what};"
-        f" {settings.executor.workers} workers on {cores()} cores; outputs in {settings.output}",
+        f" {workers} workers on {cores} cores{where}; outputs in {settings.output}",
         extra={
             "event": "batch_started",
             "guest": batch.guest.name,
@@ -149,8 +147,9 @@ def _announce(batch: Batch, settings: Settings) -> None:
             "jobs": plan.jobs,
             "aggregation_levels": plan.levels,
             "kind": kind.value,
-            "workers": settings.executor.workers,
-            "cores": cores(),
+            "workers": workers,
+            "cores": cores,
+            "hosts": len(hosts),
             "folder": str(settings.output),
         },
     )
@@ -178,8 +177,14 @@ def _earlier(batch: Batch, cache: Cache) -> dict[int, float]:
     return earlier
 
 
-def _execute(
-    settings: Settings, batch: Batch, attempt: BatchRun, *, engine: Executor, tally: Tally
+def _execute(  # noqa: PLR0913  # the wiring of one run
+    settings: Settings,
+    batch: Batch,
+    attempt: BatchRun,
+    *,
+    engine: Engine,
+    hosts: Sequence[Host],
+    tally: Tally,
 ) -> Root | None:
     try:
         with _progress(settings, batch, tally) as progress:
@@ -187,8 +192,7 @@ def _execute(
                 engine=engine,
                 observers=(tally, progress),  # the progress shows what the tally says by then
                 policy=settings.retry,
-                workers=settings.executor.workers,
-                cores=cores(),
+                hosts=hosts,
                 on_failure=settings.executor.on_failure,
             )
     except BaseException:
@@ -209,10 +213,9 @@ def _progress(settings: Settings, batch: Batch, tally: Tally) -> SilentProgress:
     return LineProgress(tally, verb, every=machine)
 
 
-def _end(engine: Executor) -> None:
-    """Stop without waiting for proofs nobody will use."""
-    if isinstance(engine, ProcessExecutor):
-        engine.kill()
+def _end(engine: Engine) -> None:
+    """Stop without waiting for proofs that nobody will use."""
+    engine.kill()
     with contextlib.suppress(WorkerDiedError):
         engine.shutdown(cancel_futures=True)
 

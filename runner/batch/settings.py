@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Executor
     from pathlib import Path
 
-    from runner.cache.proof_cache import CacheSettings
+    from runner.cache.cache import Cache
+    from runner.engines.engine import Engine
     from runner.engines.retry import RetryPolicy
     from runner.executor import OnFailure
     from runner.monitoring.publish import MetricsSettings
@@ -26,9 +26,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ExecutorSettings:
-    """Workers, seconds one job may take (None: no limit), and what a failed job means."""
+    """How the plan is executed.
 
-    workers: int
+    Attributes:
+        workers: The number of jobs side by side; None leaves it to the engine.
+        timeout_s: The seconds that one job may take; None for no limit.
+        on_failure: What happens to the other jobs when one has failed for good.
+    """
+
+    workers: int | None
     timeout_s: float | None
     on_failure: OnFailure
 
@@ -47,7 +53,7 @@ class Settings:
         strategy: which plan.
         prover: which receipts.
         executor: who works.
-        cache: None for no cache.
+        cache: Where finished proofs are kept, not opened yet.
         retry: of failed jobs.
         metrics: where the figures for Prometheus go.
         guests: folder of the manifest.
@@ -58,7 +64,7 @@ class Settings:
             summary as one JSON line.
         quiet: nothing on standard output, errors only on standard error.
         config: all of it as the user composed it, for the record.
-        make_engine: starts the engine; called once everything else is known to be right.
+        make_engine: Makes the engine. It is called once everything else is known to be right.
         audit: the audit log; None for none.
         dry_run: say what a run would do, and do nothing.
         report: whether the run leaves a page for people.
@@ -73,7 +79,7 @@ class Settings:
     strategy: StrategySettings
     prover: ProverSpec
     executor: ExecutorSettings
-    cache: CacheSettings | None
+    cache: Cache
     retry: RetryPolicy
     metrics: MetricsSettings
     guests: Path
@@ -83,7 +89,7 @@ class Settings:
     log_format: str
     quiet: bool
     config: dict[str, Any]
-    make_engine: Callable[[], Executor]
+    make_engine: Callable[[], Engine]
     audit: Path | None = None
     dry_run: bool = False
     report: bool = False

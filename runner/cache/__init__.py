@@ -1,16 +1,17 @@
-"""Finished proofs on disk, shared by runs and verified before each use.
+"""Finished proofs kept between runs, and verified before each use.
 
 May import: errors, files, model.
 
 Other rooms use:
 
-- `proof_cache.py`: the cache itself: look up, keep, evict, quarantine.
+- `cache.py`: what a cache must offer, also to a dry run; the cache that keeps nothing.
 - `keys.py`: the content address of a proof.
 - `origins.py`: what the entries were made from, so that a miss can be explained.
-- `view.py`: the cache as a dry run sees it: it is read and nothing in it changes.
 
 Only this room uses:
 
+- `proof_cache.py`: the cache on disk: look up, keep, evict, quarantine.
+- `view.py`: the cache on disk as a dry run looks at it; nothing in it changes.
 - `store.py`: index and blobs together: opened, kept in step, repaired.
 - `index.py`: the SQLite index: entries, their order of use, what they cost to make.
 - `blobs.py`: the blob files, half-written ones, and those in quarantine.

@@ -1,17 +1,17 @@
-"""Content-addressed proof cache on disk, shared by any number of processes.
+"""The proof cache on disk: content-addressed, bounded, shared by any number of processes.
 
 ::
 
-    objects/ab/ab12...      one blob a proof, named by its key
-    tmp/                    blobs being written
-    quarantine/             blobs that turned out not to be what they should, each with a reason
-    index.sqlite            what there is, its digest, its order of use, what it cost to make
+    objects/ab/ab12...      one blob for each proof, named by its key
+    tmp/                    blobs that are being written
+    quarantine/             blobs that are not what they should be, each with a reason
+    index.sqlite            the entries: their digests, their order of use, what they cost to make
     lock                    held while the index is opened, rebuilt or set aside
 
-A blob only appears, changes or disappears inside a write transaction of the index, so whoever holds
-one sees files and rows agree. The one exception is a crash: its traces are repaired at the next
-opening (a blob without a row) or at the next use (a row without a blob). A reader takes no lock; it
-checks the digest, and only where that fails looks again with writers held off.
+A blob appears, changes or disappears only inside a write transaction of the index, so that whoever
+holds one sees files and rows agree. A crash is the one exception. Its traces are repaired when the
+cache is next opened (a blob without a row) or next used (a row without a blob). A reader takes no
+lock: it checks the digest, and looks again with writers held off only where that fails.
 """
 
 from __future__ import annotations
@@ -19,171 +19,87 @@ from __future__ import annotations
 import hashlib
 import logging
 import statistics
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self
 
+from runner.cache.cache import Cache, CacheStats, Entry
 from runner.cache.index import Index, Row
 from runner.cache.store import Store
+from runner.errors import InputError
 from runner.model import Cycles, ReceiptKind
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from runner.cache.blobs import Blobs
     from runner.cache.origins import Origin
+    from runner.cache.view import DiskView
 
-__all__ = [
-    "ESTIMATE_FROM",
-    "Cache",
-    "CacheSettings",
-    "CacheStats",
-    "Entry",
-    "NoCache",
-    "ProofCache",
-]
+__all__ = ["ESTIMATE_FROM", "ProofCache"]
 
 _log = logging.getLogger(__name__)
+
 ESTIMATE_FROM = 20
-"""Times of so many of the newest proofs say how long the next one may take."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A proof out of the cache.
-
-    Attributes:
-        data: as it was put in.
-        cycles: of the run that was proved; zeros where not known any more.
-        prove_s: wall seconds the proof took; 0 where not known any more.
-    """
-
-    data: bytes
-    cycles: Cycles
-    prove_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class CacheStats:
-    """What the cache holds.
-
-    Attributes:
-        entries: number of proofs.
-        bytes: their size on disk.
-    """
-
-    entries: int
-    bytes: int
-
-
-class Cache(Protocol):
-    """Where finished proofs are kept. ``ProofCache`` documents the methods."""
-
-    def get(self, key: str) -> Entry | None:
-        """Look a proof up."""
-
-    def put(  # noqa: PLR0913  # one proof and what was measured while it was made
-        self,
-        key: str,
-        data: bytes,
-        *,
-        image_id: bytes,
-        kind: ReceiptKind,
-        cycles: Cycles,
-        prove_s: float,
-        origin: Origin | None = None,
-    ) -> int:
-        """Keep a proof; returns how many others had to go."""
-
-    def quarantine(self, key: str, reason: str) -> None:
-        """Take a proof out of use."""
-
-    def stats(self) -> CacheStats:
-        """What the cache holds now."""
-
-    def mean_prove_s(self, image_id: bytes, kind: ReceiptKind) -> float | None:
-        """Mean wall seconds of the newest proofs of a guest; None without any."""
-
-    def close(self) -> None:
-        """Release what is held; again is harmless."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-class NoCache(Cache):
-    """``cache=off``: every look-up misses, nothing is kept."""
-
-    def get(self, key: str) -> Entry | None:  # noqa: ARG002
-        """Miss."""
-        return None
-
-    def put(self, key: str, data: bytes, **_: object) -> int:  # noqa: ARG002
-        """Keep nothing, so nothing has to go."""
-        return 0
-
-    def quarantine(self, key: str, reason: str) -> None:
-        """Do nothing."""
-
-    def stats(self) -> CacheStats:
-        """Nothing."""
-        return CacheStats(0, 0)
-
-    def mean_prove_s(self, image_id: bytes, kind: ReceiptKind) -> float | None:  # noqa: ARG002
-        """Not known."""
-        return None
-
-    def close(self) -> None:
-        """Do nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
+"""The times of so many of the newest proofs say how long the next one may take."""
 
 
 class ProofCache(Cache):
-    """The cache on disk, bounded, least recently used out first.
+    """The cache on disk. When it is full, the least recently used proofs go first.
 
-    May be shared by threads, not across a fork: another process opens its own. Every method but
-    ``close`` raises ``CacheError`` when disk or index fail for good, and ``ValueError`` for a key
-    that is not 64 lower-case hexadecimal characters. An index that is damaged, missing or was
-    replaced is rebuilt from the blobs, with a warning; order of use and measured figures are lost.
+    Threads may share it; another process opens its own, also after a fork. Every method but
+    ``close`` raises CacheError when disk or index fail for good, and ValueError for a key that is
+    not 64 lower-case hexadecimal characters. An index that is damaged, missing or was replaced is
+    rebuilt from the blobs with a warning; order of use and measured figures are then lost.
 
     Args:
-        folder: on a local disk; made when it is missing.
-        max_entries: bound on the number of proofs, at least 1.
-        max_bytes: bound on the bytes of all blobs, at least 1. Both hold after every ``put``; what
-            an earlier, wider bound let in goes at the next one.
+        folder: A folder on a local disk. It is made when the cache is opened.
+        max_entries: The most proofs that are kept, at least 1.
+        max_bytes: The most bytes that all blobs may have, at least 1. Both bounds hold after every
+            ``put``; what an earlier, wider bound let in goes at the next one.
+
+    Attributes:
+        folder: The folder; likewise the bounds.
 
     Raises:
-        CacheError: the folder cannot be used.
-        ValueError: a bound is below 1.
+        InputError: The folder has no name, or a bound is below 1.
     """
 
-    def __init__(self, folder: Path, max_entries: int, max_bytes: int) -> None:
-        if max_entries < 1 or max_bytes < 1:
-            raise ValueError("a cache holds at least 1 entry of 1 byte; use NoCache to have none")
-        self._max_bytes = max_bytes
-        self._store = Store(folder, max_entries, max_bytes)
+    keeps: ClassVar[bool] = True
+
+    def __init__(self, folder: str | Path, max_entries: int, max_bytes: int) -> None:
+        if not str(folder):
+            raise InputError("cache.folder", "", "empty", "give a folder, or use cache=off")
+        for name, value in (("max_entries", max_entries), ("max_bytes", max_bytes)):
+            if type(value) is not int or value < 1:
+                raise InputError(
+                    f"cache.{name}", value, "out of range", "give 1 or more, or use cache=off"
+                )
+        self.folder = Path(folder).expanduser()
+        self.max_entries, self.max_bytes = max_entries, max_bytes
+        self._store = Store(self.folder, max_entries, max_bytes)
+        self.place: str | None = str(self.folder)
 
     def __enter__(self) -> Self:
+        self._store.open()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Close the index; again is harmless."""
+        """Close the index. A second call does nothing."""
         self._store.close()
+
+    def view(self) -> DiskView:
+        """The cache for a dry run. See :class:`DiskView`."""
+        from runner.cache.view import DiskView
+
+        return DiskView(self.folder)
 
     def get(self, key: str) -> Entry | None:
         """Look a proof up and mark it as used.
 
-        Only bytes that are the ones put in are returned. A blob that has changed goes to
-        quarantine; an entry whose blob is gone is dropped. Both read as a miss. Whether the bytes
-        are a valid proof is for the caller to verify, every time.
+        Only the bytes that were put in are returned. A blob that has changed goes to quarantine,
+        and an entry whose blob is gone is dropped; both read as a miss. The caller verifies, every
+        time, whether the bytes are a valid proof.
         """
         self._store.blobs.path(key)
 
@@ -196,8 +112,8 @@ class ProofCache(Cache):
                 with index.transaction():
                     index.touch(key, digest)
                 return _entry(row, data)
-            # Another process may have replaced or evicted the blob since the row was read, or died
-            # while it did.
+            # Since the row was read, another process may have replaced or evicted the blob, or may
+            # have died while it did.
             with index.transaction(durable=True):
                 self._store.finish(index)
                 row = index.row(key)
@@ -225,16 +141,17 @@ class ProofCache(Cache):
     ) -> int:
         """Keep a proof, in place of one with the same key.
 
-        When this returns, it survives a crash of the process and of the machine.
+        When this returns, the proof survives a crash of the process and of the machine.
 
         Args:
-            key: from ``keys.proof_key``.
-            data: the encoded receipt. One larger than ``max_bytes`` is not kept (log warning).
-            image_id: of the guest that ran, for later estimates, like the rest.
-            kind: of the receipt, never ``EXECUTE``.
-            cycles: of the run.
-            prove_s: wall seconds the proof took.
-            origin: what it was made from, so that later misses can be explained.
+            key: The proof's key, from ``keys.proof_key``.
+            data: The encoded receipt. One that is larger than ``max_bytes`` is not kept; the log
+                then has a warning.
+            image_id: The image id of the guest that ran, for later estimates.
+            kind: The kind of receipt, never ``EXECUTE``.
+            cycles: The cycles of the run.
+            prove_s: The wall seconds that the proof took.
+            origin: What the proof was made from, so that later misses can be explained.
 
         Returns:
             How many other proofs had to go to stay within the bounds.
@@ -242,11 +159,11 @@ class ProofCache(Cache):
         self._store.blobs.path(key)
         if kind is ReceiptKind.EXECUTE:
             raise ValueError("execute leaves no receipt, so there is nothing to cache")
-        if len(data) > self._max_bytes:
+        if len(data) > self.max_bytes:
             _log.warning(
                 "proof of %d bytes not cached: larger than the whole cache (%d bytes)",
                 len(data),
-                self._max_bytes,
+                self.max_bytes,
             )
             return 0
         row = Row(
@@ -267,7 +184,7 @@ class ProofCache(Cache):
             try:
                 with index.transaction(durable=True):
                     index.intend(temp.name, row)
-                # From here on a crash leaves enough to finish the work: see Store.finish.
+                # From here on a crash leaves enough behind to finish the work; see Store.finish.
                 with index.transaction(durable=True):
                     blobs.place(temp, key)
                     index.insert(row)
@@ -283,10 +200,10 @@ class ProofCache(Cache):
         return self._store.run(work)
 
     def quarantine(self, key: str, reason: str) -> None:
-        """Take a proof out of use, e.g. because it did not verify, and keep it for a look.
+        """Take a proof out of use, for example because it did not verify, and keep it for a look.
 
         It moves to ``quarantine/<key>-<n>``, with ``reason`` beside it in ``<key>-<n>.reason``. The
-        newest 100 are kept. Without such an entry nothing happens but a warning.
+        newest 100 are kept. Without such an entry, all that happens is a warning.
         """
         self._store.blobs.path(key)
 
@@ -297,11 +214,11 @@ class ProofCache(Cache):
         self._store.run(work)
 
     def stats(self) -> CacheStats:
-        """What the cache holds now, for all processes together."""
+        """What the cache holds now, with what all other processes have put in."""
         return CacheStats(*self._store.run(lambda index, _: index.totals()))
 
     def mean_prove_s(self, image_id: bytes, kind: ReceiptKind) -> float | None:
-        """Mean wall seconds of the newest 20 cached proofs of a guest; None without any."""
+        """The mean wall seconds of a guest's newest 20 cached proofs; None without any."""
         times = self._store.run(
             lambda index, _: index.prove_times(image_id.hex(), kind.value, ESTIMATE_FROM)
         )
@@ -311,12 +228,3 @@ class ProofCache(Cache):
 def _entry(row: Row, data: bytes) -> Entry:
     cycles = Cycles(user=row.user, paging=row.paging, total=row.total, segments=row.segments)
     return Entry(data, cycles, row.prove_s or 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class CacheSettings:
-    """Folder and bounds of the proof cache."""
-
-    folder: Path
-    max_entries: int
-    max_bytes: int

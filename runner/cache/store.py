@@ -25,10 +25,9 @@ _T = TypeVar("_T")
 
 
 class Store:
-    """What ``ProofCache`` works on; it has the layout and the arguments.
+    """Index and blobs of one cache folder; ``ProofCache`` describes its layout and arguments.
 
-    Raises:
-        CacheError: the folder cannot be used.
+    It is opened by :meth:`open`, or else when it is first used.
     """
 
     def __init__(self, folder: Path, max_entries: int, max_bytes: int) -> None:
@@ -37,15 +36,26 @@ class Store:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        with self._errors():
-            self._index: Index | None = self._open()
+        self._index: Index | None = None
+        self._closed = False
 
-    def run(self, work: Callable[[Index, Blobs], _T]) -> _T:
-        """Call ``work``; once more with a rebuilt index if the index turns out to be damaged.
+    def open(self) -> None:
+        """Open the cache now.
 
         Raises:
-            CacheError: disk or index failed for good.
-            RuntimeError: closed, or opened by another process.
+            CacheError: The folder cannot be used.
+            RuntimeError: Another process opened it.
+        """
+        with self._lock, self._errors():
+            self._closed = False
+            self._current()
+
+    def run(self, work: Callable[[Index, Blobs], _T]) -> _T:
+        """Call ``work``, and once more with a rebuilt index if the index turns out to be damaged.
+
+        Raises:
+            CacheError: Disk or index failed for good.
+            RuntimeError: The cache was closed, or another process opened it.
         """
         with self._lock, self._errors():
             index = self._current()
@@ -59,21 +69,22 @@ class Store:
                 return work(self._index, self.blobs)
 
     def close(self) -> None:
-        """Close the index; again is harmless."""
+        """Close the index. A second call does nothing."""
         with self._lock:
             if self._index is not None:
                 self._index.close()
             self._index = None
+            self._closed = True
 
     # -- inside a transaction -------------------------------------------------------------------
 
     def evict(self, index: Index) -> int:
-        """Remove least recently used entries until the bounds hold.
+        """Remove the least recently used entries until the bounds hold.
 
-        What was put last goes last, so it stays unless it is larger than the whole cache.
+        The entry that was put last goes last, so it stays unless it is larger than the whole cache.
 
         Returns:
-            How many.
+            The number of entries that were removed.
         """
         evicted = 0
         while self._is_over(*index.totals()):
@@ -87,15 +98,15 @@ class Store:
         return entries > self._max_entries or size > self._max_bytes
 
     def set_aside(self, index: Index, key: str, reason: str) -> None:
-        """Take an entry out of use and keep its blob for a look."""
+        """Take an entry out of use, and keep its blob so that people can look at it."""
         index.delete(key)
         self.blobs.set_aside(key, reason)
 
     def finish(self, index: Index) -> None:
-        """Finish what crashed writers began."""
+        """Finish what writers began that have crashed."""
         for temp, row in index.intents():
             if self.blobs.is_being_written(temp):
-                continue  # nothing has happened yet, and its writer may well be alive
+                continue  # nothing is in place yet, and its writer may well be alive
             _, _, fault = self.blobs.read(row.key, row.sha256)
             if not fault:
                 # The blob is in place. Evicting again picks the same entries as the writer did.
@@ -115,8 +126,10 @@ class Store:
             raise CacheError(str(self._folder), str(error)) from error
 
     def _current(self) -> Index:
-        if self._index is None:
+        if self._closed:
             raise RuntimeError("the cache is closed")
+        if self._index is None:
+            self._index = self._open()
         if self._index.pid != os.getpid():
             raise RuntimeError("a cache cannot be used across a fork; open it in the new process")
         if not self._index.in_place():  # set aside by another process, or the folder was removed
@@ -128,7 +141,7 @@ class Store:
         self.blobs.make_folders()
         path = self._folder / "index.sqlite"
         with _exclusive(self._folder / "lock"):
-            # Another process may have set the damaged file aside already.
+            # Another process may already have set the damaged file aside.
             if damaged is not None and damaged.in_place():
                 _move_aside(path)
             try:
@@ -147,7 +160,7 @@ class Store:
                     index.create()
                     self._adopt(index)
                 else:
-                    index.origins.create()  # an earlier version made the index without
+                    index.origins.create()  # an index of an earlier version lacks them
                     self.blobs.remove_stale_temps()
                     self.finish(index)
         except BaseException:
@@ -156,10 +169,10 @@ class Store:
         return index
 
     def _adopt(self, index: Index) -> None:
-        """Fill a new index with the blobs there are, the oldest file as the least used."""
+        """Fill a new index from the blobs in the folder; the oldest file counts as the least used."""
         adopted = 0
         for key, size in self.blobs.all():
-            # No digest: reading a large cache takes minutes. The first get records it.
+            # To read a whole large cache takes minutes, so the first `get` records the digest.
             index.insert(Row(key, size))
             adopted += 1
         if adopted:
@@ -167,7 +180,7 @@ class Store:
 
 
 def _move_aside(index: Path) -> None:
-    """Rename a damaged index, its journal too: it must not be applied to the next one."""
+    """Rename a damaged index with its journal, which must not be applied to the next index."""
     n = 1
     while (target := index.with_name(f"{index.name}.corrupt-{n}")).exists():
         n += 1
@@ -179,11 +192,11 @@ def _move_aside(index: Path) -> None:
 
 @contextlib.contextmanager
 def _exclusive(path: Path) -> Iterator[None]:
-    """Hold a lock between processes; the system releases it when one dies."""
+    """Hold a lock between processes. The system releases it when its holder dies."""
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         try:
             yield
         finally:
-            # Closing is not enough: a process forked meanwhile has the same file open.
+            # To close the file is not enough: a process that was forked has it open as well.
             fcntl.flock(file, fcntl.LOCK_UN)

@@ -1,8 +1,8 @@
-"""The proof cache, only looked at: what a run would find, and what it would not and why.
+"""The proof cache on disk as a dry run looks at it.
 
-Nothing is changed: no order of use, no quarantine, no repair, no folder made. What a run would
-repair at its opening (an index that is missing or damaged, a put whose writer was killed) is seen
-as it would be after that.
+Nothing in it changes: no order of use, no quarantine, no repair, and no folder is made. Where a run
+would repair the cache when it opens it (an index that is missing or damaged, a put whose writer was
+killed), this view shows the cache as it would be afterwards.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from runner.cache.blobs import Blobs
+from runner.cache.cache import CacheView, Found
 from runner.cache.index import Index, is_corruption
 from runner.cache.proof_cache import ESTIMATE_FROM
 from runner.errors import CacheError
@@ -28,36 +28,23 @@ if TYPE_CHECKING:
     from runner.cache.origins import Made
     from runner.model import ReceiptKind
 
-__all__ = ["CacheView", "Sight"]
+__all__ = ["DiskView"]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _BUILDS_FROM = 10_000
-"""Image ids of so many of a program's newest entries are known."""
+"""The image ids of so many of a guest's newest entries are looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """What is there under a key.
-
-    Attributes:
-        data: as it was put in; None without a usable entry.
-        fault: what is wrong with the entry; empty when nothing is, or there is none.
-    """
-
-    data: bytes | None
-    fault: str = ""
-
-
-class CacheView:
-    """A cache folder, read and not changed; methods may be called from any thread.
+class DiskView(CacheView):
+    """A cache folder that is read and not changed.
 
     Args:
-        folder: of the cache; it need not be there.
+        folder: The folder of the cache, which need not exist.
 
     Raises:
-        CacheError: it is there and cannot be read; so may every method.
+        CacheError: The folder exists and cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -69,7 +56,7 @@ class CacheView:
         try:
             if path.exists():
                 self._index = Index(path, read_only=True)
-                # A run that died at the very first opening leaves an empty index.
+                # A run that died when it first opened the cache leaves an empty index.
                 if self._index.is_new:
                     self.close()
         except (sqlite3.Error, OSError) as error:
@@ -82,43 +69,44 @@ class CacheView:
         self.close()
 
     def close(self) -> None:
-        """Close the index; again is harmless."""
+        """Close the index. A second call does nothing."""
         if self._index is not None:
             self._index.close()
         self._index = None
 
-    def find(self, key: str) -> Sight:
-        """What a look-up would find. Whether it is a valid proof is for the caller to verify."""
+    def find(self, key: str) -> Found:
+        """See :class:`CacheView`; likewise the others."""
         fault = ""
-        for _ in range(2):  # another process may have replaced the blob since the row was read
+        # Another process may replace the blob after the row was read, so there are two tries.
+        for _ in range(2):
             row = self._read(lambda index: index.row(key), None)
             begun = self._begun.get(key)
             digests = [found.sha256 for found in (row, begun) if found is not None]
             if self._index is None:
-                digests = [None]  # a run would take every blob there is for an entry
+                digests = [None]  # a run would rebuild the index from every blob there is
             for digest in digests:
                 data, _, fault = self._blobs.read(key, digest)
                 if not fault:
-                    return Sight(data)
+                    return Found(data)
             if row is None:
-                return Sight(None)
+                return Found(None)
         gone = not self._blobs.path(key).exists()
-        return Sight(None, "its file is gone" if gone else fault)
+        return Found(None, "its file is gone" if gone else fault)
 
     def set_aside(self, key: str) -> str | None:
-        """Why an entry of this key was taken out of use, the last time; None if none was."""
+        """See :class:`CacheView`."""
         return self._reasons.get(key)
 
     def made(self, guest: str, stdin: str) -> list[Made]:
-        """What the entries were made with that have a program's name and an input's digest."""
+        """See :class:`CacheView`."""
         return self._ask(lambda index: index.origins.of_input(guest, stdin), [])
 
     def builds(self, guest: str) -> list[str]:
-        """Image ids, hex, that a program of this name had."""
+        """See :class:`CacheView`."""
         return self._ask(lambda index: index.origins.builds(guest, _BUILDS_FROM), [])
 
     def unexplained(self) -> int:
-        """Entries that do not say what they were made from: earlier versions did not record it."""
+        """See :class:`CacheView`. Earlier versions did not record what a proof was made from."""
         if not self._has_origins:
             return self._read(lambda index: index.totals()[0], 0)
         return self._read(lambda index: index.origins.missing(), 0)
@@ -126,7 +114,7 @@ class CacheView:
     def prove_times(
         self, image_id: bytes, kind: ReceiptKind, children: int | None = None
     ) -> list[float]:
-        """Wall seconds of a program's newest measured proofs, of all or with so many children."""
+        """See :class:`CacheView`."""
         program = image_id.hex(), kind.value
         if children is None:
             return self._read(lambda index: index.prove_times(*program, ESTIMATE_FROM), [])
@@ -136,7 +124,7 @@ class CacheView:
 
     @cached_property
     def _begun(self) -> dict[str, Row]:
-        """What killed writers have put in place and not entered."""
+        """The blobs that killed writers have put in place and not entered into the index."""
         none: list[tuple[str, Row]] = []
         return {row.key: row for _, row in self._read(lambda index: index.intents(), none)}
 
@@ -157,7 +145,7 @@ class CacheView:
         return found
 
     def _ask(self, question: Callable[[Index], _T], otherwise: _T) -> _T:
-        """Something about origins."""
+        """Ask the index about origins, which an index of an earlier version lacks."""
         return self._read(question, otherwise) if self._has_origins else otherwise
 
     def _read(self, work: Callable[[Index], _T], otherwise: _T) -> _T:

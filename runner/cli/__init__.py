@@ -1,4 +1,4 @@
-"""The command line: all that knows Hydra.
+"""The command line, which is all of the runner that knows Hydra.
 
 May import: batch, cache, engines, errors, executor, files, folder, metrics, model, monitoring,
 plan, provers, report, text.
@@ -10,11 +10,11 @@ Other rooms use:
 
 Only this room uses:
 
-- `config.py`: from Hydra's config to plain, checked settings.
+- `config.py`: turns Hydra's config into plain, checked settings.
 - `schema.py`: the schema of ``conf/``: names, types, defaults.
 - `session.py`: what callbacks, sweepers and the job leave for the command, in one object.
-- `errors.py`: Hydra's errors as one line with field, value and remedy.
-- `sweep.py`: a sweep as plain values: what is done, what is left, what became of it.
+- `errors.py`: turns Hydra's errors into one line with the field, the value and the remedy.
+- `sweep.py`: a sweep as plain values: which jobs are done, their folders, how each ended.
 - `sweep_jobs.py`: launches the missing jobs of a sweep and keeps its record.
 - `sweep_report.py`: the Hydra callback that leaves a report beside a sweep's runs.
 - `search.py`: a search for the settings with the least wall time, by Optuna.

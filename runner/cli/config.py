@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from hydra.errors import InstantiationException
@@ -12,39 +12,35 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from runner.batch.settings import ExecutorSettings, Settings
-from runner.cache.proof_cache import CacheSettings
 from runner.cli.schema import (
-    CacheConf,
     ExecutorConf,
     GuestConf,
     MetricsConf,
-    ProverConf,
     PushgatewayConf,
     RetryConf,
     RunnerConf,
     SeriesConf,
     StrategyConf,
 )
+from runner.engines.engine import Engine
 from runner.engines.retry import RetryPolicy
 from runner.errors import InputError, RunnerError
 from runner.executor import OnFailure  # noqa: TC001  # Settings' annotation
 from runner.metrics import METRICS
 from runner.model import ReceiptKind
-from runner.monitoring.ledger import beside
+from runner.monitoring.ledger import ledger_path
 from runner.monitoring.publish import MetricsSettings
 from runner.plan.fields import FieldSpec
 from runner.plan.inputs import InputSpec, RangeSeries, Series, TemplateSeries
 from runner.plan.strategy import StrategySettings, Thresholds
 from runner.provers.guests import default_folder
-from runner.provers.machine import cores
 from runner.provers.prover import ProverSpec
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
+    from runner.cache.cache import Cache
     from runner.monitoring.pushgateway import Gateway
 
-__all__ = ["settings"]
+__all__ = ["make_cache", "settings"]
 
 
 def settings(config: DictConfig, output: Path) -> Settings:
@@ -68,7 +64,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         raise InputError(
             "progress", "bar", "would draw over the lines of log_format=json", "use progress=lines"
         )
-    executor = _executor(conf.executor)
+    executor, prover = _executor(conf.executor), _prover(conf.prover, conf.guests)
     return Settings(
         guest=conf.guest.name,
         spec=_input_spec(conf.guest),
@@ -77,12 +73,12 @@ def settings(config: DictConfig, output: Path) -> Settings:
         count=_count(conf.guest),
         inputs_file=conf.guest.inputs_file,
         strategy=_strategy(conf.strategy),
-        prover=_prover(conf.prover, conf.guests),
+        prover=prover,
         executor=executor,
-        cache=_cache(conf.cache),
+        cache=make_cache(conf.cache),
         retry=_retry(conf.retry),
         metrics=_metrics(conf.metrics, output),
-        guests=Path(conf.guests) if conf.guests else default_folder(conf.prover.adapter),
+        guests=Path(conf.guests) if conf.guests else default_folder(prover.adapter),
         output=output,
         progress=conf.progress,
         log_level=conf.log_level,
@@ -132,24 +128,23 @@ def _strategy(conf: StrategyConf) -> StrategySettings:
     )
 
 
-def _prover(conf: ProverConf, guests: str | None) -> ProverSpec:
-    _choice("prover.kind", conf.kind, tuple(ReceiptKind))
-    # The sizes the circuit knows; larger segments need more memory (2^20 about 10 GiB), smaller
-    # ones cut a run in more pieces.
-    if conf.segment_po2 is not None:
-        _between("prover.segment_po2", conf.segment_po2, 15, 22)
-    if conf.security_bits is not None:
-        _between("prover.security_bits", conf.security_bits, 1, 128)
-    return ProverSpec(
-        conf.adapter, ReceiptKind(conf.kind), conf.segment_po2, conf.security_bits, guests
-    )
+def _prover(conf: dict[str, Any], guests: str | None) -> ProverSpec:
+    for name in ("adapter", "kind"):
+        if not isinstance(conf.get(name), str):
+            raise InputError(
+                f"prover.{name}", conf.get(name), "not a name", "choose one of conf/prover"
+            )
+    _choice("prover.kind", conf["kind"], tuple(ReceiptKind))
+    own = {name: value for name, value in conf.items() if name not in ("adapter", "kind")}
+    for name, value in own.items():
+        if not isinstance(value, int | str | None):
+            raise InputError(f"prover.{name}", value, "not a single value", "give one, or null")
+    return ProverSpec(conf["adapter"], ReceiptKind(conf["kind"]), tuple(own.items()), guests)
 
 
 def _executor(conf: ExecutorConf) -> ExecutorSettings:
-    workers = conf.workers
-    if workers == "auto":
-        workers = cores()
-    if type(workers) is not int or workers < 1:
+    workers = None if conf.workers == "auto" else conf.workers
+    if workers is not None and (type(workers) is not int or workers < 1):
         raise InputError(
             "executor.workers", workers, "not a number of workers", "give 1 or more, or auto"
         )
@@ -166,32 +161,61 @@ def _executor(conf: ExecutorConf) -> ExecutorSettings:
     return ExecutorSettings(workers, conf.timeout_s, on_failure)
 
 
-def _make_engine(conf: ExecutorConf, executor: ExecutorSettings) -> Executor:
-    target = {**conf.engine}
-    if conf.engine["_target_"] != "runner.engines.inline.InlineExecutor":
-        target |= {"workers": executor.workers, "timeout_s": executor.timeout_s}
-    try:
-        engine: Executor = instantiate(target)
-    except InstantiationException as error:
-        if isinstance(error.__cause__, RunnerError):
-            raise error.__cause__ from None
+def _make_engine(conf: ExecutorConf, executor: ExecutorSettings) -> Engine:
+    engine = _made(
+        "executor.engine",
+        {**conf.engine, "workers": executor.workers, "timeout_s": executor.timeout_s},
+        "use executor=processes",
+    )
+    if not isinstance(engine, Engine):
         raise InputError(
             "executor.engine",
             conf.engine["_target_"],
-            f"cannot be started: {error.__cause__ or error}",
+            "is no engine: it does not derive from runner.engines.engine.Engine",
             "use executor=processes",
-        ) from None
+        )
+    if executor.timeout_s is not None and not engine.ends_jobs:
+        raise InputError(
+            "executor.timeout_s",
+            executor.timeout_s,
+            f"{type(engine).__name__} cannot end a job that runs",
+            "set executor.timeout_s=null, or use executor=processes",
+        )
     return engine
 
 
-def _cache(conf: CacheConf) -> CacheSettings | None:
-    if not conf.enabled:
-        return None
-    _between("cache.max_entries", conf.max_entries, 1, None)
-    _between("cache.max_bytes", conf.max_bytes, 1, None)
-    if not conf.folder:
-        raise InputError("cache.folder", conf.folder, "empty", "give a folder, or use cache=off")
-    return CacheSettings(Path(conf.folder).expanduser(), conf.max_entries, conf.max_bytes)
+def _made(field: str, target: dict[str, Any], remedy: str) -> object:
+    """What a config's ``_target_`` makes.
+
+    Raises:
+        InputError: It cannot be made; with the target's own words where it raised an InputError.
+    """
+    try:
+        return instantiate(target)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, RunnerError):
+            raise error.__cause__ from None
+        problem = f"cannot be made: {error.__cause__ or error}"
+        raise InputError(field, target["_target_"], problem, remedy) from None
+
+
+def make_cache(conf: dict[str, Any]) -> Cache:
+    """The cache that a config names. Nothing of it is opened yet.
+
+    Raises:
+        InputError: There is no such cache, or it refuses its settings.
+    """
+    if not isinstance(conf.get("_target_"), str):
+        raise InputError("cache", conf, "names no _target_", "use cache=disk or cache=off")
+    cache = _made("cache", conf, "use cache=disk or cache=off")
+    if not hasattr(cache, "view"):
+        raise InputError(
+            "cache",
+            conf["_target_"],
+            "is no cache: it does not follow runner.cache.cache.Cache",
+            "use cache=disk or cache=off",
+        )
+    return cast("Cache", cache)
 
 
 def _retry(conf: RetryConf) -> RetryPolicy:
@@ -207,7 +231,7 @@ def _metrics(conf: MetricsConf, output: Path) -> MetricsSettings:
     textfile = Path(conf.textfile).expanduser() if conf.textfile else None
     ledger = Path(conf.ledger).expanduser() if conf.ledger else None
     if ledger is None and textfile is not None:
-        ledger = beside(textfile)
+        ledger = ledger_path(textfile)
     gateway = _gateway(conf.pushgateway)
     if gateway is not None and (ledger is None or _is_within(ledger, output)):
         # Every run would push totals that start at zero.

@@ -1,4 +1,4 @@
-"""Hydra's errors in the words of the runner: one line with field, value and remedy."""
+"""Hydra's errors as the runner's own, each one line with the field, the value and the remedy."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ __all__ = ["explain"]
 
 
 def explain(error: Exception, arguments: Sequence[str]) -> InputError | None:
-    """What the user can do about an error of Hydra's, or None if it is not the user's.
+    """Turn an error of Hydra's into one that says what the user can do about it.
 
     Args:
-        error: as Hydra raised it.
-        arguments: the command line, to quote the value it is about.
+        error: the error that Hydra raised.
+        arguments: the command line, from which the value at fault is quoted.
+
+    Returns:
+        The runner's error, or None if the fault is not the user's.
     """
     if isinstance(error, MissingConfigException):
         return _missing(error)

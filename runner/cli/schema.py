@@ -10,12 +10,10 @@ from omegaconf import MISSING
 
 __all__ = [
     "AuditConf",
-    "CacheConf",
     "ExecutorConf",
     "FieldConf",
     "GuestConf",
     "MetricsConf",
-    "ProverConf",
     "PushgatewayConf",
     "RetryConf",
     "RunnerConf",
@@ -76,37 +74,13 @@ class StrategyConf:
 
 
 @dataclass
-class ProverConf:
-    """Which zkVM makes which receipts.
-
-    ``segment_po2`` bounds RISC Zero's memory, not its speed; ``security_bits`` is the least that
-    is accepted of OpenVM's parameters.
-    """
-
-    adapter: str = MISSING
-    kind: str = MISSING
-    segment_po2: Optional[int] = None
-    security_bits: Optional[int] = None
-
-
-@dataclass
 class ExecutorConf:
-    """Who does the work; ``engine`` is any concurrent.futures.Executor, by ``_target_``."""
+    """How a plan is executed. ``engine`` names an :class:`runner.engines.engine.Engine`."""
 
     workers: Any = "auto"
     timeout_s: Optional[float] = None
     on_failure: str = "stop"
     engine: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class CacheConf:
-    """Finished proofs kept between runs."""
-
-    enabled: bool = True
-    folder: str = ""
-    max_entries: int = 10000
-    max_bytes: int = 20_000_000_000
 
 
 @dataclass
@@ -147,13 +121,17 @@ class AuditConf:
 
 @dataclass
 class RunnerConf:
-    """The whole configuration; field by field what ``conf/`` fills in."""
+    """The whole configuration, which ``conf/`` fills in field by field.
+
+    ``prover`` and ``cache`` hold the settings of an adapter or a cache, which knows and checks them
+    itself. Which settings say only where a run happens is in :data:`runner.model.PLACEMENT`.
+    """
 
     guest: GuestConf = field(default_factory=GuestConf)
     strategy: StrategyConf = field(default_factory=StrategyConf)
-    prover: ProverConf = field(default_factory=ProverConf)
+    prover: dict[str, Any] = field(default_factory=dict)
     executor: ExecutorConf = field(default_factory=ExecutorConf)
-    cache: CacheConf = field(default_factory=CacheConf)
+    cache: dict[str, Any] = field(default_factory=dict)
     retry: RetryConf = field(default_factory=RetryConf)
     metrics: MetricsConf = field(default_factory=MetricsConf)
     audit: AuditConf = field(default_factory=AuditConf)

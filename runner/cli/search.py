@@ -1,6 +1,6 @@
-"""Searches for the settings with the least wall time, by Optuna's ask and tell.
+"""A search for the settings with the least wall time, by Optuna's ask-and-tell interface.
 
-A point of the space is tried by running it, which takes seconds to hours: no point is run again
+A point of the space is tried by running it, which takes seconds to hours. So no point is run again
 because the sampler asks for it twice, and a point that is clearly slow is not repeated.
 """
 
@@ -21,23 +21,36 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
 
-__all__ = ["Choice", "Dimension", "Search", "Trial", "Whole"]
+__all__ = ["Choice", "Dimension", "IntRange", "Search", "Trial"]
 
 _ASKED_AGAIN = 20
-"""Points tried before that the sampler may give in a row, until one is chosen without it."""
+"""How many points that were tried before the sampler may give until one is chosen without it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A setting that takes one of some values, each as the command line has it."""
+    """A setting that takes one of a few values.
+
+    Attributes:
+        name: the name of the setting.
+        values: the values, each as it stands on the command line.
+    """
 
     name: str
     values: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
-    """A setting that takes a whole number from ``low`` to ``high``; ``log``: by its magnitude."""
+class IntRange:
+    """A setting that takes a whole number.
+
+    Attributes:
+        name: the name of the setting.
+        low: the least number.
+        high: the greatest number.
+        step: the distance between two numbers.
+        log: whether the sampler draws the number by its magnitude.
+    """
 
     name: str
     low: int
@@ -46,18 +59,18 @@ class Whole:
     log: bool = False
 
 
-Dimension: TypeAlias = "Choice | Whole"
+Dimension: TypeAlias = "Choice | IntRange"
 
 
 @dataclass(slots=True)
 class Trial:
-    """One point, as often as it was run.
+    """One point of the space, and all runs of it.
 
     Attributes:
-        overrides: the point, as the command line has it.
-        runs: wall seconds of each run.
-        state: ``complete``; ``pruned``, slower than half of the points before it and not repeated;
-            or ``failed``.
+        overrides: the point, as it stands on the command line.
+        runs: the wall seconds of each run.
+        state: ``complete``, ``failed``, or ``pruned``. A pruned point was slower than half of the
+            points before it, so it was not repeated.
     """
 
     overrides: tuple[str, ...]
@@ -66,22 +79,22 @@ class Trial:
 
     @property
     def wall_s(self) -> float | None:
-        """Median of the runs, in seconds; None when there is none."""
+        """The median of the runs, in seconds; None when there is no run."""
         return statistics.median(self.runs) if self.runs else None
 
 
 class Search:
-    """A search over a space.
+    """A search over a space of settings.
 
     Args:
         space: the settings that vary.
-        n_trials: distinct points to try.
-        repeats: runs of each point; it is judged by their median.
-        seed: of the sampler. The same seed and the same times give the same points, which is how a
-            search that is started again finds its earlier runs.
+        n_trials: the number of distinct points to try.
+        repeats: the number of runs of each point, which is judged by their median.
+        seed: the seed of the sampler. The same seed and the same times give the same points, which
+            is how a search that is started again finds its earlier runs.
 
     Attributes:
-        trials: so far, in order.
+        trials: the trials so far, in order.
 
     Raises:
         InputError: Optuna is not installed, or a number is not usable.
@@ -118,15 +131,16 @@ class Search:
 
     @property
     def best(self) -> Trial | None:
-        """The point with the least median so far, of those that were repeated in full."""
+        """The trial with the least median so far, of those that were repeated in full."""
         complete = [trial for trial in self.trials if trial.state == "complete"]
         return min(complete, key=lambda trial: trial.wall_s or math.inf, default=None)
 
     def run(self, measure: Callable[[tuple[str, ...]], float]) -> Iterator[Trial]:
-        """Try points until there are enough; gives each trial when it has ended.
+        """Try points until there are enough; yields each trial when it has ended.
 
         Args:
-            measure: runs a point once; its wall seconds, NaN when it failed.
+            measure: a function that runs a point once and returns the wall seconds, or NaN when the
+                run failed.
         """
         from optuna.trial import TrialState
 
@@ -136,7 +150,7 @@ class Search:
             asked = self._study.ask(self._distributions)
             point = tuple(f"{name}={_shown(value)}" for name, value in asked.params.items())
             if point in known:
-                # Failed trials are those that the sampler leaves out of its model.
+                # The sampler leaves failed trials out of its model.
                 self._study.tell(asked, state=TrialState.FAIL)
                 again += 1
                 if again % _ASKED_AGAIN == 0:
@@ -165,7 +179,7 @@ class Search:
             yield trial
 
     def to_json(self) -> dict[str, Any]:
-        """All trials, and the best one under ``best`` (None when every trial failed)."""
+        """All trials, and under ``best`` the best one, or None when every trial failed."""
         trials = [{**asdict(trial), "wall_s": trial.wall_s} for trial in self.trials]
         best = self.best
         return {
@@ -192,7 +206,7 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
 
 
 def _grid(space: Sequence[Dimension], most: int = 100_000) -> list[dict[str, Any]]:
-    """Every point, or none where they are too many."""
+    """Every point of a space, or none if there are more than ``most``."""
     sides: list[Sequence[Any]] = [
         one.values if isinstance(one, Choice) else range(one.low, one.high + 1, one.step)
         for one in space

@@ -1,4 +1,4 @@
-"""A sweep as plain values: which jobs are done, where the others go, what became of them."""
+"""A sweep as plain values: which of its jobs are done, which folder each gets, how each ended."""
 
 from __future__ import annotations
 
@@ -10,104 +10,123 @@ from typing import TYPE_CHECKING, Any
 from runner.batch.identity import MadeFrom
 from runner.errors import InputError, RunnerError, VerificationFailedError
 from runner.folder import RESULT, check_sums, read_record, write_json
+from runner.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["FILE", "Earlier", "Folders", "Place", "SweepJob", "SweepRecord", "Wanted", "look"]
+__all__ = [
+    "FILE",
+    "AssignedFolder",
+    "ExistingFolder",
+    "FolderRequest",
+    "SweepFolders",
+    "SweepJob",
+    "SweepRecord",
+    "inspect_folder",
+]
 
 FILE = "sweep.json"
 FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class ExistingFolder:
     """A job's folder that is there before the sweep starts.
 
     Attributes:
-        folder: its name.
-        done: it holds a finished batch, every file as ``SHA256SUMS`` says.
+        name: the folder's name.
+        done: whether it holds a finished batch, with every file as ``SHA256SUMS`` says.
         made_from: what its result was made from; None where that is not known.
-        wall_s: seconds the batch took, where it is done.
+        wall_s: the seconds that the batch took; None where there is no finished one.
     """
 
-    folder: str
+    name: str
     done: bool = False
     made_from: MadeFrom | None = None
     wall_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A job to find a place for: the folder it would have by itself, and what it is made from.
+class FolderRequest:
+    """What decides which folder a job gets.
 
-    ``made_from`` is None for one whose settings are not usable: it is left to fail.
+    Attributes:
+        name: the name of the folder that the job would have by itself.
+        made_from: what the job's result is made from. None means that the job's settings are not
+            usable; such a job gets a folder and fails there.
     """
 
-    folder: str
+    name: str
     made_from: MadeFrom | None
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A job's folder; ``done`` is the result that is already in it, if it answers this job."""
+class AssignedFolder:
+    """The folder that a job gets.
 
-    folder: str
-    done: Earlier | None = None
+    Attributes:
+        name: the folder's name.
+        finished: what is already in the folder, if that is this job's finished result.
+    """
+
+    name: str
+    finished: ExistingFolder | None = None
 
 
-class Folders:
+class SweepFolders:
     """Gives each job of a sweep its folder, so that no finished result of another one is lost.
 
     Args:
-        sweep: folder of the sweep; may not be there yet.
+        sweep: the folder of the sweep, which need not exist yet.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: The folder of the sweep cannot be read.
     """
 
     def __init__(self, sweep: Path) -> None:
         found = [path for path in sweep.iterdir() if path.is_dir()] if sweep.is_dir() else []
         found.sort(key=lambda path: (len(path.name), path.name))  # 2 before 10
-        self._earlier = {path.name: look(path) for path in found}
-        self._taken = set(self._earlier)
+        self._existing = {path.name: inspect_folder(path) for path in found}
+        self._taken = set(self._existing)
 
     def __bool__(self) -> bool:
-        """Whether there was any before."""
-        return bool(self._earlier)
+        """Whether an earlier sweep left a folder that no job has got yet."""
+        return bool(self._existing)
 
-    def place(self, wanted: Sequence[Wanted]) -> list[Place]:
-        """A place for each job, in order; no folder is given twice in this object's life.
+    def assign(self, requests: Sequence[FolderRequest]) -> list[AssignedFolder]:
+        """Give each job a folder, in order. No folder is given twice in this object's life.
 
-        Jobs are matched by what they are made from, never by number. One whose result is there
-        keeps it. One that is there and failed, or was made from the same settings and other
-        programs, is redone in its folder. All others get the folder of their own number, or the
-        next free one where that holds something else.
+        Jobs are matched by what they are made from, never by number. A job whose result is there
+        keeps that folder. A job that is there and failed, or was made from the same settings and
+        other programs, is redone in its folder. All other jobs get the folder of their own number,
+        or the next free one where that folder holds something else.
         """
-        places: dict[int, Place] = {}
-        for index, job in enumerate(wanted):
-            for one in self._earlier.values():
-                if one.done and one.made_from and one.made_from == job.made_from:
-                    places[index] = Place(one.folder, one)
-                    del self._earlier[one.folder]
+        assigned: dict[int, AssignedFolder] = {}
+        for index, request in enumerate(requests):
+            for one in self._existing.values():
+                if one.done and one.made_from and one.made_from == request.made_from:
+                    assigned[index] = AssignedFolder(one.name, one)
+                    del self._existing[one.name]
                     break
-        for index, job in enumerate(wanted):
-            if index not in places and job.made_from:
-                for one in self._earlier.values():
-                    if one.made_from and one.made_from.config == job.made_from.config:
-                        places[index] = Place(one.folder)
-                        del self._earlier[one.folder]
+        for index, request in enumerate(requests):
+            if index not in assigned and request.made_from:
+                for one in self._existing.values():
+                    if one.made_from and one.made_from.config == request.made_from.config:
+                        assigned[index] = AssignedFolder(one.name)
+                        del self._existing[one.name]
                         break
-        for index, job in enumerate(wanted):
-            if index not in places:
-                places[index] = Place(self._free(job.folder))
-        return [places[index] for index in range(len(wanted))]
+        for index, request in enumerate(requests):
+            if index not in assigned:
+                assigned[index] = AssignedFolder(self._free(request.name))
+        return [assigned[index] for index in range(len(requests))]
 
     def _free(self, name: str) -> str:
-        left = self._earlier.get(name)
+        """The folder of this name, or another where this one is taken."""
+        left = self._existing.get(name)
         if left is not None and not left.done and left.made_from is None:
-            del self._earlier[name]  # ended before it had a result
+            del self._existing[name]  # the job in it ended before it had a result
             return name
         if name in self._taken:
             numbers = [int(one) for one in self._taken if one.isdecimal()]
@@ -116,8 +135,8 @@ class Folders:
         return name
 
 
-def look(path: Path) -> Earlier:
-    """What is in a job's folder."""
+def inspect_folder(path: Path) -> ExistingFolder:
+    """Read what an earlier run left in a job's folder."""
     try:
         check_sums(path)
         record, done = read_record(path), True
@@ -126,28 +145,29 @@ def look(path: Path) -> Earlier:
         try:
             record = json.loads((path / RESULT).read_bytes())
         except (OSError, ValueError, RecursionError):
-            return Earlier(path.name)
+            return ExistingFolder(path.name)
         if not isinstance(record, dict):
-            return Earlier(path.name)
+            return ExistingFolder(path.name)
     summary = record.get("summary")
     wall_s = summary.get("wall_s") if isinstance(summary, dict) else None
     if type(wall_s) not in (int, float):
         wall_s, done = None, False
-    return Earlier(path.name, done, MadeFrom.from_json(record.get("made_from")), wall_s)
+    return ExistingFolder(path.name, done, MadeFrom.from_json(record.get("made_from")), wall_s)
 
 
 @dataclass(frozen=True, slots=True)
 class SweepJob:
-    """What became of one job.
+    """One job of a sweep, and how it ended.
 
     Attributes:
-        number: in the sweep, from 0.
-        folder: its folder's name in the sweep's.
-        overrides: that make it this job.
+        number: the job's number in the sweep, from 0.
+        folder: the name of the job's folder, which is in the sweep's folder.
+        overrides: the overrides that make it this job.
         status: ``ok``, ``skipped`` (done by an earlier sweep), ``failed``, or ``unfinished``.
-        wall_s: seconds the batch took; None without a result.
-        exit_code: what it would have ended with as a run of its own; None while unfinished.
-        error: why it failed, one line.
+        wall_s: the seconds that the batch took; None where there is no result.
+        exit_code: the exit code that the job would have had as a run of its own; None while it is
+            unfinished.
+        error: why the job failed, in one line.
     """
 
     number: int
@@ -159,24 +179,28 @@ class SweepJob:
     error: str | None = None
 
     def ended(self, result: float | Exception) -> SweepJob:
-        """The same job with its wall seconds, or why it has none."""
+        """The same job, ended.
+
+        Args:
+            result: the wall seconds of the batch, or the error that ended it.
+        """
         started = (self.number, self.folder, self.overrides)
         if not isinstance(result, Exception):
             return SweepJob(*started, "ok", result, 0)
         code = result.exit_code if isinstance(result, RunnerError) else 1
-        words = " ".join(str(result).split()) or type(result).__name__
-        return SweepJob(*started, "failed", None, code, words)
+        return SweepJob(*started, "failed", None, code, one_line(result))
 
 
 @dataclass(slots=True)
 class SweepRecord:
-    """All jobs of a sweep; what ``sweep.json`` says.
+    """The record of a sweep, which ``sweep.json`` holds.
 
     Attributes:
-        folder: of the sweep.
-        command: that started it.
-        jobs: so far.
-        interrupted: someone stopped it.
+        folder: the folder of the sweep.
+        command: the command line that started the sweep.
+        jobs: the jobs that the sweep has had so far.
+        interrupted: whether someone stopped the sweep.
+        started: when the sweep started, in seconds since the epoch.
     """
 
     folder: Path
@@ -187,7 +211,11 @@ class SweepRecord:
 
     @property
     def exit_code(self) -> int:
-        """0 when all jobs have a result, 2 when only unusable input is at fault, or else 1."""
+        """The exit code of the sweep.
+
+        It is 130 when the sweep was stopped, 0 when all jobs have a result, 2 when unusable input
+        is the only fault, and 1 otherwise.
+        """
         if self.interrupted:
             return 130
         codes = {job.exit_code for job in self.jobs if job.status not in ("ok", "skipped")}
@@ -206,24 +234,24 @@ class SweepRecord:
         write_json(self.folder / FILE, data)
 
     def lines(self) -> list[str]:
-        """What to tell the user at the end: a line in all, and one for each job that failed."""
+        """The lines to print at the end: one on the whole sweep, and one for each failed job."""
         count = dict.fromkeys(("ok", "skipped", "failed", "unfinished"), 0)
         for job in self.jobs:
             count[job.status] += 1
-        told = [f"{count['ok'] + count['skipped']} of {len(self.jobs)} jobs are done"]
+        parts = [f"{count['ok'] + count['skipped']} of {len(self.jobs)} jobs are done"]
         if count["skipped"]:
-            told.append(f"{count['skipped']} of them were done before")
-        told += [f"{count[name]} {name}" for name in ("failed", "unfinished") if count[name]]
+            parts.append(f"{count['skipped']} of them were done before")
+        parts += [f"{count[name]} {name}" for name in ("failed", "unfinished") if count[name]]
         if self.interrupted:
-            told.append("stopped")
-        lines = [f"sweep: {', '.join(told)}; outputs in {self.folder}"]
+            parts.append("stopped")
+        lines = [f"sweep: {', '.join(parts)}; outputs in {self.folder}"]
         for job in self.jobs:
             if job.status == "failed":
-                which = f"job {job.number}{self.named(job)}, folder {job.folder}"
+                which = f"job {job.number}{self.label(job)}, folder {job.folder}"
                 lines.append(f"error: {which}: {job.error} (exit code {job.exit_code})")
         return lines
 
-    def named(self, job: SweepJob) -> str:
-        """The overrides that tell a job from the others, with a space before them."""
+    def label(self, job: SweepJob) -> str:
+        """The overrides that tell a job from the others, with a space before each of them."""
         shared = set.intersection(*(set(one.overrides) for one in self.jobs))
         return "".join(f" {text}" for text in job.overrides if text not in shared)

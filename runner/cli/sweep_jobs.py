@@ -1,4 +1,4 @@
-"""Hydra's side of a sweep: launches the jobs that are missing, and keeps the record."""
+"""The part of a sweep that knows Hydra: it launches the missing jobs and keeps the record."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from omegaconf import OmegaConf, open_dict, read_write
 
 from runner.batch.identity import made_from
 from runner.cli import config, session
-from runner.cli.sweep import Folders, Place, SweepJob, SweepRecord, Wanted, look
+from runner.cli.sweep import FolderRequest, SweepFolders, SweepJob, SweepRecord, inspect_folder
 from runner.errors import InputError, RunnerError, WorkerDiedError
 from runner.plan.inputs import leaves
+from runner.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,19 +34,23 @@ if TYPE_CHECKING:
 
     from runner.batch.identity import MadeFrom
     from runner.batch.settings import Settings
+    from runner.cli.sweep import AssignedFolder
 
 __all__ = ["Jobs", "say"]
 
 
 class Jobs:
-    """Launches the jobs of one sweep: those whose result is not in its folder yet.
+    """Launches those jobs of one sweep whose result is not in the sweep's folder yet.
 
-    A job that fails is noted and stops no other. What a job returns is its wall seconds.
+    A job that fails is noted in the record and stops no other job.
 
     Args:
-        context: Hydra's.
-        task: one run.
+        context: what Hydra gives a sweeper, with the loader of configs in it.
+        task: the function that does one run and returns its wall seconds.
         conf: the composed config of the sweep.
+
+    Attributes:
+        folder: the folder of the sweep.
     """
 
     def __init__(self, context: HydraContext, task: TaskFunction, conf: DictConfig) -> None:
@@ -54,16 +59,21 @@ class Jobs:
         self._launcher = Plugins.instance().instantiate_launcher(context, task, conf)
         self.folder = Path(str(conf.hydra.sweep.dir))
         self._record = SweepRecord(self.folder, sys.argv)
-        self._folders: Folders | None = None
+        self._folders: SweepFolders | None = None
 
     def parse(self, arguments: Sequence[str], params: Mapping[str, Any]) -> list[Override]:
-        """The overrides of a sweep; an argument wins over a parameter of the same name."""
+        """Parse the overrides of a sweep. An argument wins over a parameter of the same name.
+
+        Args:
+            arguments: the overrides on the command line.
+            params: the overrides in ``hydra.sweeper.params``.
+        """
         given = [*(f"{name}={value}" for name, value in params.items()), *arguments]
         parser = OverridesParser.create(config_loader=self._loader)
         return list({one.get_key_element(): one for one in parser.parse_overrides(given)}.values())
 
     def compose(self, overrides: Sequence[str], number: int = 0) -> DictConfig:
-        """The config of one job. Raises what Hydra and OmegaConf raise when there is none."""
+        """Compose the config of one job. Raises what Hydra and OmegaConf raise if they cannot."""
         composed = self._loader.load_sweep_config(self._conf, list(overrides))
         with open_dict(composed):
             composed.hydra.job.id = str(number)
@@ -71,7 +81,7 @@ class Jobs:
         return composed
 
     def settings(self, composed: DictConfig) -> Settings:
-        """What a job would run with. Raises InputError."""
+        """The settings that a job would run with. Raises InputError."""
         output = self.folder / str(composed.hydra.sweep.subdir)
         with read_write(composed.hydra), open_dict(composed.hydra):
             composed.hydra.runtime.output_dir = str(output.absolute())
@@ -83,11 +93,11 @@ class Jobs:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[SweepRecord]:
-        """The sweep's folder, for this process alone; its record is kept when the sweep ends.
+        """Hold the sweep's folder for this process alone, and write the record when the sweep ends.
 
         Raises:
-            InputError: another sweep is at work there.
-            OSError: it cannot be made or read.
+            InputError: Another sweep is at work in the folder.
+            OSError: The folder cannot be made or read.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".sweep.lock", timeout=0)
@@ -101,7 +111,7 @@ class Jobs:
                 "wait until it has ended, or choose another",
             ) from None
         try:
-            self._folders = Folders(self.folder)
+            self._folders = SweepFolders(self.folder)
             OmegaConf.save(self._conf, self.folder / "multirun.yaml")
             session.current().sweep = self._record
             yield self._record
@@ -115,65 +125,77 @@ class Jobs:
                 say(f"warning: {self.folder} takes no record of the sweep: {error.strerror}")
             lock.release()
 
-    def plan(self, batch: Sequence[Sequence[str]]) -> list[Wanted]:
-        """What the next jobs, given by their overrides, want. Raises as :meth:`compose`."""
-        first = len(self._record.jobs)
-        # Composing is what a sweep of small jobs spends its time on: done once for each.
-        return [self._wanted(overrides, number) for number, overrides in enumerate(batch, first)]
-
-    def run(
-        self, batch: Sequence[Sequence[str]], wanted: Sequence[Wanted] | None = None
-    ) -> list[SweepJob]:
-        """Run jobs in the open folder; what became of each.
+    def requests(self, batch: Sequence[Sequence[str]]) -> list[FolderRequest]:
+        """What decides which folders the next jobs get. Raises as :meth:`compose` does.
 
         Args:
-            batch: their overrides.
-            wanted: what :meth:`plan` said of them, where it was asked before.
+            batch: the overrides of each job.
         """
-        assert self._folders is not None  # noqa: S101  # run() stands in open()
+        first = len(self._record.jobs)
+        # Composing is what a sweep of small jobs spends its time on, so it is done once for each.
+        return [self._request(overrides, number) for number, overrides in enumerate(batch, first)]
+
+    def run(
+        self, batch: Sequence[Sequence[str]], requests: Sequence[FolderRequest] | None = None
+    ) -> list[SweepJob]:
+        """Run jobs in the open folder; returns the jobs as they ended.
+
+        Args:
+            batch: the overrides of each job.
+            requests: what :meth:`requests` returned for the jobs, if it was asked before.
+        """
+        assert self._folders is not None  # noqa: S101  # run() is called inside open()
         jobs, first = self._record.jobs, len(self._record.jobs)
-        wanted = self.plan(batch) if wanted is None else wanted
-        places = self._folders.place(wanted)
+        requests = self.requests(batch) if requests is None else requests
+        assigned = self._folders.assign(requests)
         jobs.extend(
-            _planned(number, overrides, place)
-            for number, (overrides, place) in enumerate(zip(batch, places, strict=True), first)
+            _planned(number, overrides, folder)
+            for number, (overrides, folder) in enumerate(zip(batch, assigned, strict=True), first)
         )
         for job in jobs[first:]:
             if job.status == "skipped" and not self._conf.quiet:
-                say(f"job {job.number}{self._record.named(job)}: done before, in {job.folder}")
+                say(f"job {job.number}{self._record.label(job)}: done before, in {job.folder}")
         todo = [job for job in jobs[first:] if job.status != "skipped"]
-        own = [place.folder == one.folder for place, one in zip(places, wanted, strict=True)]
+        own = [got.name == asked.name for got, asked in zip(assigned, requests, strict=True)]
         if todo:
-            # Hydra numbers what it is given: once jobs are left out, folders must be named.
+            # Hydra numbers the jobs that it is given. Where some are left out, it has to be told
+            # their folders.
             named = len(todo) < len(batch) or not all(own)
-            asked = [
+            given = [
                 (*job.overrides, _subdir(job.folder)) if named else job.overrides for job in todo
             ]
-            self._launch(asked, todo, {job.number: wanted[job.number - first] for job in todo})
+            self._launch(given, todo, {job.number: requests[job.number - first] for job in todo})
         self._record.write()
         return jobs[first:]
 
     def _launch(
         self,
-        asked: Sequence[Sequence[str]],
+        given: Sequence[Sequence[str]],
         todo: Sequence[SweepJob],
-        wanted: Mapping[int, Wanted],
+        requests: Mapping[int, FolderRequest],
     ) -> None:
+        """Launch jobs and note in the record how each ended.
+
+        Args:
+            given: the overrides that Hydra is given for each job.
+            todo: the jobs.
+            requests: what each job's result is to be made from, by the job's number.
+        """
         jobs = self._record.jobs
         try:
-            returns = self._launcher.launch(asked, initial_job_idx=todo[0].number)
+            returns = self._launcher.launch(given, initial_job_idx=todo[0].number)
         except BaseException as error:
-            # Stopped; or joblib lost a process of its pool, and with it what all jobs returned.
-            # Their folders know.
+            # The sweep was stopped, or joblib lost a process of its pool and with it what all jobs
+            # returned. The jobs' folders still have the results.
             for job in todo:
-                found, made = look(self.folder / job.folder), wanted[job.number].made_from
+                found = inspect_folder(self.folder / job.folder)
+                made = requests[job.number].made_from
                 if found.done and found.wall_s is not None and made in (None, found.made_from):
                     jobs[job.number] = job.ended(found.wall_s)
             if not isinstance(error, Exception):
                 raise
             if not isinstance(error, OSError):
-                words = " ".join(str(error).split())
-                error = WorkerDiedError(f"{type(error).__name__}, {words[:100]}")
+                error = WorkerDiedError(f"{type(error).__name__}, {one_line(error)[:100]}")
             for job in todo:
                 if jobs[job.number].status == "unfinished":
                     jobs[job.number] = job.ended(error)
@@ -181,13 +203,13 @@ class Jobs:
             for job, returned in zip(todo, returns, strict=True):
                 jobs[job.number] = job.ended(_result(returned))
 
-    def _wanted(self, overrides: Sequence[str], number: int) -> Wanted:
+    def _request(self, overrides: Sequence[str], number: int) -> FolderRequest:
         composed = self.compose(overrides, number)
         with _as_current(composed):
-            folder = str(composed.hydra.sweep.subdir)
-        # Where nothing was done before there is nothing to compare with.
+            name = str(composed.hydra.sweep.subdir)
+        # Where nothing was done before, there is nothing to compare with.
         before = self._folders if self._folders is not None else self.folder.is_dir()
-        return Wanted(folder, self._made_from(composed) if before else None)
+        return FolderRequest(name, self._made_from(composed) if before else None)
 
     def _made_from(self, composed: DictConfig) -> MadeFrom | None:
         try:
@@ -200,20 +222,20 @@ class Jobs:
             )
             return made_from(settings, inputs)
         except RunnerError:
-            return None  # the job fails in its own words
+            return None  # the job itself will fail with this error
 
 
-def _planned(number: int, overrides: Sequence[str], place: Place) -> SweepJob:
-    job = SweepJob(number, place.folder, tuple(overrides))
-    if place.done is None:
+def _planned(number: int, overrides: Sequence[str], folder: AssignedFolder) -> SweepJob:
+    job = SweepJob(number, folder.name, tuple(overrides))
+    if folder.finished is None:
         return job
-    return SweepJob(number, place.folder, job.overrides, "skipped", place.done.wall_s, 0)
+    return SweepJob(number, folder.name, job.overrides, "skipped", folder.finished.wall_s, 0)
 
 
 def _result(returned: JobReturn) -> float | Exception:
     if returned.status is JobStatus.COMPLETED:
         return float(returned.return_value)
-    with contextlib.redirect_stderr(io.StringIO()):  # Hydra has a line of its own for it
+    with contextlib.redirect_stderr(io.StringIO()):  # Hydra prints a line of its own
         try:
             _ = returned.return_value
         except Exception as error:  # noqa: BLE001  # what the job raised
@@ -227,7 +249,7 @@ def _subdir(folder: str) -> str:
 
 @contextlib.contextmanager
 def _as_current(composed: DictConfig) -> Iterator[None]:
-    """Hydra's resolvers look into this config."""
+    """Let Hydra's resolvers, such as ``${hydra:...}``, look into this config for a while."""
     setup_globals()
     current = HydraConfig.instance()
     around = current.cfg
@@ -239,5 +261,5 @@ def _as_current(composed: DictConfig) -> Iterator[None]:
 
 
 def say(line: str) -> None:
-    """Tell the user, whatever the log level is."""
+    """Print a line on standard error, whatever the log level is."""
     sys.stderr.write(f"{line}\n")

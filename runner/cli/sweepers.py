@@ -1,6 +1,6 @@
-"""The sweepers: ``hydra/sweeper=grid`` (the default) and ``optuna``; see docs/sweeps.md.
+"""The sweepers ``hydra/sweeper=grid``, which is the default, and ``optuna``; see docs/sweeps.md.
 
-Hydra takes plugins from the namespace ``hydra_plugins`` only: they are subclassed there.
+Hydra takes plugins only from the namespace ``hydra_plugins``, whose sweepers make and call these.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.types import IntervalSweep, RangeSweep
 from hydra.plugins.sweeper import Sweeper
 
-from runner.cli.search import Choice, Dimension, Search, Trial, Whole
+from runner.cli.config import make_cache
+from runner.cli.search import Choice, Dimension, IntRange, Search, Trial
 from runner.cli.sweep_jobs import Jobs, say
 from runner.errors import InputError
 from runner.folder import write_json
@@ -34,10 +35,12 @@ BEST = "best.json"
 
 
 class GridSweeper(Sweeper):
-    """Every combination of the values given: Hydra's basic sweep, which can be gone on with.
+    """A sweep over every combination of the given values, which can be continued later.
+
+    The combinations and their order are those of Hydra's basic sweeper.
 
     Args:
-        params: overrides of every sweep, from a config file; see ``conf/experiment``.
+        params: the overrides of every sweep that a config file gives; see ``conf/experiment``.
     """
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
@@ -49,22 +52,22 @@ class GridSweeper(Sweeper):
         self._jobs = Jobs(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> list[SweepJob]:
-        """Run the sweep; nothing is started when one of its jobs has no config."""
+        """Run the sweep. Nothing is started if the config of one of its jobs cannot be composed."""
         overrides = self._jobs.parse(arguments, self._params)
         (batch,) = BasicSweeper.split_arguments(overrides, None)
-        wanted = self._jobs.plan(batch)
+        requests = self._jobs.requests(batch)
         with self._jobs.open():
-            return self._jobs.run(batch, wanted)
+            return self._jobs.run(batch, requests)
 
 
 class OptunaSweeper(Sweeper):
     """A search for the settings with the least wall time; see :class:`runner.cli.search.Search`.
 
     Args:
-        n_trials: distinct points to try.
-        repeats: runs of each.
-        seed: of the sampler.
-        params: overrides of every search, from a config file.
+        n_trials: the number of distinct points to try.
+        repeats: the number of runs of each point.
+        seed: the seed of the sampler.
+        params: the overrides of every search that a config file gives.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class OptunaSweeper(Sweeper):
         self._jobs = Jobs(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> list[Trial]:
-        """Run the search; nothing is started when a value at its edge has no config."""
+        """Run the search. Nothing is started if a value at its edge cannot be composed."""
         overrides = self._jobs.parse(arguments, self._params)
         space = [_dimension(one) for one in overrides if one.is_sweep_override()]
         fixed = [str(one.input_line) for one in overrides if not one.is_sweep_override()]
@@ -100,11 +103,11 @@ class OptunaSweeper(Sweeper):
 
         with self._jobs.open():
             for trial in search.run(measure):
-                say(f"trial {len(search.trials)}: {_told(trial)}")
+                say(f"trial {len(search.trials)}: {_text(trial)}")
                 self._keep(search, fixed)
         best = search.best
         if best is not None:
-            say(f"best of {len(search.trials)}: {_told(best)}; all in {self._jobs.folder / BEST}")
+            say(f"best of {len(search.trials)}: {_text(best)}; all in {self._jobs.folder / BEST}")
             say(f"run it with: {_command(fixed, best)}")
         return search.trials
 
@@ -118,7 +121,7 @@ class OptunaSweeper(Sweeper):
 def _dimension(override: Override) -> Dimension:
     name, sweep = override.get_key_element(), override.value()
     if isinstance(sweep, IntervalSweep):
-        # Hydra makes both ends floats; nothing here is worth searching that is not a whole number.
+        # Hydra makes both ends floats, but no setting with fractions is worth a search.
         low, high = float(sweep.start or 0), float(sweep.end or 0)
         log = "log" in sweep.tags
         if not (low.is_integer() and high.is_integer() and log <= low <= high):
@@ -128,11 +131,11 @@ def _dimension(override: Override) -> Dimension:
                 "not a range of whole numbers",
                 "give the least first, from 1 up with tag(log, ...)",
             )
-        return Whole(name, int(low), int(high), log=log)
+        return IntRange(name, int(low), int(high), log=log)
     if isinstance(sweep, RangeSweep) and not sweep.shuffle:
-        whole = sweep.range()
-        if isinstance(whole, range) and whole.step > 0 and whole:
-            return Whole(name, whole[0], whole[-1], whole.step)
+        numbers = sweep.range()
+        if isinstance(numbers, range) and numbers.step > 0 and numbers:
+            return IntRange(name, numbers[0], numbers[-1], numbers.step)
     values = tuple(dict.fromkeys(override.sweep_string_iterator()))
     if not values:
         raise InputError(name, override.get_value_string(), "no value", "give at least one")
@@ -140,29 +143,33 @@ def _dimension(override: Override) -> Dimension:
 
 
 def _probes(space: Sequence[Dimension]) -> Iterator[list[str]]:
-    """Every choice and both ends of every range, the others at their first value."""
+    """Yield points that together have every choice and both ends of every range.
+
+    Each point differs from the first values of the space in one setting at most.
+    """
     sides = [
         one.values if isinstance(one, Choice) else (str(one.low), str(one.high)) for one in space
     ]
     first = [f"{one.name}={side[0]}" for one, side in zip(space, sides, strict=True)]
-    for at, (one, side) in enumerate(zip(space, sides, strict=True)):
+    for index, (one, side) in enumerate(zip(space, sides, strict=True)):
         for value in side:
-            yield [*first[:at], f"{one.name}={value}", *first[at + 1 :]]
+            yield [*first[:index], f"{one.name}={value}", *first[index + 1 :]]
 
 
 def _refuse_cache(composed: DictConfig) -> None:
     """A proof taken from the cache says nothing of the time it takes."""
     executes = composed.prover.kind == ReceiptKind.EXECUTE.value
-    if composed.cache.enabled and not executes:
+    if make_cache(dict(composed.cache)).keeps and not executes:
         raise InputError(
-            "cache.enabled",
-            True,
+            "cache",
+            composed.cache["_target_"],
             "each trial would find the proofs of the trials before it, and take no time",
             "add cache=off",
         )
 
 
-def _told(trial: Trial) -> str:
+def _text(trial: Trial) -> str:
+    """A trial in one line, as it is printed."""
     point = " ".join(trial.overrides)
     if trial.wall_s is None:
         return f"{point}: failed"

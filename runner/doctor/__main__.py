@@ -1,7 +1,8 @@
-"""What this machine can prove, and what is missing: ``python -m runner.doctor``.
+"""``python -m runner.doctor``: what this machine can prove, and what is missing.
 
-Reads the guests' manifest and asks the native extension, the operating system and the tools on the
-PATH; changes nothing and needs no configuration. Exit code 0: composite proofs work here.
+The doctor reads the guests' manifest and asks the zkVM adapters, the operating system and the tools
+on the PATH. It changes nothing and needs no configuration. Its exit code is 0 when the guests can
+be proved here.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.provers.diagnosis import Report, diagnose
+from runner.doctor.diagnosis import Report, diagnose
 from runner.provers.guests import DEFAULT_FOLDER
 
 if TYPE_CHECKING:
@@ -45,22 +46,17 @@ def lines(report: Report) -> list[tuple[str, str, str, str]]:
         ("", "memory", memory, ""),
         ("", "proof cache", f"{report.proof_cache} ({report.proof_cache_state})", ""),
     ]
-    if report.native is None:
-        rows.append(("native extension", "runner_risc0", f"missing: {report.native_problem}", bad))
-    else:
-        rows.append(("native extension", "runner_risc0", report.native["module_version"], good))
-        rows += [("", key, spoken(value), "") for key, value in report.native.items()][1:]
-    if report.openvm is None:
-        rows.append(
-            ("", "runner_openvm", "not installed (prover=openvm); `make setup-openvm`", dim)
-        )
-    else:
-        said = ", ".join(f"{key} {spoken(value)}" for key, value in report.openvm.items())
-        rows.append(("", "runner_openvm", said, good))
-    rows.append(("receipt kinds", "execute", "yes (no proof)" if report.native else "no", ""))
-    for kind in report.receipts:
-        text = "yes" if kind.available else f"no: {kind.reason}; {kind.remedy}"
-        rows.append(("", kind.kind, text, good if kind.available else dim))
+    for at, prover in enumerate(report.provers):
+        heading = "" if at else "provers"
+        if prover.diagnosis is None:
+            rows.append((heading, prover.name, f"{prover.problem}; {prover.remedy}", dim))
+            continue
+        said = prover.diagnosis
+        rows.append((heading, prover.name, f"{said.extension} is installed", good))
+        rows += [("", key, spoken(value), "") for key, value in said.build.items()]
+        for kind in said.receipts:
+            text = "yes" if kind.available else f"no: {kind.reason}; {kind.remedy}"
+            rows.append(("", kind.kind, text, good if kind.available else dim))
     for at, guest in enumerate(report.guests):
         note = ", image id recomputed" if guest.recomputed else ""
         style = good if guest.state == "ok" else bad
@@ -86,7 +82,7 @@ def show(report: Report) -> None:
             put((heading, "bold"))
         put(f"  {label:<18}", (text, style))
     if report.ready:
-        put(("\ncomposite proofs work here", "bold green"))
+        put(("\nthe guests can be proved here", "bold green"))
     for what in report.todo:
         put(("\nto do: ", "bold red"), what)
 
@@ -95,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of ``python -m runner.doctor``."""
     parser = argparse.ArgumentParser(
         prog="python -m runner.doctor",
-        description="What this machine can prove. Exit code 0: composite proofs work here.",
+        description="What this machine can prove. Exit code 0: the guests can be proved here.",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     parser.add_argument(

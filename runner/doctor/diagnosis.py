@@ -6,33 +6,49 @@ import hashlib
 import platform
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runner import __version__
-from runner.errors import InputError
-from runner.provers import machine
+from runner.doctor import tools
+from runner.engines.machine import cores, memory_bytes
+from runner.errors import InputError, ProverError
+from runner.model import ReceiptKind
 from runner.provers.guests import Manifest
+from runner.provers.prover import BUILT_IN, Diagnosis, ProverSpec, adapters, load_adapter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from runner.model import Guest
-    from runner.provers.machine import Native
+    from runner.provers.prover import Prover
 
-__all__ = ["Ability", "GuestState", "Report", "abilities", "diagnose"]
-
-X86_64 = {"x86_64", "amd64"}
+__all__ = ["GuestState", "ProverState", "Report", "diagnose"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ability:
-    """One receipt kind: available, or why not and what to do."""
+class ProverState:
+    """One zkVM adapter on this machine.
 
-    kind: str
-    available: bool
-    reason: str = ""
+    Attributes:
+        name: The name of the adapter.
+        diagnosis: What it can do; None where it cannot be loaded.
+        problem: Why it cannot be loaded, or else empty.
+        remedy: What to do about that.
+    """
+
+    name: str
+    diagnosis: Diagnosis | None = None
+    problem: str = ""
     remedy: str = ""
+
+    @property
+    def missing(self) -> str:
+        """Why its first kind of receipt cannot be made, and the remedy; empty where it can."""
+        if self.diagnosis is None:
+            return f"prover {self.name}: {self.problem}; {self.remedy}"
+        first = self.diagnosis.receipts[0]
+        return "" if first.available else f"{first.kind} proofs: {first.reason}; {first.remedy}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +70,13 @@ class GuestState:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything the doctor found.
+    """Everything that the doctor found.
 
     Attributes:
-        ready: composite proofs of the guests work here.
-        openvm: the build of the second zkVM's extension; None where it is not installed.
-        todo: what to do, most important first; empty when nothing is wrong.
+        provers: The zkVM adapters, installed or not.
+        guests: The guests of the folder that was looked at.
+        ready: Whether these guests can be proved here.
+        todo: What to do, the most important first; empty where nothing is wrong.
     """
 
     runner: str
@@ -68,54 +85,30 @@ class Report:
     cpu: str
     cores: int
     memory_bytes: int
-    native: dict[str, Any] | None
-    native_problem: str
-    receipts: list[Ability]
+    provers: list[ProverState]
     guests: list[GuestState]
     tools: dict[str, str]
     proof_cache: str
     proof_cache_state: str
     ready: bool = False
     todo: list[str] = field(default_factory=list)
-    openvm: dict[str, Any] | None = None
 
 
-def abilities(info: Mapping[str, Any] | None, *, docker: str, machine: str) -> list[Ability]:
-    """Which receipt kinds can be made here.
+def prover_state(name: str, load: Callable[[str], type[Prover]]) -> ProverState:
+    """Load one adapter and ask it for its diagnosis."""
+    try:
+        return ProverState(name, load(name).diagnose())
+    except InputError as error:
+        return ProverState(name, None, error.problem, error.remedy)
+
+
+def guest_state(guest: Guest, prover: Prover | None) -> GuestState:
+    """Compare one guest's file with what the manifest says of it.
 
     Args:
-        info: the extension's ``build_info()``, None when it does not load.
-        docker: version of the engine that answers, empty when none does.
-        machine: ``platform.machine()``.
+        guest: The guest.
+        prover: It computes the image id anew; None where it cannot be loaded.
     """
-    if info is None:
-        why, how = "the native extension is missing", "run `make setup`"
-        return [Ability(kind, False, why, how) for kind in ("composite", "succinct", "groth16")]
-    kinds = info["receipt_kinds"]
-    result = [
-        Ability("composite", True)
-        if "composite" in kinds
-        else Ability("composite", False, "not in this build", "run `make setup`")
-    ]
-    if not info["recursion"]:
-        why = "this build has no recursion programs (they are downloaded when it is built)"
-        how = "run `make setup` with a network, or `RECURSION_SRC_PATH=FILE make setup`"
-        return [*result, *(Ability(kind, False, why, how) for kind in ("succinct", "groth16"))]
-    result.append(Ability("succinct", "succinct" in kinds))
-    if info["cuda"] or (docker and machine.lower() in X86_64):
-        return [*result, Ability("groth16", "groth16" in kinds)]
-    if machine.lower() in X86_64:
-        why = "no Docker engine answers, and this build is without CUDA"
-        return [
-            *result,
-            Ability("groth16", False, why, "start Docker, or RUNNER_CUDA=1 make setup"),
-        ]
-    why = f"its prover needs Docker on x86-64 (this is {machine}) or CUDA"
-    return [*result, Ability("groth16", False, why, "use an x86-64 machine with Docker")]
-
-
-def guest_state(guest: Guest, native: Native | None) -> GuestState:
-    """One guest's file against what the manifest says."""
     image_id = guest.image_id.hex()
     try:
         content = guest.elf_path.read_bytes()
@@ -123,11 +116,11 @@ def guest_state(guest: Guest, native: Native | None) -> GuestState:
         return GuestState(guest.name, image_id, "missing")
     if hashlib.sha256(content).hexdigest() != guest.elf_sha256:
         return GuestState(guest.name, image_id, "altered")
-    if native is None:
+    if prover is None:
         return GuestState(guest.name, image_id, "ok")
     try:
-        found = native.image_id(content)
-    except Exception as error:  # noqa: BLE001  # the extension's own type cannot be named here
+        found = prover.image_id(content)
+    except ProverError as error:
         return GuestState(guest.name, image_id, f"not a program ({error})")
     state = "ok" if found == guest.image_id else "wrong image id"
     return GuestState(guest.name, image_id, state, recomputed=True)
@@ -137,58 +130,59 @@ def diagnose(
     guests: Path,
     env: Mapping[str, str],
     *,
-    load: Callable[[], Native] = machine.load_native,
-    ask: Callable[[Sequence[str]], str] = machine.ask,
-    load_openvm: Callable[[], dict[str, Any] | None] = machine.load_openvm,
+    names: Iterable[str] | None = None,
+    load: Callable[[str], type[Prover]] = load_adapter,
+    ask: Callable[[Sequence[str]], str] = tools.ask,
 ) -> Report:
-    """Looks at everything.
+    """Look at everything, and change nothing.
 
     Args:
-        guests: the folder with ``manifest.json``.
-        env: the environment, for the cache folder.
-        load: imports the native extension.
-        ask: runs a tool and gives its first line.
-        load_openvm: asks the second zkVM's extension.
+        guests: The folder with ``manifest.json``.
+        env: The environment, which may name the cache folder.
+        names: The names of the adapters to look at; None for all that are installed.
+        load: Loads an adapter by its name.
+        ask: Runs a tool and gives the first line that it prints.
     """
-    native: Native | None = None
-    info, problem, todo = None, "", []
-    try:
-        native = load()
-        info = native.build_info()
-    except ImportError as error:
-        problem = " ".join(str(error).split())
-        todo.append("run `make setup`: it builds and installs the native extension")
-    tools = {name: ask(command) for name, command in machine.TOOLS.items()}
-    kinds = abilities(info, docker=tools["docker engine"], machine=platform.machine())
-    if info is not None and not kinds[0].available:
-        todo.append(f"composite proofs: {kinds[0].reason}; {kinds[0].remedy}")
+    provers = [prover_state(name, load) for name in names or adapters()]
     states: list[GuestState] = []
+    todo: list[str] = []
+    wanted = next(iter(BUILT_IN))
     try:
-        states = [guest_state(g, native) for g in Manifest.load(guests).guests.values()]
+        manifest = Manifest.load(guests)
+        wanted = manifest.zkvm or wanted
+        prover = _loaded(wanted, guests, load)
+        states = [guest_state(guest, prover) for guest in manifest.guests.values()]
     except InputError as error:
         todo.append(str(error))
+    # The guests are of one zkVM; that others are missing is no fault.
+    todo = [state.missing for state in provers if state.name == wanted and state.missing] + todo
     bad = [guest.name for guest in states if guest.state != "ok"]
     if bad:
         todo.append(
             f"guests {', '.join(bad)}: not what the manifest says;"
             " `git checkout guests` brings them back, `make guests` compiles them"
         )
-    folder = machine.proof_cache(env)
+    folder = tools.proof_cache(env)
     return Report(
         runner=__version__,
         python=f"{platform.python_version()} ({sys.executable})",
         platform=platform.platform(),
-        cpu=machine.cpu_model(),
-        cores=machine.cores(),
-        memory_bytes=machine.memory_bytes(),
-        native=info,
-        native_problem=problem,
-        receipts=kinds,
+        cpu=tools.cpu_model(),
+        cores=cores(),
+        memory_bytes=memory_bytes(),
+        provers=provers,
         guests=states,
-        tools=tools,
+        tools={name: ask(command) for name, command in tools.TOOLS.items()},
         proof_cache=str(folder),
-        proof_cache_state=machine.folder_state(folder),
+        proof_cache_state=tools.folder_state(folder),
         ready=not todo,
         todo=todo,
-        openvm=load_openvm(),
     )
+
+
+def _loaded(name: str, guests: Path, load: Callable[[str], type[Prover]]) -> Prover | None:
+    """The prover that computes the guests' image ids, or None where it cannot be loaded."""
+    try:
+        return load(name)(ProverSpec(name, ReceiptKind.EXECUTE, guests=str(guests)))
+    except InputError:
+        return None

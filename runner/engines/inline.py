@@ -1,24 +1,48 @@
-"""The engine for debugging: jobs run in the caller's thread."""
+"""The engine for debugging: jobs run in the calling thread."""
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, Future
+import platform
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from runner.engines.engine import Engine, Host
+from runner.engines.machine import cores
+from runner.errors import InputError
 
-__all__ = ["InlineExecutor"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["InlineEngine"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class InlineExecutor(Executor):
+class InlineEngine(Engine):
     """Runs each job at once in the calling thread: for debugging, profiling and tests.
 
-    A job cannot be ended from outside, so there are no timeouts.
+    Args:
+        workers: 1, or None, which means the same: there is one calling thread.
+        timeout_s: None, for no job can be ended from outside.
+
+    Raises:
+        InputError: More workers than one were asked for.
     """
+
+    def __init__(self, workers: int | None = None, timeout_s: float | None = None) -> None:
+        del timeout_s  # an engine without `ends_jobs` is never given one
+        if workers not in (None, 1):
+            raise InputError(
+                "executor.workers",
+                workers,
+                "the inline engine runs one job at a time",
+                "use executor=processes for more",
+            )
+
+    def hosts(self) -> Sequence[Host]:
+        """This machine, with one worker."""
+        return [Host(platform.node(), cores(), 1)]
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run ``fn`` and return its finished future."""

@@ -1,10 +1,10 @@
-"""Engines that run jobs: any ``concurrent.futures.Executor`` will do, these are ours.
+"""The default engine: worker processes on this machine, which can be ended one by one.
 
-``ProcessExecutor`` exists because the pools at hand (``concurrent.futures``, loky, pebble) share
-one result pipe among their workers: a worker killed while it writes a receipt of megabytes leaves
-the pipe locked or half a message in it, and the whole pool hangs or breaks. Here every worker has
-a pipe of its own, so its death is seen at once, costs one job, and that job can be tried again.
-What runs inside it is in :mod:`runner.engines.worker_process`.
+It exists because the pools at hand (``concurrent.futures``, loky, pebble) share one result pipe
+among their workers. A worker that is killed while it writes a receipt of megabytes leaves that pipe
+locked or with half a message in it, and the whole pool hangs or breaks. Here every worker has a
+pipe of its own, so that its death is seen at once and costs one job, which can be tried again. What
+runs inside a worker is in ``worker_process.py``.
 """
 
 from __future__ import annotations
@@ -12,56 +12,67 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import pickle
+import platform
 import queue
 import select
 import signal
 import threading
-from concurrent.futures import Executor, Future
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from runner.engines import worker_process
+from runner.engines.engine import Engine, Host
+from runner.engines.machine import cores
 from runner.errors import JobTimeoutError, WorkerDiedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
 
-__all__ = ["ProcessExecutor"]
+__all__ = ["ProcessEngine"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_LONGEST_MS = 2.0**31 - 1  # what poll(2) can wait, 24 days
+_LONGEST_MS = 2.0**31 - 1
+"""The longest wait that poll(2) takes: 24 days."""
 
 _Call = tuple["Future[Any]", "Callable[..., Any]", tuple[Any, ...], dict[str, Any]]
 
 
-class ProcessExecutor(Executor):
-    """Worker processes that can be ended; each is started when first needed.
+class ProcessEngine(Engine):
+    """Worker processes that can be ended. Each is started when there is a first job for it.
 
-    A job whose worker dies fails with WorkerDiedError, one that overruns with JobTimeoutError;
-    either way the worker is replaced and the others go on. Workers end with their parent, also
+    A job whose worker dies fails with WorkerDiedError, and one that overruns with JobTimeoutError.
+    Either way the worker is replaced and the others go on. Workers end with their parent, also
     when it is killed.
 
     Args:
-        workers: number of processes, at least 1.
-        timeout_s: seconds one job may take in its worker; None for no limit.
+        workers: The number of processes, at least 1; None for one on each core.
+        timeout_s: The seconds that one job may take in its worker; None for no limit.
     """
 
-    def __init__(self, workers: int, timeout_s: float | None = None) -> None:
+    ends_jobs: ClassVar[bool] = True
+    transient = (WorkerDiedError, JobTimeoutError)
+
+    def __init__(self, workers: int | None = None, timeout_s: float | None = None) -> None:
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
-        self._slots = [_Slot(timeout_s) for _ in range(workers)]
+        self._slots = [_Slot(timeout_s) for _ in range(workers or cores())]
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._closed = False
 
+    def hosts(self) -> Sequence[Host]:
+        """This machine."""
+        return [Host(platform.node(), cores(), len(self._slots))]
+
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Queue a picklable call; raises RuntimeError after :meth:`shutdown`."""
+        """Queue a picklable call. Raises RuntimeError after :meth:`shutdown`."""
         future: Future[T] = Future()
         with self._lock:
             if self._closed:
-                raise RuntimeError("the executor is shut down")
+                raise RuntimeError("the engine is shut down")
             self._calls.put((future, fn, args, kwargs))
             if len(self._threads) < len(self._slots):
                 slot = self._slots[len(self._threads)]
@@ -71,7 +82,7 @@ class ProcessExecutor(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the workers, after the queued jobs or, with ``cancel_futures``, without them."""
+        """End the workers when the queued jobs are done; ``cancel_futures`` drops those first."""
         with self._lock:
             self._close(cancel_futures=cancel_futures)
         if wait:
@@ -79,14 +90,14 @@ class ProcessExecutor(Executor):
                 thread.join()
 
     def kill(self) -> None:
-        """End all workers at once; running jobs fail with WorkerDiedError."""
+        """End all workers at once. Running jobs fail with WorkerDiedError."""
         with self._lock:
             self._close(cancel_futures=True)
         for slot in self._slots:
             slot.kill()
 
     def pids(self) -> list[int]:
-        """Process ids of the workers alive now."""
+        """The process ids of the workers that are alive now."""
         return [pid for slot in self._slots if (pid := slot.pid) is not None]
 
     def _close(self, *, cancel_futures: bool) -> None:
@@ -94,7 +105,7 @@ class ProcessExecutor(Executor):
             with contextlib.suppress(queue.Empty):
                 while True:
                     call = self._calls.get_nowait()
-                    # The second call tells whoever waits for several futures at once.
+                    # Whoever waits for several futures at once hears of it by the second call.
                     if call is not None and call[0].cancel():
                         call[0].set_running_or_notify_cancel()
         if cancel_futures or not self._closed:
@@ -111,13 +122,13 @@ class ProcessExecutor(Executor):
                 future.set_result(slot.run(fn, args, kwargs))
             except Exception as error:  # noqa: BLE001  # the future carries whatever it was
                 future.set_exception(error)
-            # Do not hold a receipt of megabytes until the next job comes.
+            # A receipt of megabytes must not be held until the next job comes.
             del call, future, fn, args, kwargs
         slot.close()
 
 
 class _Slot:
-    """One worker process and the pipe to it; used by one thread, killed from any."""
+    """One worker process and the pipe to it. One thread uses it, and any thread may kill it."""
 
     def __init__(self, timeout_s: float | None) -> None:
         self._timeout_s = timeout_s
@@ -139,13 +150,13 @@ class _Slot:
         process, pipe = self._ready()
         try:
             pipe.send_bytes(call)
-            # Readable, too, when the worker has died: end of file.
+            # The pipe is readable, too, when the worker has died: it then gives end of file.
             if not self._answer.poll(timeout_ms):
                 process.kill()
                 self._discard()
                 raise JobTimeoutError(self._timeout_s or 0.0)
             answer = pipe.recv_bytes()
-        except (EOFError, OSError):  # OSError also where the worker died in mid-message
+        except (EOFError, OSError):  # an OSError comes where the worker died in mid-message
             process.kill()
             process.join()
             detail = _how_it_ended(process.exitcode)
@@ -160,11 +171,11 @@ class _Slot:
         self._dead = True
         process = self._process
         if process is not None:
-            with contextlib.suppress(ValueError):  # closed by its own thread meanwhile
+            with contextlib.suppress(ValueError):  # its own thread has closed it meanwhile
                 process.kill()
 
     def close(self) -> None:
-        """Ask the worker to end, and see that it does."""
+        """Ask the worker to end, and kill it if it does not."""
         if self._process is None:
             return
         if self._pipe is not None:
@@ -178,21 +189,21 @@ class _Slot:
         if self._pipe is not None and self._process is not None and self._process.is_alive():
             return self._process, self._pipe
         self._discard()
-        # spawn: a fork would copy locks held by other threads, and the zkVM's thread pool.
+        # A fork would copy locks that other threads hold, and the zkVM's thread pool.
         context = multiprocessing.get_context("spawn")
-        # A run inside joblib's launcher has loky's start method as the default, and tells it to
-        # the processes it spawns, which do not know it.
+        # A run inside joblib's launcher has loky's start method as its default. Processes that it
+        # spawns are told that name and do not know it.
         if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
             multiprocessing.set_start_method("spawn", force=True)
         pipe, theirs = context.Pipe()
         process = context.Process(target=worker_process.serve, args=(theirs,), daemon=True)
         process.start()
-        # Only the worker may hold its end, or its death would not show as end of file here.
+        # Only the worker may hold its end. Otherwise its death would not show as end of file here.
         theirs.close()
         self._process, self._pipe = process, pipe
         self._answer.register(pipe.fileno(), select.POLLIN)
         self._answer.register(process.sentinel, select.POLLIN)
-        if self._dead:  # since before there was a process to end
+        if self._dead:  # `kill` was called before there was a process to end
             process.kill()
         return process, pipe
 

@@ -1,4 +1,4 @@
-"""Which failures are worth another try, how often, and after what wait: a tenacity policy."""
+"""Which failures are worth another attempt, how many, and after what wait: a tenacity policy."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ if TYPE_CHECKING:
 __all__ = ["Attempts", "RetryPolicy", "is_transient"]
 
 _TRANSIENT_CODES = frozenset({"internal", "prover_failed", "cuda_failed"})
+_TRANSIENT = (WorkerDiedError, JobTimeoutError, ReceiptRejectedError, BrokenExecutor)
 
 
-def is_transient(error: BaseException) -> bool:
+def is_transient(error: BaseException, engines: tuple[type[BaseException], ...] = ()) -> bool:
     """Whether the same job may well succeed elsewhere or later.
 
-    A guest that fails fails again: that is no accident of the machine.
+    A guest that fails is no accident of the machine and would fail again.
+
+    Args:
+        error: What the job failed with.
+        engines: The exceptions that the engine calls transient (:attr:`Engine.transient`).
     """
     if isinstance(error, ProverError):
         return error.code in _TRANSIENT_CODES
-    kinds = (WorkerDiedError, JobTimeoutError, ReceiptRejectedError, BrokenExecutor)
-    # Dask's word for a dead worker, by name: distributed is an optional dependency.
-    return isinstance(error, kinds) or type(error).__name__ == "KilledWorker"
+    return isinstance(error, (*_TRANSIENT, *engines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,10 @@ class RetryPolicy:
     """How a failed job is tried again.
 
     Attributes:
-        attempts: starts of one job at most, the first included.
-        wait_initial_s: seconds before the second attempt; doubles each time.
-        wait_max_s: longest wait.
-        jitter_s: up to this many random seconds are added.
+        attempts: The most attempts at one job, the first included.
+        wait_initial_s: Seconds before the second attempt; the wait doubles each time.
+        wait_max_s: The longest wait in seconds.
+        jitter_s: Up to this many random seconds are added to each wait.
     """
 
     attempts: int = 3
@@ -44,24 +47,28 @@ class RetryPolicy:
     wait_max_s: float = 30.0
     jitter_s: float = 0.5
 
-    def tenacity(self) -> tenacity.Retrying:
-        """The policy as tenacity's object; only its decisions are used, never its sleep."""
-        # Not at the top: it brings asyncio, and most runs never need it.
+    def tenacity(self, engines: tuple[type[BaseException], ...] = ()) -> tenacity.Retrying:
+        """The policy as tenacity's object. Only its decisions are used, never its sleep.
+
+        Args:
+            engines: The exceptions that the engine calls transient.
+        """
+        # Importing it brings asyncio, and most runs have no failure to judge.
         import tenacity
 
         return tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.attempts),
             wait=tenacity.wait_exponential(self.wait_initial_s, self.wait_max_s)
             + tenacity.wait_random(0, self.jitter_s),
-            retry=tenacity.retry_if_exception(is_transient),
+            retry=tenacity.retry_if_exception(lambda error: is_transient(error, engines)),
         )
 
 
 class Attempts:
-    """The attempts of one job, judged by a tenacity policy without blocking anyone.
+    """The attempts at one job, judged by a tenacity policy that blocks nobody.
 
     Args:
-        retrying: the policy; shared by all jobs of a batch.
+        retrying: The policy, shared by all jobs of a batch.
     """
 
     __slots__ = ("_retrying", "_state")
@@ -74,11 +81,15 @@ class Attempts:
 
     @property
     def number(self) -> int:
-        """Of the attempt now under way, from 1."""
+        """The number of the attempt that is under way, from 1."""
         return self._state.attempt_number
 
     def failed(self, error: BaseException) -> float | None:
-        """Record a failure; seconds to wait before the next attempt, or None to give up."""
+        """Record a failure.
+
+        Returns:
+            The seconds to wait before the next attempt, or None where there is to be none.
+        """
         self._state.set_exception((type(error), error, error.__traceback__))
         if not self._retrying.retry(self._state) or self._retrying.stop(self._state):
             return None

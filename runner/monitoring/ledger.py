@@ -15,11 +15,21 @@ import contextlib
 import dataclasses
 import hashlib
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
 from runner.errors import LedgerCorruptError
 from runner.files import atomic_write, make_folder, remove_leftovers
-from runner.metrics import METRICS, Metric, Recorder, Total
+from runner.metric_kinds import Gauge
+from runner.metric_table import (
+    BUILD_INFO,
+    ERRORS,
+    LAST_RUN_DURATION_SECONDS,
+    LAST_RUN_EXIT_STATUS,
+    LAST_RUN_LEAVES,
+    LAST_RUN_START_TIMESTAMP_SECONDS,
+    METRICS,
+)
+from runner.metrics import Recorder, Total
 from runner.monitoring.ledger_file import Contents, RecentRun, decode, encode
 from runner.monitoring.textfile import read_series, write_textfile
 
@@ -27,9 +37,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from runner.metric_kinds import Counter, Metric
+
 __all__ = ["KEPT_RUNS", "RECENT_RUNS", "Ledger", "ledger_path"]
 
 log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
 
 KEPT_RUNS = 10_000
 """The number of last runs whose ids are kept, so that none of them is counted twice."""
@@ -75,7 +89,7 @@ class Ledger:
             OSError: the ledger could not be written, so the run is not counted. The textfile, if
                 it can be written, shows the old totals and this run's gauges.
         """
-        kept = {metric.name for metric in self._metrics if metric.kept}
+        kept = {one.name for one in self._metrics if isinstance(one, Gauge) and one.kept}
 
         def counted(before: Contents) -> Contents:
             if run_id in before.runs:
@@ -91,13 +105,16 @@ class Ledger:
 
         return self._change(counted)
 
-    def count(self, name: str, value: float = 1, **labels: str) -> Recorder:
+    def count(
+        self, metric: Counter[P], value: float = 1, *args: P.args, **labels: P.kwargs
+    ) -> Recorder:
         """Add to a counter what belongs to no run.
 
         Args:
-            name: the counter's name.
-            value: what to add.
-            labels: the counter's labels.
+            metric: the counter.
+            value: the number to add.
+            *args: empty, because labels are given by name.
+            **labels: the values of the counter's labels.
 
         Returns:
             The totals of all runs, and the gauges of the last run.
@@ -107,7 +124,7 @@ class Ledger:
             OSError: the ledger could not be written.
         """
         extra = Recorder(self._metrics)
-        extra.inc(name, value, **labels)
+        extra.inc(metric, value, *args, **labels)
         return self._change(
             lambda before: dataclasses.replace(before, totals=before.totals + extra.snapshot())
         )
@@ -179,7 +196,7 @@ class Ledger:
                 strange.append(total)
         for gauge in contents.gauges:
             with contextlib.suppress(ValueError):
-                recorder.set(gauge.name, gauge.value, **gauge.labels)
+                recorder.restore(gauge)
         return recorder, tuple(strange)
 
     def _show(self, recorder: Recorder) -> None:
@@ -224,7 +241,7 @@ class Ledger:
         return Contents(
             totals=(
                 *(one for one in series if one.name not in gauges),
-                Total("l2_errors_total", {}, 1),
+                Total(ERRORS.name, {}, 1),
             ),
             gauges=tuple(one for one in series if one.name in gauges),
         )
@@ -238,15 +255,15 @@ def ledger_path(textfile: Path) -> Path:
 def _recent_run(run_id: str, run: Recorder) -> RecentRun:
     gauges = {gauge.name: gauge for gauge in run.gauges()}
 
-    def value(name: str) -> float:
-        return gauges[name].value if name in gauges else 0.0
+    def value(metric: Gauge[[]]) -> float:
+        return gauges[metric.name].value if metric.name in gauges else 0.0
 
-    info = gauges.get("l2_build_info")
+    info = gauges.get(BUILD_INFO.name)
     return RecentRun(
         run_id=run_id,
-        started=value("l2_last_run_start_timestamp_seconds"),
-        duration_s=value("l2_last_run_duration_seconds"),
-        exit_status=value("l2_last_run_exit_status"),
-        leaves=value("l2_last_run_leaves"),
+        started=value(LAST_RUN_START_TIMESTAMP_SECONDS),
+        duration_s=value(LAST_RUN_DURATION_SECONDS),
+        exit_status=value(LAST_RUN_EXIT_STATUS),
+        leaves=value(LAST_RUN_LEAVES),
         kind=info.labels.get("receipt_kind", "") if info else "",
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.errors import LedgerCorruptError, LedgerNewerError
+from runner.metric_table import PUSH_FAILURES
 from runner.monitoring.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -71,4 +72,4 @@ def _push(gateway: Gateway, ledger: Ledger) -> None:
             push(gateway, ledger.read().render())
     except (OSError, LedgerCorruptError) as error:
         log.warning("metrics not pushed to %s: %s", gateway.url, error)
-        ledger.count("l2_push_failures_total")
+        ledger.count(PUSH_FAILURES)

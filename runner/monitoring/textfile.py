@@ -9,7 +9,9 @@ import itertools
 from typing import TYPE_CHECKING
 
 from runner.files import atomic_write, make_folder
-from runner.metrics import METRICS, Metric, Total
+from runner.metric_kinds import Histogram, Metric, Quotient
+from runner.metric_table import METRICS
+from runner.metrics import Total
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -60,9 +62,9 @@ def read_series(text: str, metrics: Iterable[Metric] = METRICS) -> tuple[Total, 
             by_name.setdefault(sample.name, []).append(sample)
     found: list[Total] = []
     for metric in metrics:
-        if metric.type == "histogram":
+        if isinstance(metric, Histogram):
             found += _histograms(metric, by_name)
-        elif metric.quotient is None:
+        elif not isinstance(metric, Quotient):
             # The parser adds _total to the name of a counter that does not end in it.
             bare = metric.type == "counter" and not metric.name.endswith("_total")
             name = f"{metric.name}_total" if bare else metric.name
@@ -70,7 +72,9 @@ def read_series(text: str, metrics: Iterable[Metric] = METRICS) -> tuple[Total, 
     return tuple(found)
 
 
-def _histograms(metric: Metric, by_name: dict[str, list[samples.Sample]]) -> Iterator[Total]:
+def _histograms(
+    metric: Histogram[...], by_name: dict[str, list[samples.Sample]]
+) -> Iterator[Total]:
     for whole in by_name.get(f"{metric.name}_sum", []):
         below = sorted(
             (float(sample.labels["le"]), int(sample.value))

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from runner.errors import InputError
-from runner.model import Aggregation
-from runner.plan.cost import Cost, cheapest
+from runner.model import Aggregation, AggregationCost
+from runner.plan.cost import cheapest
 from runner.plan.journal import MAX_CHILDREN
 from runner.plan.plan import Plan
 
@@ -117,7 +117,7 @@ def make_plan(  # noqa: PLR0913  # what shapes a plan
     thresholds: Thresholds | None = None,
     fan_in: FanIn = AUTO,
     *,
-    cost: Cost | None = None,
+    cost: AggregationCost | None = None,
     journal_bytes: int = 32,
     field: str = "guest.count",
 ) -> Plan:
@@ -131,9 +131,9 @@ def make_plan(  # noqa: PLR0913  # what shapes a plan
             grouping levels (two_level 1, three_level 2). ``auto`` takes a list for the deepest
             strategy and uses as many, from the bottom, as the one it picks has: a list is then
             right or wrong whatever the size of the batch.
-        cost: of the aggregator, for fan-in ``auto``; without it ``auto`` is ``balanced``.
-        journal_bytes: of one leaf, for ``cost``.
-        field: the setting an empty batch is blamed on.
+        cost: What an aggregation costs, for fan-in ``auto``; without it ``auto`` is ``balanced``.
+        journal_bytes: The size of a leaf's journal, for ``cost``.
+        field: The setting that an empty batch is blamed on.
 
     Returns:
         A validated plan. ``Plan.levels`` says how many levels it really has.

@@ -7,11 +7,9 @@ Other rooms use:
 - `prover.py`: the protocol of a zkVM adapter, and how an adapter is loaded by its name.
 - `guests.py`: compiled guests on disk and the manifest that pins them.
 - `worker.py`: what a worker does with one job: verify its children, prove, verify the proof.
-- `machine.py`: the machine this process runs on: processor, cores, memory, installed packages.
-- `diagnosis.py`: what this machine can prove and what is missing, for the doctor.
 
 Only this room uses:
 
-- `risc0.py`: the RISC Zero adapter, the only importer of ``runner_risc0``.
-- `openvm.py`: the OpenVM adapter, the only importer of ``runner_openvm``.
+- `risc0/`: the RISC Zero adapter, the only importer of ``runner_risc0``.
+- `openvm/`: the OpenVM adapter, the only importer of ``runner_openvm``.
 """

@@ -1,65 +1,76 @@
-"""What a zkVM must offer, and how to get one by name.
+"""What a zkVM adapter must offer, and how one is loaded by its name.
 
-Plan, executor, cache, metrics and verification know this protocol and nothing of what is behind
-it. An adapter is named in ``conf/prover``; it is made once in each worker process from its spec.
+Plan, executor, cache, metrics and verification know this protocol and nothing of what is behind it.
+An adapter comes with the runner (:data:`BUILT_IN`), or another package installs it under the entry
+point group ``zk_batch_runner.provers``, or a config names it as ``module:class``. Its module is
+imported where it is used: in the runner, and once in each worker process.
 """
 
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.errors import InputError
-from runner.model import Cycles, ReceiptKind, Versions  # noqa: TC001  # dataclass annotations
+from runner.model import Cycles, ReceiptKind, Scalar, Versions  # noqa: TC001  # annotations
 
 if TYPE_CHECKING:
-    from runner.model import Child, Guest, ReceiptInfo
+    from collections.abc import Mapping
 
-__all__ = ["ADAPTERS", "SETUP", "Proof", "Prover", "ProverSpec", "load_prover"]
+    from runner.model import AggregationCost, Child, Guest, ReceiptInfo
 
-ADAPTERS = {
-    "risc0": "runner.provers.risc0:Risc0Prover",
-    "openvm": "runner.provers.openvm:OpenvmProver",
+__all__ = [
+    "BUILT_IN",
+    "Ability",
+    "Diagnosis",
+    "Proof",
+    "Prover",
+    "ProverSpec",
+    "adapters",
+    "load_adapter",
+    "load_prover",
+    "not_installed",
+    "own_settings",
+]
+
+BUILT_IN = {
+    "risc0": "runner.provers.risc0.adapter:Risc0Prover",
+    "openvm": "runner.provers.openvm.adapter:OpenvmProver",
 }
-"""Adapters by the name configs use, which is their zkVM's; a value is ``module:class``."""
+"""The adapters that come with the runner, as ``module:class``, by the name of their zkVM."""
 
-SETUP = {"openvm": "run `make setup-openvm`"}
-"""How an adapter's native module is installed, where it is not `make setup`."""
+_GROUP = "zk_batch_runner.provers"
 
 
 @dataclass(frozen=True, slots=True)
 class ProverSpec:
-    """Everything an adapter is made from; crosses process boundaries.
+    """Everything that an adapter is made from. It crosses process boundaries.
 
     Attributes:
-        adapter: a name in :data:`ADAPTERS`, or ``module:class``.
-        kind: the receipt of the batch's result.
-        segment_po2: largest segment, as a power of two of cycles; None for the adapter's own, as
-            where there is no such choice.
-        security_bits: of proven security, the least that is accepted; None where the zkVM leaves
-            no choice.
-        guests: folder of the guests, where an adapter may keep more than programs; None for the
-            one that comes with the runner.
+        adapter: The name of an adapter (see :func:`adapters`), or ``module:class``.
+        kind: The receipt that the batch's result is to be.
+        settings: The adapter's own settings from its YAML file, as pairs of name and value.
+        guests: The folder of the guests, where an adapter may keep more than programs; None for
+            the folder that comes with the runner.
     """
 
     adapter: str
     kind: ReceiptKind
-    segment_po2: int | None = None
-    security_bits: int | None = None
+    settings: tuple[tuple[str, Scalar | None], ...] = ()
     guests: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A finished run.
+    """A finished run of a guest.
 
     Attributes:
-        journal: what the guest committed.
-        receipt: encoded; None in execute mode.
-        cycles: of the run.
-        log: what the guest printed.
+        journal: What the guest committed.
+        receipt: The encoded receipt; None in execute mode.
+        cycles: The cycles of the run.
+        log: What the guest printed.
     """
 
     journal: bytes
@@ -68,26 +79,69 @@ class Proof:
     log: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Ability:
+    """Whether one kind of receipt can be made on this machine; if not, why, and what to do."""
+
+    kind: str
+    available: bool
+    reason: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What an adapter can do on this machine.
+
+    Attributes:
+        extension: The name of its native module.
+        build: What the native module says of its build.
+        receipts: Its kinds of receipt.
+    """
+
+    extension: str
+    build: dict[str, Any] = field(default_factory=dict)
+    receipts: tuple[Ability, ...] = ()
+
+
 class Prover(Protocol):
-    """A zkVM. Constructed from a :class:`ProverSpec`; all calls may come from any thread."""
+    """A zkVM. It is constructed from a :class:`ProverSpec`, and any thread may call it.
+
+    The constructor raises InputError where the spec has settings that this zkVM does not take.
+    """
 
     def __init__(self, spec: ProverSpec) -> None: ...
 
+    @classmethod
+    def diagnose(cls) -> Diagnosis:
+        """What this build can do here. The doctor calls it; nothing is proved or written."""
+        ...
+
     @property
     def versions(self) -> Versions:
-        """What decides whether two receipts can stand for each other."""
+        """The versions that decide whether two receipts can stand for each other."""
+        ...
+
+    @property
+    def aggregation_cost(self) -> AggregationCost | None:
+        """The zkVM's own model of what an aggregation costs, by which ``fan_in=auto`` decides.
+
+        None where there is none; groups are then balanced.
+        """
         ...
 
     def require(self, kind: ReceiptKind) -> None:
-        """Make sure this build and machine can make ``kind`` as the spec asks.
+        """Make sure that this build and machine can make ``kind`` as the spec asks.
+
+        It is called once, before any proof, in the runner's own process.
 
         Raises:
-            InputError: it cannot; says why and how to get it.
+            InputError: They cannot. The error says why and how to get it.
         """
         ...
 
     def image_id(self, elf: bytes) -> bytes:
-        """Compute a program's image id (32 bytes). Raises ProverError."""
+        """Compute a program's image id, 32 bytes. Raises ProverError for what is no program."""
         ...
 
     def run(
@@ -98,48 +152,109 @@ class Prover(Protocol):
         kind: ReceiptKind,
         threads: int,
     ) -> Proof:
-        """Execute the guest, and prove it unless ``kind`` is execute.
+        """Execute the guest, and prove the run unless ``kind`` is execute.
 
-        ``children`` are distinct, and verified by the caller.
+        A worker calls it for each job. The children are distinct, and the caller has verified them.
 
         Raises:
-            ProverError: the guest failed or the proof could not be made.
+            ProverError: The guest failed, or the proof could not be made.
         """
         ...
 
     def verify(self, receipt: bytes, image_id: bytes) -> bytes:
-        """The journal, once the receipt is proved to come from ``image_id``. Raises ProverError."""
+        """The receipt's journal, once it is proved that ``image_id`` committed it.
+
+        Raises:
+            ProverError: The receipt proves no such thing.
+        """
         ...
 
     def describe(self, receipt: bytes) -> ReceiptInfo:
-        """What a receipt says of itself, unverified. Raises ProverError."""
+        """What a receipt says of itself, unverified. Raises ProverError for a malformed one."""
         ...
+
+
+def adapters() -> dict[str, str]:
+    """Every adapter that is installed, as ``module:class``, by the name of its zkVM."""
+    from importlib import metadata
+
+    installed = {point.name: point.value for point in metadata.entry_points(group=_GROUP)}
+    return installed | BUILT_IN
+
+
+def load_adapter(name: str) -> type[Prover]:
+    """The class of an adapter.
+
+    Args:
+        name: One of :func:`adapters`, or ``module:class``. The module is imported: never take a
+            name of the second form from a file of somebody else's.
+
+    Raises:
+        InputError: There is no such adapter, or its native module is not installed.
+    """
+    # Looking for other packages' adapters reads the metadata of all that is installed.
+    target = BUILT_IN.get(name) or (name if ":" in name else adapters().get(name, ""))
+    module, _, attribute = target.partition(":")
+    known = f"use {', '.join(BUILT_IN)}, or module:class"
+    if not attribute:
+        raise InputError("prover.adapter", name, "unknown zkVM adapter", known)
+    try:
+        adapter: type[Prover] = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        problem = f"{error.name} is not installed"
+        raise InputError("prover.adapter", name, problem, "install it") from None
+    except AttributeError:
+        raise InputError("prover.adapter", name, f"{module} has no {attribute}", known) from None
+    return adapter
 
 
 @lru_cache(maxsize=8)
 def load_prover(spec: ProverSpec) -> Prover:
-    """The adapter for ``spec``, made once a process.
+    """The prover for ``spec``, made once a process.
 
     Raises:
-        InputError: unknown adapter, or its native module is not installed.
+        InputError: There is no such adapter, it is not installed, or it refuses the settings.
     """
-    target = ADAPTERS.get(spec.adapter, spec.adapter)
-    module, _, name = target.partition(":")
-    if not name:
-        raise InputError(
-            "prover.adapter", spec.adapter, "unknown zkVM adapter", f"use {', '.join(ADAPTERS)}"
-        )
-    try:
-        adapter: type[Prover] = getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        raise InputError(
-            "prover.adapter",
-            spec.adapter,
-            f"{error.name} is not installed",
-            SETUP.get(spec.adapter, "run `make setup`"),
-        ) from None
-    except AttributeError:
-        raise InputError(
-            "prover.adapter", spec.adapter, f"{module} has no {name}", f"use {', '.join(ADAPTERS)}"
-        ) from None
-    return adapter(spec)
+    return load_adapter(spec.adapter)(spec)
+
+
+def not_installed(adapter: str, error: ImportError, remedy: str) -> InputError:
+    """What an adapter's module raises where its native module cannot be imported."""
+    if isinstance(error, ModuleNotFoundError):
+        return InputError("prover.adapter", adapter, f"{error.name} is not installed", remedy)
+    return InputError("prover.adapter", adapter, f"does not load: {error}", remedy)
+
+
+def own_settings(spec: ProverSpec, ranges: Mapping[str, tuple[int, int]]) -> dict[str, int | None]:
+    """An adapter's own settings, each of them a whole number or None.
+
+    Args:
+        spec: The spec with the settings as the user gave them.
+        ranges: The least and the largest value of each setting that the adapter takes.
+
+    Returns:
+        A value for each name in ``ranges``; None where the spec has none.
+
+    Raises:
+        InputError: The spec has a setting that is not in ``ranges``, or a value out of its range.
+    """
+    found: dict[str, int | None] = dict.fromkeys(ranges)
+    for name, value in spec.settings:
+        field = f"prover.{name}"
+        if name not in ranges:
+            if value is None:
+                continue
+            takes = ", ".join(ranges) or "no settings of its own"
+            raise InputError(
+                field, value, f"{spec.adapter} has no such setting", f"leave it out; it has {takes}"
+            )
+        if value is None:
+            continue
+        low, high = ranges[name]
+        remedy = f"give a number from {low} to {high}"
+        if type(value) is not int:
+            raise InputError(field, value, "not a whole number", remedy)
+        if not low <= value <= high:
+            raise InputError(field, value, "out of range", remedy)
+        found[name] = value
+    return found

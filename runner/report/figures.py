@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from runner.model import is_placement
 from runner.report.untrusted import one_line
 
 if TYPE_CHECKING:
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
     from runner.report.read import RunRecord
 
 __all__ = ["Figures", "Runs", "compare", "figures"]
-
-_PLACES = (
-    *("output", "metrics.", "audit.", "log_level", "log_format", "quiet", "progress", "report"),
-    "cache.folder",
-)
-"""Settings that say where things go, and not what is done."""
 
 _CHOSEN = ("guest.name", "guest.count", "guest.inputs", "guest.inputs_file")
 """The settings of a guest that the user chooses."""
@@ -204,10 +199,11 @@ def _differing(configs: Sequence[dict[str, str]]) -> tuple[str, ...]:
     found = [
         name
         for name in names
-        if len({config.get(name, "") for config in configs}) > 1 and not name.startswith(_PLACES)
+        if len({config.get(name, "") for config in configs}) > 1 and not is_placement(name)
     ]
-    if "prover.adapter" in found:  # what it offers comes with it
-        found = [name for name in found if name != "prover.security_bits"]
+    if "prover.adapter" in found:  # a zkVM's own settings come with it
+        own = ("prover.adapter", "prover.kind")
+        found = [name for name in found if not name.startswith("prover.") or name in own]
     if "guest.name" in found:  # Its fields, series and journal follow from it.
         found = [name for name in found if not name.startswith("guest.") or name in _CHOSEN]
     return tuple(found)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import InputError
 from runner.folder import FORMAT, RESULT
+from runner.model import flat
 from runner.plan.plan import Plan
 from runner.report.untrusted import JsonObject, one_line
 
@@ -165,15 +166,9 @@ def read(folder: Path) -> RunRecord:
     raise InputError("result", str(path), problem, "give folders this runner has left")
 
 
-def flat(config: object, prefix: str = "") -> dict[str, str]:
-    """Settings by dotted path; lists and empty objects as JSON."""
-    if not isinstance(config, dict) or (prefix and not config):
-        return {prefix: config if isinstance(config, str) else json.dumps(config)}
-    found: dict[str, str] = {}
-    for key, value in config.items():
-        name = one_line(str(key), 80)
-        found |= flat(value, f"{prefix}.{name}" if prefix else name)
-    return {key: one_line(value, 2000) for key, value in found.items()}
+def _settings(config: object) -> dict[str, str]:
+    """Untrusted settings by dotted name, each as one line of limited length."""
+    return {one_line(name, 200): one_line(value, 2000) for name, value in flat(config).items()}
 
 
 def _run(folder: Path, record: JsonObject) -> RunRecord:
@@ -193,13 +188,13 @@ def _run(folder: Path, record: JsonObject) -> RunRecord:
         started=record.seconds("started"),
         finished=record.seconds("finished"),
         command=tuple(one_line(str(word), 500) for word in record.items("command")),
-        config=flat(record.node("config").data),
+        config=_settings(record.node("config").data),
         plan=plan,
         jobs=_jobs(record, plan),
         summary=_summary(record.node("summary")) if status == "ok" else None,
-        versions=flat(record.node("versions").data),
-        machine=flat(record.node("machine").data),
-        peak_memory_mib=flat(record.node("peak_memory_mib").data),
+        versions=_settings(record.node("versions").data),
+        machine=_settings(record.node("machine").data),
+        peak_memory_mib=_settings(record.node("peak_memory_mib").data),
         image_ids={
             one_line(name, 80): JsonObject(guest, f"guests.{name}").text("image_id")
             for name, guest in record.node("guests").data.items()

@@ -44,6 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="folder of the trusted manifest (default: the one that comes with the zkVM's adapter)",
     )
     parser.add_argument(
+        "--adapter",
+        metavar="NAME",
+        help="the zkVM adapter to verify with, by its name or as MODULE:CLASS (default: the "
+        "installed adapter of the zkVM that the batch names)",
+    )
+    parser.add_argument(
         "--allow", action="append", metavar="IMAGE_ID", help="allow only these leaf image ids"
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -56,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             to.write(f"  ok  {line}\n")
 
     try:
-        adapter = adapter_of(options.folder)
+        adapter = options.adapter or adapter_of(options.folder)
         pins = _pins(options.guests or default_folder(adapter), options.allow)
         prover = load_prover(ProverSpec(adapter, ReceiptKind.SUCCINCT))
         verified = verify_folder(options.folder, pins, prover, say)

@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import RunnerError, VerificationFailedError
+from runner.errors import InputError, RunnerError, VerificationFailedError
 from runner.folder import LEAVES, read_file, read_record
 from runner.plan import merkle
 from runner.plan.plan import Plan
-from runner.provers.prover import ADAPTERS
+from runner.provers.prover import BUILT_IN, adapters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,18 +53,31 @@ class Claims:
 
 
 def adapter_of(folder: Path) -> str:
-    """Return the adapter of the zkVM that a batch says it was proved with.
+    """The installed adapter of the zkVM that a batch says it was proved with.
 
     A folder that names the wrong zkVM is refused by that zkVM's verifier. For a folder that names
     none, the first adapter is returned, and the checks then say what is wrong with the folder.
+
+    Raises:
+        InputError: No installed adapter is of that zkVM. The folder's own word for an adapter is
+            never followed, for that would be to run code that the folder chooses.
     """
-    first = next(iter(ADAPTERS))
+    first = next(iter(BUILT_IN))
     try:
         versions = read_record(folder).get("versions")
     except RunnerError:
         return first
     zkvm = versions.get("zkvm") if isinstance(versions, dict) else None
-    return zkvm if isinstance(zkvm, str) and zkvm in ADAPTERS else first
+    if not isinstance(zkvm, str):
+        return first
+    if zkvm not in BUILT_IN and zkvm not in adapters():
+        raise InputError(
+            "--adapter",
+            zkvm,
+            "the batch says it was proved with this zkVM, and no installed adapter is of it",
+            "install its adapter, or give --adapter MODULE:CLASS and --guests FOLDER",
+        )
+    return zkvm
 
 
 def read_claims(folder: Path, record: dict[str, Any]) -> Claims:

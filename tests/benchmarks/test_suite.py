@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.compare import sides
+from runner.engines.machine import machine, packages
 from runner.files import SHIPPED
-from runner.provers.machine import machine, packages
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""The proof cache: bounds and order, several processes, crashes, damage."""
+"""The proof cache: bounds and order, damage, crashes, and other processes at the same time."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import runner.cache.blobs
 from runner.cache.blobs import Blobs
+from runner.cache.cache import Cache, CacheStats, Entry, NoCache
 from runner.cache.index import Index, Row
-from runner.cache.proof_cache import Cache, CacheStats, Entry, NoCache, ProofCache
-from runner.errors import CacheError
+from runner.cache.proof_cache import ProofCache
+from runner.errors import CacheError, InputError
 from runner.model import Cycles, ReceiptKind
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 IMAGE = bytes(range(32))
 CYCLES = Cycles(user=3316, paging=15181, total=32768, segments=1)
 
-# In memory where there is such a place: the hundreds of waits for a disk that others use too would
-# be most of the time, and no test here cuts the power.
+# The folders are in memory where there is such a place. Hundreds of waits for a disk that others
+# use too would take most of the time, and no test here cuts the power.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
@@ -70,7 +71,7 @@ def on_disk(folder: Path) -> CacheStats:
 
 
 def held(cache: ProofCache, names: object) -> str:
-    """Which of the one-letter names are in, asked without touching the order of use."""
+    """The one-letter names that have an entry. Looking does not change the order of use."""
     rows = cache._store.run(lambda index, _: [n for n in str(names) if index.row(key(n))])
     return "".join(rows)
 
@@ -132,9 +133,31 @@ def test_execute_results_are_refused(cache: ProofCache) -> None:
         put(cache, "a", kind=ReceiptKind.EXECUTE)
 
 
+def open_and_close(folder: Path) -> None:
+    with ProofCache(folder, 3, 100):
+        pass
+
+
+def test_nothing_is_made_before_the_cache_is_opened(folder: Path) -> None:
+    cache = ProofCache(folder, 3, 100)
+    with cache.view() as view:
+        assert view.find(key("a")).data is None
+    assert not folder.exists()
+    with cache:
+        assert folder.is_dir()
+
+
+def test_a_cache_that_was_closed_can_be_opened_again(folder: Path) -> None:
+    cache = ProofCache(folder, 3, 100)
+    with cache:
+        put(cache, "a")
+    with cache:
+        assert cache.stats().entries == 1
+
+
 @pytest.mark.parametrize("bounds", [(0, 1), (1, 0)])
 def test_bounds_below_one_are_refused(folder: Path, bounds: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match="NoCache"):
+    with pytest.raises(InputError, match="cache=off"):
         ProofCache(folder, *bounds)
 
 
@@ -165,7 +188,7 @@ def test_least_recently_used_goes_first(cache: ProofCache, folder: Path) -> None
     assert put(cache, "d") == 1
     assert held(cache, "abcd") == "acd"
     assert not blob(folder, "b").exists()
-    assert put(cache, "c") == 0  # replaced, hence used
+    assert put(cache, "c") == 0  # replacing an entry uses it
     assert put(cache, "e") == 1
     assert held(cache, "acde") == "cde"
 
@@ -212,7 +235,7 @@ def test_narrower_bounds_hold_after_the_next_put(folder: Path) -> None:
 
 
 class LruMachine(RuleBasedStateMachine):
-    """The cache against a dict in order of use."""
+    """The cache compared with a dict that is kept in order of use."""
 
     ENTRIES, BYTES = 3, 10
     names = st.sampled_from("abcde")
@@ -288,7 +311,7 @@ def test_mean_is_over_the_newest_of_that_program_and_kind(folder: Path) -> None:
             put(cache, f"old {i}", prove_s=1000.0)
         for i in range(20):
             put(cache, f"new {i}", prove_s=float(i))
-        cache.get(key("old 1"))  # used again is not measured again
+        cache.get(key("old 1"))  # to use an entry is not to measure it again
         assert cache.mean_prove_s(IMAGE, ReceiptKind.COMPOSITE) == pytest.approx(9.5)
         assert cache.mean_prove_s(IMAGE, ReceiptKind.SUCCINCT) == 1000.0
 
@@ -325,7 +348,7 @@ def test_missing_blob_is_a_miss_and_its_row_goes(cache: ProofCache, folder: Path
 def test_unreadable_blob_is_a_miss(cache: ProofCache, folder: Path) -> None:
     put(cache, "a")
     blob(folder, "a").unlink()
-    blob(folder, "a").mkdir()  # root reads any file, so this stands for a bad sector
+    blob(folder, "a").mkdir()  # a folder stands for a bad sector: root may read any file
     assert cache.get(key("a")) is None
     assert cache.stats() == CacheStats(0, 0)
 
@@ -339,7 +362,7 @@ def test_quarantine_numbers_its_files_and_keeps_the_newest(
         put(cache, "a", b"%d" % i)
         cache.quarantine(key("a"), f"refused {i}")
         for path in (folder / "quarantine").glob("*.reason"):
-            before = path.stat()  # file times may be coarser than this loop
+            before = path.stat()  # the times of files may be coarser than this loop
             os.utime(path, (before.st_atime, before.st_mtime - 1))
     assert cache.get(key("a")) is None
     kept = sorted(path for path in (folder / "quarantine").iterdir() if path.suffix == "")
@@ -379,7 +402,7 @@ def test_damaged_index_is_set_aside_and_rebuilt(
         assert put(cache, "d") == 1
         assert held(cache, "abcd") == "abd"  # c is the oldest file
         assert cache.get(key("a")) == Entry(b"a", Cycles(), 0.0)
-        assert cache.mean_prove_s(IMAGE, ReceiptKind.COMPOSITE) == 17.5  # of d alone
+        assert cache.mean_prove_s(IMAGE, ReceiptKind.COMPOSITE) == 17.5  # the one of d
         blob(folder, "a").write_bytes(b"?")
         assert cache.get(key("a")) is None  # the first get recorded the digest
     assert "rebuilt from 3 blobs" in caplog.text
@@ -390,7 +413,7 @@ def test_damaged_index_is_set_aside_and_rebuilt(
 
 
 def damage(monkeypatch: pytest.MonkeyPatch, cache: ProofCache) -> None:
-    """Make the index that ``cache`` has open now look damaged from its next look-up on."""
+    """Let the index that ``cache`` has open look damaged from its next look-up on."""
     broken, real = cache._store._index, Index.row
 
     def row(self: Index, key: str) -> Row | None:
@@ -412,7 +435,7 @@ def test_index_found_damaged_in_use_is_rebuilt_for_all_processes(
         found = one.get(key("a"))
         assert found is not None
         assert found.data == b"data"
-        put(two, "b")  # two still had the file that was set aside
+        put(two, "b")  # `two` still had the file open that was set aside
         assert one.get(key("b")) is not None
         damage(monkeypatch, two)
         assert two.get(key("b")) is not None
@@ -429,21 +452,24 @@ def test_folder_removed_in_use_is_made_again(cache: ProofCache, folder: Path) ->
 
 def test_unusable_folders_are_cache_errors(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(CacheError, match="cache=off") as caught:
-        ProofCache(tmp_path / "file", 1, 1)
+    with (
+        pytest.raises(CacheError, match="cache=off") as caught,
+        ProofCache(tmp_path / "file", 1, 1),
+    ):
+        pass
     assert caught.value.folder == str(tmp_path / "file")
     (tmp_path / "cache" / "index.sqlite").mkdir(parents=True)
-    with pytest.raises(CacheError, match="unable to open"):
-        ProofCache(tmp_path / "cache", 1, 1)
+    with pytest.raises(CacheError, match="unable to open"), ProofCache(tmp_path / "cache", 1, 1):
+        pass
 
 
 def test_index_of_a_later_version_is_left_alone(folder: Path) -> None:
-    ProofCache(folder, 1, 1).close()
+    open_and_close(folder)
     db = sqlite3.connect(folder / "index.sqlite")
     db.execute("PRAGMA user_version = 99")
     db.close()
     with pytest.raises(CacheError, match="version 99"):
-        ProofCache(folder, 1, 1)
+        open_and_close(folder)
     assert not list(folder.glob("*.corrupt-*"))
 
 
@@ -468,7 +494,7 @@ def test_full_disk_is_a_cache_error_and_leaves_things_as_they_were(
 
 
 def in_child(work: Callable[[], None]) -> int:
-    """Run ``work`` in a forked process; its wait status."""
+    """Run ``work`` in a forked process. Returns its wait status."""
     child = os.fork()
     if child == 0:
         try:
@@ -480,7 +506,7 @@ def in_child(work: Callable[[], None]) -> int:
 
 
 def die_after(steps: int) -> None:
-    """Kill this process as soon as that many steps of a put are done."""
+    """Kill this process as soon as a put has done so many steps."""
     left = itertools.count(steps, -1)
 
     def dying(real: Callable[..., object]) -> Callable[..., object]:
@@ -504,7 +530,7 @@ def die_after(steps: int) -> None:
 def test_put_killed_at_any_step_leaves_a_sound_cache(
     tmp_path: Path, name: str, survivors: str
 ) -> None:
-    """``new`` evicts two entries; ``c`` replaces one that is there, and evicts one."""
+    """``new`` evicts two entries. ``c`` replaces an entry and evicts another one."""
     old = {n: n.encode() * 30 for n in "abc"}
     after = {survivors: old[survivors], name: b"N" * 65}
     outcomes = set()
@@ -527,8 +553,8 @@ def test_put_killed_at_any_step_leaves_a_sound_cache(
             assert stats == on_disk(folder)
             assert stats.bytes <= 100
             got = {n: entry.data for n in [*"abc", "new"] if (entry := cache.get(key(n)))}
-            assert len(got) == stats.entries  # all that is listed is sound
-            # Either nothing has happened or all of it, with the figures.
+            assert len(got) == stats.entries  # every entry is sound
+            # Either nothing has happened, or everything including the measured figures.
             done = got != old
             assert got == (after if done else old)
             entry = cache.get(key(name))
@@ -582,7 +608,7 @@ def test_writer_killed_at_random_moments(folder: Path) -> None:
         script = WRITER.format(path=sys.path, folder=str(folder), start=start)
         with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as writer:
             assert writer.stdout is not None
-            assert writer.stdout.readline()  # it is at work
+            assert writer.stdout.readline()  # the writer is at work
             time.sleep(rnd.uniform(0.0, 0.05))
             writer.kill()
             start += 1 + len(writer.stdout.read().splitlines())
@@ -597,7 +623,7 @@ def test_writer_killed_at_random_moments(folder: Path) -> None:
 
 
 def test_opening_leaves_a_writer_at_work_its_announcement(folder: Path) -> None:
-    """Without it, nobody would know of the blob if that writer died a moment later."""
+    """Without the announcement, nobody would know of the blob if the writer died a moment later."""
     with ProofCache(folder, 3, 100) as cache:
         temp = cache._store.blobs.prepare(b"data")
 
@@ -617,11 +643,11 @@ def test_opening_leaves_a_writer_at_work_its_announcement(folder: Path) -> None:
 
 
 def test_stale_temporary_files_go_and_fresh_ones_stay(folder: Path) -> None:
-    ProofCache(folder, 3, 100).close()
+    open_and_close(folder)
     for name, age in (("stale", 7200), ("fresh", 60)):
         (folder / "tmp" / name).write_text("x")
         os.utime(folder / "tmp" / name, (0, time.time() - age))
-    ProofCache(folder, 3, 100).close()
+    open_and_close(folder)
     assert [path.name for path in (folder / "tmp").iterdir()] == ["fresh"]
 
 

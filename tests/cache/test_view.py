@@ -1,4 +1,4 @@
-"""The cache only looked at, and what its entries were made from, also in indexes without that."""
+"""A dry run's view changes nothing in the cache, and says what the entries were made from."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runner.cache.cache import Found
 from runner.cache.index import Index
 from runner.cache.origins import Made, Origin
 from runner.cache.proof_cache import ProofCache
-from runner.cache.view import CacheView, Sight
+from runner.cache.view import DiskView
 from runner.errors import CacheError
 from runner.model import Cycles, ReceiptKind
 from tests.cache.test_proof_cache import CYCLES, IMAGE, blob, key
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 ORIGIN = Origin("sha256", "ab" * 32, "risc0", "3.0.6", 0)
 
-# As the first version wrote it.
+# The index as the first version wrote it.
 VERSION_1 = """
 CREATE TABLE entries (
     key TEXT PRIMARY KEY, size INTEGER NOT NULL, sha256 TEXT,
@@ -77,7 +78,7 @@ def put(
 
 
 def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Every file of a folder: when it was changed, and to what."""
+    """Every file below a folder, with the time of its last change and its contents."""
     return {
         str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes())
         for path in folder.rglob("*")
@@ -91,7 +92,7 @@ def row(name: str, data: bytes, image_id: bytes = IMAGE) -> tuple[object, ...]:
 
 
 def old_index(folder: Path) -> None:
-    """A cache with the entry ``old`` as the first version left it."""
+    """Make a cache with the entry ``old`` as the first version left it."""
     blob(folder, "old").parent.mkdir(parents=True)
     blob(folder, "old").write_bytes(b"of old")
     with sqlite3.connect(folder / "index.sqlite") as db:
@@ -108,7 +109,7 @@ def test_an_entry_says_what_it_was_made_from_for_as_long_as_it_is_there(
 ) -> None:
     put(cache, "a")
     put(cache, "b", origin=None)
-    with CacheView(folder) as view:
+    with DiskView(folder) as view:
         made = [Made(IMAGE.hex(), "composite", "risc0", "3.0.6")]
         assert view.made("sha256", "ab" * 32) == made
         assert view.made("fibonacci", "ab" * 32) == view.made("sha256", "cd" * 32) == []
@@ -123,7 +124,7 @@ def test_an_entry_says_what_it_was_made_from_for_as_long_as_it_is_there(
 
 
 def test_an_evicted_entry_is_forgotten(folder: Path) -> None:
-    with ProofCache(folder, 1, 10_000) as cache, CacheView(folder) as view:
+    with ProofCache(folder, 1, 10_000) as cache, DiskView(folder) as view:
         put(cache, "a")
         put(cache, "b", origin=Origin("sha256", "cd" * 32, "risc0", "3.0.6", 0))
         assert view.made("sha256", "ab" * 32) == []
@@ -133,8 +134,8 @@ def test_an_evicted_entry_is_forgotten(folder: Path) -> None:
 def test_an_index_of_the_first_version_goes_on(folder: Path) -> None:
     old_index(folder)
     before = tree(folder)
-    with CacheView(folder) as view:  # which must not migrate it
-        assert view.find(key("old")) == Sight(b"of old")
+    with DiskView(folder) as view:  # the view must not migrate the index
+        assert view.find(key("old")) == Found(b"of old")
         assert (view.made("sha256", "ab" * 32), view.unexplained()) == ([], 1)
         assert view.prove_times(IMAGE, ReceiptKind.COMPOSITE) == [3.0]
         assert view.prove_times(IMAGE, ReceiptKind.COMPOSITE, 0) == []
@@ -145,7 +146,7 @@ def test_an_index_of_the_first_version_goes_on(folder: Path) -> None:
         assert (found.data, found.cycles) == (b"of old", Cycles(1, 2, 4, 1))
         put(cache, "a")
         assert cache.stats().entries == 2
-    with CacheView(folder) as view:
+    with DiskView(folder) as view:
         assert (len(view.made("sha256", "ab" * 32)), view.unexplained()) == (1, 1)
 
 
@@ -166,7 +167,7 @@ def test_times_are_told_by_the_number_of_children(cache: ProofCache, folder: Pat
     for number, (children, prove_s) in enumerate([(4, 10.0), (4, 12.0), (8, 30.0)]):
         origin = Origin("aggregator", "ab" * 32, "risc0", "3.0.6", children)
         put(cache, str(number), origin=origin, prove_s=prove_s)
-    with CacheView(folder) as view:
+    with DiskView(folder) as view:
         assert view.prove_times(IMAGE, ReceiptKind.COMPOSITE, 4) == [12.0, 10.0]
         assert view.prove_times(IMAGE, ReceiptKind.COMPOSITE, 5) == []
         assert view.prove_times(IMAGE, ReceiptKind.COMPOSITE) == [30.0, 12.0, 10.0]
@@ -185,18 +186,18 @@ def test_looking_changes_nothing(folder: Path) -> None:
     (folder / "tmp" / ".left.tmp").touch()
     before = tree(folder)
     time.sleep(0.01)
-    with CacheView(folder) as view:
-        assert view.find(key("a")) == Sight(b"a")
+    with DiskView(folder) as view:
+        assert view.find(key("a")) == Found(b"a")
         assert view.find(key("b")).data is None
         assert "SHA-256 is" in view.find(key("b")).fault
-        assert view.find(key("c")) == Sight(None, "its file is gone")
-        assert view.find(key("d")) == Sight(None)
-    assert tree(folder) == before  # neither files of SQLite nor an order of use
+        assert view.find(key("c")) == Found(None, "its file is gone")
+        assert view.find(key("d")) == Found(None)
+    assert tree(folder) == before  # SQLite has left no files, and the order of use is the same
 
 
 def test_a_folder_that_is_not_there_is_not_made(folder: Path) -> None:
-    with CacheView(folder) as view:
-        assert view.find(key("a")) == Sight(None)
+    with DiskView(folder) as view:
+        assert view.find(key("a")) == Found(None)
         assert view.made("sha256", "ab" * 32) == []
         assert view.builds("sha256") == []
         assert view.unexplained() == 0
@@ -205,12 +206,12 @@ def test_a_folder_that_is_not_there_is_not_made(folder: Path) -> None:
 
 def test_what_others_do_meanwhile_is_seen(cache: ProofCache, folder: Path) -> None:
     put(cache, "a")
-    with CacheView(folder) as view:
-        assert view.find(key("a")) == Sight(b"data")
+    with DiskView(folder) as view:
+        assert view.find(key("a")) == Found(b"data")
         put(cache, "a", b"another")
         put(cache, "b", b"new")
-        assert view.find(key("a")) == Sight(b"another")
-        assert view.find(key("b")) == Sight(b"new")
+        assert view.find(key("a")) == Found(b"another")
+        assert view.find(key("b")) == Found(b"new")
 
 
 def test_a_blob_that_is_replaced_while_it_is_read(
@@ -227,9 +228,9 @@ def test_a_blob_that_is_replaced_while_it_is_read(
             put(cache, "a", b"another")
         return before
 
-    with CacheView(folder) as view:
+    with DiskView(folder) as view:
         monkeypatch.setattr(Index, "row", then_replaced)
-        assert view.find(key("a")) == Sight(b"another")
+        assert view.find(key("a")) == Found(b"another")
 
 
 @pytest.mark.parametrize("index", ["missing", "damaged", "empty"])
@@ -246,9 +247,9 @@ def test_without_an_index_every_blob_is_an_entry_as_after_a_rebuild(
         if index == "empty":
             path.touch()
     before = tree(folder)
-    with CacheView(folder) as view:
-        assert view.find(key("a")) == Sight(b"data")
-        assert view.find(key("b")) == Sight(None)
+    with DiskView(folder) as view:
+        assert view.find(key("a")) == Found(b"data")
+        assert view.find(key("b")) == Found(None)
     assert tree(folder) == before
     with ProofCache(folder, 100, 10_000) as cache:
         assert cache.get(key("a")) is not None
@@ -258,7 +259,7 @@ def test_without_an_index_every_blob_is_an_entry_as_after_a_rebuild(
 def test_a_put_that_was_killed_is_seen_as_a_run_would_find_it(placed: bool, folder: Path) -> None:
     with ProofCache(folder, 100, 10_000) as cache:
         put(cache, "a")
-    with sqlite3.connect(folder / "index.sqlite") as db:  # back to the announcement alone
+    with sqlite3.connect(folder / "index.sqlite") as db:  # only the announcement is left
         entry = db.execute("SELECT size, sha256 FROM entries").fetchone()
         db.execute("DELETE FROM entries")
         words = f'["{key("a")}", {entry[0]}, "{entry[1]}", null, null, null, 0, 0, 0, 0]'
@@ -266,8 +267,8 @@ def test_a_put_that_was_killed_is_seen_as_a_run_would_find_it(placed: bool, fold
     db.close()
     if not placed:
         blob(folder, "a").replace(folder / "tmp" / ".x.tmp")
-    with CacheView(folder) as view:
-        assert view.find(key("a")) == Sight(b"data" if placed else None)
+    with DiskView(folder) as view:
+        assert view.find(key("a")) == Found(b"data" if placed else None)
     with ProofCache(folder, 100, 10_000) as cache:
         assert (cache.get(key("a")) is not None) == placed
 
@@ -276,15 +277,16 @@ def test_why_an_entry_was_set_aside_the_last_time(cache: ProofCache, folder: Pat
     for reason in ("the first", "the second"):
         put(cache, "a")
         cache.quarantine(key("a"), reason)
-    with CacheView(folder) as view:
+    with DiskView(folder) as view:
         assert view.set_aside(key("a")) == "the second"
         assert view.set_aside(key("b")) is None
 
 
 def test_an_index_of_a_later_version_is_one_clear_error(folder: Path) -> None:
-    ProofCache(folder, 100, 10_000).close()
+    with ProofCache(folder, 100, 10_000):
+        pass
     with sqlite3.connect(folder / "index.sqlite") as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
     with pytest.raises(CacheError, match="has version 99, this program reads 1"):
-        CacheView(folder)
+        DiskView(folder)

@@ -1,4 +1,4 @@
-"""The command line as a person uses it: real guests in execute mode, real bad input."""
+"""The command line as a person uses it, with the real guests in execute mode and with bad input."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return main()
 
 
-# The arguments, and what the one line must say: field, value, remedy.
+# The arguments, and what the one line must name: the field, its value, and the remedy.
 BAD_INPUT = [
     (["guest.inputs=[94]"], "guest.inputs[0].n", "94", "give an integer from 0 to 93"),
     (["guest.inputs=[10,-1]"], "guest.inputs[1].n", "-1", "from 0 to 93"),
@@ -52,9 +52,15 @@ BAD_INPUT = [
     (["output=/proc/no/such"], "output", "/proc", "choose a folder"),
     (["metrics.textfile=/proc/no/x.prom"], "metrics.textfile", "/proc", "choose a folder"),
     (["cache.folder=/proc/no"], "cache.folder", "/proc/no", "cache=off"),
-    (["cache.max_entries=lots"], "cache.max_entries", "'lots'", "Integer"),
+    (["cache.max_entries=lots"], "cache.max_entries", "'lots'", "give 1 or more"),
     (["guest.cuont=3"], "guest.cuont", "'3'", "no such setting"),
     (["cuont=3"], "cuont", "'3'", "no such setting"),
+    (["prover.segment_size=3"], "prover.segment_size", "'3'", "no such setting"),
+    (["cache.size=3"], "cache.size", "'3'", "no such setting"),
+    (["+prover.segment_size=3"], "prover.segment_size", "3", "it has segment_po2"),
+    (["prover.segment_po2=30"], "prover.segment_po2", "30", "15 to 22"),
+    (["+cache.size=3"], "cache", "ProofCache", "cache=off"),
+    (["executor=inline", "executor.workers=2"], "executor.workers", "2", "executor=processes"),
     (["guest.inputs=[1"], "command line", "guest.inputs=[1", "NAME=VALUE"),
     (["prover.adapter=other"], "prover.adapter", "'other'", "risc0"),
     (["log_format=xml"], "log_format", "'xml'", "text, json"),

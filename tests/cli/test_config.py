@@ -11,10 +11,13 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
+from runner.batch.identity import made_from
+from runner.cache.proof_cache import ProofCache
 from runner.cli import config
 from runner.cli.command import CONF
+from runner.engines.machine import cores
 from runner.errors import InputError
-from runner.model import ReceiptKind
+from runner.model import PLACEMENT, ReceiptKind, flat
 from runner.monitoring.pushgateway import Gateway
 from runner.plan.inputs import leaves
 from runner.plan.strategy import make_plan
@@ -35,7 +38,7 @@ def hydra() -> Iterator[None]:
 
 def composed(*overrides: str) -> DictConfig:
     conf = compose("config", list(overrides), return_hydra_config=True)
-    # compose() runs no job, so the folder a job would have is given here.
+    # compose() runs no job, so the folder that a job would have is given here.
     conf.hydra.runtime.output_dir = "unused"
     HydraConfig.instance().set_config(conf)
     return compose("config", list(overrides))
@@ -72,7 +75,7 @@ def test_presets_and_experiments_make_settings(group: str) -> None:
 
 def test_guests_strategies_and_provers_go_together() -> None:
     guests = choices("guest")
-    # Every pair of choices, not every three: composing takes its time.
+    # Every pair of choices is composed. All triples would take too long.
     pairs = product(enumerate(choices("strategy")), enumerate(choices("prover")))
     for (row, strategy), (column, prover) in pairs:
         guest = guests[(row + column) % len(guests)]
@@ -107,7 +110,7 @@ def test_presets_set_workers_minimum_and_cache(
     made = settings(f"preset={preset}")
     assert made.executor.workers == workers
     assert made.strategy.thresholds.minimum == minimum
-    assert made.cache is not None
+    assert isinstance(made.cache, ProofCache)
     assert made.cache.max_entries == entries
 
 
@@ -207,7 +210,7 @@ def test_the_record_of_the_config_is_plain_and_complete() -> None:
         ("cache.max_entries=0", "cache.max_entries"),
         ("cache.folder=''", "cache.folder"),
         ("prover.kind=magic", "prover.kind"),
-        ("prover.segment_po2=30", "prover.segment_po2"),
+        ("prover.segment_po2=[1]", "prover.segment_po2"),
         ("progress=loud", "progress"),
         ("log_level=whisper", "log_level"),
         ("log_format=xml", "log_format"),
@@ -224,6 +227,69 @@ def test_an_unusable_value_is_named(override: str, field: str) -> None:
     with pytest.raises(InputError) as caught:
         settings(override)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("overrides", "field"),
+    [
+        (["executor=inline", "executor.workers=2"], "executor.workers"),
+        (["executor=inline", "executor.timeout_s=5"], "executor.timeout_s"),
+        (["executor=dask", "executor.timeout_s=5"], "executor.timeout_s"),
+        (["executor.engine._target_=builtins.dict"], "executor.engine"),
+        (["executor.engine._target_=nowhere.Engine"], "executor.engine"),
+    ],
+)
+def test_an_engine_says_what_it_cannot_do(overrides: list[str], field: str) -> None:
+    with pytest.raises(InputError) as caught:
+        settings(*overrides).make_engine()
+    assert caught.value.field == field
+
+
+def test_the_workers_of_auto_are_the_engines_to_choose() -> None:
+    made = settings()
+    assert made.executor.workers is None
+    with made.make_engine() as engine:
+        assert [host.workers for host in engine.hosts()] == [cores()]
+
+
+def test_a_preset_may_size_a_cache_that_keeps_nothing() -> None:
+    assert not settings("preset=large", "cache=off").cache.keeps
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "executor.timeout_s=7200",  # as the timeout's own error advises
+        "executor.on_failure=continue",
+        "cache.folder=/elsewhere/proofs",
+        "retry.attempts=9",
+        "output=/elsewhere",
+        "report=true",
+        "metrics.textfile=/elsewhere/runner.prom",
+        "quiet=true",
+    ],
+)
+def test_where_a_run_happens_makes_it_no_other_run(override: str) -> None:
+    assert made_from(settings(override), []) == made_from(settings(), [])
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["executor.workers=2", "executor=inline", "cache=off", "strategy=single", "guest.count=7"],
+)
+def test_what_is_done_makes_it_another_run(override: str) -> None:
+    assert made_from(settings(override), []) != made_from(settings(), [])
+
+
+def test_what_says_only_where_a_run_happens_is_in_the_schema() -> None:
+    """The one list of such settings names nothing that does not exist."""
+    names = flat(OmegaConf.to_container(compose("config"), resolve=True))
+    for place in PLACEMENT:
+        found = [name for name in names if name == place or name.startswith(f"{place}.")]
+        assert found or place == "executor.engine.address", place
+    assert "executor.engine.address" in flat(
+        OmegaConf.to_container(compose("config", ["executor=dask"]), resolve=True)
+    )
 
 
 def test_bars_are_not_drawn_over_json_lines() -> None:

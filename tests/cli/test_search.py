@@ -1,4 +1,4 @@
-"""The search for the least wall time, over times that are given."""
+"""The search for the least wall time, over times that the tests give."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.cli.search import Choice, Search, Whole
+from runner.cli.search import Choice, IntRange, Search
 from runner.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,19 +17,22 @@ if TYPE_CHECKING:
 
 Point = tuple[str, ...]
 
-SMALL: list[Choice | Whole] = [Choice("strategy", ("single", "two_level")), Whole("workers", 1, 3)]
-LARGE: list[Choice | Whole] = [Whole("fan_in", 2, 64), Whole("workers", 1, 16)]
+SMALL: list[Choice | IntRange] = [
+    Choice("strategy", ("single", "two_level")),
+    IntRange("workers", 1, 3),
+]
+LARGE: list[Choice | IntRange] = [IntRange("fan_in", 2, 64), IntRange("workers", 1, 16)]
 
 
 def valley(point: Point) -> float:
-    """Least at fan_in=20 workers=5."""
+    """A wall time that is least at fan_in=20 and workers=5."""
     fan_in, workers = (int(part.partition("=")[2]) for part in point)
     return 1 + abs(fan_in - 20) / 10 + abs(workers - 5)
 
 
 def search(
     measure: Callable[[Point], float],
-    space: list[Choice | Whole] | None = None,
+    space: list[Choice | IntRange] | None = None,
     *,
     n_trials: int = 20,
     repeats: int = 1,
@@ -77,7 +80,7 @@ def test_a_point_is_judged_by_the_median_of_its_repeats() -> None:
         assert trial.wall_s == valley(trial.overrides) + 0.5
 
 
-SMALL_WHOLE: list[Choice | Whole] = [Whole("fan_in", 2, 8, step=2), Whole("workers", 1, 2)]
+SMALL_WHOLE: list[Choice | IntRange] = [IntRange("fan_in", 2, 8, step=2), IntRange("workers", 1, 2)]
 
 
 def test_a_slow_point_is_not_repeated() -> None:

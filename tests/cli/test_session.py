@@ -206,3 +206,8 @@ def test_a_call_of_the_command_knows_nothing_of_the_one_before(
     capfd.readouterr()
     assert run(monkeypatch, "guest=nobody") == 2
     assert last_line(capfd.readouterr().err)[0] == "text"
+
+
+def test_the_flag_stands_with_an_override_that_takes_something_out() -> None:
+    given = ["~hydra.callbacks.report", "--multirun", "-q"]
+    assert command._without_flags(given) == ["quiet=true", *given[:-1]]

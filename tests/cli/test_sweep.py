@@ -1,4 +1,4 @@
-"""Which of a sweep's jobs are done, where the others go, and what is said of them."""
+"""The plan of a sweep: which jobs are done, which folders the others get, and what is printed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.batch.identity import MadeFrom
-from runner.cli.sweep import Folders, Place, SweepJob, SweepRecord, Wanted, look
+from runner.cli.sweep import (
+    AssignedFolder,
+    FolderRequest,
+    SweepFolders,
+    SweepJob,
+    SweepRecord,
+    inspect_folder,
+)
 from runner.errors import BatchFailedError, InputError
 from runner.folder import FORMAT, LEAVES, RESULT, SUMS, write_json, write_sums
 
@@ -22,7 +29,7 @@ def made(config: str, programs: str = "same") -> MadeFrom:
 
 
 def leave(sweep: Path, name: str, config: str, *, status: str = "ok") -> Path:
-    """A job's folder, as a run leaves it."""
+    """Make a job's folder as a run leaves it."""
     folder = sweep / name
     folder.mkdir(parents=True)
     record = {**OK, "status": status, "made_from": made(config).to_json()}
@@ -33,47 +40,48 @@ def leave(sweep: Path, name: str, config: str, *, status: str = "ok") -> Path:
     return folder
 
 
-def place(sweep: Path, *jobs: MadeFrom | None) -> list[str]:
-    """Folders given to jobs 0, 1, ...; in brackets where the result is there already."""
-    wanted = [Wanted(str(number), job) for number, job in enumerate(jobs)]
-    return [f"({p.folder})" if p.done else p.folder for p in Folders(sweep).place(wanted)]
+def assign(sweep: Path, *jobs: MadeFrom | None) -> list[str]:
+    """The folders that the jobs get, in order. Brackets mark those that have a result already."""
+    requests = [FolderRequest(str(number), job) for number, job in enumerate(jobs)]
+    assigned = SweepFolders(sweep).assign(requests)
+    return [f"({one.name})" if one.finished else one.name for one in assigned]
 
 
 def test_a_fresh_sweep_numbers_its_folders(tmp_path: Path) -> None:
-    assert place(tmp_path / "none", made("a"), made("b")) == ["0", "1"]
+    assert assign(tmp_path / "none", made("a"), made("b")) == ["0", "1"]
 
 
 def test_jobs_are_matched_by_what_they_are_made_from_not_by_number(tmp_path: Path) -> None:
     leave(tmp_path, "0", "a")
     leave(tmp_path, "1", "b")
-    assert place(tmp_path, made("new"), made("b"), made("a")) == ["2", "(1)", "(0)"]
+    assert assign(tmp_path, made("new"), made("b"), made("a")) == ["2", "(1)", "(0)"]
 
 
 def test_what_failed_is_redone_in_its_folder(tmp_path: Path) -> None:
     leave(tmp_path, "0", "a", status="failed")
     leave(tmp_path, "1", "b", status="interrupted")
-    assert place(tmp_path, made("b"), made("a"), made("c")) == ["1", "0", "2"]
+    assert assign(tmp_path, made("b"), made("a"), made("c")) == ["1", "0", "2"]
 
 
 def test_other_programs_mean_the_job_is_redone_in_its_folder(tmp_path: Path) -> None:
     leave(tmp_path, "0", "a")
-    assert place(tmp_path, made("a", "newer")) == ["0"]
+    assert assign(tmp_path, made("a", "newer")) == ["0"]
 
 
 def test_no_finished_result_of_another_job_is_overwritten(tmp_path: Path) -> None:
     leave(tmp_path, "0", "a")
     leave(tmp_path, "7", "b", status="failed")
-    assert place(tmp_path, made("x"), made("y")) == ["8", "1"]
+    assert assign(tmp_path, made("x"), made("y")) == ["8", "1"]
 
 
 def test_repeats_of_one_job_each_need_a_result(tmp_path: Path) -> None:
     leave(tmp_path, "0", "a")
-    assert place(tmp_path, made("a"), made("a")) == ["(0)", "1"]
+    assert assign(tmp_path, made("a"), made("a")) == ["(0)", "1"]
 
 
 def test_a_folder_without_a_result_is_used_again(tmp_path: Path) -> None:
     (tmp_path / "0").mkdir()
-    assert place(tmp_path, None, made("b")) == ["0", "1"]
+    assert assign(tmp_path, None, made("b")) == ["0", "1"]
 
 
 @pytest.mark.parametrize("damage", ["altered", "missing", "not json", "no sums", "older"])
@@ -91,26 +99,26 @@ def test_a_damaged_result_is_not_taken_for_done(damage: str, tmp_path: Path) -> 
     else:
         (folder / RESULT).write_text(json.dumps(OK | {"summary": None}))
         write_sums(folder, [RESULT, LEAVES])
-    assert not look(folder).done
-    assert place(tmp_path, made("a")) == ["0"]
+    assert not inspect_folder(folder).done
+    assert assign(tmp_path, made("a")) == ["0"]
 
 
 def test_a_result_that_does_not_say_what_it_was_made_from_is_kept(tmp_path: Path) -> None:
     folder = leave(tmp_path, "0", "a")
     write_json(folder / RESULT, OK)
     write_sums(folder, [RESULT, LEAVES])
-    assert place(tmp_path, made("a")) == ["1"]
+    assert assign(tmp_path, made("a")) == ["1"]
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=6), st.lists(st.sampled_from("abcd"), max_size=6))
 def test_every_job_has_one_folder_and_none_is_given_twice(old: list[str], new: list[str]) -> None:
-    folders = Folders(Path("/nowhere"))
-    first = folders.place([Wanted(str(i), made(c)) for i, c in enumerate(old)])
-    second = folders.place([Wanted(str(i), made(c)) for i, c in enumerate(new)])
-    names = [one.folder for one in (*first, *second)]
+    folders = SweepFolders(Path("/nowhere"))
+    first = folders.assign([FolderRequest(str(i), made(c)) for i, c in enumerate(old)])
+    second = folders.assign([FolderRequest(str(i), made(c)) for i, c in enumerate(new)])
+    names = [one.name for one in (*first, *second)]
     assert len(set(names)) == len(old) + len(new)
-    assert not any(one.done for one in (*first, *second))
-    assert Place("0") in first or not old
+    assert not any(one.finished for one in (*first, *second))
+    assert AssignedFolder("0") in first or not old
 
 
 JOB = SweepJob(0, "0", ("a=1", "b=2"))

@@ -18,6 +18,15 @@ from runner.batch import run as running
 from runner.cli import command
 from runner.errors import InterruptedBatchError
 from runner.files import SHIPPED
+from runner.metric_table import (
+    AGGREGATION,
+    AGGREGATION_PROOF_COUNT,
+    CACHE_HITS,
+    CACHE_MISSES,
+    ERRORS,
+    GUEST_CYCLES,
+    PROOF_GENERATION,
+)
 from runner.monitoring.ledger import Ledger
 from tests.fakes.prover import ADAPTER, fake_image_id
 
@@ -140,15 +149,15 @@ def test_side_by_side_nothing_is_lost_or_counted_twice(
     assert len(ended) == len(ledger.recent()) - failed == 7
     assert {one.run_id for one in ledger.recent()} >= run_ids()
     made = sum(one["made"] for one in sums)
-    assert totals.value("l2_proof_generation_total") == made
-    assert totals.value("l2_aggregation_total") == sum(
+    assert totals.value(PROOF_GENERATION) == made
+    assert totals.value(AGGREGATION) == sum(
         job["level"] > 0 and not job["cached"] for record in ended for job in record["jobs"]
     )
-    assert totals.value("l2_aggregation_proof_count") == sum(one["leaves"] for one in sums)
-    assert totals.value("l2_cache_hits_total") == sum(one["cached"] for one in sums)
-    assert totals.value("l2_cache_misses_total") == made + failed
-    assert totals.value("l2_errors_total") == failed
-    cycles = totals.value("l2_guest_cycles_total", guest="fibonacci", type="total")
+    assert totals.value(AGGREGATION_PROOF_COUNT) == sum(one["leaves"] for one in sums)
+    assert totals.value(CACHE_HITS) == sum(one["cached"] for one in sums)
+    assert totals.value(CACHE_MISSES) == made + failed
+    assert totals.value(ERRORS) == failed
+    cycles = totals.value(GUEST_CYCLES, guest="fibonacci", type="total")
     assert cycles == sum(
         job["total_cycles"]
         for record in ended
@@ -186,7 +195,7 @@ def test_the_same_sweep_again_does_only_what_is_missing(
     assert said() == ["skipped", "ok", "skipped"]
     assert "job 0 guest.inputs=[10]: done before, in 0" in capfd.readouterr().err
     assert len(run_ids() & before) == 2
-    assert Ledger(Path("m.prom.ledger.json")).read().value("l2_proof_generation_total") == 3
+    assert Ledger(Path("m.prom.ledger.json")).read().value(PROOF_GENERATION) == 3
     assert len(behaviours.runs()) == 4
     # The jobs have other numbers, one is new, and settings of the display make no difference.
     assert sweep(monkeypatch, *command, "guest.inputs=[11],[13],[10]", "progress=lines") == 0

@@ -1,53 +1,76 @@
-"""The doctor, with a made-up extension and tools."""
+"""The doctor, with made-up adapters and tools."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from runner import doctor
-from runner.provers import diagnosis, machine
+from runner.doctor import diagnosis, tools
+from runner.doctor.__main__ import main
+from runner.errors import InputError, ProverError
+from runner.model import ReceiptKind
+from runner.provers.prover import Ability, Diagnosis
+from runner.provers.risc0.adapter import lacking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from typing import Any
 
-    from runner.provers.machine import Native
+    from runner.provers.prover import Prover, ProverSpec
 
 ELF = b"program"
 IMAGE_ID = hashlib.sha256(b"id of " + ELF).digest()
 
 
-class FakeNative:
-    def __init__(self, *, recursion: bool = False, cuda: bool = False) -> None:
-        self.info: dict[str, Any] = {
-            "module_version": "0.1.0",
-            "risc0_zkvm": "3.0.6",
-            "receipt_kinds": ["composite", *(["succinct", "groth16"] if recursion else [])],
-            "recursion": recursion,
-            "cuda": cuda,
-            "envelope_version": 1,
-        }
+class FakeAdapter:
+    """Answers what the doctor asks; it can prove nothing."""
 
-    def build_info(self) -> dict[str, Any]:
-        return self.info
+    receipts: tuple[Ability, ...] = (Ability("composite", available=True),)
 
-    def image_id(self, elf: bytes, /) -> bytes:
+    def __init__(self, spec: ProverSpec) -> None:
+        self.spec = spec
+
+    @classmethod
+    def diagnose(cls) -> Diagnosis:
+        return Diagnosis("runner_risc0", {"module_version": "0.1.0", "cuda": False}, cls.receipts)
+
+    def image_id(self, elf: bytes) -> bytes:
         if not elf.startswith(b"prog"):
-            raise RuntimeError("bad_elf")
+            raise ProverError("bad_elf", "no ELF file")
         return hashlib.sha256(b"id of " + elf).digest()
 
 
-def absent() -> Native:
-    raise ImportError("No module named 'runner_risc0'")
+class CrippledAdapter(FakeAdapter):
+    receipts = (Ability("composite", available=False, reason="not built", remedy="build it"),)
+
+
+def loading(adapter: type[FakeAdapter]) -> Any:  # noqa: ANN401  # it has a part of the protocol
+    """A loader of adapters that has the one called risc0, and no other."""
+
+    def load(name: str) -> type[FakeAdapter]:
+        if name == "risc0":
+            return adapter
+        raise InputError("prover.adapter", name, "runner_openvm is not installed", "install it")
+
+    return load
+
+
+def absent(name: str) -> type[Prover]:
+    raise InputError("prover.adapter", name, "runner_risc0 is not installed", "run `make setup`")
 
 
 def no_tools(_command: Sequence[str]) -> str:
     return ""
+
+
+def diagnose(folder: Path, adapter: type[FakeAdapter] = FakeAdapter) -> diagnosis.Report:
+    return diagnosis.diagnose(
+        folder, {}, names=["risc0", "openvm"], load=loading(adapter), ask=no_tools
+    )
 
 
 def manifest(folder: Path, elf: bytes = ELF, image_id: bytes = IMAGE_ID) -> Path:
@@ -68,29 +91,37 @@ def guests(tmp_path: Path) -> Path:
     return manifest(tmp_path)
 
 
-def test_all_is_well(guests: Path) -> None:
-    report = diagnosis.diagnose(guests, {}, load=FakeNative, ask=no_tools)
+def test_all_is_well_though_another_zkvm_is_missing(guests: Path) -> None:
+    report = diagnose(guests)
     assert report.ready
     assert report.todo == []
     assert report.guests == [
         diagnosis.GuestState("fibonacci", IMAGE_ID.hex(), "ok", recomputed=True)
     ]
+    assert [(state.name, state.diagnosis is None) for state in report.provers] == [
+        ("risc0", False),
+        ("openvm", True),
+    ]
     assert report.cores > 0
 
 
-def test_without_the_extension(guests: Path) -> None:
-    report = diagnosis.diagnose(guests, {}, load=absent, ask=no_tools)
+def test_without_the_guests_adapter(guests: Path) -> None:
+    report = diagnosis.diagnose(guests, {}, names=["risc0"], load=absent, ask=no_tools)
     assert not report.ready
-    assert report.native is None
-    assert "runner_risc0" in report.native_problem
+    assert "runner_risc0" in report.provers[0].problem
     assert "make setup" in report.todo[0]
-    assert not any(kind.available for kind in report.receipts)
     assert report.guests == [diagnosis.GuestState("fibonacci", IMAGE_ID.hex(), "ok")]
+
+
+def test_a_build_that_makes_no_receipts_is_not_ready(guests: Path) -> None:
+    report = diagnose(guests, CrippledAdapter)
+    assert not report.ready
+    assert report.todo == ["composite proofs: not built; build it"]
 
 
 class TestGuests:
     def state(self, folder: Path) -> str:
-        report = diagnosis.diagnose(folder, {}, load=FakeNative, ask=no_tools)
+        report = diagnose(folder)
         assert not report.ready
         assert "fibonacci" in report.todo[0]
         return report.guests[0].state
@@ -107,93 +138,92 @@ class TestGuests:
         assert self.state(manifest(tmp_path, image_id=bytes(32))) == "wrong image id"
 
     def test_not_a_program(self, tmp_path: Path) -> None:
-        assert self.state(manifest(tmp_path, elf=b"text")) == "not a program (bad_elf)"
+        assert "no ELF file" in self.state(manifest(tmp_path, elf=b"text"))
 
     @pytest.mark.parametrize("text", [None, "{}", "no json"])
     def test_no_manifest(self, text: str | None, guests: Path) -> None:
         (guests / "manifest.json").unlink()
         if text is not None:
             (guests / "manifest.json").write_text(text)
-        report = diagnosis.diagnose(guests, {}, load=FakeNative, ask=no_tools)
+        report = diagnose(guests)
         assert not report.ready
         assert "manifest.json" in report.todo[0]
 
 
-class TestReceiptKinds:
-    @staticmethod
-    def kinds(
-        native: FakeNative, docker: str = "", machine: str = "x86_64"
-    ) -> dict[str, diagnosis.Ability]:
-        found = diagnosis.abilities(native.info, docker=docker, machine=machine)
-        return {kind.kind: kind for kind in found}
-
-    def test_without_recursion_programs(self) -> None:
-        kinds = self.kinds(FakeNative(), docker="28.2.2")
-        assert kinds["composite"].available
-        for name in ("succinct", "groth16"):
-            assert not kinds[name].available
-            assert "recursion programs" in kinds[name].reason
-            assert "RECURSION_SRC_PATH" in kinds[name].remedy
+class TestWhatRisc0Lacks:
+    @pytest.mark.parametrize("kind", [ReceiptKind.SUCCINCT, ReceiptKind.GROTH16])
+    def test_without_recursion_programs(self, kind: ReceiptKind) -> None:
+        build = {"recursion": False, "cuda": False}
+        found = lacking(kind, build, docker=True, machine="x86_64")
+        assert found is not None
+        assert "recursion programs" in found[0]
+        assert "RECURSION_SRC_PATH" in found[1]
 
     @pytest.mark.parametrize(
-        ("docker", "machine", "cuda", "groth16"),
+        ("docker", "machine", "cuda", "can"),
         [
-            ("28.2.2", "x86_64", False, True),
-            ("", "x86_64", False, False),
-            ("28.2.2", "aarch64", False, False),
-            ("", "aarch64", True, True),
+            (True, "x86_64", False, True),
+            (False, "x86_64", False, False),
+            (True, "aarch64", False, False),
+            (False, "aarch64", True, True),
         ],
     )
-    def test_groth16(self, docker: str, machine: str, cuda: bool, groth16: bool) -> None:
-        kinds = self.kinds(FakeNative(recursion=True, cuda=cuda), docker, machine)
-        assert kinds["succinct"].available
-        assert kinds["groth16"].available is groth16
-        assert bool(kinds["groth16"].reason and kinds["groth16"].remedy) is not groth16
+    def test_groth16(self, docker: bool, machine: str, cuda: bool, can: bool) -> None:
+        build = {"recursion": True, "cuda": cuda}
+        assert lacking(ReceiptKind.SUCCINCT, build, docker=docker, machine=machine) is None
+        found = lacking(ReceiptKind.GROTH16, build, docker=docker, machine=machine)
+        assert (found is None) is can
+        assert can or all(found or ("",))
 
 
 class TestTools:
     def test_first_line_of_what_answers(self) -> None:
-        assert machine.ask(("printf", r"\none\ntwo\n")) == "one"
-        assert machine.ask(("printf", r"nvcc: NVIDIA\nCuda, release 12.9, V12.9\n")) == (
+        assert tools.ask(("printf", r"\none\ntwo\n")) == "one"
+        assert tools.ask(("printf", r"nvcc: NVIDIA\nCuda, release 12.9, V12.9\n")) == (
             "Cuda, release 12.9, V12.9"
         )
 
     @pytest.mark.parametrize("command", [("/no/such",), ("false",), ("true",)])
     def test_empty_otherwise(self, command: tuple[str, ...]) -> None:
-        assert machine.ask(command) == ""
+        assert tools.ask(command) == ""
 
 
 def test_proof_cache_folder(tmp_path: Path) -> None:
-    assert machine.proof_cache({"RUNNER_PROOFS": str(tmp_path)}) == tmp_path
-    assert machine.proof_cache({"XDG_CACHE_HOME": "/x"}).as_posix() == "/x/zk-batch-runner/proofs"
-    assert machine.folder_state(tmp_path).startswith("ready, ")
-    assert machine.folder_state(tmp_path / "a/b").startswith("made when needed, ")
+    assert tools.proof_cache({"RUNNER_PROOFS": str(tmp_path)}) == tmp_path
+    assert tools.proof_cache({"XDG_CACHE_HOME": "/x"}).as_posix() == "/x/zk-batch-runner/proofs"
+    assert tools.folder_state(tmp_path).startswith("ready, ")
+    assert tools.folder_state(tmp_path / "a/b").startswith("made when needed, ")
     (tmp_path / "file").touch()
-    assert machine.folder_state(tmp_path / "file/b") == f"not writable ({tmp_path / 'file'})"
+    assert tools.folder_state(tmp_path / "file/b") == f"not writable ({tmp_path / 'file'})"
 
 
 class TestCommand:
-    @pytest.fixture(autouse=True)
-    def _fakes(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(sys.modules, "runner_risc0", FakeNative())
-        monkeypatch.setattr(machine, "TOOLS", {"docker engine": ("false",)})
+    """The command itself, with the adapters that are installed and the shipped guests."""
 
-    def test_json(self, guests: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert doctor.main(["--json", "--guests", str(guests)]) == 0
+    @pytest.fixture(autouse=True)
+    def _no_tools(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(tools, "TOOLS", {"docker engine": ("false",)})
+
+    def test_json(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["--json"]) == 0
         report = json.loads(capsys.readouterr().out)
         assert report["ready"] is True
-        assert report["native"]["receipt_kinds"] == ["composite"]
-        assert [kind["kind"] for kind in report["receipts"]] == ["composite", "succinct", "groth16"]
+        prover = report["provers"][0] if report["provers"][0]["name"] == "risc0" else None
+        prover = prover or next(p for p in report["provers"] if p["name"] == "risc0")
+        assert "composite" in prover["diagnosis"]["build"]["receipt_kinds"]
+        assert [kind["kind"] for kind in prover["diagnosis"]["receipts"]] == [
+            *("composite", "succinct", "groth16")
+        ]
 
-    def test_text(self, guests: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert doctor.main(["--guests", str(guests)]) == 0
+    def test_text(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main([]) == 0
         text = capsys.readouterr().out
-        assert "composite proofs work here" in text
-        assert f"ok, image id recomputed  {IMAGE_ID.hex()}" in text
+        assert "the guests can be proved here" in text
+        assert "ok, image id recomputed  " in text
         assert "docker engine     not found" in text
 
     def test_exit_code_1_says_what_to_do(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert doctor.main(["--guests", str(tmp_path)]) == 1
-        assert "to do: " in capsys.readouterr().out
+        assert main(["--guests", str(tmp_path)]) == 1
+        assert "to do: guests = " in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Engines: one contract for all of them, then what only worker processes can do."""
+"""Engines: the contract that all of them keep, and what only worker processes can do."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from runner.provers.prover import ProverSpec
 
 PATIENCE_S = 60.0
-"""What a test waits at most; nothing here takes long unless something is wrong."""
+"""The longest that a test waits. Nothing here takes long unless something is wrong."""
 
 MIB = 1 << 20
 
@@ -59,7 +59,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def gone(pid: int) -> bool:
-    """No such process, or one that only waits to be collected."""
+    """Whether there is no such process, or only one that waits to be collected."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except (FileNotFoundError, ProcessLookupError):
@@ -71,7 +71,7 @@ def gone(pid: int) -> bool:
 
 
 class ThreadEngine(Engine):
-    """An engine of somebody's own, over a pool from the standard library."""
+    """An engine that somebody else might write, over a pool of the standard library."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(2)
@@ -88,12 +88,12 @@ class ThreadEngine(Engine):
 
 def dask_cluster() -> Engine:
     pytest.importorskip("distributed", reason="the Dask engine needs the dask extra")
-    # Another cluster on this machine has Dask's usual port.
+    # Another cluster on this machine may have Dask's usual port.
     with socket.socket() as other, contextlib.suppress(OSError):
         other.bind(("127.0.0.1", 8787))
         other.listen()
         return DaskEngine(2)
-    return DaskEngine(2)  # there is one indeed
+    return DaskEngine(2)  # there is another one
 
 
 ENGINES: dict[str, Callable[[], Engine]] = {
@@ -106,7 +106,7 @@ ENGINES: dict[str, Callable[[], Engine]] = {
 
 @pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """Each engine, started once for all of the contract."""
+    """Each engine in turn, started once for all tests of the contract."""
     with ENGINES[request.param]() as executor:
         yield executor
 
@@ -154,7 +154,7 @@ class TestContract:
     def test_the_same_call_runs_again(
         self, engine: Engine, guests: Path, fake_spec: ProverSpec, manifest: Manifest
     ) -> None:
-        """A retry must not be answered from a memory of the first attempt."""
+        """An engine must not answer a retry from its memory of the first attempt."""
         job = ProofJob(0, "leaf 0", manifest.get("sha256"), b"x", (), fake_spec.kind)
         first, second = (
             engine.submit(perform, fake_spec, job).result(PATIENCE_S) for _ in range(2)
@@ -244,11 +244,11 @@ class TestWhatAnEngineSays:
             engine.hosts()
 
     def test_an_address_where_nobody_answers_is_refused(self) -> None:
-        distributed = pytest.importorskip("distributed")
+        dask = pytest.importorskip("dask")
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
             address = f"tcp://127.0.0.1:{unused.getsockname()[1]}"
-        with distributed.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
             with pytest.raises(
                 InputError, match=r"executor\.engine\.address = .*no Dask scheduler"
             ):
@@ -318,7 +318,7 @@ class TestDeath:
             if error is None:
                 assert victim.result() == bytes(size)
             for other in others:
-                # A worker may die after its answer, with the next job already in its hands.
+                # A worker may die after its answer, when it has the next job already.
                 found = other.exception(PATIENCE_S)
                 assert found is None or isinstance(found, WorkerDiedError)
                 assert found is not None or other.result() == bytes(size)
@@ -444,7 +444,7 @@ class TestEnd:
         for future in queued:
             with pytest.raises(CancelledError):
                 future.result(PATIENCE_S)
-        # Whoever waits for several at once is told too.
+        # A thread that waits for several futures at once is told too.
         assert not wait([*running, *queued], PATIENCE_S / 2).not_done
         two.shutdown()
         waiting.join(PATIENCE_S / 2)

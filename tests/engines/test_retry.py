@@ -1,4 +1,4 @@
-"""The retry policy: what is worth another try, how often, after what wait."""
+"""The retry policy: which failures are worth another attempt, how many, and after what wait."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from runner.errors import (
     WorkerDiedError,
 )
 
-KilledWorker = type("KilledWorker", (Exception,), {})
+
+class MachineGoneError(Exception):
+    """An error that somebody else's engine raises when it has lost a machine."""
+
 
 TRANSIENT = [
     WorkerDiedError("signal SIGKILL"),
@@ -27,7 +30,6 @@ TRANSIENT = [
     ProverError("internal", "?"),
     ProverError("prover_failed", "?"),
     ProverError("cuda_failed", "out of memory"),
-    KilledWorker("Dask's"),
 ]
 LASTING = [
     ProverError("guest_failed", "panic"),
@@ -49,6 +51,12 @@ def name(error: BaseException) -> str:
 def test_accidents_are_tried_again(error: BaseException) -> None:
     assert is_transient(error)
     assert Attempts(RetryPolicy().tenacity()).failed(error) is not None
+
+
+def test_an_engine_adds_its_own_accidents() -> None:
+    error = MachineGoneError("10.0.0.7")
+    assert Attempts(RetryPolicy().tenacity((MachineGoneError,))).failed(error) is not None
+    assert Attempts(RetryPolicy().tenacity()).failed(error) is None
 
 
 @pytest.mark.parametrize("error", LASTING, ids=name)
@@ -90,7 +98,7 @@ def test_numbers_count_starts() -> None:
     attempts.failed(WorkerDiedError("x"))
     assert attempts.number == 2
     attempts.failed(WorkerDiedError("x"))
-    assert attempts.number == 2  # there is no third
+    assert attempts.number == 2  # there is no third attempt
 
 
 def test_jobs_share_a_policy_and_nothing_else() -> None:

@@ -20,6 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.utils import floatToGoString
 
 from runner.files import SHIPPED
+from runner.metric_kinds import DURATIONS
+from runner.metric_table import AGGREGATION
 from runner.metrics import METRICS
 from runner.monitoring.ledger import Ledger
 from runner.monitoring.live import read_live
@@ -122,7 +124,7 @@ def test_four_runs_add_up(world: World) -> None:
     assert total == 21
 
     ledger = Ledger(world.textfile.with_name("runner.prom.ledger.json"))
-    assert ledger.read().value("l2_aggregation_total") == 21
+    assert ledger.read().value(AGGREGATION) == 21
     last = prometheus.value(f"timestamp({series})")
     assert last is not None
     # Nothing is extrapolated beyond the last sample, or to values below 0.
@@ -268,7 +270,7 @@ def counted(records: list[dict[str, Any]]) -> dict[str, float]:
         after = f" {labels}" if labels else ""
         exact[f"{name}_count{after}"] = len(values_s)
         exact[f"{name}_sum{after}"] = sum(values_s)
-        for bound in (*next(m.buckets for m in METRICS if m.name == name), math.inf):
+        for bound in (*DURATIONS, math.inf):
             parts = sorted([*labels.split(), f"le={floatToGoString(bound)}"])
             below = sum(value <= bound for value in values_s)
             exact[f"{name}_bucket {' '.join(parts)}"] = below

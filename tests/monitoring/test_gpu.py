@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runner.batch.recording import Recording
 from runner.errors import JobFailedError, ProverError
 from runner.events import JobFailed, JobRetried
+from runner.metric_table import CUDA_ERRORS, ERRORS, JOB_RETRIES
 from runner.metrics import Recorder
 from runner.monitoring.gpu import GpuFigures, GpuMonitor, nvml
 from runner.plan.strategy import make_plan
@@ -75,6 +76,6 @@ def test_what_failed_on_the_gpu_is_counted_apart() -> None:
     last = JobFailedError("leaf 0", 2, "out of memory")
     last.__cause__ = ProverError("cuda_failed", "out of memory")
     recording.notice(JobFailed(job, last))
-    assert recorder.value("l2_cuda_errors_total") == 2
-    assert recorder.value("l2_errors_total") == 3
-    assert recorder.value("l2_job_retries_total") == 2
+    assert recorder.value(CUDA_ERRORS) == 2
+    assert recorder.value(ERRORS) == 3
+    assert recorder.value(JOB_RETRIES) == 2

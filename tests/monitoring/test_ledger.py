@@ -7,14 +7,26 @@ import json
 import logging
 import os
 import stat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import LedgerCorruptError, LedgerNewerError
-from runner.metrics import METRICS, Metric, Recorder, Total
+from runner.metric_kinds import Counter, Gauge, Histogram, Metric, NoLabels
+from runner.metric_table import (
+    AGGREGATION,
+    AGGREGATION_BATCH_SECONDS,
+    AGGREGATION_DURATION_SECONDS,
+    AGGREGATION_PROOF_COUNT,
+    BUILD_INFO,
+    ERRORS,
+    LAST_RUN_SUCCESS_TIMESTAMP_SECONDS,
+    PUSH_FAILURES,
+    TPS_AVERAGE,
+)
+from runner.metrics import METRICS, Recorder, Total
 from runner.monitoring import ledger_file
 from runner.monitoring.ledger import KEPT_RUNS, RECENT_RUNS, Ledger
 from runner.monitoring.ledger_file import Contents, decode, encode
@@ -23,8 +35,8 @@ from runner.monitoring.textfile import read_series
 if TYPE_CHECKING:
     from pathlib import Path
 
-DURATION = "l2_aggregation_duration_seconds"
-SUCCESS = "l2_last_run_success_timestamp_seconds"
+DURATION = AGGREGATION_DURATION_SECONDS
+SUCCESS = LAST_RUN_SUCCESS_TIMESTAMP_SECONDS
 
 
 @pytest.fixture
@@ -39,11 +51,11 @@ def ledger(tmp_path: Path, textfile: Path) -> Ledger:
 
 def run(aggregations: int = 1, success: float = 0, **gauges: float) -> Recorder:
     recorder = Recorder()
-    recorder.inc("l2_aggregation_total", aggregations)
+    recorder.inc(AGGREGATION, aggregations)
     for _ in range(aggregations):
         recorder.observe(DURATION, 0.3)
-    for name, value in {**gauges, SUCCESS: success}.items():
-        recorder.set(name, value)
+    for name, value in {**gauges, SUCCESS.name: success}.items():
+        recorder.restore(Total(name, {}, value))
     return recorder
 
 
@@ -64,8 +76,8 @@ def test_runs_add_up_and_the_textfile_agrees(ledger: Ledger, textfile: Path) -> 
         returned = ledger.record(f"run-{i}", run(count))
         assert textfile.read_bytes() == returned.render() == ledger.read().render()
     assert value(textfile, "l2_aggregation_total") == 21
-    assert value(textfile, f"{DURATION}_count") == 21
-    assert value(textfile, f"{DURATION}_sum") == pytest.approx(21 * 0.3)
+    assert value(textfile, f"{DURATION.name}_count") == 21
+    assert value(textfile, f"{DURATION.name}_sum") == pytest.approx(21 * 0.3)
 
 
 def test_a_run_counts_once_however_often_it_is_given(ledger: Ledger, textfile: Path) -> None:
@@ -80,11 +92,11 @@ def test_a_run_counts_once_however_often_it_is_given(ledger: Ledger, textfile: P
 def test_gauges_are_the_last_runs_but_for_the_last_success(ledger: Ledger, textfile: Path) -> None:
     ledger.record("a", run(l2_tps_current=7, success=1000))
     ledger.record("b", run(l2_last_run_exit_status=1))
-    assert value(textfile, SUCCESS) == 1000
+    assert value(textfile, SUCCESS.name) == 1000
     assert value(textfile, "l2_tps_current") == 0
     assert value(textfile, "l2_last_run_exit_status") == 1
     ledger.record("c", run(success=2000))
-    assert value(textfile, SUCCESS) == 2000
+    assert value(textfile, SUCCESS.name) == 2000
     assert value(textfile, "l2_last_run_exit_status") == 0
 
 
@@ -92,7 +104,7 @@ def test_build_info_is_of_the_last_run_only(ledger: Ledger, textfile: Path) -> N
     for version in ("1", "2"):
         recorder = run()
         labels = {"version": version, "zkvm": "z", "zkvm_version": "3", "receipt_kind": "k"}
-        recorder.set("l2_build_info", 1, **labels)
+        recorder.set(BUILD_INFO, 1, **labels)
         ledger.record(version, recorder)
     lines = [x for x in textfile.read_text().splitlines() if x.startswith("l2_build_info{")]
     assert len(lines) == 1
@@ -109,33 +121,33 @@ def test_a_clock_set_back_takes_nothing_away(ledger: Ledger, textfile: Path) -> 
     os.utime(textfile, (1, 1))
     ledger.record("b", run(3, l2_last_run_start_timestamp_seconds=100, success=101))
     assert value(textfile, "l2_aggregation_total") == 8
-    assert value(textfile, SUCCESS) == 101
+    assert value(textfile, SUCCESS.name) == 101
     assert value(textfile, "l2_last_run_start_timestamp_seconds") == 100
 
 
 def test_the_average_is_over_all_batches(ledger: Ledger, textfile: Path) -> None:
     for i, (proofs, seconds) in enumerate([(6, 2), (100, 8)]):
         recorder = Recorder()
-        recorder.inc("l2_aggregation_proof_count", proofs)
-        recorder.inc("l2_aggregation_batch_seconds_total", seconds)
+        recorder.inc(AGGREGATION_PROOF_COUNT, proofs)
+        recorder.inc(AGGREGATION_BATCH_SECONDS, seconds)
         ledger.record(str(i), recorder)
     ledger.record("one that failed", run())
     assert value(textfile, "l2_tps_average") == 10.6
-    assert ledger.read().value("l2_tps_average") == 10.6
-    assert Recorder().value("l2_tps_average") == 0
+    assert ledger.read().value(TPS_AVERAGE) == 10.6
+    assert Recorder().value(TPS_AVERAGE) == 0
 
 
 def test_what_belongs_to_no_run_is_counted_and_moves_no_gauge(
     ledger: Ledger, textfile: Path
 ) -> None:
     ledger.record("a", run(2, l2_last_run_leaves=50))
-    ledger.count("l2_push_failures_total")
-    assert ledger.count("l2_push_failures_total").value("l2_push_failures_total") == 2
+    ledger.count(PUSH_FAILURES)
+    assert ledger.count(PUSH_FAILURES).value(PUSH_FAILURES) == 2
     assert value(textfile, "l2_push_failures_total") == 2
     assert value(textfile, "l2_last_run_leaves") == 50
     assert value(textfile, "l2_aggregation_total") == 2
     with pytest.raises(ValueError, match="no metric"):
-        ledger.count("l2_typo_total")
+        ledger.count(Counter(NoLabels, "l2_typo_total", "Typo.", "test"))
 
 
 def test_only_the_last_run_ids_are_kept(ledger: Ledger) -> None:
@@ -237,10 +249,10 @@ def test_a_damaged_ledger_is_set_aside_and_totals_go_on_from_the_textfile(
     ledger.record("a", run(5, success=1000))
     ledger.path.write_bytes(data)
     after = ledger.record("b", run(3))
-    assert after.value("l2_aggregation_total") == 8
+    assert after.value(AGGREGATION) == 8
     assert after.value(DURATION) == 8
     assert after.value(SUCCESS) == 1000
-    assert after.value("l2_errors_total") == 1
+    assert after.value(ERRORS) == 1
     assert ledger.read().render() == textfile.read_bytes()
     (aside,) = tmp_path.glob("*.corrupt-*")
     assert aside.read_bytes() == data
@@ -258,29 +270,30 @@ def test_without_a_usable_textfile_totals_start_from_zero(
         textfile.write_bytes(text)
     ledger.path.write_bytes(b"{")
     after = ledger.record("a", run(3))
-    assert after.value("l2_aggregation_total") == 3
-    assert after.value("l2_errors_total") == 1
+    assert after.value(AGGREGATION) == 3
+    assert after.value(ERRORS) == 1
     assert "from zero" in caplog.text
 
 
 def test_every_series_is_read_back_from_a_textfile() -> None:
     recorder = Recorder()
     for number, metric in enumerate(METRICS, start=1):
-        labels = {label: (known or ('a"b',))[0] for label, known in metric.labels.items()}
-        if metric.type == "counter":
-            recorder.inc(metric.name, number, **labels)
-        elif metric.type == "gauge" and metric.quotient is None:
-            recorder.set(metric.name, -number, **labels)
-        elif metric.type == "histogram":
-            for seconds in (0.0, 0.3, 17.0, 5000.0):
-                recorder.observe(metric.name, seconds, **labels)
+        labels = {label: (initial or ('a"b',))[0] for label, initial in metric.labels.items()}
+        match metric:
+            case Counter():
+                recorder.inc(metric, number, **labels)
+            case Gauge():
+                recorder.set(metric, -number, **labels)
+            case Histogram():
+                for seconds in (0.0, 0.3, 17.0, 5000.0):
+                    recorder.observe(metric, seconds, **labels)
     text = recorder.render().decode()
     found = read_series(text)
     again = Recorder()
     gauges = {one.name for one in recorder.gauges()}
     again.merge(one for one in found if one.name not in gauges)
     for gauge in (one for one in found if one.name in gauges):
-        again.set(gauge.name, gauge.value, **gauge.labels)
+        again.restore(gauge)
     assert again.render() == recorder.render()
     assert read_series("# TYPE other gauge\nother 5\n") == ()
 
@@ -296,7 +309,7 @@ def test_a_ledger_of_a_later_version_is_left_alone(
     with pytest.raises(LedgerNewerError, match=r"format 2.*up to 1"):
         ledger.record("b", run(3))
     with pytest.raises(LedgerNewerError):
-        ledger.count("l2_push_failures_total")
+        ledger.count(PUSH_FAILURES)
     with pytest.raises(LedgerNewerError):
         ledger.read()
     assert (ledger.path.read_bytes(), textfile.read_bytes()) == (data, shown)
@@ -314,7 +327,7 @@ def test_a_ledger_of_an_earlier_version_is_migrated(
     ledger.path.write_bytes(sealed({"counters": {"l2_aggregation_total": 5}, "runs": ["a"]}, 0))
     ledger.record("a", run(5))
     after = ledger.record("b", run(3))
-    assert after.value("l2_aggregation_total") == 8
+    assert after.value(AGGREGATION) == 8
     data = json.loads(ledger.path.read_bytes())
     assert (data["version"], data["content"]["runs"]) == (1, ["a", "b"])
 
@@ -322,57 +335,61 @@ def test_a_ledger_of_an_earlier_version_is_migrated(
 # -- another table ---------------------------------------------------------------------------------
 
 
-def table(*bounds: float, extra: str | None = None) -> tuple[Metric, ...]:
-    metrics = (
-        Metric("x_total", "counter", "X.", "test", labels={"kind": ("a", "b")}),
-        Metric("x_seconds", "histogram", "X.", "test", buckets=bounds),
-    )
-    return metrics + ((Metric(extra, "counter", "E.", "test"),) if extra else ())
+class Kind(TypedDict):
+    kind: str
 
 
-def made(metrics: tuple[Metric, ...]) -> Recorder:
+X = Counter(Kind, "x_total", "X.", "test", initial={"kind": ("a", "b")})
+X_SECONDS = Histogram(NoLabels, "x_seconds", "X.", "test", buckets=(1.0,))
+GONE = Counter(NoLabels, "gone_total", "E.", "test")
+NEW = Counter(NoLabels, "new_total", "E.", "test")
+OLD_TABLE = (X, X_SECONDS, GONE)
+NEW_TABLE = (X, dataclasses.replace(X_SECONDS, buckets=(0.5, 1.0)), NEW)
+
+
+def made(metrics: tuple[Metric, ...], extra: Counter[[]]) -> Recorder:
     recorder = Recorder(metrics)
-    recorder.inc("x_total", kind="a")
-    recorder.observe("x_seconds", 0.7)
-    for metric in metrics[2:]:
-        recorder.inc(metric.name, 10)
+    recorder.inc(X, kind="a")
+    recorder.observe(X_SECONDS, 0.7)
+    recorder.inc(extra, 10)
     return recorder
 
 
 def test_what_this_version_does_not_know_is_kept_and_not_shown(tmp_path: Path) -> None:
-    old, new = table(1.0, extra="gone_total"), table(0.5, 1.0, extra="new_total")
     path, textfile = tmp_path / "l.json", tmp_path / "x.prom"
 
-    def record(run_id: str, metrics: tuple[Metric, ...]) -> Recorder:
-        return Ledger(path, textfile, metrics).record(run_id, made(metrics))
+    def old(run_id: str) -> Recorder:
+        return Ledger(path, textfile, OLD_TABLE).record(run_id, made(OLD_TABLE, GONE))
 
-    record("1", old)
-    after = record("2", new)
-    assert after.value("x_total", kind="a") == 2
-    assert after.value("x_seconds") == 1  # other buckets make it a new histogram
-    assert after.value("new_total") == 10
+    def new(run_id: str) -> Recorder:
+        return Ledger(path, textfile, NEW_TABLE).record(run_id, made(NEW_TABLE, NEW))
+
+    old("1")
+    after = new("2")
+    assert after.value(X, kind="a") == 2
+    assert after.value(X_SECONDS) == 1  # other buckets make it a new histogram
+    assert after.value(NEW) == 10
     assert b"gone_total" not in textfile.read_bytes()
-    record("3", new)
-    back = record("4", old)
-    assert back.value("x_total", kind="a") == 4
-    assert back.value("x_seconds") == 2
-    assert back.value("gone_total") == 20
-    again = record("5", new)
-    assert (again.value("x_seconds"), again.value("new_total")) == (3, 30)
+    new("3")
+    back = old("4")
+    assert back.value(X, kind="a") == 4
+    assert back.value(X_SECONDS) == 2
+    assert back.value(GONE) == 20
+    again = new("5")
+    assert (again.value(X_SECONDS), again.value(NEW)) == (3, 30)
 
 
 def test_a_counter_that_became_a_gauge_and_a_label_value_that_went(tmp_path: Path) -> None:
     path = tmp_path / "l.json"
-    Ledger(path, metrics=table(1.0, extra="e")).record("1", made(table(1.0, extra="e")))
-    changed = (
-        Metric("x_total", "counter", "X.", "test", labels={"kind": ("b",)}),
-        Metric("e", "gauge", "E.", "test"),
-    )
+    Ledger(path, metrics=OLD_TABLE).record("1", made(OLD_TABLE, GONE))
+    gauge = Gauge(NoLabels, "gone_total", "E.", "test")
+    changed = (dataclasses.replace(X, initial={"kind": ("b",)}), gauge)
     after = Ledger(path, metrics=changed).record("2", Recorder(changed))
-    assert after.value("x_total", kind="b") == 0
-    assert after.value("e") == 0
-    back = Ledger(path, metrics=table(1.0, extra="e")).read()
-    assert (back.value("x_total", kind="a"), back.value("e")) == (1, 10)
+    assert after.value(X, kind="b") == 0
+    assert after.value(X, kind="a") == 1, "it is only no longer there from the start"
+    assert after.value(gauge) == 0
+    back = Ledger(path, metrics=OLD_TABLE).read()
+    assert (back.value(X, kind="a"), back.value(GONE)) == (1, 10)
 
 
 # -- the last runs, for people ---------------------------------------------------------------------
@@ -390,7 +407,7 @@ def test_the_last_runs_are_kept_in_order_and_once(ledger: Ledger) -> None:
 def test_a_glance_says_what_the_run_said(ledger: Ledger) -> None:
     failed = run(0, l2_last_run_exit_status=1, l2_last_run_duration_seconds=2.5)
     labels = {"version": "1", "zkvm": "risc0", "zkvm_version": "3", "receipt_kind": "execute"}
-    failed.set("l2_build_info", 1, **labels)
+    failed.set(BUILD_INFO, 1, **labels)
     ledger.record("a", failed)
     (glance,) = ledger.recent()
     assert (glance.exit_status, glance.duration_s, glance.kind) == (1, 2.5, "execute")

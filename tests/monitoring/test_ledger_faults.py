@@ -20,6 +20,13 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from runner.metric_table import (
+    AGGREGATION_DURATION_SECONDS,
+    GUEST_CYCLES,
+    LAST_RUN_EXIT_STATUS,
+    PUSH_FAILURES,
+    SEGMENTS,
+)
 from runner.metrics import METRICS, Recorder
 from runner.monitoring.ledger import Ledger
 from runner.monitoring.ledger_file import decode
@@ -42,10 +49,10 @@ def ledger(tmp_path: Path) -> Ledger:
 def run(weight: int = 1) -> Recorder:
     """A run with three figures that are always equal, so that a reader can compare them."""
     recorder = Recorder()
-    recorder.inc("l2_segments_total", weight)
-    recorder.inc("l2_guest_cycles_total", weight, guest="g", type="user")
+    recorder.inc(SEGMENTS, weight)
+    recorder.inc(GUEST_CYCLES, weight, guest="g", type="user")
     for _ in range(weight):
-        recorder.observe("l2_aggregation_duration_seconds", 0.5)
+        recorder.observe(AGGREGATION_DURATION_SECONDS, 0.5)
     return recorder
 
 
@@ -118,7 +125,7 @@ def test_kill_9_at_any_instant_loses_no_run_and_counts_none_twice(
             assert len(under_way) <= 1
             counted |= under_way
             assert len(contents.runs) == len(set(contents.runs)) == len(counted)
-            assert ledger.read().value("l2_segments_total") == len(counted)
+            assert ledger.read().value(SEGMENTS) == len(counted)
             if contents.runs:  # the run under way is recorded again, and may be counted already
                 ledger.record(contents.runs[-1], run())
             assert figures(textfile.read_text()) == (len(counted),) * 3
@@ -157,7 +164,7 @@ def test_what_killed_writers_left_is_removed_and_nothing_of_others(
 def record_some(ledger: Ledger, name: str) -> None:
     for number in range(1, 16):
         ledger.record(f"{name}-{number}", run(number))
-        ledger.count("l2_push_failures_total")
+        ledger.count(PUSH_FAILURES)
 
 
 def test_eight_processes_at_once_are_counted_exactly(ledger: Ledger, tmp_path: Path) -> None:
@@ -166,7 +173,7 @@ def test_eight_processes_at_once_are_counted_exactly(ledger: Ledger, tmp_path: P
         process.join(60)
     assert [process.exitcode for process in processes] == [0] * 8
     assert figures((tmp_path / "runner.prom").read_text()) == (8 * 120,) * 3
-    assert ledger.read().value("l2_push_failures_total") == 8 * 15
+    assert ledger.read().value(PUSH_FAILURES) == 8 * 15
     assert len(decode(ledger.path.read_bytes()).runs) == 8 * 15
 
 
@@ -187,7 +194,7 @@ def test_who_holds_the_lock_too_long_is_an_os_error_and_who_is_killed_lets_go(
         ledger.record("a", run())
     process.kill()
     process.join()
-    assert ledger.record("a", run()).value("l2_segments_total") == 1
+    assert ledger.record("a", run()).value(SEGMENTS) == 1
     os.close(end)
     os.close(ready)
 
@@ -253,7 +260,7 @@ def test_what_is_shown_is_never_ahead_of_the_ledger(
         raise OSError(28, "No space left on device")
 
     failed = run(3)
-    failed.set("l2_last_run_exit_status", 1)
+    failed.set(LAST_RUN_EXIT_STATUS, 1)
     with monkeypatch.context() as patch:
         patch.setattr("runner.monitoring.ledger.atomic_write", full)
         with pytest.raises(OSError, match="No space left"):
@@ -270,7 +277,7 @@ def test_a_textfile_that_cannot_be_written_is_written_by_the_next_run(
 ) -> None:
     textfile = tmp_path / "runner.prom"
     textfile.mkdir()
-    assert ledger.record("a", run(2)).value("l2_segments_total") == 2
+    assert ledger.record("a", run(2)).value(SEGMENTS) == 2
     assert "runner.prom not written" in caplog.text
     textfile.rmdir()
     ledger.record("b", run(3))
@@ -289,7 +296,7 @@ def test_a_damaged_ledger_that_cannot_be_set_aside_stays(
         with pytest.raises(OSError, match="No such file"):
             ledger.record("b", run(3))
     assert ledger.path.read_bytes() == b"{"
-    assert ledger.record("b", run(3)).value("l2_segments_total") == 5
+    assert ledger.record("b", run(3)).value(SEGMENTS) == 5
 
 
 # -- beside other jobs -----------------------------------------------------------------------------

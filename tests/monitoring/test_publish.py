@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import runner.monitoring.pushgateway
+from runner.metric_table import AGGREGATION, LAST_RUN_LEAVES, PUSH_FAILURES
 from runner.metrics import Recorder
 from runner.monitoring.ledger import Ledger
 from runner.monitoring.publish import MetricsSettings, publish
@@ -19,8 +20,6 @@ from tests.monitoring.test_pushgateway import Fake, fake_gateway
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-FAILURES = "l2_push_failures_total"
 
 
 @pytest.fixture
@@ -38,8 +37,8 @@ def settings(tmp_path: Path, gateway: Fake) -> MetricsSettings:
 
 def run(aggregations: int = 1) -> Recorder:
     recorder = Recorder()
-    recorder.inc("l2_aggregation_total", aggregations)
-    recorder.set("l2_last_run_leaves", aggregations * 10)
+    recorder.inc(AGGREGATION, aggregations)
+    recorder.set(LAST_RUN_LEAVES, aggregations * 10)
     return recorder
 
 
@@ -80,7 +79,7 @@ def test_a_push_that_fails_is_logged_and_counted_for_the_next_scrape(
     assert "metrics not pushed" in message
     assert f"HTTP {status}" in message
     assert gateway.url in message
-    assert totals(settings).value(FAILURES) == 1
+    assert totals(settings).value(PUSH_FAILURES) == 1
     assert settings.textfile is not None
     text = settings.textfile.read_bytes()
     assert b"\nl2_push_failures_total 1.0\n" in text
@@ -96,8 +95,8 @@ def test_a_gateway_that_is_down_fails_nothing(
 ) -> None:
     down = MetricsSettings(None, tmp_path / "l.json", Gateway("http://127.0.0.1:9"))
     publish(down, "a", run(5))
-    assert totals(down).value("l2_aggregation_total") == 5
-    assert totals(down).value(FAILURES) == 1
+    assert totals(down).value(AGGREGATION) == 5
+    assert totals(down).value(PUSH_FAILURES) == 1
     assert "Connection refused" in caplog.text
 
 
@@ -124,7 +123,7 @@ def test_no_total_is_pushed_after_a_larger_one(
     ]
     assert pushed == sorted(pushed)
     assert len(pushed) == pushed[-1] == 8
-    assert totals(settings).value(FAILURES) == 0
+    assert totals(settings).value(PUSH_FAILURES) == 0
 
 
 def test_a_ledger_of_a_later_version_is_a_warning(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runner.metric_table import AGGREGATION, AGGREGATION_DURATION_SECONDS, AGGREGATION_PROOF_COUNT
 from runner.metrics import METRICS, Recorder
 from runner.monitoring.ledger import Ledger
 from runner.monitoring.pushgateway import Gateway, push
@@ -182,9 +183,9 @@ def test_the_real_gateway_takes_it_and_keeps_types_and_groups(tmp_path: Path) ->
                 gateway = Gateway(f"http://{address}", grouping={"instance": host})
                 for i, count in enumerate((5, 5, 8, 3)):
                     run = Recorder()
-                    run.inc("l2_aggregation_total", count)
-                    run.inc("l2_aggregation_proof_count", 10 * count)
-                    run.observe("l2_aggregation_duration_seconds", 0.3)
+                    run.inc(AGGREGATION, count)
+                    run.inc(AGGREGATION_PROOF_COUNT, 10 * count)
+                    run.observe(AGGREGATION_DURATION_SECONDS, 0.3)
                     _push(gateway, ledger.record(str(i), run).render())
             with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as answer:
                 text = answer.read().decode()

@@ -1,4 +1,4 @@
-"""Fields: values become the guest's bytes, and one it cannot take is named with what to give."""
+"""Fields turn values into the guest's bytes, and refuse a value with a hint at what to give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inputs: a value a guest cannot take is named, with where it stood and what to give instead."""
+"""Inputs: a value that a guest cannot take is named, with its place and what to give instead."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def test_aggregator_stdin_byte_by_byte() -> None:
 
 
 def read_back(stdin: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-    """As the guest reads it: whole words only."""
+    """Read a journal as the guest does, in whole words."""
     words = list(struct.unpack(f"<{len(stdin) // 4}I", stdin))
 
     def take(n: int) -> bytes:

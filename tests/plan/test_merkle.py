@@ -1,4 +1,4 @@
-"""The tree hash: against RFC 6962's definition, and what it binds."""
+"""The tree hash compared with RFC 6962's definition, and what it binds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ journals = st.lists(st.binary(max_size=8), min_size=1, max_size=40)
 
 
 def rfc_6962(nodes: list[bytes]) -> bytes:
-    """The recursive definition, word for word."""
+    """The root by the recursive definition of the RFC, taken literally."""
     if len(nodes) == 1:
         return nodes[0]
     split = 1 << (len(nodes) - 1).bit_length() - 1
@@ -50,7 +50,7 @@ def batch_root(batch: list[bytes], fan_in: FanIn = 3) -> bytes:
 
 
 def test_certificate_transparency_vectors() -> None:
-    # Reference roots of the Certificate Transparency project over its first 1 to 8 test entries.
+    # The Certificate Transparency project's reference roots over its first 1 to 8 test entries.
     entries = [
         "",
         "00",
@@ -80,7 +80,7 @@ def test_domains_are_apart() -> None:
     assert merkle.node_hash(b"a", b"b") == sha256(b"\x01ab").digest()
 
 
-# Known answers that the guest's own tests read too.
+# Known answers, which the guest's own tests read too.
 VECTORS: dict[str, Any] = json.loads((SHIPPED / "guests" / "core" / "vectors.json").read_text())
 
 
@@ -164,7 +164,7 @@ def test_any_change_to_the_batch_changes_the_root(
         changed[i], changed[j] = changed[j], changed[i]
     else:
         changed.insert(i, changed[i])
-    # Moving an empty head or swapping equals is no change.
+    # It is no change to move nothing, or to swap equals.
     assert (batch_root(batch, fan_in) == batch_root(changed, fan_in)) == (batch == changed)
 
 
@@ -231,7 +231,8 @@ def test_paths_have_a_longest_length() -> None:
 
 
 def test_a_node_does_not_pass_for_a_leaf() -> None:
-    # The bytes of an inner node, presented as image id and journal, hash in another domain.
+    # Image ids and journals are hashed in another domain than inner nodes, so that the bytes of a
+    # node cannot pass for a leaf.
     left, right = leaf_hash(IMAGE, b"a"), leaf_hash(IMAGE, b"b")
     assert leaf_hash(left, right) != merkle.node_hash(left, right)
 

@@ -1,4 +1,4 @@
-"""Plans: what is accepted, what is refused, and how much work a hostile one can cause."""
+"""Plans: which are accepted, which are refused, and how much work a hostile one can cause."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def node(job: int, level: int, *children: int) -> Aggregation:
     return Aggregation(id=job, level=level, children=children)
 
 
-# Four positions, two of them the same run; two groups and a root.
+# Four positions of which two are the same run, two groups and a root.
 PLAN = Plan("two_level", (0, 1, 1, 2), 3, (node(3, 1, 0, 1), node(4, 1, 1, 2), node(5, 2, 3, 4)), 5)
 
 

@@ -1,4 +1,4 @@
-"""The model's arithmetic."""
+"""The arithmetic of the savings model."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_no_batch_no_figures(n: int, factor: int) -> None:
 def test_measured_savings() -> None:
     assert savings_percent(200, 50) == 75
     assert savings_percent(100, 100) == 0
-    # A composite receipt carries its children's: it grows.
+    # A composite receipt grows, because it carries its children's receipts.
     assert savings_percent(629, 850) == pytest.approx(-35.135, abs=0.001)
     assert savings_percent(0, 0) == 0
     for before, after in ((0, 1), (-1, 0), (1, -1)):

@@ -1,4 +1,4 @@
-"""Strategies: shapes, thresholds, fan-ins and the degenerate cases."""
+"""Strategies: the shapes of their plans, thresholds, fan-ins and degenerate cases."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def plan_of(strategy: str, n: int, fan_in: FanIn = "auto") -> Plan:
 
 
 def shape(plan: Plan) -> list[tuple[int, list[int]]]:
-    """(level, children's numbers) from the bottom up."""
+    """The levels from the bottom up, each with the numbers of children of its aggregations."""
     levels: dict[int, list[int]] = {}
     for aggregation in plan.aggregations:
         levels.setdefault(aggregation.level, []).append(len(aggregation.children))
@@ -85,11 +85,16 @@ def test_thresholds_out_of_order(given_: dict[str, Any], field: str, problem: st
         ("single", 7, [], [(1, [7])]),
         ("two_level", 51, "auto", [(1, [8, 8, 8, 8, 8, 8, 3]), (2, [7])]),
         ("two_level", 64, "auto", [(1, [8] * 8), (2, [8])]),
-        ("two_level", 65, "auto", [(1, [16, 16, 16, 16]), (2, [5])]),  # 65th moves up
+        ("two_level", 65, "auto", [(1, [16, 16, 16, 16]), (2, [5])]),  # the 65th leaf moves up
         ("two_level", 10, [3], [(1, [3, 3, 3]), (2, [4])]),
         ("three_level", 12, [3, 2], [(1, [3] * 4), (2, [2, 2]), (3, [2])]),
         ("three_level", 12, 2, [(1, [2] * 6), (2, [2, 2, 2]), (3, [3])]),
-        ("three_level", 13, [3, 2], [(1, [3] * 4), (2, [2, 2]), (3, [3])]),  # a leaf up to the root
+        (
+            "three_level",
+            13,
+            [3, 2],
+            [(1, [3] * 4), (2, [2, 2]), (3, [3])],
+        ),  # a leaf moves up to the root
     ],
 )
 def test_shapes(strategy: str, n: int, fan_in: FanIn, expected: object) -> None:
@@ -100,7 +105,7 @@ def test_shapes(strategy: str, n: int, fan_in: FanIn, expected: object) -> None:
     ("strategy", "n", "fan_in", "levels"),
     [
         ("three_level", 8, 8, 1),
-        ("three_level", 9, 8, 2),  # a group of 8, and one leaf beside it
+        ("three_level", 9, 8, 2),  # a group of 8 and one leaf beside it
         ("three_level", 1, "auto", 1),
         ("three_level", 2, "auto", 1),
         ("three_level", 8, [2, 100], 2),
@@ -125,7 +130,7 @@ def test_every_plan_is_valid_minimal_and_covers_the_batch(
     values: list[int], strategy: str, fan_in: FanIn
 ) -> None:
     leaves, number = distinct(values)
-    plan = make_plan(strategy, leaves, fan_in=fan_in)  # validates
+    plan = make_plan(strategy, leaves, fan_in=fan_in)  # it is validated there
     assert plan.leaf_jobs == number
     assert plan.levels <= STRATEGIES[strategy].grouping_levels + 1
     assert plan.leaf_order() == leaves

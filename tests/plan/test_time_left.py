@@ -1,4 +1,4 @@
-"""The estimate of the time left: what it claims, and what it does not."""
+"""The estimate of the time left claims what the model knows, and no more."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def leaves(count: int) -> Plan:
 
 
 def single(count: int) -> Plan:
-    """Leaves and one root over them."""
+    """A plan of leaves with one root over them."""
     return make_plan("single", range(count))
 
 
@@ -101,7 +101,7 @@ def test_running_jobs_count_as_far_as_they_are() -> None:
     left = TimeLeft(leaves(3), 1, {0: 10.0})
     left.started(0, 100.0)
     assert left.estimate(104.0).seconds == 26.0
-    assert left.estimate(150.0).seconds == 20.0  # overdue, and not a gain for the others
+    assert left.estimate(150.0).seconds == 20.0  # an overdue job does not make the others faster
 
 
 def test_what_is_overdue_is_said_to_be() -> None:
@@ -112,12 +112,12 @@ def test_what_is_overdue_is_said_to_be() -> None:
 
 def test_workers_share_what_there_is() -> None:
     assert TimeLeft(leaves(8), 4, {0: 10.0}).estimate(0.0).seconds == 20.0
-    # One root keeps one worker busy, however many there are.
+    # One root keeps one worker busy, however many workers there are.
     assert TimeLeft(single(8), 4, {0: 10.0, 1: 10.0}).estimate(0.0).seconds == 30.0
 
 
 def test_workers_without_a_job_at_the_end_of_a_level_help_nobody() -> None:
-    """5 leaves on 4 workers take two rounds, as 8 do; work shared evenly would say 12.5 s."""
+    """Five leaves on four workers take two rounds, as eight do, and not 12.5 s."""
     assert TimeLeft(leaves(5), 4, {0: 10.0}).estimate(0.0).seconds == 20.0
 
 
@@ -129,10 +129,11 @@ def test_the_chain_up_to_the_root_is_a_bound_for_any_number_of_workers() -> None
 
 
 def test_aggregations_start_while_leaves_are_proved() -> None:
-    """Two groups of two leaves on one worker: nothing waits for the end of a level."""
+    """Of two groups of two leaves on one worker, none waits for the end of a level."""
     plan = make_plan("two_level", range(4), fan_in=2)
     left = TimeLeft(plan, 2, {0: 10.0, 1: 1.0, 2: 1.0})
-    # 0-10: leaves 0, 1; 10-11: their aggregation beside leaf 2; then leaf 3 to 21, 22, root 23.
+    # Leaves 0 and 1 end at 10, their aggregation at 11 beside leaf 2, leaf 3 at 21, the other
+    # aggregation at 22 and the root at 23.
     assert left.estimate(0.0).seconds == 23.0
 
 
@@ -149,7 +150,7 @@ def test_what_failed_for_good_takes_what_needs_it_along() -> None:
     plan = make_plan("two_level", range(4), fan_in=2)
     left = TimeLeft(plan, 1, {0: 10.0, 1: 1.0, 2: 1.0})
     left.failed(0)
-    # Leaf 1, leaves 2 and 3 and their aggregation can still be made; the root cannot.
+    # Leaf 1, leaves 2 and 3 and their aggregation can still be made, but the root cannot.
     assert left.estimate(0.0) == Estimate(31.0, complete=True, jobs=4)
 
 
@@ -184,7 +185,7 @@ def test_estimates_are_within_grahams_bounds(
 ) -> None:
     """List scheduling takes at least work / workers and the longest chain, and at most their sum.
 
-    R. L. Graham, Bounds on multiprocessing timing anomalies, 1969.
+    See R. L. Graham, Bounds on Multiprocessing Timing Anomalies, 1969.
     """
     plan = make_plan(strategy, range(count), fan_in=fan_in)
     by_level = dict(enumerate(means))
@@ -205,13 +206,13 @@ def test_estimates_are_within_grahams_bounds(
     seconds = left.estimate(0.0).seconds
     assert seconds is not None
     assert seconds >= work * (1 - 1e-9)
-    if laid_out == 1000:  # the jobs that are only counted are taken to keep all workers busy
+    if laid_out == 1000:  # jobs that are only counted are taken to keep all workers busy
         assert seconds >= chain * (1 - 1e-9)
     assert seconds <= (work + chain) * (1 + 1e-9)
 
 
 def test_a_large_batch_costs_little_more_than_a_small_one() -> None:
-    """The jobs that are laid out one by one do not grow with the batch."""
+    """The number of jobs that are laid out one by one does not grow with the batch."""
     sizes = [
         len(TimeLeft(make_plan("three_level", range(count)), 8, {})._children)
         for count in (5_000, 20_000)

@@ -1,4 +1,4 @@
-"""``make profile``: two profilers' samples made one, and the guests' cycles by function."""
+"""``make profile`` merges the samples of two profilers, and counts guests' cycles by function."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ def cases() -> list[tuple[str, bytes, list[tuple[bytes, bytes]], int]]:
     return [
         ("fibonacci", struct.pack("<I", 20), [], 20),
         (AGGREGATOR, root, claims, 20),
-        (AGGREGATOR, root, claims, 14),  # in several segments
+        (AGGREGATOR, root, claims, 14),  # it takes several segments
     ]
 
 
@@ -271,7 +271,7 @@ def test_a_guest_s_profile_adds_up_to_what_its_run_costs(
     assert profile.execution.journal == run.journal
     assert sum(cost[2] for cost in profile.costs) == run.user_cycles
     paging = sum(cost[3] + cost[4] for cost in profile.costs)
-    assert run.paging_cycles - paging == 10 * run.segments  # of no instruction
+    assert run.paging_cycles - paging == 10 * run.segments  # this paging belongs to no instruction
 
     functions = guest.of_binary(binary)
     stacks = guest.fold_cycles(profile, functions)
@@ -401,7 +401,9 @@ def test_a_real_proof_is_seen_from_python_down_to_the_kernels(tmp_path: Path) ->
         total["constraints"] += int(weight) * ("rv32im_v2_" in frames)
     assert total["proving"] > 0.5 * total["all"]
     assert total["hashing"] > 0.2 * total["all"]
-    assert total["constraints"] > 0.02 * total["all"]  # in vectors, or most of it without
+    assert (
+        total["constraints"] > 0.02 * total["all"]
+    )  # with vector instructions; without them it is most of the time
     svg = (tmp_path / "out" / "host.svg").read_text()
     assert "runner.provers.worker.perform" in svg
 

@@ -10,12 +10,15 @@ import runner_risc0 as native
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.plan.cost import COSTS, OPENVM, RISC0, cheapest
+from runner.plan.cost import cheapest
 from runner.plan.journal import AggregationResult, aggregator_stdin
-from runner.plan.strategy import make_plan
+from runner.plan.strategy import STRATEGIES, Strategy, make_plan
 from runner.provers.guests import DEFAULT_FOLDER, Manifest, read_elf
+from runner.provers.openvm.cost import AGGREGATOR as OPENVM
+from runner.provers.risc0.cost import AGGREGATOR as RISC0
 
 if TYPE_CHECKING:
+    from runner.model import AggregationCost
     from runner.plan.plan import Plan
 
 SHIPPED = Manifest.load(DEFAULT_FOLDER)
@@ -115,9 +118,19 @@ def test_an_openvm_aggregation_is_so_many_proofs(children: int, proofs: int) -> 
     assert OPENVM.aggregation(children) == proofs
 
 
+@pytest.mark.parametrize("cost", [RISC0, OPENVM], ids=["risc0", "openvm"])
+def test_a_strategy_of_any_number_of_grouping_levels_gets_as_many(
+    cost: AggregationCost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    four = Strategy(grouping_levels=3, shape=STRATEGIES["three_level"].shape)
+    monkeypatch.setitem(STRATEGIES, "four_level", four)
+    assert len(cheapest(5000, 3, cost, 8)) == 3
+    assert make_plan("four_level", range(5000), cost=cost, journal_bytes=8).levels == 4
+    assert make_plan("four_level", range(5000)).levels == 4
+
+
 @given(st.integers(3, 400), st.integers(1, 2))
 def test_openvm_gets_few_large_groups(n: int, levels: int) -> None:
-    assert COSTS["openvm"] is OPENVM
     name = ("two_level", "three_level")[levels - 1]
     plan = make_plan(name, range(n), cost=OPENVM, journal_bytes=8)
     balanced = make_plan(name, range(n))
@@ -125,6 +138,6 @@ def test_openvm_gets_few_large_groups(n: int, levels: int) -> None:
     def proofs(tree: Plan) -> int:
         return sum(OPENVM.aggregation(len(a.children)) for a in tree.aggregations)
 
-    assert max(len(a.children) for a in plan.aggregations) <= OPENVM.largest
+    assert max(len(a.children) for a in plan.aggregations) <= OPENVM.most
     if plan.levels == balanced.levels:
         assert proofs(plan) <= proofs(balanced)

@@ -33,10 +33,10 @@ SPEC = ProverSpec("openvm", ReceiptKind.SUCCINCT)
 
 
 class FakeNative(ModuleType):
-    """Stands in for ``runner_openvm``: proves nothing, and remembers what it was asked."""
+    """A stand-in for ``runner_openvm`` that proves nothing and remembers what it was asked."""
 
     class NativeError(Exception):
-        """As the extension's."""
+        """An error with a code, like the extension's."""
 
     def __init__(self) -> None:
         super().__init__("runner_openvm")
@@ -106,7 +106,7 @@ class FakeNative(ModuleType):
 
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Where the guests of all adapters are."""
+    """The folder of the guests of all adapters."""
     folder = tmp_path / "home"
     (folder / "openvm").mkdir(parents=True)
     (folder / "openvm" / "vm.bin").write_bytes(b"definition")
@@ -135,7 +135,7 @@ def prover(native: FakeNative) -> Prover:
 
 @pytest.fixture
 def pinned(guests: Path, native: FakeNative) -> Manifest:
-    """The fake guests, with the commitments a manifest for OpenVM has."""
+    """The fake guests, with the commitments that a manifest for OpenVM has."""
     path = guests / "manifest.json"
     data = json.loads(path.read_text())
     data["zkvm"] = "openvm"
@@ -219,7 +219,9 @@ def test_guests_of_ones_own_may_come_with_their_vm(
 ) -> None:
     own = tmp_path / "own"
     own.mkdir()
-    load_prover(replace(SPEC, guests=str(own)))  # it has none: the one that comes with the runner
+    load_prover(
+        replace(SPEC, guests=str(own))
+    )  # it has no VM, so the one that comes with the runner is loaded
     (own / "vm.bin").write_bytes(b"another")
     (own / "manifest.json").write_text(json.dumps({"vm_sha256": "00" * 32}))
     with pytest.raises(InputError, match=r"guests\.vm = '.*/own/vm\.bin'"):

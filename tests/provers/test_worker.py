@@ -1,4 +1,4 @@
-"""What a worker does with one job, with a prover that really can fail to verify."""
+"""What a worker does with one job, with a prover whose receipts really can fail to verify."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def leaf_job(manifest: Manifest) -> ProofJob:
 
 @pytest.fixture
 def parent(manifest: Manifest) -> ProofJob:
-    """An aggregation of two leaves, the first of which stands twice."""
+    """An aggregation of two leaves, of which the first occurs twice."""
     guest, own = manifest.get("sha256"), manifest.get("aggregator")
     a, b = (made(guest, text) for text in (b"a", b"b"))
     claims = [(child.image_id, child.journal) for child in (a, a, b)]
@@ -67,7 +67,7 @@ def test_an_aggregation(parent: ProofJob, fake_spec: ProverSpec) -> None:
     a, b = (leaf_hash(child.image_id, child.journal) for child in parent.children)
     expected = AggregationResult(parent.guest.image_id, 3, root([a, a, b]))
     assert AggregationResult.decode(outcome.journal) == expected
-    assert outcome.verifications == 3  # two distinct children and itself
+    assert outcome.verifications == 3  # two distinct children and its own receipt
     assert outcome.receipt is not None
     assert load_prover(fake_spec).describe(outcome.receipt).assumptions == 2
 
@@ -146,7 +146,7 @@ def test_a_fresh_receipt_is_verified(
 
 
 def test_a_guest_of_another_image_id_is_noticed(leaf_job: ProofJob, fake_spec: ProverSpec) -> None:
-    """The manifest's image id counts, not whatever the ELF makes of it."""
+    """The image id is the manifest's, and not whatever the ELF gives."""
     guest = replace(leaf_job.guest, image_id=bytes(32))
     with pytest.raises(ReceiptRejectedError):
         perform(fake_spec, replace(leaf_job, guest=guest))

@@ -1,4 +1,4 @@
-"""Runs for the reports' tests: really run with the fake prover, and read back."""
+"""Batches for the reports' tests, run with the fake prover, and a reader of the pages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def settings(
     kind: ReceiptKind = ReceiptKind.COMPOSITE,
     cached: bool = False,
 ) -> Settings:
-    """One run of the fake sha256 guest, inline, with a config as Hydra would give it."""
+    """The settings of a batch, with a config as Hydra would give it."""
     return builders.batch_settings(
         folder,
         guests,
@@ -49,7 +49,7 @@ def settings(
 
 
 def run(folder: Path, guests: Path, **choices: Any) -> dict[str, Any]:  # noqa: ANN401  # passed on
-    """Run a batch; what its ``result.json`` says, parsed here and by nobody else."""
+    """Run a batch. Returns what its ``result.json`` says, as read by nothing but a JSON parser."""
     folder.mkdir(parents=True, exist_ok=True)
     run_batch(settings(folder, guests, **choices))
     return raw(folder)
@@ -61,19 +61,19 @@ def raw(folder: Path) -> dict[str, Any]:
 
 
 def write(folder: Path, data: object) -> Path:
-    """A folder with this for a result."""
+    """Make a folder with ``data`` as its ``result.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RESULT).write_text(json.dumps(data), encoding="utf-8")
     return folder
 
 
 class Page(HTMLParser):
-    """A page taken apart; asserts that every element is closed where it must be.
+    """A page taken apart. Every element must be closed where HTML wants it closed.
 
     Attributes:
-        tags: of all elements.
-        attributes: all of them, as (element, name, value).
-        text: what is between the tags, styles left out.
+        tags: The tags of all elements, in order.
+        attributes: All attributes, as (tag, name, value).
+        text: The text between the tags, without styles.
     """
 
     def __init__(self, page: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Reports' figures, reading and tables, counted once more from the files themselves."""
+"""The figures and tables of reports, counted once more from the files themselves."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def recount(data: dict[str, Any]) -> dict[str, Any]:
-    """The same figures, the long way round: from the raw rows and the raw plan."""
+    """The same figures by another way, from the raw rows and the raw plan."""
     made = [job for job in data["jobs"] if not job["cached"]]
     hits = [job for job in data["jobs"] if job["cached"]]
     levels = {node["id"]: node["level"] for node in data["plan"]["aggregations"]}
@@ -88,7 +88,7 @@ def test_a_failed_run_has_the_figures_of_what_was_finished(
 
 
 def failed(folder: Path, guests: Path, behaviours: Behaviours) -> dict[str, Any]:
-    """A run whose third leaf needs two attempts and whose fourth fails."""
+    """A run whose third leaf needs two attempts and whose fourth leaf fails."""
     behaviours.on("transient", stdin=padded(b"leaf-2"), times=1)
     behaviours.on("fail", stdin=padded(b"leaf-3"))
     with pytest.raises(BatchFailedError):
@@ -123,7 +123,7 @@ def test_only_settings_that_differ_and_matter_are_shown(tmp_path: Path, guests: 
         data["config"]["guest"] |= {"name": guest, "journal": f"of {guest}"}
         write(tmp_path / name, data)
     runs = compare([read(tmp_path / name) for name in "01"])
-    # The journal follows from the guest; the output folder says where and not what.
+    # The journal's type follows from the guest, and the output folder does not change a run.
     assert runs.differing == ("guest.name", "guest.count")
     assert runs.proved[1].settings == {"guest.name": "other", "guest.count": "8"}
     assert runs.proved[0].series == (("strategy.name", "two_level"), ("guest.name", "sha256"))
@@ -281,7 +281,7 @@ def test_runs_without_a_result_are_found_with_their_last_words(
     record = {"jobs": [{"folder": "11", "error": "guest.count = 3: no"}, {"folder": "8"}]}
     (tmp_path / "sweep.json").write_text(json.dumps(record))
     found, lost = find([tmp_path])
-    assert [folder.name for folder in found] == ["9", "10"]  # in the order people count
+    assert [folder.name for folder in found] == ["9", "10"]  # in the order in which people count
     said = [read_lost(folder) for folder in lost]
     assert [(run.overrides, run.last_words) for run in said] == [
         (("guest.count=3", "7"), "10:00 ERROR by  [31mnobody"),

@@ -1,4 +1,4 @@
-"""The pages: whole, alone, and safe whatever a result says; the sweep that leaves one."""
+"""The pages are whole, load nothing, and are safe whatever a result says; a sweep leaves one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EVIL = (
 
 
 def evil(data: Any) -> Any:  # noqa: ANN401  # JSON
-    """The same record with every text a hostile one, but where only certain texts are read."""
+    """The same record with a hostile text wherever any text is read."""
     if isinstance(data, dict):
         kept = {"status", "plan"}
         changed = {key: value if key in kept else evil(value) for key, value in data.items()}
@@ -61,7 +61,7 @@ def assert_alone_and_harmless(page: Page, text: str) -> None:
 
 @pytest.fixture
 def folders(tmp_path: Path, guests: Path) -> list[Path]:
-    """A real record of each sort."""
+    """Folders with a real record of each sort."""
     run(tmp_path / "0", guests, count=6, strategy="single")
     run(tmp_path / "1", guests, count=9, strategy="two_level", cached=True)
     run(tmp_path / "2", guests, count=17, strategy="three_level", cached=True)
@@ -85,7 +85,7 @@ def test_a_sweeps_page_is_whole_alone_and_says_what_was_measured(
     assert "nothing proved" in page.text
     assert "not measured" in page.text
     assert "Hollow marks had receipts from the cache" in page.text
-    # Over leaves, savings, against the model, a timeline; executed runs have neither of the second.
+    # Each of four charts. The runs in execute mode have no savings to draw.
     assert page.tags.count("svg") == 6
     assert page.links() == [f"./{folder.name}/result.json" for folder in folders]
     assert sweep_page(runs, tmp_path / "report.html") == made
@@ -103,7 +103,7 @@ def test_what_is_saved_is_drawn_by_prover_beside_the_model(tmp_path: Path, guest
         assert f"all leaves, before: {zkvm} composite" in drawn
         assert f"leaf receipts, before: {zkvm} composite" in drawn
     assert "the model's, not measured" in drawn
-    # A single number of leaves is no line.
+    # A single number of leaves makes no line.
     alone = Page(sweep_page(compare(rows[:1]), tmp_path / "report.html")).text
     assert "What aggregation saves" not in alone
 
@@ -177,7 +177,7 @@ def test_a_tree_shows_each_job_once_and_how_it_came(tmp_path: Path, guests: Path
     drawn = tree(record)
     names = re.findall(r">(leaf \d+|aggregation \d+)<", drawn)
     assert sorted(names) == sorted(job.name for job in record.jobs)
-    assert "var(--series-2)" in drawn  # from the cache
+    assert "var(--series-2)" in drawn  # a job from the cache
     unfinished = replace(record, status="failed", jobs=record.jobs[:4], summary=None)
     assert "stroke-dasharray" in tree(unfinished)
 

@@ -1,4 +1,4 @@
-"""A real browser for tests of the status page: Debian's Chromium, driven by selenium."""
+"""A real browser for tests of the status page: Debian's Chromium, driven by Selenium."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ FLAGS = (
 
 
 class Browser:
-    """One window, and what is asked of it.
+    """One window of the browser.
 
     Args:
-        driver: of it.
+        driver: The driver of the window.
     """
 
     def __init__(self, driver: webdriver.Chrome) -> None:
@@ -45,12 +45,12 @@ class Browser:
         return self._driver.execute_script(f"return {script}")
 
     def text(self, selector: str = "main") -> str:
-        """The text of the first element that a person sees; empty if there is none."""
+        """The text of the first such element that a person sees; empty if there is none."""
         found: str = self.run(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
         return found
 
     def wait(self, check: Callable[[], object], seconds: float = 30.0) -> None:
-        """Until something is so; fails with what the page shows."""
+        """Wait until a condition holds, or fail with what the page shows."""
         from selenium.common.exceptions import TimeoutException
         from selenium.webdriver.support.ui import WebDriverWait
 
@@ -60,20 +60,20 @@ class Browser:
             pytest.fail(f"never came true; the page says: {self.text('body')}")
 
     def wait_for(self, words: str, selector: str = "main") -> None:
-        """Until the words are in an element's text."""
+        """Wait until the words are in an element's text."""
         self.wait(lambda: words in self.text(selector))
 
     def devtools(self, command: str, **arguments: object) -> Any:  # noqa: ANN401  # JSON
-        """A command of the Chrome DevTools Protocol."""
+        """Run a command of the Chrome DevTools Protocol."""
         return self._driver.execute_cdp_cmd(command, arguments)
 
     def prefers(self, scheme: str, media: str = "") -> None:
-        """Light or dark; on a screen, or ``media="print"``."""
+        """Let the page be light or dark, on a screen or with ``media="print"`` on paper."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.devtools("Emulation.setEmulatedMedia", media=media, features=features)
 
     def resize(self, width: int, height: int) -> None:
-        """The page's own size."""
+        """Give the page another size."""
         self.devtools(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -83,11 +83,11 @@ class Browser:
         )
 
     def complaints(self) -> list[str]:
-        """Errors and warnings on the console since the last call."""
+        """The errors and warnings on the console since the last call."""
         return [entry["message"] for entry in self._driver.get_log("browser")]
 
     def requests(self) -> list[str]:
-        """Addresses asked for since the last call, answered or not."""
+        """The addresses that were asked for since the last call, also those without an answer."""
         events = [json.loads(e["message"])["message"] for e in self._driver.get_log("performance")]
         return [
             event["params"]["request"]["url"]
@@ -98,10 +98,10 @@ class Browser:
 
 @contextmanager
 def chromium(profile: Path) -> Iterator[Browser]:
-    """A new headless browser; skips the test where there is none and none can be installed.
+    """Start a new headless browser. The test is skipped where none is or can be installed.
 
     Args:
-        profile: an empty folder.
+        profile: An empty folder for the browser's profile.
     """
     left = tools.install(os.environ, tools.BROWSER)
     if left:

@@ -1,4 +1,4 @@
-"""The status page as a person sees it: a real browser, a real batch with the fake prover."""
+"""The status page as a person sees it, in a real browser and with batches of the fake prover."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 HOSTILE = "<img src=//192.0.2.1/x onerror=hacked=1><script>hacked=1</script>"
-"""A guest's name; the address is nobody's (RFC 5737)."""
+"""A hostile name of a guest. Nobody has the address in it (RFC 5737)."""
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def url(server: StatusServer) -> str:
 
 
 class Batches:
-    """Starts batches of the fake prover; ends those that a test leaves."""
+    """Starts batches of the fake prover, and ends those that a test leaves running."""
 
     def __init__(self, folder: Path, guests: Path) -> None:
         self._folder = folder
@@ -97,7 +97,7 @@ def batches(tmp_path: Path, guests: Path, behaviours: Behaviours) -> Iterator[Ba
 
 
 def levels(browser: Browser) -> dict[str, str]:
-    """What is said beside the bars."""
+    """The texts beside the bars."""
     found: dict[str, str] = browser.run(
         "Object.fromEntries([...document.querySelectorAll('.levels label')]"
         ".map(l => [l.innerText, document.querySelector(`output[for=${l.htmlFor}]`).innerText]))"
@@ -114,7 +114,7 @@ def figures(browser: Browser) -> dict[str, str]:
 
 
 def assert_clean(browser: Browser, server: StatusServer) -> None:
-    """Nothing on the console, and nothing asked of anyone but the server."""
+    """Check that the console is empty and that nothing but the server was asked for anything."""
     assert browser.complaints() == []
     asked = set(browser.requests())
     assert url(server) in asked
@@ -130,7 +130,7 @@ def test_a_run_is_followed_from_before_its_start_to_its_end(
     assert "No run yet" in browser.text("#state")
     browser.run("window.opened = 1")
     batch = batches.start()
-    # All but leaf 2, the aggregation over it and the root can be made.
+    # Everything but leaf 2, the aggregation over it and the root can be made.
     wanted = {"leaves": "5 of 6", "level 1": "1 of 2", "level 2": "0 of 1"}
     browser.wait(lambda: levels(browser) == wanted)
     browser.wait(lambda: figures(browser)["workers busy"] == "1 of 2")
@@ -162,7 +162,7 @@ def test_cached_proofs_and_failures_are_shown(
     behaviours.hold(stdin(5))
     behaviours.on("fail", stdin=stdin(4))
     batch = batches.start("executor.on_failure=continue")
-    browser.wait(lambda: figures(browser).get("cache hits") == "5")  # and one aggregation
+    browser.wait(lambda: figures(browser).get("cache hits") == "5")  # one of them is an aggregation
     browser.wait(lambda: figures(browser)["errors"] == "1")
     assert "leaf 4 failed after 1 attempt" in browser.text()
     behaviours.release(stdin(5))
@@ -212,7 +212,7 @@ def test_a_hostile_guest_name_is_only_text(
 
 
 def test_what_the_policy_forbids_does_not_happen(browser: Browser, server: StatusServer) -> None:
-    """Should something slip through the escaping one day."""
+    """The policy is a second defence, should something slip through the escaping one day."""
     browser.open(url(server))
     browser.run(
         "(() => { const s = document.createElement('script'); s.text = 'hacked = 1';"
@@ -237,7 +237,7 @@ def test_the_server_going_away_and_coming_back_is_told(browser: Browser, textfil
 
 
 def luminance(color: str) -> float:
-    """Relative luminance of a CSS colour (WCAG 2.2)."""
+    """The relative luminance of a CSS colour (WCAG 2.2)."""
     channels = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
@@ -263,7 +263,7 @@ def test_text_is_readable_in_light_in_dark_and_on_paper(
     batches: Batches,
     behaviours: Behaviours,
 ) -> None:
-    """Contrast of 4.5 (WCAG 2.2, level AA), while a run goes and after it failed."""
+    """The contrast is at least 4.5 (WCAG 2.2, level AA) during a run and after it has failed."""
     browser.prefers(scheme, media)
     behaviours.hold(stdin(0))
     behaviours.on("transient", stdin=stdin(4), times=1)

@@ -1,4 +1,4 @@
-"""The status server: what it says, what it refuses, and that nobody can hold it up."""
+"""The status server: what it answers, what it refuses, and that no client can hold it up."""
 
 from __future__ import annotations
 
@@ -25,6 +25,16 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from runner.events import JobFinished, JobRetried, LoadMeasured
+from runner.metric_table import (
+    AGGREGATION,
+    AGGREGATION_DURATION_SECONDS,
+    AGGREGATION_PROOF_COUNT,
+    GUEST_CYCLES,
+    LAST_RUN_COMPLETION_TIMESTAMP_SECONDS,
+    LAST_RUN_EXIT_STATUS,
+    LAST_RUN_LEAVES,
+    LAST_RUN_START_TIMESTAMP_SECONDS,
+)
 from runner.metrics import METRICS, Recorder
 from runner.monitoring.ledger import Ledger, ledger_path
 from runner.monitoring.live import LiveFigures, RunningJob, live_path, read_live
@@ -74,13 +84,13 @@ LIVE = LiveFigures(
 
 def text(exit_status: int = 0, completed: float = NOW - 10) -> bytes:
     recorder = Recorder()
-    recorder.inc("l2_aggregation_total", 5)
-    recorder.inc("l2_aggregation_proof_count", 8)
-    recorder.inc("l2_guest_cycles_total", 9, guest='a"b\\c\n', type="user")
-    recorder.observe("l2_aggregation_duration_seconds", 0.3)
-    recorder.set("l2_last_run_start_timestamp_seconds", completed - 5)
-    recorder.set("l2_last_run_completion_timestamp_seconds", completed)
-    recorder.set("l2_last_run_exit_status", exit_status)
+    recorder.inc(AGGREGATION, 5)
+    recorder.inc(AGGREGATION_PROOF_COUNT, 8)
+    recorder.inc(GUEST_CYCLES, 9, guest='a"b\\c\n', type="user")
+    recorder.observe(AGGREGATION_DURATION_SECONDS, 0.3)
+    recorder.set(LAST_RUN_START_TIMESTAMP_SECONDS, completed - 5)
+    recorder.set(LAST_RUN_COMPLETION_TIMESTAMP_SECONDS, completed)
+    recorder.set(LAST_RUN_EXIT_STATUS, exit_status)
     return recorder.render()
 
 
@@ -109,7 +119,7 @@ def server(textfile: Path) -> Iterator[StatusServer]:
 
 @pytest.fixture
 def impatient(textfile: Path) -> Iterator[StatusServer]:
-    """Three clients at most, half a second each."""
+    """A server for three clients at most, with half a second for each."""
     site = Site(textfile, clock=lambda: NOW)
     yield from serving(StatusServer(("127.0.0.1", 0), site, most_clients=3, patience_s=0.5))
 
@@ -124,7 +134,7 @@ def ask(
 
 
 def parsed(body: bytes) -> Iterator[Metric]:
-    """OpenMetrics, by a parser that takes nothing else."""
+    """The families in a text, by a parser that accepts nothing but OpenMetrics."""
     text = body.decode()
     yield from openmetrics.text_string_to_metric_families(text)
 
@@ -226,7 +236,7 @@ def test_before_the_first_run_ends(tmp_path: Path) -> None:
 
 
 def test_a_textfile_that_cannot_be_read_is_no_empty_answer(tmp_path: Path) -> None:
-    site = Site(tmp_path)  # a folder
+    site = Site(tmp_path)  # a folder in place of a textfile
     assert site.respond("/metrics").status == 503
     assert json.loads(site.respond("/health").body)["status"] == "unreadable"
     assert site.respond("/").status == 200
@@ -310,7 +320,7 @@ def test_status_json_only_tells_what_health_judges(server: StatusServer, textfil
 
 
 def left_by_a_killed_run(textfile: Path) -> None:
-    """What is there after ``kill -9``: figures of a process that is gone."""
+    """Leave the figures of a process that is gone, as ``kill -9`` does."""
     tally = new_tally()
     with live_file(textfile, tally):
         tally.notice(JobFinished(job(0), outcome_of(job(0))))
@@ -463,7 +473,7 @@ def connect(server: StatusServer) -> socket.socket:
 
 
 def drip(client: socket.socket) -> None:
-    for _ in range(100):  # each byte comes well within the patience of one read
+    for _ in range(100):  # each byte comes well within the time limit of one read
         client.sendall(b"a")
         time.sleep(0.05)
 
@@ -559,7 +569,9 @@ def test_it_ends_cleanly(textfile: Path, number: int) -> None:
         with closing(http.client.HTTPConnection("127.0.0.1", port, 10)) as client:
             client.request("GET", "/health")
             assert client.getresponse().status == 200
-        with socket.create_connection(("127.0.0.1", port)):  # a silent client holds nothing up
+        with socket.create_connection(
+            ("127.0.0.1", port)
+        ):  # a silent client does not hold up the end
             os.kill(process.pid, number)
             assert process.wait(timeout=5) == 0
         assert process.stderr.read() == ""
@@ -569,9 +581,9 @@ def test_the_page_shows_the_last_runs_newest_first_and_escapes_them(textfile: Pa
     ledger = Ledger(ledger_path(textfile), textfile)
     for number, status in enumerate((0, 1)):
         recorder = Recorder()
-        recorder.set("l2_last_run_completion_timestamp_seconds", NOW)
-        recorder.set("l2_last_run_exit_status", status)
-        recorder.set("l2_last_run_leaves", 1000 + number)
+        recorder.set(LAST_RUN_COMPLETION_TIMESTAMP_SECONDS, NOW)
+        recorder.set(LAST_RUN_EXIT_STATUS, status)
+        recorder.set(LAST_RUN_LEAVES, 1000 + number)
         ledger.record(f"<i>{number}", recorder)
     page = Site(textfile).respond("/").body.decode()
     assert "<i>" not in page

@@ -1,7 +1,7 @@
 """The verifier against honest folders and tampered ones, with receipts of the fake prover.
 
-The tamperer of these tests is no vandal: after each change it writes ``SHA256SUMS`` anew, so that
-what is caught is caught by what is proved, not by a checksum.
+Whoever tampers here does it well: after each change ``SHA256SUMS`` is written anew, so that the
+change is caught by what is proved and not by a checksum.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SPEC = builders.prover(ReceiptKind.COMPOSITE)
 
 
 def make(folder: Path, guests: Path, **changes: object) -> Path:
-    """A finished batch of five leaves, the second and the fourth the same."""
+    """Run a batch of five leaves, of which the second and the fourth are the same."""
     settings = builders.batch_settings(
         folder,
         guests,
@@ -156,7 +156,7 @@ def test_a_receipt_of_another_program_is_caught(batch: Path, guests: Path) -> No
 def test_a_root_that_says_something_else_is_caught(
     change: dict[str, Any], expected: str, batch: Path, guests: Path
 ) -> None:
-    """As if the aggregator itself had been told so: the receipt verifies, its journal differs."""
+    """The receipt verifies, but the aggregator was given something else and the journal differs."""
     aggregator = Manifest.load(guests).get("aggregator").image_id
     honest = AggregationResult(aggregator, 5, check(batch, guests).combined_hash or b"")
     journal = dataclasses.replace(honest, **change).encode()
@@ -225,7 +225,7 @@ def test_a_tampered_leaf_list_is_caught(
 
 
 def test_a_leaf_dropped_from_list_and_plan_alike_is_caught(batch: Path, guests: Path) -> None:
-    """The folder is consistent in itself; only the receipt knows that there were five."""
+    """The folder is consistent in itself, and only the receipt shows that there were five."""
     edit_leaves(batch, drop)
 
     def without_last(data: dict[str, Any]) -> None:

@@ -1,8 +1,9 @@
-"""The OpenVM adapter; the only importer of its native extension.
+"""The OpenVM adapter, the only importer of ``runner_openvm``.
 
-An image id is ``SHA-256(executable commitment || VM commitment)``, each 32 bytes. Every receipt is
-succinct: a leaf's and an aggregate's have the same size. There is one VM, with one verifying key
-for all programs and all levels of a tree; it comes with the guests and is pinned in their manifest.
+An image id is ``SHA-256(executable commitment || VM commitment)``, where each commitment has 32
+bytes. Every receipt is succinct: that of a leaf and that of an aggregate have the same size. There
+is one VM, with one verifying key for all programs and all levels of a tree. It comes with the
+guests and is pinned in their manifest.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import runner_openvm as native
-
 from runner.errors import InputError, ProverError
 from runner.model import Cycles, ReceiptInfo, ReceiptKind, Versions
 from runner.provers.guests import default_folder, read_elf
-from runner.provers.prover import Proof
+from runner.provers.openvm.cost import AGGREGATOR, ProofCount
+from runner.provers.prover import Ability, Diagnosis, Proof, not_installed, own_settings
+
+try:
+    import runner_openvm as native
+except ImportError as error:
+    raise not_installed("openvm", error, "run `make setup-openvm`") from None
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,14 +37,24 @@ __all__ = ["OpenvmProver"]
 
 log = logging.getLogger(__name__)
 
+_RANGES = {"security_bits": (1, 128)}
+"""The least security that is accepted, in bits of proven security."""
+
 
 class OpenvmProver:
     """OpenVM on this machine's CPU. See :class:`Prover`."""
 
     def __init__(self, spec: ProverSpec) -> None:
-        self._spec = spec
+        self._wanted_bits = own_settings(spec, _RANGES)["security_bits"]
         self._folder = _vm_folder(spec)
         self._vm = _load_vm(self._folder)
+
+    @classmethod
+    def diagnose(cls) -> Diagnosis:
+        """See :class:`Prover`."""
+        return Diagnosis(
+            "runner_openvm", native.build_info(), (Ability("succinct", available=True),)
+        )
 
     @cached_property
     def _build(self) -> dict[str, Any]:
@@ -47,7 +62,7 @@ class OpenvmProver:
 
     @property
     def versions(self) -> Versions:
-        """See :class:`runner.provers.prover.Prover`; names the security parameters too."""
+        """See :class:`Prover`; names the security parameters too."""
         build = self._build
         parameters = json.loads(self._vm["parameters"])
         extra = {
@@ -61,23 +76,21 @@ class OpenvmProver:
         }
         return Versions("openvm", str(build["openvm"]), extra)
 
-    def require(self, kind: ReceiptKind) -> None:
-        """See :class:`runner.provers.prover.Prover`. Makes the keys where there are none yet.
+    @property
+    def aggregation_cost(self) -> ProofCount:
+        """See :class:`Prover`."""
+        return AGGREGATOR
 
-        They are made here, before workers start: half a minute, once a machine.
+    def require(self, kind: ReceiptKind) -> None:
+        """See :class:`Prover`. It also makes the proving keys where there are none yet.
+
+        They take half a minute, once a machine, and must be there before workers start.
         """
         if kind not in (ReceiptKind.EXECUTE, ReceiptKind.SUCCINCT):
             raise InputError(
                 "prover.kind", kind.value, "OpenVM has no such receipts", "use prover=openvm"
             )
-        if self._spec.segment_po2 is not None:
-            raise InputError(
-                "prover.segment_po2",
-                self._spec.segment_po2,
-                "OpenVM cuts a run where its proof would take too much memory",
-                "leave it out",
-            )
-        wanted, has = self._spec.security_bits, self._vm["security_bits"]
+        wanted, has = self._wanted_bits, self._vm["security_bits"]
         if wanted is not None and has < wanted:
             raise InputError(
                 "prover.security_bits",
@@ -104,7 +117,7 @@ class OpenvmProver:
             raise InputError("RUNNER_KEYS", str(folder), message, remedy) from None
 
     def image_id(self, elf: bytes) -> bytes:
-        """See :class:`runner.provers.prover.Prover`."""
+        """See :class:`Prover`."""
         return _image_id(elf)
 
     def run(
@@ -115,7 +128,7 @@ class OpenvmProver:
         kind: ReceiptKind,
         threads: int,
     ) -> Proof:
-        """See :class:`runner.provers.prover.Prover`. What a guest prints is not kept."""
+        """See :class:`Prover`. What a guest prints is not kept."""
         elf = read_elf(guest)
         try:
             if kind is ReceiptKind.EXECUTE:
@@ -135,14 +148,14 @@ class OpenvmProver:
         return Proof(proof.execution.journal, proof.receipt, _cycles(proof.execution))
 
     def verify(self, receipt: bytes, image_id: bytes) -> bytes:
-        """See :class:`runner.provers.prover.Prover`."""
+        """See :class:`Prover`."""
         try:
             return native.verify(receipt, image_id)
         except native.NativeError as error:
             raise _prover_error(error) from None
 
     def describe(self, receipt: bytes) -> ReceiptInfo:
-        """See :class:`runner.provers.prover.Prover`. A proof tells nothing of its segments."""
+        """See :class:`Prover`. A proof tells nothing of its segments."""
         try:
             info = native.describe(receipt)
         except native.NativeError as error:

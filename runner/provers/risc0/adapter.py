@@ -1,35 +1,56 @@
-"""The RISC Zero adapter; the only importer of the native extension."""
+"""The RISC Zero adapter, the only importer of ``runner_risc0``."""
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import runner_risc0 as native
-
 from runner.errors import InputError, ProverError
 from runner.model import Cycles, ReceiptInfo, ReceiptKind, Versions
 from runner.provers.guests import read_elf
-from runner.provers.prover import Proof
+from runner.provers.prover import Ability, Diagnosis, Proof, not_installed, own_settings
+from runner.provers.risc0.cost import AGGREGATOR, SEGMENT_PO2, PaddedCycles
+
+try:
+    import runner_risc0 as native
+except ImportError as error:
+    raise not_installed("risc0", error, "run `make setup`") from None
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runner.model import Child, Guest
     from runner.provers.prover import ProverSpec
 
-__all__ = ["SEGMENT_PO2", "Risc0Prover"]
+__all__ = ["Risc0Prover", "lacking"]
 
-SEGMENT_PO2 = 20
-"""RISC Zero's own choice."""
+_RANGES = {"segment_po2": (15, 22)}
+"""The sizes that the circuit knows, as powers of two. Larger segments need more memory, some 10 GiB
+at 2^20; smaller ones cut a run into more pieces."""
+
+_X86_64 = {"x86_64", "amd64"}
+_WRAPPED = (ReceiptKind.SUCCINCT, ReceiptKind.GROTH16)
 
 
 class Risc0Prover:
-    """RISC Zero on this machine's CPU, or its GPU in a CUDA build. See :class:`Prover`."""
+    """RISC Zero on this machine's CPU, or on its GPU in a CUDA build. See :class:`Prover`."""
 
     def __init__(self, spec: ProverSpec) -> None:
-        self._spec = spec
-        self._segment_po2 = spec.segment_po2 or SEGMENT_PO2
+        self._segment_po2 = own_settings(spec, _RANGES)["segment_po2"] or SEGMENT_PO2
+
+    @classmethod
+    def diagnose(cls) -> Diagnosis:
+        """See :class:`Prover`."""
+        build = native.build_info()
+        docker = _docker_engine()
+        receipts = [Ability("composite", available=True)]
+        for kind in _WRAPPED:
+            why = lacking(kind, build, docker=docker, machine=platform.machine())
+            receipts.append(Ability(kind.value, why is None, *(why or ())))
+        return Diagnosis("runner_risc0", build, tuple(receipts))
 
     @cached_property
     def _build(self) -> dict[str, Any]:
@@ -37,7 +58,7 @@ class Risc0Prover:
 
     @property
     def versions(self) -> Versions:
-        """See :class:`runner.provers.prover.Prover`."""
+        """See :class:`Prover`."""
         build = self._build
         extra = {
             "runner_risc0": str(build["module_version"]),
@@ -48,35 +69,24 @@ class Risc0Prover:
         }
         return Versions("risc0", str(build["risc0_zkvm"]), extra)
 
+    @property
+    def aggregation_cost(self) -> PaddedCycles:
+        """See :class:`Prover`."""
+        return AGGREGATOR
+
     def require(self, kind: ReceiptKind) -> None:
-        """See :class:`runner.provers.prover.Prover`."""
-        if self._spec.security_bits is not None:
-            raise InputError(
-                "prover.security_bits",
-                self._spec.security_bits,
-                "RISC Zero's circuits leave no choice of it",
-                "leave it out",
-            )
-        if kind in (ReceiptKind.EXECUTE, ReceiptKind.COMPOSITE):
+        """See :class:`Prover`."""
+        if kind not in _WRAPPED:
             return
-        if not self._build["recursion"]:
-            raise InputError(
-                "prover",
-                kind.value,
-                "this build has no recursion programs (they are downloaded when it is built)",
-                "run `make setup` with network access or RECURSION_SRC_PATH=recursion_zkr.zip,"
-                " or use prover=composite",
-            )
-        if kind is ReceiptKind.GROTH16 and not self._build["cuda"] and not _docker_engine():
-            raise InputError(
-                "prover",
-                kind.value,
-                "needs a Docker engine on x86-64, or a CUDA build",
-                "start Docker, build with RUNNER_CUDA=1, or use prover=succinct",
-            )
+        docker = kind is ReceiptKind.GROTH16 and _docker_engine()
+        why = lacking(kind, self._build, docker=docker, machine=platform.machine())
+        if why is not None:
+            problem, remedy = why
+            less = "composite" if kind is ReceiptKind.SUCCINCT else "succinct or composite"
+            raise InputError("prover", kind.value, problem, f"{remedy}, or use prover={less}")
 
     def image_id(self, elf: bytes) -> bytes:
-        """See :class:`runner.provers.prover.Prover`."""
+        """See :class:`Prover`."""
         try:
             return native.image_id(elf)
         except native.NativeError as error:
@@ -90,7 +100,7 @@ class Risc0Prover:
         kind: ReceiptKind,
         threads: int,
     ) -> Proof:
-        """See :class:`runner.provers.prover.Prover`."""
+        """See :class:`Prover`."""
         elf = read_elf(guest)
         try:
             if kind is ReceiptKind.EXECUTE:
@@ -111,14 +121,14 @@ class Risc0Prover:
         return Proof(run.journal, proof.receipt, _cycles(run), run.log)
 
     def verify(self, receipt: bytes, image_id: bytes) -> bytes:
-        """See :class:`runner.provers.prover.Prover`."""
+        """See :class:`Prover`."""
         try:
             return native.verify(receipt, image_id)
         except native.NativeError as error:
             raise _prover_error(error) from None
 
     def describe(self, receipt: bytes) -> ReceiptInfo:
-        """See :class:`runner.provers.prover.Prover`."""
+        """See :class:`Prover`."""
         try:
             info = native.describe(receipt)
         except native.NativeError as error:
@@ -135,6 +145,37 @@ def _cycles(run: native.Execution) -> Cycles:
 def _prover_error(error: native.NativeError) -> ProverError:
     code, message = error.args
     return ProverError(code, message)
+
+
+def lacking(
+    kind: ReceiptKind, build: Mapping[str, Any], *, docker: bool, machine: str
+) -> tuple[str, str] | None:
+    """Why a kind of receipt cannot be made, and what to do about it; None where it can.
+
+    Args:
+        kind: Succinct or groth16.
+        build: What the native module says of its build.
+        docker: Whether a Docker engine answers.
+        machine: The processor's architecture, as ``platform.machine()`` gives it.
+    """
+    if not build["recursion"]:
+        return (
+            "this build has no recursion programs (they are downloaded when it is built)",
+            "run `make setup` with a network, or `RECURSION_SRC_PATH=FILE make setup`",
+        )
+    if kind is not ReceiptKind.GROTH16 or build["cuda"]:
+        return None
+    if machine.lower() not in _X86_64:
+        return (
+            f"its prover needs Docker on x86-64 (this is {machine}) or CUDA",
+            "use an x86-64 machine with Docker",
+        )
+    if not docker:
+        return (
+            "no Docker engine answers, and this build is without CUDA",
+            "start Docker, or run `RUNNER_CUDA=1 make setup`",
+        )
+    return None
 
 
 def _docker_engine() -> bool:

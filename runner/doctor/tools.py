@@ -1,0 +1,70 @@
+"""Questions to the tools on the PATH, the processor, and the folders that a run would use."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["TOOLS", "ask", "cpu_model", "folder_state", "proof_cache"]
+
+TOOLS: Mapping[str, tuple[str, ...]] = {
+    "cargo": ("cargo", "--version"),
+    "rustc": ("rustc", "--version"),
+    "clang++": ("clang++", "--version"),
+    "nvcc": ("nvcc", "--version"),
+    "rzup": ("rzup", "--version"),
+    "docker engine": ("docker", "version", "--format", "{{.Server.Version}}"),
+}
+"""The command that makes each tool say its version."""
+
+
+def ask(command: Sequence[str]) -> str:
+    """The first line that a tool prints; empty where it is missing, fails or does not answer."""
+    try:
+        done = subprocess.run(  # noqa: S603  # fixed commands, from TOOLS
+            command, capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    release = [line for line in lines if "release" in line]  # nvcc says it in a later line
+    return (release or lines)[0].strip() if done.returncode == 0 and lines else ""
+
+
+def cpu_model() -> str:
+    """The processor's name as its maker gives it, or else its architecture."""
+    if platform.system() == "Darwin":
+        return ask(("sysctl", "-n", "machdep.cpu.brand_string")) or platform.machine()
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.machine()
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found.group(1) if found else platform.machine()
+
+
+def proof_cache(env: Mapping[str, str]) -> Path:
+    """The folder of the proof cache unless a run names another; conf/cache/disk.yaml agrees."""
+    if chosen := env.get("RUNNER_PROOFS"):
+        return Path(chosen)
+    home = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "zk-batch-runner" / "proofs"
+
+
+def folder_state(folder: Path) -> str:
+    """Whether a folder can be used, and how much space is free there."""
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        return f"not writable ({there})"
+    free = shutil.disk_usage(there).free / 1e9
+    return f"{'ready' if there == folder else 'made when needed'}, {free:.1f} GB free"

@@ -1,0 +1,1 @@
+"""The OpenVM adapter (``adapter.py``) and what an aggregation costs it (``cost.py``)."""
