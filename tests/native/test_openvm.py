@@ -1,4 +1,4 @@
-"""The OpenVM extension itself: what it refuses, and a kept receipt that it accepts.
+"""The OpenVM extension: what it refuses, and a stored receipt that it accepts.
 
 ``tests/native/data/openvm-fibonacci-10.receipt`` is a real proof of ``fibonacci(10)`` on the VM in
 ``guests/openvm/vm.bin``. Only the tests marked ``real`` prove anything.
@@ -161,7 +161,7 @@ def test_a_definition_that_is_none_is_refused() -> None:
 
 
 def parameters() -> dict[str, Any]:
-    """Those of the VM that comes with the runner."""
+    """The parameters of the VM that comes with the runner."""
     read: dict[str, Any] = json.loads((default_folder("openvm") / "vm.json").read_text())
     return read
 

@@ -1,4 +1,4 @@
-"""OpenVM for real: a batch whose keys are damaged and whose worker is killed, and a tree on top."""
+"""A real batch on OpenVM whose keys are damaged and whose worker is killed, and a tree over it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MADE = "proving keys made"
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a damaged key file, and what the runs in it leave."""
+    """A folder with a damaged key file, in which the runs leave their outputs."""
     base = tmp_path_factory.mktemp("openvm")
     pin = json.loads((default_folder("openvm") / "manifest.json").read_text())["vm_sha256"]
     keys = base / "keys" / f"openvm-2.0.2-{pin[:16]}.keys"
@@ -48,7 +48,7 @@ def environment(base: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def batch(base: Path) -> dict[str, Any]:
-    """Two leaves and an aggregation, by two worker processes, one of which was killed."""
+    """The folder of a batch of two leaves and an aggregation. One of its two workers was killed."""
     command = [*RUNNER, "guest.inputs=[10,20]", "strategy=single", f"output={base / 'batch'}"]
     with (
         (base / "log").open("w") as log,
@@ -60,7 +60,7 @@ def batch(base: Path) -> dict[str, Any]:
                 assert process.poll() is None, (base / "log").read_text()
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
-            time.sleep(5)  # it is proving by now
+            time.sleep(5)  # by now the worker is proving
             os.kill(workers(process.pid)[0], signal.SIGKILL)
             assert process.wait(timeout=900) == 0, (base / "log").read_text()
         finally:
@@ -83,7 +83,7 @@ def test_two_proofs_become_one_of_the_same_size(base: Path, batch: dict[str, Any
     assert batch["versions"]["zkvm"] == "openvm"
     assert batch["root"]["verified_count"] == 2
     sizes = [job["receipt_bytes"] for job in batch["jobs"]]
-    assert max(sizes) - min(sizes) < 100  # journals differ
+    assert max(sizes) - min(sizes) < 100  # only the journals differ in size
     assert batch["summary"]["size_savings_percent"] == pytest.approx(50, abs=0.1)
     done = call("runner.verify", str(base / "batch"), cwd=base)
     assert "VERIFIED: 2 leaves" in done.stdout, done.stderr
@@ -91,7 +91,7 @@ def test_two_proofs_become_one_of_the_same_size(base: Path, batch: dict[str, Any
 
 @pytest.mark.usefixtures("batch")
 def test_an_aggregate_is_verified_by_the_next_level(base: Path) -> None:
-    """Everything but the new root is in the cache, and was verified there; the keys are kept."""
+    """The cache has everything but the new root, and the root verifies what it gets from there."""
     command = [*RUNNER, "guest.inputs=[10,20,10]", "strategy=two_level", "strategy.fan_in=2"]
     done = subprocess.run(
         [*command, f"output={base / 'tree'}"],

@@ -1,4 +1,4 @@
-"""The native extension against real guests: executions, and a few real proofs."""
+"""The RISC Zero extension with the real guests: executions, and a few real proofs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ REJECTED = {"malformed_receipt", "verification_failed"}
 RECURSION = bool(native.build_info()["recursion"])
 
 Claim = tuple[bytes, bytes]
-"""Image id and journal."""
+"""A claim: an image id and a journal."""
 
 GUESTS = Manifest.load(DEFAULT_FOLDER).guests
 
@@ -53,7 +53,7 @@ def image_id(name: str) -> bytes:
 
 
 def failure(call: Callable[..., object], *args: object) -> tuple[str, str]:
-    """Code and message that the call fails with."""
+    """The code and the message with which the call fails."""
     with pytest.raises(native.NativeError) as caught:
         call(*args)
     assert len(caught.value.args) == 2
@@ -83,19 +83,19 @@ def aggregate(children: Sequence[Claim], assumptions: Sequence[Claim]) -> native
 
 
 def result_over(nodes: Sequence[tuple[int, bytes]]) -> AggregationResult:
-    """What an aggregation over (leaves below, node) should commit."""
+    """The journal that an aggregation over these children should commit: leaves below, and node."""
     root = merkle.root([node for _, node in nodes])
     return AggregationResult(image_id(AGGREGATOR), sum(count for count, _ in nodes), root)
 
 
 def leaf(number_of: int) -> Claim:
-    """A claim of a program that does not exist; the executor takes claims on trust."""
+    """A claim of a program that does not exist. The executor believes every claim."""
     program = hashlib.sha256(b"program %d" % number_of).digest()
     return program, bytes(range(number_of % 40))
 
 
 def python(code: str, *args: str, **environment: str) -> str:
-    """Standard output of a fresh interpreter; a crash or an error fails the test."""
+    """The standard output of a fresh interpreter. A crash or an error fails the test."""
     done = subprocess.run(
         [sys.executable, "-c", code, *args],
         env={**os.environ, **environment},
@@ -189,8 +189,9 @@ def test_an_execution_can_be_repeated() -> None:
 
 
 def test_a_loaded_program_starts_as_it_was_however_often_it_ran() -> None:
-    """Programs are kept loaded, the last few of them; their memory must not be."""
-    others = [elf("fibonacci") + bytes(count) for count in range(1, 6)]  # read as the same kernel
+    """The last few programs are kept loaded. What they wrote to their memory must not be kept."""
+    # Each of these files is read as the same kernel.
+    others = [elf("fibonacci") + bytes(count) for count in range(1, 6)]
     found = set()
     for other in others:
         run = native.execute(elf("fibonacci"), word(20))
@@ -224,7 +225,7 @@ def own_result(count: int, self_id: bytes | None = None) -> Claim:
 
 
 def raw_aggregation(children: Sequence[Claim], count: int | None = None) -> bytes:
-    """Input of an aggregation that the encoder might refuse."""
+    """The input of an aggregation, also one that the encoder would refuse."""
     stdin = image_id(AGGREGATOR) + word(len(children) if count is None else count)
     return stdin + b"".join(program + padded(journal) for program, journal in children)
 
@@ -387,7 +388,7 @@ def test_build_info() -> None:
     assert info["envelope_version"] == 1
 
 
-# Program binaries that are none.
+# Files that are not program binaries.
 
 BROKEN_ELVES = """
 import random, struct, sys
@@ -440,7 +441,7 @@ def test_broken_binaries_never_end_the_process() -> None:
         seen.setdefault(kind, set()).update(outcomes)
     assert len(lines) > 380
     assert seen["junk"] == {"bad_elf"}
-    # The very end of a file is the table of sections, which is not loaded.
+    # The end of a file is the table of sections, which is not loaded.
     assert {"bad_elf"} <= seen["cut"] <= {"bad_elf", "same", "guest_failed", "other"}
     assert {"bad_elf", "other"} <= seen["flip"] <= {"bad_elf", "other", "same"}
 
@@ -477,7 +478,7 @@ def test_code_that_is_no_code_fails_the_guest() -> None:
     assert failure(native.execute, bytes(binary), word(1))[0] == "guest_failed"
 
 
-# Around the zkVM.
+# The process around the zkVM.
 
 
 def test_dev_mode_in_the_environment_changes_nothing() -> None:
@@ -517,7 +518,7 @@ print(json.dumps([
 
 
 def turns_during(message: bytes) -> int:
-    """How often this thread's loop ran, up to 1000, while another one hashed."""
+    """The number of turns, up to 1000, of a loop in this thread while another thread hashed."""
     running, done = threading.Event(), threading.Event()
 
     def work() -> None:
@@ -537,10 +538,10 @@ def turns_during(message: bytes) -> int:
 
 def test_other_threads_run_meanwhile() -> None:
     interval = sys.getswitchinterval()
-    # No involuntary switch: this thread runs only while the other one has let go of the lock.
+    # No switch is involuntary: this thread runs only while the other one has released the lock.
     sys.setswitchinterval(1000)
     try:
-        # More than once, because a busy machine may not give this thread a processor in time.
+        # It is tried again, because a busy machine may not give this thread a processor in time.
         assert any(turns_during(padded(bytes(400_000))) for _ in range(10))
     finally:
         sys.setswitchinterval(interval)
@@ -582,10 +583,10 @@ Path(sys.argv[2]).write_bytes(proof.receipt)
 
 @pytest.fixture(scope="session")
 def proofs(tmp_path_factory: pytest.TempPathFactory) -> Proofs:
-    """Two leaves and an aggregation over them, the first one twice.
+    """The proofs of two leaves and of an aggregation over them, in which the first occurs twice.
 
-    The first leaf is proved by a process in dev mode: whatever holds of its receipt below shows
-    that the mode had no effect.
+    A process in dev mode proves the first leaf. What the tests find true of its receipt shows that
+    the mode had no effect.
     """
     path: Path = tmp_path_factory.mktemp("proofs") / "fibonacci.receipt"
     python(PROVE, str(GUESTS["fibonacci"].elf_path), str(path), RISC0_DEV_MODE="1")
@@ -784,7 +785,7 @@ def test_every_flipped_byte_of_an_aggregation_is_noticed(proofs: Proofs) -> None
     receipt = proofs.aggregation.receipt
     parts = Parts.of(receipt)
     chance = random.Random(1)
-    # All that is not a seal: the head, what follows the segment's seal, each child's head and end.
+    # Everything but the seals: the head, the end of the segment, and each child's head and end.
     (seal_words,) = struct.unpack_from("<I", parts.segments[0])
     seal_start = receipt.index(parts.segments[0]) + 4
     seal_end = seal_start + 4 * seal_words
@@ -821,7 +822,7 @@ def test_no_part_of_an_aggregation_is_a_receipt(proofs: Proofs) -> None:
 
 @pytest.mark.real
 def test_a_receipt_does_not_stand_for_another_input(proofs: Proofs) -> None:
-    """The executor finds no receipt for what a leaf did not commit."""
+    """The executor finds no receipt for a journal that a leaf did not commit."""
     claim = image_id("fibonacci"), (89).to_bytes(8, "little")
     stdin = aggregator_stdin(image_id(AGGREGATOR), [claim])
     code, message = failure(native.prove, elf(AGGREGATOR), stdin, [proofs.fibonacci])

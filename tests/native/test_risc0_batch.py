@@ -1,4 +1,4 @@
-"""The whole thing for real: two proofs, one aggregation, a worker killed on the way, the checks."""
+"""A real batch of two proofs and an aggregation whose worker is killed, and all checks of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def call(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def workers(pid: int) -> list[int]:
-    """Worker processes of a runner; each was started by a thread of its own."""
+    """The worker processes of a runner. Each was started by a thread of its own."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
     found = [child for task in tasks for child in task.read_text().split()]
     return [
@@ -38,7 +38,7 @@ def workers(pid: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real batch of three leaves, two of them the same, whose first worker was killed."""
+    """The folder of a batch of three leaves, two of them the same. Its first worker was killed."""
     base = tmp_path_factory.mktemp("real")
     environment = {**os.environ, "RUNNER_PROOFS": str(base / "proofs"), "RISC0_DEV_MODE": "1"}
     command = [*RUNNER, f"output={base / 'batch'}"]
@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 assert process.poll() is None, (base / "log").read_text()
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
-            time.sleep(2)  # it is proving by now; before or during, it must not matter
+            time.sleep(2)  # by now the worker is proving, or about to: it must not matter which
             os.kill(workers(process.pid)[0], signal.SIGKILL)
             assert process.wait(timeout=600) == 0, (base / "log").read_text()
         finally:
@@ -68,7 +68,7 @@ def test_the_result_is_measured_and_recorded(folder: Path) -> None:
     assert summary["retries"] == 1
     assert data["root"]["verified_count"] == 3
     assert summary["bytes_after"] == (folder / "batch" / "root.receipt").stat().st_size
-    # A composite aggregate carries its children: it cannot be smaller than them.
+    # A composite aggregate carries its children, so it cannot be smaller than they are.
     assert summary["bytes_after"] > summary["bytes_before"] > 100_000
     assert all(job["total_cycles"] >= 2**13 and job["prove_s"] > 0 for job in data["jobs"])
     text = (folder / "batch" / "metrics.prom").read_text()
@@ -100,7 +100,7 @@ def test_a_tampered_batch_is_refused_with_the_reason(folder: Path) -> None:
     tampered = folder / "tampered"
     subprocess.run(["cp", "-r", str(folder / "batch"), str(tampered)], check=True)
     leaves = tampered / "leaves.jsonl"
-    # fibonacci(20) = 6765 becomes 6766, and the checksums are made to agree.
+    # fibonacci(20) = 6765 is changed to 6766, and the checksums are made to fit.
     leaves.write_text(leaves.read_text().replace("6d1a000000000000", "6e1a000000000000"))
     write_sums(tampered, ["leaves.jsonl", "result.json", "root.receipt"])
     done = call("runner.verify", "tampered", cwd=folder)

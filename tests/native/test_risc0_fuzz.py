@@ -1,7 +1,7 @@
-"""Bytes that are no receipts, and one stored receipt with every kind of damage.
+"""Bytes that are not receipts, and one stored receipt with every kind of damage.
 
-``data/fibonacci-10.receipt`` is a composite receipt in encoding version 1 of fib(10), made by an
-earlier build of the guest whose image id stands beside it: receipts stay readable.
+``data/fibonacci-10.receipt`` is a composite receipt of fib(10) in version 1 of the encoding. An
+earlier build of the guest made it, whose image id stands beside it: old receipts stay readable.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ JOURNAL = (55).to_bytes(8, "little")
 
 COMPOSITE, SUCCINCT, GROTH16 = 1, 2, 3
 P = 15 * 2**27 + 1
-"""The order of the field that the seal's words are in."""
+"""The order of the field whose elements are the words of the seal."""
 
-# Where things are in the stored receipt; ``test_the_stored_receipt`` checks it.
+# The places of the parts of the stored receipt. ``test_the_stored_receipt`` checks them.
 BODY = 16 + len(JOURNAL) + 8
 PARAMETERS = BODY
 SEGMENT = BODY + 32 + 4 + 8
 SEAL = SEGMENT + 4
 SEAL_WORDS = struct.unpack_from("<I", RECEIPT, SEGMENT)[0]
 AFTER_SEAL = SEAL + 4 * SEAL_WORDS
-"""Segment number, name of the hash function, verifier parameters, claim, number of assumptions."""
+"""The place of the segment's number, hash function, verifier parameters and claim, and of the
+number of assumptions."""
 
 
 def blob(data: bytes) -> bytes:
@@ -46,20 +47,20 @@ def receipt(body: bytes, kind: int = COMPOSITE, journal: bytes = b"") -> bytes:
 
 
 def composite(segments: tuple[bytes, ...] = (), assumptions: tuple[bytes, ...] = ()) -> bytes:
-    """A composite's body; assumptions with their kinds."""
+    """The body of a composite receipt. Each assumption comes with its kind."""
     parts = [bytes(32), struct.pack("<I", len(segments)), *map(blob, segments)]
     return b"".join([*parts, struct.pack("<I", len(assumptions)), *assumptions])
 
 
 def nested(levels: int) -> bytes:
-    """Composites in composites; written from the outside, so in linear time."""
+    """Composite receipts in composite receipts, built from the outside to take linear time."""
     sizes = [40 + 9 * (levels - level) + 40 * (levels - level) for level in range(1, levels + 1)]
     parts = [bytes(32) + struct.pack("<II", 0, 1) + b"\x01" + struct.pack("<Q", n) for n in sizes]
     return b"".join([*parts, composite()])
 
 
 def with_seal(words: list[int]) -> bytes:
-    """The stored receipt with another seal."""
+    """The stored receipt with other words in its seal."""
     seal = struct.pack(f"<{len(words) + 1}I", len(words), *words)
     segment = seal + RECEIPT[AFTER_SEAL:-4]
     body = RECEIPT[PARAMETERS : PARAMETERS + 32] + struct.pack("<I", 1) + blob(segment) + bytes(4)
@@ -71,7 +72,7 @@ def seal_words() -> list[int]:
 
 
 def rejection(data: bytes) -> tuple[str, str]:
-    """What ``verify`` says of bytes that must not verify."""
+    """The error of ``verify`` for bytes that must not verify."""
     with pytest.raises(native.NativeError) as caught:
         native.verify(data, IMAGE)
     code, message = caught.value.args
@@ -81,7 +82,7 @@ def rejection(data: bytes) -> tuple[str, str]:
 
 
 def malformed(data: bytes) -> str:
-    """What is wrong with bytes that are no receipt; all calls that take receipts must agree."""
+    """The error for bytes that are not a receipt. All calls that take receipts must agree on it."""
     messages = set()
     for call in (native.describe, lambda data: native.verify(data, IMAGE)):
         with pytest.raises(native.NativeError) as caught:
@@ -171,7 +172,7 @@ def test_seals_of_every_length() -> None:
 
 
 def test_every_cycle_count_in_the_seal() -> None:
-    # Word 91: after the version and the 90 public words.
+    # This is word 91, after the version and the 90 public words.
     words = seal_words()
     assert words[91] == 14
     for po2 in [*range(40), 2**31, 2**32 - 1]:
@@ -190,7 +191,7 @@ def test_field_elements_have_one_encoding() -> None:
             assert rejection(with_seal(changed))[0] == "verification_failed"
 
 
-# Bytes that are no receipts.
+# Bytes that are not receipts.
 
 
 @pytest.mark.parametrize(
@@ -302,7 +303,7 @@ def test_hostile_bytes_cost_neither_memory_nor_time_nor_the_process() -> None:
     assert done.returncode == 0, f"exit {done.returncode}: {done.stderr[-2000:]}"
     seen = json.loads(done.stdout)
     assert seen["grown_mb"] < 200
-    # Well-formed and meaningless: these can be described.
+    # These are well-formed and meaningless, so they can be described.
     decodable = {"wide", "long seal"}
     for name, ((described, _), (verified, seconds)) in seen["found"].items():
         assert described == ("ok" if name in decodable else "malformed_receipt"), name
@@ -333,7 +334,7 @@ def test_random_bodies(kind: int, journal: bytes, body: bytes) -> None:
 @settings(deadline=None)
 @given(data=st.data())
 def test_mutated_receipts(data: st.DataObject) -> None:
-    """Pieces taken out, put in, doubled or replaced."""
+    """Pieces of the receipt are taken out, put in, doubled or replaced."""
     size = len(RECEIPT)
     edges = [0, 4, 8, 16, BODY - 8, BODY, SEGMENT - 8, SEGMENT, SEAL, AFTER_SEAL, size - 4, size]
     place = st.sampled_from(edges) | st.integers(0, size)

@@ -89,12 +89,7 @@ def test_thresholds_out_of_order(given_: dict[str, Any], field: str, problem: st
         ("two_level", 10, [3], [(1, [3, 3, 3]), (2, [4])]),
         ("three_level", 12, [3, 2], [(1, [3] * 4), (2, [2, 2]), (3, [2])]),
         ("three_level", 12, 2, [(1, [2] * 6), (2, [2, 2, 2]), (3, [3])]),
-        (
-            "three_level",
-            13,
-            [3, 2],
-            [(1, [3] * 4), (2, [2, 2]), (3, [3])],
-        ),  # a leaf moves up to the root
+        ("three_level", 13, [3, 2], [(1, [3] * 4), (2, [2, 2]), (3, [3])]),  # so does the 13th
     ],
 )
 def test_shapes(strategy: str, n: int, fan_in: FanIn, expected: object) -> None:

@@ -219,9 +219,8 @@ def test_guests_of_ones_own_may_come_with_their_vm(
 ) -> None:
     own = tmp_path / "own"
     own.mkdir()
-    load_prover(
-        replace(SPEC, guests=str(own))
-    )  # it has no VM, so the one that comes with the runner is loaded
+    # The folder has no VM, so the one that comes with the runner is loaded.
+    load_prover(replace(SPEC, guests=str(own)))
     (own / "vm.bin").write_bytes(b"another")
     (own / "manifest.json").write_text(json.dumps({"vm_sha256": "00" * 32}))
     with pytest.raises(InputError, match=r"guests\.vm = '.*/own/vm\.bin'"):

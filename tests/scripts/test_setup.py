@@ -1,4 +1,4 @@
-"""The set-up scripts: what they decide, without a compiler, a package index or a network."""
+"""The decisions of the set-up scripts, without a compiler, a package index or a network."""
 
 from __future__ import annotations
 
@@ -379,7 +379,7 @@ class TestRecursionPrograms:
     ) -> None:
         assert recursion.obtain(self.programs(f"{server}/{name}"), tmp_path / "c", None) is None
         lines = capsys.readouterr().err.splitlines()
-        assert len(lines) == 3  # one for the attempt
+        assert len(lines) == 3  # one is about the attempt
         assert "no succinct or groth16" in lines[1]
         assert "RECURSION_SRC_PATH=FILE make setup" in lines[2]
         assert list((tmp_path / "c/recursion").iterdir()) == []
@@ -448,7 +448,7 @@ class TestSteps:
 
     @pytest.fixture
     def done(self, place: setup.Place, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """What the set-up did; nothing is really made."""
+        """The list of what the set-up did. Nothing is really made."""
         did: list[str] = []
 
         def make_venv(_place: setup.Place, _env: Mapping[str, str]) -> None:
@@ -497,7 +497,7 @@ class TestSteps:
         setup.set_up(place, "run-openvm", {})
         setup.set_up(place, "run-all", {})
         assert done[3:] == ["native"]
-        # A wheel for one CPU is none for another.
+        # A wheel that was built for one CPU is not used on another.
         monkeypatch.setattr(native_wheel, "cpu_model", lambda: "flags : sse2")
         setup.set_up(place, "run-all", {})
         assert done[4:] == ["native", "openvm"]

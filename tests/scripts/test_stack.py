@@ -113,7 +113,7 @@ def test_units_are_valid_and_say_what_the_page_says(name: str, tmp_path: Path) -
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
     path = tmp_path / name
-    # It looks whether the program is there.
+    # The tool checks whether the program is there.
     path.write_text(text.replace("/opt/zk-batch-runner/.venv/bin/python", sys.executable))
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(path)],
