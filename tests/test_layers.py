@@ -104,11 +104,11 @@ def room_of(module: str) -> str:
 
 
 def own(module: str, *, at_run_time: bool = False) -> set[str]:
-    """Modules of this package that a module imports."""
+    """Modules of this package that a module imports, also where it does so late."""
     return {
         item.name
         for item in IMPORTS[module]
-        if item.name.startswith("runner.") and not (at_run_time and (item.lazy or item.typing))
+        if item.name.startswith("runner.") and not (at_run_time and item.typing)
     }
 
 

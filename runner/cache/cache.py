@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from runner.cache.origins import Made, Origin
     from runner.model import Cycles, ReceiptKind
 
-__all__ = ["Cache", "CacheStats", "CacheView", "Entry", "Found", "NoCache"]
+__all__ = ["ESTIMATE_FROM", "Cache", "CacheStats", "CacheView", "Entry", "Found", "NoCache"]
+
+ESTIMATE_FROM = 20
+"""The times of so many of the newest proofs say how long the next one may take."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,24 +22,20 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from runner.cache.cache import Cache, CacheStats, Entry
+from runner.cache.cache import ESTIMATE_FROM, Cache, CacheStats, Entry
 from runner.cache.index import Index, Row
 from runner.cache.store import Store
+from runner.cache.view import DiskView
 from runner.errors import InputError
 from runner.model import Cycles, ReceiptKind
 
 if TYPE_CHECKING:
     from runner.cache.blobs import Blobs
     from runner.cache.origins import Origin
-    from runner.cache.view import DiskView
 
-__all__ = ["ESTIMATE_FROM", "ProofCache"]
+__all__ = ["ProofCache"]
 
 _log = logging.getLogger(__name__)
-
-ESTIMATE_FROM = 20
-"""The times of so many of the newest proofs say how long the next one may take."""
-
 
 class ProofCache(Cache):
     """The cache on disk. When it is full, the least recently used proofs go first.
@@ -90,8 +86,6 @@ class ProofCache(Cache):
 
     def view(self) -> DiskView:
         """The cache for a dry run. See :class:`DiskView`."""
-        from runner.cache.view import DiskView
-
         return DiskView(self.folder)
 
     def get(self, key: str) -> Entry | None:

@@ -15,9 +15,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from runner.cache.blobs import Blobs
-from runner.cache.cache import CacheView, Found
+from runner.cache.cache import ESTIMATE_FROM, CacheView, Found
 from runner.cache.index import Index, is_corruption
-from runner.cache.proof_cache import ESTIMATE_FROM
 from runner.errors import CacheError
 
 if TYPE_CHECKING:
