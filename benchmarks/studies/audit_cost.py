@@ -24,8 +24,8 @@ from typing import Any
 
 from benchmarks.studies.batches import Figures, run, settings
 from benchmarks.studies.stopwatches import StopWatch, cost_of_a_stop_watch, median
-from runner.audit import events
 from runner.audit.log import AuditLog, read_log
+from runner.audit.observer import AuditObserver
 from runner.audit.trail import AuditTrail
 from runner.engines.machine import machine, packages
 
@@ -72,13 +72,8 @@ def appends(folder: Path, rounds: int) -> Figures:
 
 def batches(folder: Path, count: int, leaves: int) -> Figures:
     making, last = StopWatch(time.thread_time), StopWatch(time.perf_counter)
-    for owner, name in (
-        (events, "_of"),
-        (events, "_made"),
-        (events, "_sha256"),
-        (AuditTrail, "add"),
-    ):
-        making.around(owner, name)
+    making.around(AuditObserver, "notice")
+    making.around(AuditTrail, "add")
     last.around(AuditTrail, "_flush")  # only the main thread does it, at the end
     appending = _thread_time(AuditLog, "append")
     own = cost_of_a_stop_watch()

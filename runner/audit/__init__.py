@@ -4,6 +4,7 @@ May import: errors, events, files, folder, model.
 
 Other rooms use:
 
+- `observer.py`: adds what happens to jobs and receipts to the trail of the run.
 - `events.py`: what the log says about each event.
 - `trail.py`: the events of one run on their way into the log.
 - `log.py`: the log on disk, which runs side by side append to.

@@ -1,176 +1,239 @@
-"""What the audit log says about each event; ``docs/audit.md`` lists all events.
+"""The events of the audit log, each as the fields of its line; ``docs/audit.md`` lists them.
 
 Digests are SHA-256 in hex: ``stdin_sha256`` is that of the bytes that the guest read,
 ``journal_sha256`` that of the bytes that it committed, and ``receipt_sha256`` that of the encoded
-receipt. Durations are in seconds.
+receipt. Names that end in ``_s`` are durations in seconds.
+
+A line has the fields in the order in which the class declares them, and a field that is None is
+left out. To add an event, declare its class here, describe it in ``docs/audit.md``, and add it to
+the trail where it happens: in ``observer.py`` if it happens to a job.
 """
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Any
-
-from runner.errors import ReceiptRejectedError
-from runner.events import Event, JobFailed, JobFinished, JobRetried, JobStarted
-from runner.model import ReceiptKind
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runner.audit.trail import Trail
-    from runner.errors import JobFailedError
-    from runner.model import Outcome, ProofJob
-
 __all__ = [
-    "AuditObserver",
-    "rejected",
-    "short",
-    "submitted",
-    "verified",
+    "AuditEvent",
+    "Executed",
+    "Failed",
+    "JobEvent",
+    "Proved",
+    "Rejected",
+    "Retried",
+    "RunFinished",
+    "RunStarted",
+    "ServedFromCache",
+    "Started",
+    "Submitted",
+    "Verified",
 ]
 
-_MAX_TEXT = 1000
-"""The most characters of a reason; a guest's panic message may have any length."""
+
+@dataclass(frozen=True, kw_only=True)  # without slots, so that vars() gives the fields in order
+class AuditEvent:
+    """One event of a run.
+
+    Attributes:
+        event: the name of the event in the log.
+    """
+
+    event: ClassVar[str]
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of the event's line."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
-def submitted(trail: Trail, files: Mapping[str, str], receipts: int) -> None:
-    """Record that the result was handed over, which means that its files are in the output folder.
+# -- the run --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStarted(AuditEvent):
+    """A run begins: what it is to do, with which versions, and who runs it where."""
+
+    event = "run_started"
+    kind: str
+    strategy: str
+    leaves: int
+    jobs: int
+    image_ids: Mapping[str, str]
+    versions: Mapping[str, str]
+    host: str
+    uid: int
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted(AuditEvent):
+    """The result is handed over, which means that its files are in the output folder.
 
     There is no L1 that it is submitted to.
 
-    Args:
-        trail: the audit trail of the run.
+    Attributes:
         files: the SHA-256 of each file in hex, by the file's name.
-        receipts: the number of receipts that were handed over: one for the root, or one per leaf
+        receipts: the number of receipts that are handed over: one for the root, or one per leaf
             job if nothing was aggregated; 0 if nothing was proved.
     """
-    trail.add("submitted", files=dict(files), receipts=receipts)
+
+    event = "submitted"
+    files: Mapping[str, str]
+    receipts: int
 
 
-def verified(
-    trail: Trail, what: str, *, image_id: bytes, journal: bytes, receipt: bytes, **more: object
-) -> None:
-    """Record that a receipt was verified and holds.
+@dataclass(frozen=True, kw_only=True)
+class RunFinished(AuditEvent):
+    """The run has ended.
 
-    Args:
-        trail: the audit trail of the run.
-        what: the name of the receipt for people, e.g. ``leaf 3`` or ``root``.
-        image_id: the image id that the receipt proves.
-        journal: the bytes of the journal that the receipt proves.
-        receipt: the encoded receipt.
-        more: further fields, e.g. who verified it (``worker`` or ``runner``) and how long it took.
-    """
-    trail.add(
-        "verified",
-        name=what,
-        image_id=image_id.hex(),
-        journal_sha256=_sha256(journal),
-        receipt_sha256=_sha256(receipt),
-        **more,
-    )
-
-
-def rejected(trail: Trail, error: ReceiptRejectedError, job: ProofJob | None = None) -> None:
-    """Record that a receipt did not verify, so that it is not used.
-
-    Args:
-        trail: the audit trail of the run.
-        error: the error of the verification.
-        job: the job whose receipt it is; None if the receipt belongs to no job.
-    """
-    about = _of(job) if job is not None else {}
-    trail.add("rejected", **about, what=error.what, reason=short(error.reason))
-
-
-class AuditObserver:
-    """Adds what happens to jobs to a trail. It is an observer.
-
-    Args:
-        trail: the audit trail of the run.
+    Attributes:
+        status: how the run ended: ``ok``, ``failed`` or ``interrupted``.
+        reason: why the status is not ``ok``; None if it is.
     """
 
-    def __init__(self, trail: Trail) -> None:
-        self._trail = trail
-
-    def notice(self, event: Event) -> None:
-        """Add an event to the trail; see :class:`runner.events.Observer`."""
-        match event:
-            case JobStarted():
-                self._trail.add("job_started", **_of(event.job), attempt=event.attempt)
-            case JobFinished():
-                self._finished(event.job, event.outcome)
-            case JobRetried():
-                self._retried(event.job, event.error, event.wait_s)
-            case JobFailed():
-                self._failed(event.job, event.error)
-            case _:
-                pass
-
-    def _finished(self, job: ProofJob, outcome: Outcome) -> None:
-        if outcome.receipt is None:
-            self._trail.add("executed", **_of(job), **_made(outcome))
-        else:
-            self._receipt(job, outcome, outcome.receipt)
-
-    def _retried(self, job: ProofJob, error: BaseException, wait_s: float) -> None:
-        if isinstance(error, ReceiptRejectedError):
-            rejected(self._trail, error, job)
-        self._trail.add("retried", **_of(job), reason=short(str(error)), wait_s=wait_s)
-
-    def _failed(self, job: ProofJob, error: JobFailedError) -> None:
-        if isinstance(error.__cause__, ReceiptRejectedError):
-            rejected(self._trail, error.__cause__, job)
-        self._trail.add("failed", **_of(job), attempts=error.attempts, reason=short(error.reason))
-
-    def _receipt(self, job: ProofJob, outcome: Outcome, receipt: bytes) -> None:
-        digest = {"receipt_sha256": _sha256(receipt), "receipt_bytes": len(receipt)}
-        if outcome.cached:
-            journal = {"journal_sha256": _sha256(outcome.journal)}
-            self._trail.add("served_from_cache", **_of(job), **journal, **digest)
-        else:
-            self._trail.add("proved", **_of(job), **_made(outcome), **digest)
-        # The count includes the children's receipts, which a worker verifies as well.
-        verified(
-            self._trail,
-            job.name,
-            image_id=outcome.image_id,
-            journal=outcome.journal,
-            receipt=receipt,
-            job=job.id,
-            by="runner" if outcome.cached else "worker",
-            receipts=outcome.verifications,
-            verify_s=outcome.verify_s,
-        )
+    event = "run_finished"
+    status: str
+    reason: str | None
 
 
-def _of(job: ProofJob) -> dict[str, Any]:
-    return {
-        "job": job.id,
-        "name": job.name,
-        "guest": job.guest.name,
-        "image_id": job.guest.image_id.hex(),
-        "kind": job.kind.value,
-        "stdin_sha256": _sha256(job.stdin),
-    }
+# -- a job ----------------------------------------------------------------------------------------
 
 
-def _made(outcome: Outcome) -> dict[str, Any]:
-    seconds = "execute_s" if outcome.kind is ReceiptKind.EXECUTE else "prove_s"
-    return {
-        "journal_sha256": _sha256(outcome.journal),
-        seconds: outcome.prove_s,
-        "total_cycles": outcome.cycles.total,
-        "segments": outcome.cycles.segments,
-        "attempts": outcome.attempts,
-        "worker": outcome.worker,
-    }
+@dataclass(frozen=True, kw_only=True)
+class JobEvent(AuditEvent):
+    """An event of one job.
+
+    Attributes:
+        job: the job's id in the plan.
+        name: the job's name for people, e.g. ``leaf 3``.
+        guest: the name of the job's guest.
+        image_id: the guest's image id in hex.
+        kind: the kind of the job's receipt.
+        stdin_sha256: the digest of the guest's input.
+    """
+
+    job: int
+    name: str
+    guest: str
+    image_id: str
+    kind: str
+    stdin_sha256: str
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+@dataclass(frozen=True, kw_only=True)
+class Started(JobEvent):
+    """A job goes to a worker."""
+
+    event = "job_started"
+    attempt: int
 
 
-def short(text: str) -> str:
-    """A reason on one line, cut to a limit."""
-    line = " ".join(text.split())
-    return line if len(line) <= _MAX_TEXT else f"{line[:_MAX_TEXT]}..."
+@dataclass(frozen=True, kw_only=True)
+class Proved(JobEvent):
+    """A worker has made a receipt."""
+
+    event = "proved"
+    journal_sha256: str
+    prove_s: float
+    total_cycles: int
+    segments: int
+    attempts: int
+    worker: int
+    receipt_sha256: str
+    receipt_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Executed(JobEvent):
+    """A worker has run a guest in execute mode, which proves nothing."""
+
+    event = "executed"
+    journal_sha256: str
+    execute_s: float
+    total_cycles: int
+    segments: int
+    attempts: int
+    worker: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedFromCache(JobEvent):
+    """A receipt came from the cache."""
+
+    event = "served_from_cache"
+    journal_sha256: str
+    receipt_sha256: str
+    receipt_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retried(JobEvent):
+    """An attempt at a job has failed, and there will be another one after ``wait_s``."""
+
+    event = "retried"
+    reason: str
+    wait_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed(JobEvent):
+    """A job has failed for good."""
+
+    event = "failed"
+    attempts: int
+    reason: str
+
+
+# -- a receipt ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified(AuditEvent):
+    """A receipt was verified and holds.
+
+    Attributes:
+        name: the name of the receipt for people, e.g. ``leaf 3`` or ``root``.
+        image_id: the image id that the receipt proves, in hex.
+        journal_sha256: the digest of the journal that the receipt proves.
+        receipt_sha256: the digest of the encoded receipt.
+        job: the id of the job whose receipt it is.
+        by: who verified it.
+        receipts: the number of receipts that were verified. A worker also verifies those of the
+            job's children.
+        verify_s: the seconds that all of them took.
+    """
+
+    event = "verified"
+    name: str
+    image_id: str
+    journal_sha256: str
+    receipt_sha256: str
+    job: int
+    by: Literal["worker", "runner"]
+    receipts: int
+    verify_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected(AuditEvent):
+    """A receipt did not verify, so that it is not used.
+
+    Attributes:
+        job: as for :class:`JobEvent`, like the five fields after it. They are None if the receipt
+            belongs to no job.
+        what: the name of the receipt for people.
+        reason: the verifier's words.
+    """
+
+    event = "rejected"
+    job: int | None = None
+    name: str | None = None
+    guest: str | None = None
+    image_id: str | None = None
+    kind: str | None = None
+    stdin_sha256: str | None = None
+    what: str
+    reason: str

@@ -13,6 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from runner.audit.events import AuditEvent, RunFinished
 from runner.audit.log import AuditLog, Head, utc
 from runner.errors import AuditError
 
@@ -30,14 +31,14 @@ EVERY_S = 1.0
 class Trail(Protocol):
     """What takes the events of a run; :class:`AuditTrail` documents the methods."""
 
-    def add(self, event: str, **fields: Any) -> None: ...  # noqa: ANN401, D102  # JSON values
+    def add(self, event: AuditEvent) -> None: ...  # noqa: D102
     def finish(self, status: str, reason: str | None) -> Head | None: ...  # noqa: D102
 
 
 class NoTrail:
     """The trail of a run without an audit log (``audit=off``)."""
 
-    def add(self, event: str, **fields: object) -> None:
+    def add(self, event: AuditEvent) -> None:
         """Drop the event."""
 
     def finish(self, status: str, reason: str | None) -> Head | None:  # noqa: ARG002
@@ -88,15 +89,10 @@ class AuditTrail:
         self._added.set()
         self._thread.join()
 
-    def add(self, event: str, **fields: Any) -> None:  # noqa: ANN401  # JSON values
-        """Add an event that happens now. It is on disk about a second later, or when the run ends.
-
-        Args:
-            event: the name of the event.
-            fields: the event's own fields.
-        """
-        line = {"event": event, "time": utc(self._clock()), "run": self._run_id, **fields}
-        self._events.append(line)
+    def add(self, event: AuditEvent) -> None:
+        """Add an event that happens now, which is on disk in a second or when the run ends."""
+        head = {"event": event.event, "time": utc(self._clock()), "run": self._run_id}
+        self._events.append(head | event.fields())
         self._added.set()
 
     def finish(self, status: str, reason: str | None) -> Head:
@@ -112,7 +108,7 @@ class AuditTrail:
         Raises:
             AuditError: the log could not be written.
         """
-        self.add("run_finished", status=status, **({"reason": reason} if reason else {}))
+        self.add(RunFinished(status=status, reason=reason or None))
         head = self._flush()
         # The systemd journal, for one, keeps this message elsewhere, and a kept hash shows whether
         # the log was replaced later.

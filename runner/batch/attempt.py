@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from runner.audit import events
+from runner.audit.observer import AuditObserver, rejected, verified
 from runner.audit.trail import NoTrail
 from runner.batch.batch import Batch, Root
 from runner.batch.lookup import Lookup
@@ -91,7 +91,7 @@ class BatchRun:
             KeyboardInterrupt: passed on.
         """
         executes = self._batch.prover.kind is ReceiptKind.EXECUTE
-        audit = () if isinstance(self._trail, NoTrail) else (events.AuditObserver(self._trail),)
+        audit = () if isinstance(self._trail, NoTrail) else (AuditObserver(self._trail),)
         PlanExecutor(
             self._batch.plan,
             engine=engine,
@@ -186,20 +186,21 @@ class BatchRun:
         try:
             verify_receipt(self._prover, receipt, image_id, done.journal, what)
         except ReceiptRejectedError as error:
-            events.rejected(self._trail, error)
+            self._trail.add(rejected(error))
             raise
         seconds = time.perf_counter() - clock
         self.recording.verified(1, seconds)
-        events.verified(
-            self._trail,
-            what,
-            image_id=image_id,
-            journal=done.journal,
-            receipt=receipt,
-            job=job_id,
-            by="runner",
-            receipts=1,
-            verify_s=seconds,
+        self._trail.add(
+            verified(
+                what,
+                image_id=image_id,
+                journal=done.journal,
+                receipt=receipt,
+                job=job_id,
+                by="runner",
+                receipts=1,
+                verify_s=seconds,
+            )
         )
         return len(receipt), seconds
 

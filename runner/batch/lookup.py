@@ -8,7 +8,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from runner.audit import events
+from runner.audit.observer import rejected
 from runner.cache.keys import proof_key
 from runner.cache.origins import Origin
 from runner.errors import CacheError, ReceiptRejectedError
@@ -64,7 +64,7 @@ class Lookup:
             with contextlib.suppress(CacheError):
                 self._cache.quarantine(key, str(error))
             self._recording.rejected(time.perf_counter() - clock)
-            events.rejected(self._trail, error, job)
+            self._trail.add(rejected(error, job))
             return None
         self._recording.hit()
         return Outcome(

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import runner
-from runner.audit import events
+from runner.audit.events import Submitted
+from runner.audit.observer import short
 from runner.batch.identity import made_from
 from runner.batch.last_run import _summary_metrics
 from runner.batch.record import job_rows, leaf_lines
@@ -160,7 +161,7 @@ class Outputs:
                 for job in range(self._batch.plan.leaf_jobs)
             ]
         digests = {name: sha256(folder / name) for name in written}
-        events.submitted(self._trail, digests, len(receipts))
+        self._trail.add(Submitted(files=digests, receipts=len(receipts)))
         record = self._record("ok", None, self._trail.finish("ok", None))
         record["summary"] = summary.to_json()
         if root is not None:
@@ -196,7 +197,7 @@ class Outputs:
         # The error in hand matters more than a disk that also fails to take its record.
         status, head = "interrupted" if interrupted else "failed", None
         with contextlib.suppress(AuditError):
-            head = self._trail.finish(status, events.short(reason))
+            head = self._trail.finish(status, short(reason))
         with contextlib.suppress(OSError):
             write_json(folder / RESULT, self._record(status, reason, head))
         self._metrics(None, raised.exit_code)

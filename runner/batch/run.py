@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 import runner
+from runner.audit.events import RunStarted
 from runner.audit.trail import AuditTrail, NoTrail
 from runner.batch.attempt import BatchRun
 from runner.batch.outputs import Outputs
@@ -221,20 +222,22 @@ def _end(engine: Engine) -> None:
 
 
 def _run_started(trail: Trail, batch: Batch, versions: Versions) -> None:
-    """A run begins: what is to be done, by whom, with which versions."""
+    """Tell the audit trail what is to be done, with which versions, and who does it where."""
+    guests = (batch.guest, batch.aggregator)
     trail.add(
-        "run_started",
-        kind=batch.prover.kind.value,
-        strategy=batch.plan.strategy,
-        leaves=len(batch.leaves),
-        jobs=batch.plan.jobs,
-        image_ids={guest.name: guest.image_id.hex() for guest in (batch.guest, batch.aggregator)},
-        versions={
-            "runner": runner.__version__,
-            "zkvm": versions.zkvm,
-            "zkvm_version": versions.zkvm_version,
-        },
-        host=platform.node(),
-        uid=os.getuid(),
-        pid=os.getpid(),
+        RunStarted(
+            kind=batch.prover.kind.value,
+            strategy=batch.plan.strategy,
+            leaves=len(batch.leaves),
+            jobs=batch.plan.jobs,
+            image_ids={guest.name: guest.image_id.hex() for guest in guests},
+            versions={
+                "runner": runner.__version__,
+                "zkvm": versions.zkvm,
+                "zkvm_version": versions.zkvm_version,
+            },
+            host=platform.node(),
+            uid=os.getuid(),
+            pid=os.getpid(),
+        )
     )

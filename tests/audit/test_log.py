@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from runner.audit import log as log_file
 from runner.audit.chain import GENESIS, MAX_LINE, Chain, make_line, torn
+from runner.audit.events import AuditEvent
 from runner.audit.log import AuditLog, Head, read_log
 from runner.audit.trail import AuditTrail
 from runner.errors import AuditBrokenError, AuditError
@@ -353,16 +355,28 @@ def test_a_writer_that_is_killed_harms_nobody(path: Path) -> None:
 # -- the trail of a run -----------------------------------------------------------------------
 
 
+@dataclass(frozen=True, kw_only=True)
+class A(AuditEvent):
+    event = "a"
+    job: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class B(AuditEvent):
+    event = "b"
+    job: int | None = None
+
+
 def test_events_are_on_disk_soon_and_at_the_end_at_the_latest(path: Path) -> None:
     with AuditTrail(path, "r1", every_s=0.0) as trail:
-        trail.add("a", job=1)
+        trail.add(A(job=1))
         until = time.monotonic() + 30
         while not path.exists() or len(events(path)) < 2:
             assert time.monotonic() < until
             time.sleep(0.005)
     with AuditTrail(path, "r2", every_s=3600.0) as trail:
         for number in range(20):
-            trail.add("b", job=number)
+            trail.add(B(job=number))
         head = trail.finish("ok", None)
     found = events(path)
     assert head == Head(23, found[-1]["hash"])
@@ -375,7 +389,7 @@ def test_a_run_is_sealed_by_its_own_last_line(path: Path) -> None:
     def runs(who: str) -> None:
         for number in range(30):
             with AuditTrail(path, f"{who}{number}", every_s=0.0) as trail:
-                trail.add("a")
+                trail.add(A())
                 heads[f"{who}{number}"] = trail.finish("ok", None)
 
     heads: dict[str, Head] = {}
@@ -403,9 +417,9 @@ def test_events_wait_while_the_log_cannot_be_written(
 
     monkeypatch.setattr(AuditLog, "append", broken)
     with AuditTrail(path, "r1", every_s=0.0) as trail:
-        trail.add("a")
+        trail.add(A())
         assert tried.wait(30)
-        trail.add("b")
+        trail.add(B())
         with pytest.raises(AuditError):
             trail.finish("ok", None)
         monkeypatch.setattr(AuditLog, "append", append)

@@ -422,16 +422,3 @@ def test_by_default_every_run_has_a_log_of_its_own_and_off_means_none(
     assert [check(capsys, f"o/{i}")[0] for i in range(2)] == [0, 0]
     assert run("output=bad", "audit.file=own/result.json") == 2
     assert "audit.file = 'own/result.json'" in capsys.readouterr().err
-
-
-def test_every_event_is_described() -> None:
-    rooms = (SHIPPED / "runner" / room for room in ("audit", "batch"))
-    source = "".join(path.read_text() for room in rooms for path in room.glob("*.py"))
-    written = set(re.findall(r'\.add\(\s*"(\w+)"', source))
-    # The log itself writes the lines about its own state.
-    log = (SHIPPED / "runner" / "audit" / "log.py").read_text()
-    written |= set(re.findall(r'"event": "(\w+)"', log))
-    text = (SHIPPED / "docs" / "audit.md").read_text()
-    table = text[text.index("| event | when |") : text.index("## When it is written")]
-    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
-    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == written

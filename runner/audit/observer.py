@@ -1,0 +1,195 @@
+"""Adds what happens to jobs and receipts to an audit trail."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+from runner.audit.events import (
+    Executed,
+    Failed,
+    Proved,
+    Rejected,
+    Retried,
+    ServedFromCache,
+    Started,
+    Verified,
+)
+from runner.errors import ReceiptRejectedError
+from runner.events import Event, JobFailed, JobFinished, JobRetried, JobStarted
+
+if TYPE_CHECKING:
+    from runner.audit.trail import Trail
+    from runner.errors import JobFailedError
+    from runner.model import Outcome, ProofJob
+
+__all__ = ["AuditObserver", "rejected", "short", "verified"]
+
+_MAX_TEXT = 1000
+"""The most characters of a reason; a guest's panic message may have any length."""
+
+
+class AuditObserver:
+    """Adds what happens to jobs to a trail. It is an observer.
+
+    Args:
+        trail: the audit trail of the run.
+    """
+
+    def __init__(self, trail: Trail) -> None:
+        self._trail = trail
+
+    def notice(self, event: Event) -> None:
+        """Add an event to the trail; see :class:`runner.events.Observer`."""
+        match event:
+            case JobStarted():
+                self._trail.add(Started(**_of_job(event.job), attempt=event.attempt))
+            case JobFinished():
+                self._finished(event.job, event.outcome)
+            case JobRetried():
+                self._retried(event.job, event.error, event.wait_s)
+            case JobFailed():
+                self._failed(event.job, event.error)
+            case _:
+                pass
+
+    def _finished(self, job: ProofJob, outcome: Outcome) -> None:
+        if outcome.receipt is None:
+            seconds = outcome.prove_s
+            self._trail.add(Executed(**_of_job(job), **_of_run(outcome), execute_s=seconds))
+        else:
+            self._receipt(job, outcome, outcome.receipt)
+
+    def _receipt(self, job: ProofJob, outcome: Outcome, receipt: bytes) -> None:
+        digest: _OfReceipt = {"receipt_sha256": _sha256(receipt), "receipt_bytes": len(receipt)}
+        if outcome.cached:
+            journal = _sha256(outcome.journal)
+            self._trail.add(ServedFromCache(**_of_job(job), journal_sha256=journal, **digest))
+        else:
+            seconds = outcome.prove_s
+            self._trail.add(Proved(**_of_job(job), **_of_run(outcome), prove_s=seconds, **digest))
+        self._trail.add(
+            verified(
+                job.name,
+                image_id=outcome.image_id,
+                journal=outcome.journal,
+                receipt=receipt,
+                job=job.id,
+                by="runner" if outcome.cached else "worker",
+                receipts=outcome.verifications,
+                verify_s=outcome.verify_s,
+            )
+        )
+
+    def _retried(self, job: ProofJob, error: BaseException, wait_s: float) -> None:
+        if isinstance(error, ReceiptRejectedError):
+            self._trail.add(rejected(error, job))
+        self._trail.add(Retried(**_of_job(job), reason=short(str(error)), wait_s=wait_s))
+
+    def _failed(self, job: ProofJob, error: JobFailedError) -> None:
+        if isinstance(error.__cause__, ReceiptRejectedError):
+            self._trail.add(rejected(error.__cause__, job))
+        reason = short(error.reason)
+        self._trail.add(Failed(**_of_job(job), attempts=error.attempts, reason=reason))
+
+
+def verified(  # noqa: PLR0913  # all by name
+    name: str,
+    *,
+    image_id: bytes,
+    journal: bytes,
+    receipt: bytes,
+    job: int,
+    by: Literal["worker", "runner"],
+    receipts: int,
+    verify_s: float,
+) -> Verified:
+    """Return the event of a receipt that was verified and holds.
+
+    Args:
+        name: the name of the receipt for people, e.g. ``leaf 3`` or ``root``.
+        image_id: the image id that the receipt proves.
+        journal: the bytes of the journal that the receipt proves.
+        receipt: the encoded receipt.
+        job: the id of the job whose receipt it is.
+        by: who verified it.
+        receipts: the number of receipts that were verified. A worker also verifies those of the
+            job's children.
+        verify_s: the seconds that all of them took.
+    """
+    return Verified(
+        name=name,
+        image_id=image_id.hex(),
+        journal_sha256=_sha256(journal),
+        receipt_sha256=_sha256(receipt),
+        job=job,
+        by=by,
+        receipts=receipts,
+        verify_s=verify_s,
+    )
+
+
+def rejected(error: ReceiptRejectedError, job: ProofJob | None = None) -> Rejected:
+    """Return the event of a receipt that did not verify, so that it is not used.
+
+    Args:
+        error: the error of the verification.
+        job: the job whose receipt it is; None if the receipt belongs to no job.
+    """
+    reason = short(error.reason)
+    if job is None:
+        return Rejected(what=error.what, reason=reason)
+    return Rejected(**_of_job(job), what=error.what, reason=reason)
+
+
+class _OfJob(TypedDict):
+    job: int
+    name: str
+    guest: str
+    image_id: str
+    kind: str
+    stdin_sha256: str
+
+
+class _OfRun(TypedDict):
+    journal_sha256: str
+    total_cycles: int
+    segments: int
+    attempts: int
+    worker: int
+
+
+class _OfReceipt(TypedDict):
+    receipt_sha256: str
+    receipt_bytes: int
+
+
+def _of_job(job: ProofJob) -> _OfJob:
+    return {
+        "job": job.id,
+        "name": job.name,
+        "guest": job.guest.name,
+        "image_id": job.guest.image_id.hex(),
+        "kind": job.kind.value,
+        "stdin_sha256": _sha256(job.stdin),
+    }
+
+
+def _of_run(outcome: Outcome) -> _OfRun:
+    return {
+        "journal_sha256": _sha256(outcome.journal),
+        "total_cycles": outcome.cycles.total,
+        "segments": outcome.cycles.segments,
+        "attempts": outcome.attempts,
+        "worker": outcome.worker,
+    }
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def short(text: str) -> str:
+    """Return a reason on one line, cut to a limit."""
+    line = " ".join(text.split())
+    return line if len(line) <= _MAX_TEXT else f"{line[:_MAX_TEXT]}..."
