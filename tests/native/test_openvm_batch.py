@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runner.provers.guests import default_folder
-from tests.native.test_risc0_batch import call, workers
+from tests.native.commands import call, workers
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,32 +8,20 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from runner.folder import write_sums
+from tests.native.commands import call, workers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 pytestmark = pytest.mark.real
 
 RUNNER = [sys.executable, "-m", "runner", "guest.inputs=[10,20,10]", "strategy=single"]
-
-
-def call(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=cwd, capture_output=True, text=True, check=False
-    )
-
-
-def workers(pid: int) -> list[int]:
-    """The worker processes of a runner. Each was started by a thread of its own."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    found = [child for task in tasks for child in task.read_text().split()]
-    return [
-        int(child)
-        for child in found
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
-    ]
 
 
 @pytest.fixture(scope="module")

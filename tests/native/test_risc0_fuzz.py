@@ -1,197 +1,35 @@
-"""Bytes that are not receipts, and one stored receipt with every kind of damage.
-
-``data/fibonacci-10.receipt`` is a composite receipt of fib(10) in version 1 of the encoding. An
-earlier build of the guest made it, whose image id stands beside it: old receipts stay readable.
-"""
+"""Bytes that are not receipts, and pieces of a receipt in other places."""
 
 from __future__ import annotations
 
 import json
-import random
 import struct
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import runner_risc0 as native
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-DATA = Path(__file__).parent / "data"
-RECEIPT = (DATA / "fibonacci-10.receipt").read_bytes()
-IMAGE = bytes.fromhex((DATA / "fibonacci-10.image_id").read_text())
-JOURNAL = (55).to_bytes(8, "little")
-
-COMPOSITE, SUCCINCT, GROTH16 = 1, 2, 3
-P = 15 * 2**27 + 1
-"""The order of the field whose elements are the words of the seal."""
-
-# The places of the parts of the stored receipt. ``test_the_stored_receipt`` checks them.
-BODY = 16 + len(JOURNAL) + 8
-PARAMETERS = BODY
-SEGMENT = BODY + 32 + 4 + 8
-SEAL = SEGMENT + 4
-SEAL_WORDS = struct.unpack_from("<I", RECEIPT, SEGMENT)[0]
-AFTER_SEAL = SEAL + 4 * SEAL_WORDS
-"""The place of the segment's number, hash function, verifier parameters and claim, and of the
-number of assumptions."""
-
-
-def blob(data: bytes) -> bytes:
-    return struct.pack("<Q", len(data)) + data
-
-
-def receipt(body: bytes, kind: int = COMPOSITE, journal: bytes = b"") -> bytes:
-    return b"ZKRC\x01\x00\x01" + bytes([kind]) + blob(journal) + blob(body)
-
-
-def composite(segments: tuple[bytes, ...] = (), assumptions: tuple[bytes, ...] = ()) -> bytes:
-    """The body of a composite receipt. Each assumption comes with its kind."""
-    parts = [bytes(32), struct.pack("<I", len(segments)), *map(blob, segments)]
-    return b"".join([*parts, struct.pack("<I", len(assumptions)), *assumptions])
-
-
-def nested(levels: int) -> bytes:
-    """Composite receipts in composite receipts, built from the outside to take linear time."""
-    sizes = [40 + 9 * (levels - level) + 40 * (levels - level) for level in range(1, levels + 1)]
-    parts = [bytes(32) + struct.pack("<II", 0, 1) + b"\x01" + struct.pack("<Q", n) for n in sizes]
-    return b"".join([*parts, composite()])
-
-
-def with_seal(words: list[int]) -> bytes:
-    """The stored receipt with other words in its seal."""
-    seal = struct.pack(f"<{len(words) + 1}I", len(words), *words)
-    segment = seal + RECEIPT[AFTER_SEAL:-4]
-    body = RECEIPT[PARAMETERS : PARAMETERS + 32] + struct.pack("<I", 1) + blob(segment) + bytes(4)
-    return receipt(body, journal=JOURNAL)
-
-
-def seal_words() -> list[int]:
-    return list(struct.unpack_from(f"<{SEAL_WORDS}I", RECEIPT, SEAL))
-
-
-def rejection(data: bytes) -> tuple[str, str]:
-    """The error of ``verify`` for bytes that must not verify."""
-    with pytest.raises(native.NativeError) as caught:
-        native.verify(data, IMAGE)
-    code, message = caught.value.args
-    assert code in {"malformed_receipt", "verification_failed"}
-    assert isinstance(message, str)
-    return code, message
-
-
-def malformed(data: bytes) -> str:
-    """The error for bytes that are not a receipt. All calls that take receipts must agree on it."""
-    messages = set()
-    for call in (native.describe, lambda data: native.verify(data, IMAGE)):
-        with pytest.raises(native.NativeError) as caught:
-            call(data)
-        code, message = caught.value.args
-        assert code == "malformed_receipt"
-        messages.add(message)
-    assert len(messages) == 1
-    return str(messages.pop())
-
-
-# The stored receipt.
-
-
-def test_the_stored_receipt() -> None:
-    assert native.verify(RECEIPT, IMAGE) == JOURNAL
-    info = native.describe(RECEIPT)
-    assert (info.kind, info.segments, info.assumptions) == ("composite", 1, 0)
-    assert info.journal == JOURNAL
-    assert info.seal_bytes == 4 * SEAL_WORDS
-    assert with_seal(seal_words()) == RECEIPT
-    assert RECEIPT[AFTER_SEAL + 4 : AFTER_SEAL + 17] == b"\x09\x00\x00\x00poseidon2"
-
-
-def test_only_its_own_program_verifies() -> None:
-    for wrong in (bytes(32), IMAGE[::-1], IMAGE[:31] + bytes([IMAGE[31] ^ 1])):
-        with pytest.raises(native.NativeError) as caught:
-            native.verify(RECEIPT, wrong)
-        assert caught.value.args[0] == "verification_failed"
-
-
-def test_every_flipped_byte_is_noticed() -> None:
-    chance = random.Random(1)
-    places = [*range(SEAL + 8), *range(AFTER_SEAL, len(RECEIPT), 2)]
-    places += chance.sample(range(SEAL, AFTER_SEAL), 150)
-    unnoticed = []
-    for place in places:
-        damaged = bytearray(RECEIPT)
-        damaged[place] ^= 1 << chance.randrange(8)
-        try:
-            native.verify(bytes(damaged), IMAGE)
-        except native.NativeError as error:
-            if error.args[0] in {"malformed_receipt", "verification_failed"}:
-                continue
-        unnoticed.append(place)
-    assert unnoticed == []
-
-
-@pytest.mark.parametrize(
-    ("place", "what"),
-    [
-        (PARAMETERS, "composite parameters differ"),
-        (PARAMETERS + 31, "composite parameters differ"),
-        (AFTER_SEAL, "number is not its position"),
-        (AFTER_SEAL + 3, "number is not its position"),
-        (AFTER_SEAL + 17, "segment parameters differ"),
-        (AFTER_SEAL + 17 + 31, "segment parameters differ"),
-        (16, "claim digest"),
-    ],
+from runner.files import SHIPPED
+from tests.native.receipts import (
+    AFTER_SEAL,
+    BODY,
+    GROTH16,
+    IMAGE,
+    JOURNAL,
+    RECEIPT,
+    SEAL,
+    SEGMENT,
+    SUCCINCT,
+    blob,
+    composite,
+    malformed,
+    nested,
+    receipt,
+    rejection,
 )
-def test_labels_that_the_proof_does_not_cover_are_compared(place: int, what: str) -> None:
-    damaged = bytearray(RECEIPT)
-    damaged[place] ^= 1
-    code, message = rejection(bytes(damaged))
-    assert code == "verification_failed"
-    assert what in message
-
-
-def test_every_cut_is_noticed() -> None:
-    chance = random.Random(2)
-    lengths = [*range(SEAL + 40), *range(AFTER_SEAL - 8, len(RECEIPT))]
-    for length in lengths + [chance.randrange(len(RECEIPT)) for _ in range(200)]:
-        malformed(RECEIPT[:length])
-
-
-@pytest.mark.parametrize("tail", [b"\0", b"ZKRC", bytes(1000), RECEIPT])
-def test_appended_bytes_are_noticed(tail: bytes) -> None:
-    assert f"{len(tail)} bytes after its end" in malformed(RECEIPT + tail)
-
-
-def test_seals_of_every_length() -> None:
-    words = seal_words()
-    for count in [0, 1, 2, 89, 90, 91, 92, 93, 94, 1000, 20_000, SEAL_WORDS - 1]:
-        assert rejection(with_seal(words[:count]))[0] == "verification_failed"
-    assert rejection(with_seal([*words, 0]))[0] == "verification_failed"
-    assert rejection(with_seal(words * 2))[0] == "verification_failed"
-
-
-def test_every_cycle_count_in_the_seal() -> None:
-    # This is word 91, after the version and the 90 public words.
-    words = seal_words()
-    assert words[91] == 14
-    for po2 in [*range(40), 2**31, 2**32 - 1]:
-        if po2 != 14:
-            words[91] = po2
-            assert rejection(with_seal(words))[0] == "verification_failed"
-
-
-def test_field_elements_have_one_encoding() -> None:
-    chance = random.Random(3)
-    words = seal_words()
-    for place in [*range(100), *(chance.randrange(SEAL_WORDS) for _ in range(60))]:
-        if words[place] + P < 2**32:
-            changed = words.copy()
-            changed[place] += P
-            assert rejection(with_seal(changed))[0] == "verification_failed"
-
-
-# Bytes that are not receipts.
 
 
 @pytest.mark.parametrize(
@@ -246,10 +84,9 @@ def test_nesting_has_a_limit() -> None:
 
 
 HOSTILE = """
-import json, resource, sys, time
-sys.path.insert(0, sys.argv[1])
+import json, resource, time
 import runner_risc0 as native
-from test_risc0_fuzz import *
+from tests.native.receipts import *
 
 cases = {
     "nested": receipt(nested(100_000)),
@@ -294,7 +131,8 @@ print(json.dumps({"found": found, "grown_mb": (after - before) / 1024}))
 
 def test_hostile_bytes_cost_neither_memory_nor_time_nor_the_process() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", HOSTILE, str(Path(__file__).parent)],
+        [sys.executable, "-c", HOSTILE],
+        cwd=SHIPPED,
         capture_output=True,
         text=True,
         timeout=300,
