@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runner.batch.run import run as run_batch
 from runner.engines.engine import Engine, jobs_at_once
 from runner.files import SHIPPED
-from runner.plan.strategy import STRATEGIES
+from runner.plan.strategy import STRATEGIES, make_plan
 from tests import builders
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def test_a_strategy(tmp_path: Path, guests: Path) -> None:
             tmp_path / "out", guests, count=16, strategy=builders.strategy("four_level", 2)
         )
         run_batch(settings)
+        # What `auto` picks and takes does not change when there is a deeper strategy.
+        assert make_plan("auto", range(600), fan_in=[8, 4]).strategy == "three_level"
     finally:
         del STRATEGIES["four_level"]
     found = record(tmp_path / "out")

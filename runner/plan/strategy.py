@@ -34,6 +34,8 @@ __all__ = [
 
 AUTO = "auto"
 BALANCED = "balanced"
+_DEEPEST = "three_level"
+"""The deepest strategy that ``auto`` picks."""
 
 FanIn: TypeAlias = "int | Sequence[int] | str"
 """Group size at every grouping level, or one a level from the bottom up, or ``auto`` (the cheapest)
@@ -108,7 +110,7 @@ def resolve(name: str, n: int, thresholds: Thresholds | None = None) -> str:
         return "none"
     if n < limits.two_level_from:
         return "single"
-    return "two_level" if n < limits.three_level_from else "three_level"
+    return "two_level" if n < limits.three_level_from else _DEEPEST
 
 
 def make_plan(  # noqa: PLR0913  # what shapes a plan
@@ -146,7 +148,7 @@ def make_plan(  # noqa: PLR0913  # what shapes a plan
         raise InputError(field, 0, "empty batch", "give at least one input")
     picked = resolve(name, len(leaves), thresholds)
     levels = STRATEGIES[picked].grouping_levels
-    takes = max(s.grouping_levels for s in STRATEGIES.values()) if name == AUTO else levels
+    takes = STRATEGIES[_DEEPEST].grouping_levels if name == AUTO else levels
     sizes = _group_sizes(fan_in, name, takes)
     if sizes is None and cost is not None and fan_in == AUTO:
         sizes = cheapest(len(leaves), levels, cost, journal_bytes)
