@@ -23,7 +23,7 @@ from runner.errors import InputError
 from runner.model import Cycles, ReceiptKind, Versions
 from runner.provers.guests import Manifest
 from tests import builders
-from tests.cache.test_view import tree
+from tests.cache.entries import tree
 from tests.fakes.prover import ADAPTER, FakeProver, fake_image_id, forged
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from runner.cache.proof_cache import ProofCache
 from runner.cache.view import DiskView
 from runner.errors import CacheError
 from runner.model import Cycles, ReceiptKind
-from tests.cache.test_proof_cache import CYCLES, IMAGE, blob, key
+from tests.cache.entries import CYCLES, IMAGE, blob, key, tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,11 +49,6 @@ INSERT = """INSERT INTO entries SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, next, next 
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "proofs"
-
-
-@pytest.fixture
 def cache(folder: Path) -> Iterator[ProofCache]:
     with ProofCache(folder, 100, 10_000) as opened:
         yield opened
@@ -75,15 +70,6 @@ def put(
         prove_s=prove_s,
         origin=origin,
     )
-
-
-def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Every file below a folder, with the time of its last change and its contents."""
-    return {
-        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes())
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 def row(name: str, data: bytes, image_id: bytes = IMAGE) -> tuple[object, ...]:
