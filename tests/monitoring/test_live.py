@@ -9,76 +9,27 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from runner.batch import outputs
+from runner.batch.run import run as run_batch
 from runner.events import JobFinished, JobRetried, JobStarted, LoadMeasured
-from runner.model import ProofJob, ReceiptKind
 from runner.monitoring import live
 from runner.monitoring import live_file as writer
 from runner.monitoring.live import MOST_JOBS, live_path, read_last, read_live
-from runner.monitoring.live_file import LiveFile
 from runner.monitoring.publish import MetricsSettings
 from runner.monitoring.tally import Tally
 from runner.plan.strategy import make_plan
-from tests.fakes.guests import sample_guest
+from tests import builders
 from tests.fakes.jobs import outcome_of
-from tests.verify.test_checks import make
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from runner.plan.plan import Plan
+from tests.monitoring.runs import eventually, job, live_file, new_tally, plan_of
 
 
 @pytest.fixture
 def textfile(tmp_path: Path) -> Path:
     return tmp_path / "runner.prom"
-
-
-def eventually(check: Callable[[], bool]) -> None:
-    until = time.monotonic() + 10
-    while not check():
-        assert time.monotonic() < until, "never came true"
-        time.sleep(0.005)
-
-
-def plan_of(leaves: int) -> Plan:
-    return make_plan("two_level", range(leaves), fan_in=2)
-
-
-def live_file(
-    textfile: Path | None,
-    tally: Tally | None = None,
-    *,
-    run_id: str = "r1",
-    guest: str = "sha256",
-    every_s: float = 0.01,
-    beat_s: float = 60.0,
-) -> LiveFile:
-    return LiveFile(
-        textfile,
-        tally or new_tally(),
-        guest=guest,
-        strategy="two_level",
-        kind="composite",
-        leaves=4,
-        run_id=run_id,
-        started=1000.0,
-        every_s=every_s,
-        beat_s=beat_s,
-    )
-
-
-def new_tally() -> Tally:
-    return Tally(plan_of(4), 2, {0: 10.0, 1: 1.0, 2: 1.0})
-
-
-def job(job_id: int) -> ProofJob:
-    guest = sample_guest()
-    return ProofJob(job_id, f"job {job_id}", guest, b"\0" * 8, (), ReceiptKind.COMPOSITE)
 
 
 def test_figures_follow_what_happens(textfile: Path) -> None:
@@ -240,7 +191,8 @@ def test_the_figures_are_there_until_the_textfile_says_how_it_ended(
         seen.append((read_live(settings.textfile) is not None, settings.textfile.exists()))
 
     monkeypatch.setattr(outputs, "publish", publish)
-    make(tmp_path / "out", guests, metrics=MetricsSettings(tmp_path / "runner.prom"))
+    metrics = MetricsSettings(tmp_path / "runner.prom")
+    run_batch(builders.batch_settings(tmp_path / "out", guests, metrics=metrics))
     assert seen == [(True, False)]
     assert not live_path(tmp_path / "runner.prom").exists()
 
@@ -249,7 +201,7 @@ KILLED = """
 import os, signal, sys, time
 from pathlib import Path
 from runner.monitoring.live import read_live
-from tests.monitoring.test_live import live_file
+from tests.monitoring.runs import live_file
 textfile = Path(sys.argv[1])
 live_file(textfile).__enter__()
 while read_live(textfile) is None:

@@ -15,7 +15,7 @@ from runner.metrics import Recorder
 from runner.monitoring.ledger import Ledger
 from runner.monitoring.publish import MetricsSettings, publish
 from runner.monitoring.pushgateway import Gateway
-from tests.monitoring.test_pushgateway import Fake, fake_gateway
+from tests.monitoring.gateway import FakeGateway, fake_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def gateway() -> Iterator[Fake]:
+def gateway() -> Iterator[FakeGateway]:
     with fake_gateway() as fake:
         yield fake
 
 
 @pytest.fixture
-def settings(tmp_path: Path, gateway: Fake) -> MetricsSettings:
+def settings(tmp_path: Path, gateway: FakeGateway) -> MetricsSettings:
     return MetricsSettings(
         tmp_path / "x.prom", tmp_path / "l.json", Gateway(gateway.url, timeout_s=2)
     )
@@ -52,7 +52,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_totals_go_to_ledger_textfile_and_gateway_alike(
-    settings: MetricsSettings, gateway: Fake, caplog: pytest.LogCaptureFixture
+    settings: MetricsSettings, gateway: FakeGateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     for i, count in enumerate((5, 5, 8, 3)):
         publish(settings, str(i), run(count))
@@ -71,7 +71,7 @@ def test_without_a_ledger_there_is_nothing_to_do(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [302, 404, 500])
 def test_a_push_that_fails_is_logged_and_counted_for_the_next_scrape(
-    settings: MetricsSettings, gateway: Fake, status: int, caplog: pytest.LogCaptureFixture
+    settings: MetricsSettings, gateway: FakeGateway, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway.status = status
     publish(settings, "a", run(5))
@@ -127,7 +127,7 @@ def test_no_total_is_pushed_after_a_larger_one(
 
 
 def test_a_ledger_of_a_later_version_is_a_warning(
-    settings: MetricsSettings, gateway: Fake, caplog: pytest.LogCaptureFixture
+    settings: MetricsSettings, gateway: FakeGateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert settings.ledger is not None
     assert settings.textfile is not None
@@ -143,7 +143,7 @@ def test_a_ledger_of_a_later_version_is_a_warning(
 
 
 def test_a_ledger_that_cannot_be_written_is_a_warning_and_nothing_is_pushed(
-    tmp_path: Path, gateway: Fake, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, gateway: FakeGateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
     blocked = MetricsSettings(None, tmp_path / "file" / "l.json", Gateway(gateway.url))

@@ -5,13 +5,9 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,82 +16,19 @@ from runner.metric_table import AGGREGATION, AGGREGATION_DURATION_SECONDS, AGGRE
 from runner.metrics import METRICS, Recorder
 from runner.monitoring.ledger import Ledger
 from runner.monitoring.pushgateway import Gateway, push
+from tests.monitoring.gateway import FakeGateway, fake_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+
 REAL = shutil.which("prometheus-pushgateway")
 TEXT = b"# TYPE a counter\na 1.0\n"
 
 
-@dataclass
-class Fake:
-    """A gateway in this process.
-
-    Attributes:
-        url: The address of the gateway.
-        status: The status that it answers with.
-        body: The body that it answers with.
-        headers: The headers that it answers with.
-        wait_s: The seconds that it waits before its answer, and between the bytes of it.
-        requests: The requests so far: method, path, content type and body of each.
-    """
-
-    url: str = ""
-    status: int = 202
-    body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
-    wait_s: float = 0
-    raw: bytes | None = None
-    requests: list[tuple[str, str, str, bytes]] = field(default_factory=list)
-    gone: threading.Event = field(default_factory=threading.Event)
-
-
-@contextmanager
-def fake_gateway() -> Iterator[Fake]:
-    fake = Fake()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            kind = self.headers.get("Content-Type") or ""
-            fake.requests.append((self.command, self.path, kind, body))
-            if fake.raw is not None:
-                for byte in fake.raw:
-                    if fake.gone.wait(fake.wait_s):
-                        return
-                    self.wfile.write(bytes([byte]))
-                return
-            if fake.gone.wait(fake.wait_s):
-                return
-            self.send_response(fake.status)
-            for name, value in fake.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(fake.body)
-
-        do_GET = do_PUT = do_POST  # noqa: N815
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that hang up
-    fake.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield fake
-    finally:
-        fake.gone.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 @pytest.fixture
-def gateway() -> Iterator[Fake]:
+def gateway() -> Iterator[FakeGateway]:
     with fake_gateway() as fake:
         yield fake
 
@@ -106,7 +39,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_the_text_is_posted_as_it_is_to_its_group(gateway: Fake) -> None:
+def test_the_text_is_posted_as_it_is_to_its_group(gateway: FakeGateway) -> None:
     push(Gateway(gateway.url + "/", "batch", {"zone": "a/b", "instance": "host-1"}), TEXT)
     ((method, path, kind, body),) = gateway.requests
     assert method == "POST"  # PUT would delete what others have pushed to the group
@@ -115,19 +48,19 @@ def test_the_text_is_posted_as_it_is_to_its_group(gateway: Fake) -> None:
     assert body == TEXT
 
 
-def test_counters_without_total_arrive_as_counters(gateway: Fake) -> None:
+def test_counters_without_total_arrive_as_counters(gateway: FakeGateway) -> None:
     push(Gateway(gateway.url), Recorder().render())
     text = gateway.requests[0][3].decode()
     for metric in METRICS:
         assert f"# TYPE {metric.name} {metric.type}\n" in text
 
 
-def test_a_gateway_below_a_path(gateway: Fake) -> None:
+def test_a_gateway_below_a_path(gateway: FakeGateway) -> None:
     push(Gateway(f"{gateway.url}/push"), TEXT)
     assert gateway.requests[0][1] == "/push/metrics/job/runner"
 
 
-def test_an_error_of_the_gateway_is_told_in_its_words(gateway: Fake) -> None:
+def test_an_error_of_the_gateway_is_told_in_its_words(gateway: FakeGateway) -> None:
     gateway.status, gateway.body = 400, b"pushed metrics are invalid\nand more"
     with pytest.raises(OSError, match=r"^HTTP 400 Bad Request: pushed metrics are invalid$"):
         push(Gateway(gateway.url), TEXT)
@@ -137,7 +70,7 @@ def test_an_error_of_the_gateway_is_told_in_its_words(gateway: Fake) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_no_push(gateway: Fake, status: int) -> None:
+def test_a_redirect_is_no_push(gateway: FakeGateway, status: int) -> None:
     gateway.status, gateway.headers = status, {"Location": f"{gateway.url}/elsewhere"}
     with pytest.raises(OSError, match=f"HTTP {status}"):
         push(Gateway(gateway.url), TEXT)
@@ -155,14 +88,14 @@ def test_no_such_host() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b"hello\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n"])
-def test_what_is_no_http_is_an_os_error(gateway: Fake, raw: bytes) -> None:
+def test_what_is_no_http_is_an_os_error(gateway: FakeGateway, raw: bytes) -> None:
     gateway.raw = raw
     with pytest.raises(OSError, match=r"."):
         push(Gateway(gateway.url), TEXT)
 
 
 @pytest.mark.parametrize("raw", [None, b"HTTP/1.1 200 OK\r\nX: " + b"x" * 10_000])
-def test_the_time_limit_is_for_the_whole_push(gateway: Fake, raw: bytes | None) -> None:
+def test_the_time_limit_is_for_the_whole_push(gateway: FakeGateway, raw: bytes | None) -> None:
     """A gateway that sends a byte now and then does not extend the limit."""
     gateway.wait_s, gateway.raw = (30, raw) if raw is None else (0.05, raw)
     began = time.monotonic()

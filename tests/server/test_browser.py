@@ -18,7 +18,7 @@ from runner.server.site import Site
 from tests.builders import stdin
 from tests.fakes.prover import ADAPTER
 from tests.server.browser import Browser, chromium
-from tests.server.test_http import serving
+from tests.server.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
