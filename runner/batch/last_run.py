@@ -1,4 +1,4 @@
-"""The last run's gauges."""
+"""Sets the gauges that describe the result of the last run."""
 
 from __future__ import annotations
 
@@ -19,10 +19,16 @@ if TYPE_CHECKING:
     from runner.batch.summary import Summary
     from runner.metrics import Recorder
 
-__all__ = []
+__all__ = ["record_result"]
 
 
-def _summary_metrics(recorder: Recorder, summary: Summary) -> None:
+def record_result(recorder: Recorder, summary: Summary) -> None:
+    """Set the gauges of sizes and of aggregation. A batch that only executes has none of them.
+
+    Args:
+        recorder: the metrics of the run.
+        summary: the summary of its verified result.
+    """
     if summary.size_savings_percent is None:
         return
     recorder.set(PROOF_SIZE_SAVINGS_PERCENT, summary.size_savings_percent)

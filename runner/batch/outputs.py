@@ -13,7 +13,7 @@ import runner
 from runner.audit.events import Submitted
 from runner.audit.observer import short
 from runner.batch.identity import made_from
-from runner.batch.last_run import _summary_metrics
+from runner.batch.last_run import record_result
 from runner.batch.record import job_rows, leaf_lines
 from runner.batch.summary import Summary, summarise
 from runner.engines.machine import machine, packages, peak_memory_mib
@@ -263,7 +263,7 @@ class Outputs:
         recorder.set(CACHE_HIT_RATE, 100 * rate)
         recorder.set(CACHE_HIT_RATIO, rate)
         if summary is not None:
-            _summary_metrics(recorder, summary)
+            record_result(recorder, summary)
         publish(self._settings.metrics, self.run_id, recorder)
 
 
