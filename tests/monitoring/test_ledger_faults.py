@@ -41,11 +41,6 @@ FAMILIES = {metric.name.removesuffix("_total") for metric in METRICS}
 NODE_EXPORTER = shutil.which("prometheus-node-exporter")
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "runner.prom.ledger.json", tmp_path / "runner.prom")
-
-
 def run(weight: int = 1) -> Recorder:
     """A run with three figures that are always equal, so that a reader can compare them."""
     recorder = Recorder()

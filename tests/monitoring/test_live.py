@@ -27,11 +27,6 @@ from tests.fakes.jobs import outcome_of
 from tests.monitoring.runs import eventually, job, live_file, new_tally, plan_of
 
 
-@pytest.fixture
-def textfile(tmp_path: Path) -> Path:
-    return tmp_path / "runner.prom"
-
-
 def test_figures_follow_what_happens(textfile: Path) -> None:
     tally = new_tally()
     with live_file(textfile, tally):

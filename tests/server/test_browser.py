@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.files import SHIPPED
 from runner.server.http import StatusServer
 from runner.server.site import Site
 from tests.builders import stdin
-from tests.fakes.prover import ADAPTER
+from tests.server.batches import Batches
 from tests.server.browser import Browser, chromium
 from tests.server.serving import serving
 
@@ -26,7 +22,9 @@ if TYPE_CHECKING:
 
     from tests.fakes.behaviours import Behaviours
 
+
 pytestmark = pytest.mark.browser
+
 
 HOSTILE = "<img src=//192.0.2.1/x onerror=hacked=1><script>hacked=1</script>"
 """A hostile name of a guest. Nobody has the address in it (RFC 5737)."""
@@ -60,33 +58,6 @@ def server(textfile: Path) -> Iterator[StatusServer]:
 
 def url(server: StatusServer) -> str:
     return f"http://127.0.0.1:{server.server_port}/"
-
-
-class Batches:
-    """Starts batches of the fake prover, and ends those that a test leaves running."""
-
-    def __init__(self, folder: Path, guests: Path) -> None:
-        self._folder = folder
-        self._guests = guests
-        self._running: list[subprocess.Popen[bytes]] = []
-
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [
-            *(sys.executable, "-m", "runner", "--quiet", f"prover.adapter={ADAPTER}"),
-            *(f"guests={self._guests}", "guest=sha256", "guest.count=6", "executor.workers=2"),
-            *("strategy=two_level", "strategy.fan_in=3", "retry.jitter_s=0"),
-            f"output={self._folder / f'out{len(self._running)}'}",
-            f"metrics.textfile={self._folder / 'runner.prom'}",
-            *arguments,
-        ]
-        environment = {**os.environ, "RUNNER_PROOFS": str(self._folder / "proofs")}
-        self._running.append(subprocess.Popen(command, cwd=SHIPPED, env=environment))
-        return self._running[-1]
-
-    def end(self) -> None:
-        for process in self._running:
-            process.kill()
-            process.wait()
 
 
 @pytest.fixture
