@@ -11,11 +11,7 @@ import pytest
 
 from runner.errors import LedgerNewerError
 from runner.metric_kinds import Counter, Gauge, Histogram, Metric, NoLabels
-from runner.metric_table import (
-    AGGREGATION,
-    ERRORS,
-    PUSH_FAILURES,
-)
+from runner.metric_table import AGGREGATION, ERRORS, PUSH_FAILURES
 from runner.metrics import METRICS, Recorder, Total
 from runner.monitoring import ledger_file
 from runner.monitoring.ledger import Ledger

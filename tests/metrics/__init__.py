@@ -1,0 +1,1 @@
+"""Tests of ``runner/metrics.py`` and of the table of all metrics."""
