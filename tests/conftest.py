@@ -65,3 +65,10 @@ def settings(tmp_path: Path, guests: Path, behaviours: Behaviours) -> Settings:
         cache=builders.disk_cache(tmp_path / "proofs"),
         metrics=MetricsSettings(tmp_path / "runner.prom", tmp_path / "ledger.json"),
     )
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test's own folder is the working folder, and has the proof cache of all commands."""
+    monkeypatch.setenv("RUNNER_PROOFS", str(tmp_path / "proofs"))
+    monkeypatch.chdir(tmp_path)

@@ -10,24 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.cli.command import _without_flags, main
+from runner.cli.command import _without_flags
 from runner.provers.guests import DEFAULT_FOLDER
+from tests.command import run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
 RUN = ["progress=lines", "executor=inline"]
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RUNNER_PROOFS", str(tmp_path / "proofs"))
-    monkeypatch.chdir(tmp_path)
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["runner", *arguments])
-    return main()
 
 
 # The arguments, and what the one line must name: the field, its value, and the remedy.

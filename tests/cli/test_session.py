@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import pytest
 from runner.batch import run as running
 from runner.cli import command
 from runner.errors import InterruptedBatchError
+from tests.command import run as run_command
 
 if TYPE_CHECKING:
     from runner.batch.settings import Settings
@@ -29,9 +29,7 @@ FILES = {
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RUNNER_PROOFS", str(tmp_path / "proofs"))
-    monkeypatch.chdir(tmp_path)
+def own_configs(elsewhere: None, tmp_path: Path) -> None:
     for name, text in FILES.items():
         file = tmp_path / "own" / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -40,8 +38,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """Run the command, which also finds the presets and experiments of this test."""
-    monkeypatch.setattr(sys, "argv", ["runner", "--config-dir=own", *arguments])
-    return command.main()
+    return run_command(monkeypatch, "--config-dir=own", *arguments)
 
 
 def last_line(err: str) -> tuple[str, str]:

@@ -28,6 +28,7 @@ from runner.metric_table import (
     PROOF_GENERATION,
 )
 from runner.monitoring.ledger import Ledger
+from tests.command import run
 from tests.fakes.prover import ADAPTER, fake_image_id
 
 if TYPE_CHECKING:
@@ -37,14 +38,10 @@ if TYPE_CHECKING:
     from runner.batch.summary import Summary
     from tests.fakes.behaviours import Behaviours
 
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
 QUIET = ["progress=none", "log_level=warning", "executor=inline", "retry=never"]
 EXECUTE = [*QUIET, "prover=execute", "output=o"]
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RUNNER_PROOFS", str(tmp_path / "proofs"))
-    monkeypatch.chdir(tmp_path)
 
 
 def fake(guests: Path) -> list[str]:
@@ -53,8 +50,7 @@ def fake(guests: Path) -> list[str]:
 
 
 def sweep(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["runner", "--multirun", *arguments])
-    return command.main()
+    return run(monkeypatch, "--multirun", *arguments)
 
 
 def side_by_side(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -206,9 +206,7 @@ def test_a_run_writes_its_own_page_where_it_is_asked_to(
 
 
 @pytest.fixture
-def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RUNNER_PROOFS", str(tmp_path / "proofs"))
+def sweep(elsewhere: None) -> list[str]:
     return ["runner", "--multirun", "prover=execute", "output=o", "executor=inline"]
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from runner.batch import dry_run
-from runner.cli import command as command_line
 from runner.errors import InputError
 from tests.cache.entries import tree
+from tests.command import run
 from tests.fakes.prover import ADAPTER
 
 if TYPE_CHECKING:
@@ -23,20 +22,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def command(
-    tmp_path: Path, guests: Path, monkeypatch: pytest.MonkeyPatch, behaviours: Behaviours
-) -> list[str]:
-    monkeypatch.setenv("RUNNER_PROOFS", str(tmp_path / "proofs"))
-    monkeypatch.chdir(tmp_path)
+def command(elsewhere: None, guests: Path, behaviours: Behaviours) -> list[str]:
     return [
         *("executor=inline", "progress=none", "log_level=warning", f"guests={guests}"),
         *(f"prover.adapter={ADAPTER}", "guest=sha256", "guest.count=6"),
     ]
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["runner", *arguments])
-    return command_line.main()
 
 
 def test_the_plan_is_printed_and_written(
