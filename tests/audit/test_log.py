@@ -1,4 +1,4 @@
-"""The audit log: its chain shows every change, and neither other writers nor a kill spoil it."""
+"""The audit log on disk: other writers and kills spoil nothing, and other files are left alone."""
 
 from __future__ import annotations
 
@@ -9,152 +9,19 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from runner.audit import log as log_file
-from runner.audit.chain import GENESIS, MAX_LINE, Chain, make_line, torn
-from runner.audit.events import AuditEvent
-from runner.audit.log import AuditLog, Head, read_log
-from runner.audit.trail import AuditTrail
+from runner.audit.chain import MAX_LINE
+from runner.audit.log import AuditLog, read_log
 from runner.errors import AuditBrokenError, AuditError
 from runner.files import SHIPPED
+from tests.audit.logs import events, names
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-OPENED = {"event": "log_opened", "format": "zk-batch-runner audit log", "version": 1, "log": "ab"}
-
-
-def chained(events: list[dict[str, Any]]) -> list[bytes]:
-    """The text of a log with these events. An event that is bytes becomes a fragment of a line."""
-    lines, digest = [], GENESIS
-    for seq, event in enumerate([OPENED, *events], start=1):
-        line, digest = make_line(seq, digest, event)
-        lines.append(line)
-    return lines
-
-
-def fault(data: bytes) -> str | None:
-    """The number of the first bad line, and what is wrong with it; None for a log that holds."""
-    chain = Chain()
-    try:
-        for raw in data.splitlines(keepends=True):
-            chain.take(raw)
-        chain.end()
-    except AuditBrokenError as error:
-        return str(error)
-    return None
-
-
-def events(path: Path) -> list[dict[str, Any]]:
-    return [line.fields for line in read_log(path)]
-
-
-def names(path: Path) -> list[str]:
-    return [event["event"] for event in events(path)]
-
-
-# -- the chain --------------------------------------------------------------------------------
-
-json_values = st.none() | st.booleans() | st.integers() | st.text(max_size=4)
-logs = st.lists(
-    st.dictionaries(st.sampled_from(["event", "time", "name", "ä\u2028"]), json_values),
-    min_size=1,
-    max_size=5,
-).map(chained)
-
-
-@given(logs)
-def test_what_was_written_holds_and_reads_back(lines: list[bytes]) -> None:
-    assert fault(b"".join(lines)) is None
-    assert all(line.isascii() and line.count(b"\n") == 1 for line in lines)
-
-
-@given(logs, st.data())
-def test_a_change_of_any_byte_shows(lines: list[bytes], data: st.DataObject) -> None:
-    text = bytearray(b"".join(lines))
-    at = data.draw(st.integers(0, len(text) - 1))
-    text[at] ^= data.draw(st.integers(1, 255))
-    found = fault(bytes(text))
-    assert found is not None
-    line = b"".join(lines)[:at].count(b"\n") + 1
-    number = int(found.split()[1].rstrip(":"))
-    # A newline more or less moves the text after it, where the fault is seen at the latest.
-    assert line <= number <= line + 1
-
-
-@given(logs, st.data())
-def test_a_line_gone_doubled_or_moved_shows(lines: list[bytes], data: st.DataObject) -> None:
-    how = data.draw(st.sampled_from(["gone", "doubled", "moved"]))
-    at = data.draw(st.integers(0, len(lines) - 2))
-    if how == "gone":
-        del lines[at]
-    elif how == "doubled":
-        to = data.draw(st.integers(0, len(lines)))
-        lines.insert(to, lines[at])
-    else:
-        to = data.draw(st.integers(at + 1, len(lines) - 1))
-        lines[at], lines[to] = lines[to], lines[at]
-    assert fault(b"".join(lines)) is not None
-
-
-@given(logs, st.data())
-def test_what_is_cut_off_within_a_line_shows(lines: list[bytes], data: st.DataObject) -> None:
-    text = b"".join(lines)
-    kept = data.draw(st.integers(0, len(text) - 1))
-    whole = text[:kept].endswith(b"\n")
-    assert (fault(text[:kept]) is None) == whole
-
-
-def test_a_line_of_another_log_does_not_fit() -> None:
-    one = chained([{"event": "a"}, {"event": "b"}])
-    other, _ = make_line(2, "ab" * 32, {"event": "a"})
-    assert "from elsewhere" in str(fault(one[0] + other + one[2]))
-
-
-def test_a_log_begins_with_its_opening() -> None:
-    line, _ = make_line(1, GENESIS, {"event": "run_started"})
-    assert "not the first line" in str(fault(line))
-    later, _ = make_line(1, GENESIS, {**OPENED, "version": 2})
-    assert "not the first line of an audit log of version 1" in str(fault(later))
-    assert fault(b"") == "line 1: the log is empty"
-
-
-@pytest.mark.parametrize("junk", [b"\n", b"{}\n", b"\xff\x00\n", b'{"seq":2}\n', b"null\n"])
-def test_lines_from_elsewhere_are_faults(junk: bytes) -> None:
-    first, last = chained([{"event": "a"}])
-    assert str(fault(first + junk + last)).startswith("line 2: ")
-    assert str(fault(first + last + junk)).startswith("line 3: ")
-
-
-def test_a_fragment_holds_only_with_the_line_that_names_it() -> None:
-    first, second = chained([{"event": "torn", **torn(b'{"seq":2,"pr')}])
-    assert fault(first + b'{"seq":2,"pr\n' + second) is None
-    assert str(fault(first + b'{"seq":2,"pR\n' + second)).startswith("line 2: ")
-    assert "is gone" in str(fault(first + second))
-    assert str(fault(first + b'{"seq":2,"pr\n')).startswith("line 2: ")
-
-
-def test_the_fields_of_the_chain_are_its_own() -> None:
-    for name in ("seq", "prev", "hash"):
-        with pytest.raises(ValueError, match="own fields"):
-            make_line(1, GENESIS, {name: 1})
-    with pytest.raises(ValueError, match="at most"):
-        make_line(1, GENESIS, {"event": "x" * MAX_LINE})
-
-
-# -- the file ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "logs" / "audit.jsonl"
 
 
 def test_lines_are_appended_and_taken_out_of_the_list(path: Path) -> None:
@@ -350,79 +217,3 @@ def test_a_writer_that_is_killed_harms_nobody(path: Path) -> None:
         assert len(found) >= 2 * (said + 1)
     steady.communicate()
     assert numbers(path, "steady") == list(range(120))
-
-
-# -- the trail of a run -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class A(AuditEvent):
-    event = "a"
-    job: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class B(AuditEvent):
-    event = "b"
-    job: int | None = None
-
-
-def test_events_are_on_disk_soon_and_at_the_end_at_the_latest(path: Path) -> None:
-    with AuditTrail(path, "r1", every_s=0.0) as trail:
-        trail.add(A(job=1))
-        until = time.monotonic() + 30
-        while not path.exists() or len(events(path)) < 2:
-            assert time.monotonic() < until
-            time.sleep(0.005)
-    with AuditTrail(path, "r2", every_s=3600.0) as trail:
-        for number in range(20):
-            trail.add(B(job=number))
-        head = trail.finish("ok", None)
-    found = events(path)
-    assert head == Head(23, found[-1]["hash"])
-    assert [event["job"] for event in found[2:-1]] == list(range(20))
-    assert [event["run"] for event in found[1:]] == ["r1"] + ["r2"] * 21
-    assert (found[-1]["event"], found[-1]["status"]) == ("run_finished", "ok")
-
-
-def test_a_run_is_sealed_by_its_own_last_line(path: Path) -> None:
-    def runs(who: str) -> None:
-        for number in range(30):
-            with AuditTrail(path, f"{who}{number}", every_s=0.0) as trail:
-                trail.add(A())
-                heads[f"{who}{number}"] = trail.finish("ok", None)
-
-    heads: dict[str, Head] = {}
-    threads = [threading.Thread(target=runs, args=(who,)) for who in "xyz"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    found = events(path)
-    assert len(found) == 1 + 3 * 30 * 2
-    for run, head in heads.items():
-        sealed = found[head.lines - 1]
-        last = (sealed["run"], sealed["event"], sealed["hash"])
-        assert last == (run, "run_finished", head.hash)
-
-
-def test_events_wait_while_the_log_cannot_be_written(
-    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    append, tried = AuditLog.append, threading.Event()
-
-    def broken(self: AuditLog, waiting: list[dict[str, Any]]) -> Head:
-        tried.set()
-        raise AuditError(str(self.path), "no space left")
-
-    monkeypatch.setattr(AuditLog, "append", broken)
-    with AuditTrail(path, "r1", every_s=0.0) as trail:
-        trail.add(A())
-        assert tried.wait(30)
-        trail.add(B())
-        with pytest.raises(AuditError):
-            trail.finish("ok", None)
-        monkeypatch.setattr(AuditLog, "append", append)
-        trail.finish("failed", "no space left")
-    assert names(path) == ["log_opened", "a", "b", "run_finished", "run_finished"]
-    assert "trying again" in caplog.text

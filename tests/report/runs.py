@@ -6,16 +6,21 @@ import json
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from runner.batch.run import run as run_batch
 from runner.cache.cache import NoCache
+from runner.errors import BatchFailedError
 from runner.folder import RESULT
 from runner.model import ReceiptKind
+from runner.plan.journal import padded
 from tests import builders
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.batch.settings import Settings
+    from tests.fakes.behaviours import Behaviours
 
 VOID = {"meta", "wbr", "br", "hr", "img", "input", "link"}
 
@@ -52,6 +57,15 @@ def run(folder: Path, guests: Path, **choices: Any) -> dict[str, Any]:  # noqa: 
     """Run a batch. Returns what its ``result.json`` says, as read by nothing but a JSON parser."""
     folder.mkdir(parents=True, exist_ok=True)
     run_batch(settings(folder, guests, **choices))
+    return raw(folder)
+
+
+def failed(folder: Path, guests: Path, behaviours: Behaviours) -> dict[str, Any]:
+    """A run whose third leaf needs two attempts and whose fourth leaf fails."""
+    behaviours.on("transient", stdin=padded(b"leaf-2"), times=1)
+    behaviours.on("fail", stdin=padded(b"leaf-3"))
+    with pytest.raises(BatchFailedError):
+        run(folder, guests)
     return raw(folder)
 
 

@@ -1,0 +1,71 @@
+"""Tables of runs for other tools."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+from runner.folder import REPORT
+from runner.model import ReceiptKind
+from runner.report.__main__ import main as report
+from runner.report.export import columns, write_csv, write_parquet
+from runner.report.figures import compare
+from runner.report.find import find
+from runner.report.read import read
+from tests.report.runs import failed, run, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from tests.fakes.behaviours import Behaviours
+
+
+def test_csv_and_parquet_give_back_what_went_in(
+    tmp_path: Path, guests: Path, behaviours: Behaviours
+) -> None:
+    from pyarrow import parquet
+
+    run(tmp_path / "a" / "0", guests, count=6)
+    run(tmp_path / "a" / "1", guests, count=17, strategy="three_level")
+    run(tmp_path / "b", guests, kind=ReceiptKind.EXECUTE)
+    failed(tmp_path / "a" / "2", guests, behaviours)
+    found, _ = find([tmp_path / "a", tmp_path / "b"])
+    runs = compare([read(folder) for folder in found])
+    wanted = [{column.name: column.value(row) for column in columns(runs)} for row in runs.all]
+    write_csv(runs, tmp_path / "runs.csv")
+    with (tmp_path / "runs.csv").open(newline="") as file:
+        read_back = list(csv.DictReader(file))
+    assert read_back == [
+        {name: "" if value is None else str(value) for name, value in row.items()} for row in wanted
+    ]
+    write_parquet(runs, tmp_path / "runs.parquet")
+    assert parquet.read_table(tmp_path / "runs.parquet").to_pylist() == wanted
+    assert [row["run"] for row in wanted] == ["a/0", "a/1", "a/2", "b"]
+    assert wanted[1]["aggregation_level_3_s"] is not None
+    assert wanted[0]["aggregation_level_3_s"] is None
+    assert wanted[1]["config.strategy.name"] == "three_level"
+    assert wanted[2]["error"] is not None
+
+
+def test_a_text_from_a_file_is_no_formula_in_a_spreadsheet(tmp_path: Path, guests: Path) -> None:
+    data = run(tmp_path / "out", guests) | {"run_id": '=HYPERLINK("x")'}
+    write(tmp_path / "out", data)
+    write_csv(compare([read(tmp_path / "out")]), tmp_path / "runs.csv")
+    with (tmp_path / "runs.csv").open(newline="") as file:
+        assert next(csv.DictReader(file))["run_id"] == '\'=HYPERLINK("x")'
+
+
+def test_with_csv_the_page_is_written_only_where_it_is_asked_for(
+    tmp_path: Path, guests: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path / "out", guests)
+    arguments = [str(tmp_path / "out"), "--csv", str(tmp_path / "runs.csv")]
+    assert report(arguments) == 0
+    assert not (tmp_path / "out" / REPORT).exists()
+    assert report([*arguments, "--output", str(tmp_path / "page.html")]) == 0
+    assert (tmp_path / "page.html").exists()
+    out = capsys.readouterr().out
+    assert f"report: {tmp_path / 'runs.csv'}" in out
+    assert f"report: {tmp_path / 'page.html'}" in out
