@@ -1,7 +1,7 @@
 """Every metric, declared once. The textfile, the docs and the checks on alert rules follow from it.
 
 A metric's object has the metric's name, without ``l2_`` and ``_total``. To add a metric, declare it
-at its place in the textfile and let the runner count it (``runner/batch/recording.py``).
+at its place in the textfile and let the runner count it (``runner/batch/counters.py``).
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ import runner_risc0 as native
 
 from benchmarks.studies import batches
 from benchmarks.studies.stopwatches import Parts, cost_of_a_part
-from runner.batch import attempt, outputs, prepare, recording
+from runner.batch import batch_run, counters, outputs, prepare
 from runner.cache.keys import proof_key
 from runner.engines.machine import cores, machine, packages
 from runner.executor import PlanExecutor
@@ -191,11 +191,11 @@ def parts(folder: Path, leaves: int) -> Figures:
     own = cost_of_a_part()
     watch = Parts()
     watch.around("zkVM", native, "execute")
-    watch.around("worker", attempt, "perform")
+    watch.around("worker", batch_run, "perform")
     watch.around("plan", prepare, "leaves", "distinct", "make_plan")
-    watch.around("jobs", attempt.BatchRun, "build", "load", "accept")
+    watch.around("jobs", batch_run.BatchRun, "build", "load", "accept")
     watch.around("dispatch", PlanExecutor, "run")
-    watch.around("recording", recording.Recording, "notice")
+    watch.around("recording", counters.RunCounters, "notice")
     watch.around("recording", tally.Tally, "notice")
     watch.around("outputs", outputs.Outputs, "done")
     jobs = len(executed(folder / "parts", leaves, 0)["jobs"])

@@ -1,4 +1,4 @@
-"""One batch from leaves to a verified result, over the protocols of its parts."""
+"""The batch: its leaves, its plan and the job behind each node of the plan."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["Batch", "Root"]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is to be done.
+    """A batch that is to be proved.
 
     Attributes:
-        guest: runs at every leaf.
-        aggregator: runs at every inner node.
-        leaves: by position.
-        plan: over the leaves' distinct runs.
-        prover: makes the receipts.
+        guest: the guest that runs at every leaf.
+        aggregator: the guest that runs at every aggregation.
+        leaves: the leaves by their position in the batch.
+        plan: the plan over the distinct runs among the leaves.
+        prover: the prover that makes the receipts, as workers construct it.
     """
 
     guest: Guest
@@ -38,9 +38,10 @@ class Batch:
     prover: ProverSpec
 
     def kind(self, job_id: int) -> ReceiptKind:
-        """The receipt a job makes: only the batch's results are wrapped in Groth16.
+        """The kind of receipt that a job makes.
 
-        A Groth16 receipt cannot be an assumption, so what lies below the root is succinct.
+        Only the result of the batch is wrapped in Groth16. A Groth16 receipt cannot be an
+        assumption, so the jobs below the root make succinct ones.
         """
         wanted = self.prover.kind
         if wanted is ReceiptKind.GROTH16 and self.plan.root not in (None, job_id):
@@ -48,18 +49,20 @@ class Batch:
         return wanted
 
     def program(self, job_id: int) -> Guest:
-        """What a job runs."""
+        """The guest that a job runs."""
         return self.guest if job_id < self.plan.leaf_jobs else self.aggregator
 
     def job(
         self, job_id: int, positions: Sequence[int], journal: Callable[[int], bytes]
     ) -> ProofJob:
-        """A job without its children's receipts: one that is in the cache never needs them.
+        """Make a job, without its children's receipts.
+
+        A job whose proof is in the cache never needs them.
 
         Args:
-            job_id: of the plan.
-            positions: for each leaf job, a batch position that asks for it.
-            journal: of a child, by its job id.
+            job_id: the id of the job in the plan.
+            positions: for each leaf job by its id, a batch position that asks for it.
+            journal: a function that returns the journal of a child by the child's job id.
         """
         name, guest, kind = self.name(job_id), self.program(job_id), self.kind(job_id)
         if job_id < self.plan.leaf_jobs:
@@ -69,16 +72,14 @@ class Batch:
         claims = [(self.program(child).image_id, journal(child)) for child in children]
         stdin = aggregator_stdin(guest.image_id, claims)
         bare = tuple(Child(*claim, None) for claim in dict.fromkeys(claims))
-        # A cached receipt of another aggregation, or a machine that computes wrongly, shows here
-        # and not only at the root.
+        # Each receipt is compared with this journal, so that a cached receipt of another
+        # aggregation, or a machine that computes wrongly, is found before the root.
         expected = merkle.aggregate(guest.image_id, claims).encode()
         return ProofJob(job_id, name, guest, stdin, bare, kind, expected=expected)
 
     def name(self, job_id: int) -> str:
-        """A job's name for people."""
-        if job_id < self.plan.leaf_jobs:
-            return f"leaf {job_id}"
-        return f"aggregation {job_id} (level {self.plan.aggregation(job_id).level})"
+        """The name of a job for people."""
+        return self.plan.job_name(job_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +87,10 @@ class Root:
     """The verified result of an aggregated batch.
 
     Attributes:
-        result: what the root's journal says.
-        journal: its bytes.
-        receipt_bytes: size of the encoded root receipt; 0 in execute mode.
-        verify_s: seconds its verification took; 0.0 in execute mode.
+        result: the decoded journal of the root.
+        journal: the bytes of that journal.
+        receipt_bytes: the size of the encoded root receipt, or 0 in execute mode.
+        verify_s: the seconds that its verification took, or 0.0 in execute mode.
     """
 
     result: AggregationResult

@@ -1,4 +1,7 @@
-"""What a batch's result was made from: tells whether a finished one answers the same question."""
+"""What the result of a batch was made from.
+
+A sweep compares this to tell whether a finished run may stand for a new one.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +12,25 @@ from typing import TYPE_CHECKING, Any, Self
 
 import runner
 from runner.model import flat, is_placement
-from runner.provers.guests import AGGREGATOR, Manifest
-from runner.provers.prover import load_prover
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from runner.batch.settings import Settings
-    from runner.model import Leaf
+    from runner.model import Guest, Leaf, Versions
 
 __all__ = ["MadeFrom", "made_from"]
 
 
 @dataclass(frozen=True, slots=True)
 class MadeFrom:
-    """What decides a result, as two SHA-256 digests in hex.
+    """What a result was made from, as two SHA-256 digests in hex.
 
     Attributes:
-        config: The digest of the composed settings without those of :data:`PLACEMENT`.
-        programs: The digest of all that the settings name and that may change under its name: image
-            ids and ELF files, the versions of runner and zkVM, the inputs as the guest reads them.
+        config: the digest of the composed config without the settings that only say where a run
+            happens (:data:`runner.model.PLACEMENT`).
+        programs: the digest of what the config names and what may change under its name: the image
+            ids and ELF files of the guests, the versions of the runner and the zkVM, and the inputs
+            as the guest reads them.
     """
 
     config: str
@@ -36,34 +38,35 @@ class MadeFrom:
 
     @classmethod
     def from_json(cls, data: object) -> Self | None:
-        """As :meth:`to_json` gave it; None for anything else."""
+        """Read what :meth:`to_json` returned. The result is None for anything else."""
         if not isinstance(data, dict) or set(data) != {"config", "programs"}:
             return None
         return cls(str(data["config"]), str(data["programs"]))
 
     def to_json(self) -> dict[str, str]:
-        """JSON values, as ``result.json`` holds them."""
+        """Return the digests as JSON values, as ``result.json`` holds them."""
         return asdict(self)
 
 
-def made_from(settings: Settings, leaves: Iterable[Leaf]) -> MadeFrom:
-    """What a run with these settings and these inputs makes its result from.
+def made_from(
+    config: dict[str, Any], guests: Sequence[Guest], leaves: Iterable[Leaf], versions: Versions
+) -> MadeFrom:
+    """Digest all that decides the result of a run.
 
-    Raises:
-        InputError: the guests or the prover cannot be had.
+    Args:
+        config: the config as the user composed it.
+        guests: the leaves' guest and the aggregator.
+        leaves: the leaves of the batch.
+        versions: the versions of the zkVM that proves.
     """
-    config = {
-        name: value for name, value in flat(settings.config).items() if not is_placement(name)
-    }
-    manifest = Manifest.load(settings.guests)
-    guests = [manifest.get(name) for name in (settings.guest, AGGREGATOR)]
+    decides = {name: value for name, value in flat(config).items() if not is_placement(name)}
     programs = {
         "guests": [(guest.image_id.hex(), guest.elf_sha256) for guest in guests],
         "inputs": [hashlib.sha256(leaf.stdin).hexdigest() for leaf in leaves],
         "runner": runner.__version__,
-        "zkvm": asdict(load_prover(settings.prover).versions),
+        "zkvm": asdict(versions),
     }
-    return MadeFrom(_sha256(config), _sha256(programs))
+    return MadeFrom(_sha256(decides), _sha256(programs))
 
 
 def _sha256(value: Any) -> str:  # noqa: ANN401  # anything JSON can say

@@ -1,34 +1,102 @@
-"""Sets the gauges that describe the result of the last run."""
+"""Sets the gauges that describe the last run."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+import runner
 from runner.metric_table import (
     AGGREGATION_BATCH_SECONDS,
     AGGREGATION_PROOF_COUNT,
+    BUILD_INFO,
+    CACHE_HIT_RATE,
+    CACHE_HIT_RATIO,
+    CACHE_HITS,
+    CACHE_MISSES,
     GAS_SAVINGS_PERCENT,
+    GPU_MEMORY_USED_BYTES,
+    GPU_UTILIZATION_RATIO,
+    LAST_RUN_COMPLETION_TIMESTAMP_SECONDS,
+    LAST_RUN_DURATION_SECONDS,
+    LAST_RUN_EXIT_STATUS,
+    LAST_RUN_LEAVES,
+    LAST_RUN_START_TIMESTAMP_SECONDS,
+    LAST_RUN_SUCCESS_TIMESTAMP_SECONDS,
     MODEL_GAS_SAVINGS_RATIO,
+    PARALLEL_WORKERS_ACTIVE,
+    PARALLEL_WORKERS_LIMIT,
     PROOF_SIZE_SAVINGS_PERCENT,
     PROOF_SIZE_SAVINGS_RATIO,
+    QUEUE_DEPTH,
     RECEIPT_BYTES,
     TPS_CURRENT,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.batch.batch import Batch
+    from runner.batch.run_info import RunInfo
     from runner.batch.summary import Summary
     from runner.metrics import Recorder
+    from runner.monitoring.gpu import GpuFigures
 
-__all__ = ["record_result"]
+__all__ = ["set_gauges"]
 
 
-def record_result(recorder: Recorder, summary: Summary) -> None:
-    """Set the gauges of sizes and of aggregation. A batch that only executes has none of them.
+def set_gauges(  # noqa: PLR0913  # all that the gauges say
+    recorder: Recorder,
+    batch: Batch,
+    info: RunInfo,
+    *,
+    gpus: Sequence[GpuFigures],
+    summary: Summary | None,
+    exit_status: int,
+) -> None:
+    """Set the gauges of a run that ends now.
 
     Args:
         recorder: the metrics of the run.
-        summary: the summary of its verified result.
+        batch: the batch that was run.
+        info: what was known of the run before its first job.
+        gpus: the figures of the GPUs over the run.
+        summary: the summary of the run; None if it failed.
+        exit_status: the exit status of the run, which is 0 if it did not fail.
     """
+    now = time.time()
+    recorder.set(PARALLEL_WORKERS_ACTIVE, 0)
+    for index, gpu in enumerate(gpus):
+        recorder.set(GPU_UTILIZATION_RATIO, gpu.utilization, gpu=str(index))
+        recorder.set(GPU_MEMORY_USED_BYTES, gpu.memory_bytes, gpu=str(index))
+    recorder.set(QUEUE_DEPTH, 0)
+    recorder.set(PARALLEL_WORKERS_LIMIT, info.workers)
+    recorder.set(LAST_RUN_START_TIMESTAMP_SECONDS, info.started)
+    recorder.set(LAST_RUN_COMPLETION_TIMESTAMP_SECONDS, now)
+    recorder.set(LAST_RUN_DURATION_SECONDS, info.elapsed_s())
+    recorder.set(LAST_RUN_EXIT_STATUS, exit_status)
+    recorder.set(LAST_RUN_LEAVES, len(batch.leaves))
+    if exit_status == 0:
+        recorder.set(LAST_RUN_SUCCESS_TIMESTAMP_SECONDS, now)
+    recorder.set(
+        BUILD_INFO,
+        1,
+        version=runner.__version__,
+        zkvm=info.versions.zkvm,
+        zkvm_version=info.versions.zkvm_version,
+        receipt_kind=batch.prover.kind.value,
+    )
+    hits = recorder.value(CACHE_HITS)
+    looked_up = hits + recorder.value(CACHE_MISSES)
+    rate = hits / looked_up if looked_up else 0.0
+    recorder.set(CACHE_HIT_RATE, 100 * rate)
+    recorder.set(CACHE_HIT_RATIO, rate)
+    if summary is not None:
+        _set_result(recorder, summary)
+
+
+def _set_result(recorder: Recorder, summary: Summary) -> None:
+    """Set the gauges of sizes and of aggregation. A batch that only executes has none of them."""
     if summary.size_savings_percent is None:
         return
     recorder.set(PROOF_SIZE_SAVINGS_PERCENT, summary.size_savings_percent)

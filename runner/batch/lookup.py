@@ -1,4 +1,7 @@
-"""The proof cache as a run sees it: jobs in, verified outcomes out."""
+"""The proof cache as a run uses it.
+
+It is asked for jobs and gives verified outcomes, and it is given the proofs that the run makes.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from runner.provers.worker import verify_receipt
 
 if TYPE_CHECKING:
     from runner.audit.trail import Trail
-    from runner.batch.recording import Recording
+    from runner.batch.counters import RunCounters
     from runner.cache.cache import Cache
     from runner.model import ProofJob
     from runner.provers.prover import Prover
@@ -28,33 +31,40 @@ log = logging.getLogger(__name__)
 
 
 class Lookup:
-    """Finished proofs of earlier runs, by job.
+    """The proofs of earlier runs, looked up by job.
 
     Args:
-        cache: where they are kept.
-        prover: verifies them, and tells what versions they are of.
-        recording: of the run.
-        trail: is told of entries that do not hold.
+        cache: the proof cache.
+        prover: the prover that verifies entries, and whose versions are part of their keys.
+        counters: the counters of the run, which are told of hits and misses.
+        trail: the audit trail of the run, which is told of entries that do not verify.
     """
 
-    def __init__(self, cache: Cache, prover: Prover, recording: Recording, trail: Trail) -> None:
+    def __init__(self, cache: Cache, prover: Prover, counters: RunCounters, trail: Trail) -> None:
         self._cache = cache
         self._prover = prover
-        self._recording = recording
+        self._counters = counters
         self._trail = trail
 
     def find(self, job: ProofJob) -> Outcome | None:
-        """A hit is a receipt that verifies, nothing less; safe from any thread."""
+        """Look a job up. Any thread may call this.
+
+        An entry whose receipt does not verify is set aside, and counts as a miss. So does an entry
+        that the cache could not read.
+
+        Returns:
+            The outcome with its verified receipt, or None if the job has to be proved.
+        """
         started = time.time()
         key = job_key(self._prover, job)
         try:
             entry = self._cache.get(key)
         except CacheError as error:
             log.warning("%s not looked up: %s", job.name, error.reason)
-            self._recording.error()
+            self._counters.error()
             entry = None
         if entry is None:
-            self._recording.missed()
+            self._counters.missed()
             return None
         clock = time.perf_counter()
         try:
@@ -63,10 +73,10 @@ class Lookup:
             log.warning("%s; set aside, proving anew", error)
             with contextlib.suppress(CacheError):
                 self._cache.quarantine(key, str(error))
-            self._recording.rejected(time.perf_counter() - clock)
+            self._counters.rejected(time.perf_counter() - clock)
             self._trail.add(rejected(error, job))
             return None
-        self._recording.hit()
+        self._counters.hit()
         return Outcome(
             job_id=job.id,
             image_id=job.guest.image_id,
@@ -85,7 +95,13 @@ class Lookup:
         )
 
     def keep(self, job: ProofJob, outcome: Outcome, receipt: bytes) -> None:
-        """Into the cache; a cache that fails must not cost a batch its finished proof."""
+        """Keep a proof in the cache. Where the cache fails, the batch goes on with its proof.
+
+        Args:
+            job: the job that was proved.
+            outcome: the outcome of the job.
+            receipt: the encoded receipt of the outcome.
+        """
         try:
             evicted = self._cache.put(
                 job_key(self._prover, job),
@@ -98,9 +114,9 @@ class Lookup:
             )
         except CacheError as error:
             log.warning("%s not cached: %s", job.name, error.reason)
-            self._recording.error()
+            self._counters.error()
         else:
-            self._recording.kept(evicted)
+            self._counters.kept(evicted)
 
     def _origin(self, job: ProofJob) -> Origin:
         versions = self._prover.versions
@@ -114,7 +130,7 @@ class Lookup:
 
 
 def job_key(prover: Prover, job: ProofJob) -> str:
-    """What the cache calls the proof of a job."""
+    """Return the key of a job's proof in the cache."""
     versions = prover.versions
     return proof_key(
         zkvm=versions.zkvm,
@@ -126,10 +142,20 @@ def job_key(prover: Prover, job: ProofJob) -> str:
 
 
 def verify_entry(prover: Prover, job: ProofJob, key: str, data: bytes) -> bytes:
-    """The journal of a cache entry that is the proof of a job, and nothing less.
+    """Verify that a cache entry is the proof of a job.
+
+    Args:
+        prover: the prover that verifies the receipt.
+        job: the job that was looked up.
+        key: the key of the entry, which an error names.
+        data: the encoded receipt in the entry.
+
+    Returns:
+        The journal that the receipt proves.
 
     Raises:
-        ReceiptRejectedError: it does not verify, or is of another kind.
+        ReceiptRejectedError: the receipt does not verify, or is of another kind than the job asks
+            for.
     """
     what = f"cache entry {key[:16]}"
     journal = verify_receipt(prover, data, job.guest.image_id, job.expected, what)

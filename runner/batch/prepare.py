@@ -1,4 +1,4 @@
-"""Prepares a batch from its settings, and finds all that is wrong with them before any proof."""
+"""Prepares the batch of a run, and finds what is wrong with its settings before any proof."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def prepare(settings: Settings) -> Batch:
     """Prepare the batch that the settings ask for.
 
     Raises:
-        InputError: It cannot be prepared: a guest is not what the manifest says, the prover cannot
-            make such receipts here, an input or the strategy is not usable, or a folder cannot be
+        InputError: a guest is not what the manifest says, the prover cannot make such receipts
+            here, an input or the strategy is not usable, or a folder or the audit log cannot be
             written.
     """
     manifest = Manifest.load(settings.guests)
@@ -63,15 +63,16 @@ def prepare(settings: Settings) -> Batch:
         _check_folders([("output", settings.output)])
     else:
         _check_writable(settings)
-        _check_audit(settings)
+        if settings.audit is not None:
+            _check_audit(settings.audit)
     return batch
 
 
 def check_zkvm(manifest: Manifest, prover: Prover) -> None:
-    """Refuse programs that were compiled for another zkVM than the prover's.
+    """Refuse guests that were compiled for another zkVM than the prover's.
 
     Raises:
-        InputError: They were.
+        InputError: the manifest names another zkVM.
     """
     zkvm = prover.versions.zkvm
     if manifest.zkvm not in (None, zkvm):
@@ -84,6 +85,7 @@ def check_zkvm(manifest: Manifest, prover: Prover) -> None:
 
 
 def _check_image_id(prover: Prover, guest: Guest) -> None:
+    """Refuse a guest whose program has another image id than the manifest says."""
     found = prover.image_id(read_elf(guest))
     if found != guest.image_id:
         raise InputError(
@@ -94,31 +96,34 @@ def _check_image_id(prover: Prover, guest: Guest) -> None:
         )
 
 
-def _check_audit(settings: Settings) -> None:
+def _check_audit(log: Path) -> None:
     """Refuse an audit log that cannot be appended to."""
-    if settings.audit is None:
-        return
     try:
-        AuditLog(settings.audit).check()
+        AuditLog(log).check()
     except AuditError as error:
         remedy = "give another file, or use audit=off"
         raise InputError("audit.file", str(error.path), error.reason, remedy) from None
 
 
 def _check_writable(settings: Settings) -> None:
-    """Refuse folders that cannot be written now, and not after minutes of proving."""
+    """Refuse folders that cannot be written, now rather than after minutes of proving."""
     folders = [("output", settings.output)]
     metrics = settings.metrics
     for field, file in (("textfile", metrics.textfile), ("ledger", metrics.ledger)):
         if file is not None:
             folders.append((f"metrics.{field}", file.parent))
-    # A log may be there in a folder that takes no other file.
+    # An audit log that exists may stand in a folder that takes no other file.
     if settings.audit is not None and not settings.audit.exists():
         folders.append(("audit.file", settings.audit.parent))
     _check_folders(folders)
 
 
 def _check_folders(folders: Sequence[tuple[str, Path]]) -> None:
+    """Make folders, and refuse those that take no file.
+
+    Args:
+        folders: the folders, each with the name of the setting that an error names.
+    """
     for field, folder in folders:
         probe = folder / f".probe-{uuid.uuid4().hex}"
         try:

@@ -1,28 +1,131 @@
-"""What a finished run puts on record: the leaf list and the rows of its jobs."""
+"""The contents of ``result.json``, which is the record of a run, and of ``leaves.jsonl``."""
 
 from __future__ import annotations
 
+import sys
+import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from runner.folder import compact
+from runner.batch.identity import made_from
+from runner.engines.machine import machine, packages, peak_memory_mib
+from runner.folder import FORMAT, compact
 from runner.plan.journal import show_journal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
-    from runner.batch.attempt import BatchRun
-    from runner.batch.batch import Batch
+    from runner.audit.log import Head
+    from runner.batch.batch import Batch, Root
+    from runner.batch.batch_run import BatchRun
+    from runner.batch.run_info import RunInfo
+    from runner.batch.summary import Summary
+    from runner.monitoring.gpu import GpuFigures
 
-__all__ = ["job_rows", "leaf_lines"]
+__all__ = ["audit_seal", "job_rows", "leaf_lines", "result_rows", "run_record"]
 
 
-def leaf_lines(batch: Batch, run: BatchRun, journal_type: str) -> Iterator[bytes]:
-    """The leaf list: one JSON object a batch position, in order.
+def run_record(  # noqa: PLR0913  # all that the record says
+    batch: Batch,
+    batch_run: BatchRun,
+    info: RunInfo,
+    *,
+    status: str,
+    error: str | None,
+    config: dict[str, Any],
+    gpus: Sequence[GpuFigures],
+    seal: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """The record of a run that has ended, whatever became of it.
 
-    ``input`` is what the run was asked for; only what the journal says is proved.
+    Args:
+        batch: the batch that was run.
+        batch_run: the run of the batch, with the outcomes of the finished jobs.
+        info: what was known of the run before its first job.
+        status: how the run ended: ``ok``, ``failed`` or ``interrupted``.
+        error: why the status is not ``ok``; None if it is.
+        config: the config as the user composed it.
+        gpus: the figures of the GPUs over the run.
+        seal: what :func:`audit_seal` returned; None for a run without an audit log.
+    """
+    guests = (batch.guest, batch.aggregator)
+    return {
+        "format": FORMAT,
+        "run_id": info.run_id,
+        "status": status,
+        "error": error,
+        "command": sys.argv,
+        "started": info.started,
+        "finished": time.time(),
+        "config": config,
+        "made_from": made_from(config, guests, batch.leaves, info.versions).to_json(),
+        "kind": batch.prover.kind.value,
+        "guests": {
+            guest.name: {"image_id": guest.image_id.hex(), "elf_sha256": guest.elf_sha256}
+            for guest in guests
+        },
+        "versions": {**packages(), **asdict(info.versions)},
+        "machine": machine(),
+        "peak_memory_mib": peak_memory_mib(),
+        "gpus": [asdict(gpu) for gpu in gpus],
+        "plan": batch.plan.to_json(),
+        "jobs": job_rows(batch, batch_run),
+        "audit": seal,
+    }
+
+
+def result_rows(
+    batch: Batch, root: Root | None, summary: Summary, receipts: Sequence[str]
+) -> dict[str, Any]:
+    """What the record says of a verified result, in addition to :func:`run_record`.
+
+    Args:
+        batch: the batch that was run.
+        root: the verified root; None for strategy ``none``.
+        summary: the summary of the run.
+        receipts: the names of the receipts in the output folder.
+    """
+    rows: dict[str, Any] = {"summary": summary.to_json()}
+    if root is not None:
+        rows["root"] = {
+            "image_id": batch.aggregator.image_id.hex(),
+            "journal": root.journal.hex(),
+            "verified_count": root.result.verified_count,
+            "combined_hash": root.result.combined_hash.hex(),
+            "proved": bool(root.receipt_bytes),
+        }
+    return {**rows, "receipts": list(receipts)}
+
+
+def audit_seal(log: Path, folder: Path, head: Head) -> dict[str, Any]:
+    """What the record says of the audit log: its file, and the line that seals the run's events.
+
+    The file is named relative to the output folder where it is inside it, because the folder may be
+    moved as a whole.
+
+    Args:
+        log: the file of the audit log.
+        folder: the output folder of the run.
+        head: the last line of the run in the log.
+    """
+    file, folder = log.absolute(), folder.absolute()
+    name = file.relative_to(folder) if file.is_relative_to(folder) else file
+    return {"file": str(name), **asdict(head)}
+
+
+def leaf_lines(batch: Batch, batch_run: BatchRun, journal_type: str) -> Iterator[bytes]:
+    """The leaf list: one line of JSON for each position in the batch, in order.
+
+    ``input`` is the input that the run was asked for. Only what the journal says is proved.
+
+    Args:
+        batch: the batch that was run.
+        batch_run: the run of the batch, with the outcomes of all leaves.
+        journal_type: the type of the guest's journal, by which it is shown to people.
     """
     for leaf, job in zip(batch.leaves, batch.plan.leaves, strict=True):
-        outcome = run.outcomes[job]
+        outcome = batch_run.outcomes[job]
         line = {
             "index": leaf.index,
             "job": job,
@@ -35,10 +138,15 @@ def leaf_lines(batch: Batch, run: BatchRun, journal_type: str) -> Iterator[bytes
         yield compact(line).encode() + b"\n"
 
 
-def job_rows(batch: Batch, run: BatchRun) -> Iterator[dict[str, Any]]:
-    """Figures of every finished job, by id."""
-    for job_id in sorted(run.outcomes):
-        outcome = run.outcomes[job_id]
+def job_rows(batch: Batch, batch_run: BatchRun) -> Iterator[dict[str, Any]]:
+    """The figures of every finished job, in the order of the job ids.
+
+    Args:
+        batch: the batch that was run.
+        batch_run: the run of the batch.
+    """
+    for job_id in sorted(batch_run.outcomes):
+        outcome = batch_run.outcomes[job_id]
         aggregates = job_id >= batch.plan.leaf_jobs
         yield {
             "id": job_id,
@@ -58,5 +166,5 @@ def job_rows(batch: Batch, run: BatchRun) -> Iterator[dict[str, Any]]:
             "paging_cycles": outcome.cycles.paging,
             "total_cycles": outcome.cycles.total,
             "segments": outcome.cycles.segments,
-            "receipt_bytes": run.receipt_bytes.get(job_id, 0),
+            "receipt_bytes": batch_run.receipt_bytes.get(job_id, 0),
         }

@@ -1,26 +1,24 @@
-"""Wires one run from plain settings: prepares the batch, runs it, leaves the outputs."""
+"""Wires one run from its settings: it prepares the batch, runs it and leaves the outputs."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import platform
-import sys
+import time
 import uuid
-from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 import runner
 from runner.audit.events import RunStarted
 from runner.audit.trail import AuditTrail, NoTrail
-from runner.batch.attempt import BatchRun
+from runner.batch.batch_run import BatchRun
+from runner.batch.closing import print_end
 from runner.batch.outputs import Outputs
 from runner.batch.prepare import prepare
+from runner.batch.run_info import RunInfo
 from runner.batch.spool import Spool
-from runner.batch.summary import Summary, table
 from runner.cache.cache import NoCache
 from runner.engines.engine import jobs_at_once
 from runner.errors import RunnerError, WorkerDiedError
@@ -36,12 +34,12 @@ from runner.provers.prover import load_prover
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from rich.table import Table
+    from pathlib import Path
 
     from runner.audit.trail import Trail
     from runner.batch.batch import Batch, Root
     from runner.batch.settings import Settings
+    from runner.batch.summary import Summary
     from runner.cache.cache import Cache
     from runner.engines.engine import Engine, Host
     from runner.model import Versions
@@ -54,12 +52,12 @@ log = logging.getLogger(__name__)
 def run(settings: Settings) -> Summary:
     """Run one batch to its verified result.
 
-    Leaves the files of :mod:`runner.folder` in the output folder and the metrics textfile, also
+    It leaves the files of :mod:`runner.folder` in the output folder, and the metrics textfile, also
     when the batch fails.
 
     Raises:
-        InputError: something given is not usable; nothing was proved.
-        BatchFailedError: the batch has no verified result; what was finished is kept.
+        InputError: something in the settings is not usable. Nothing was proved.
+        BatchFailedError: the batch has no verified result. What was finished is kept.
         InterruptedBatchError: the same, because someone stopped it.
     """
     batch = prepare(settings)
@@ -68,64 +66,67 @@ def run(settings: Settings) -> Summary:
     trail = NoTrail() if settings.audit is None else AuditTrail(settings.audit, run_id)
     executes = batch.prover.kind is ReceiptKind.EXECUTE
     with NoCache() if executes else settings.cache as cache, trail:
+        # An engine may have to reach a cluster first, which is part of the run's time.
+        started, clock = time.time(), time.monotonic()
+        engine = settings.make_engine()
+        hosts = engine.hosts()
+        info = RunInfo(run_id, prover.versions, jobs_at_once(hosts), started, clock)
         spool = Spool(settings.output / RECEIPTS)
         recorder = Recorder()
-        attempt = BatchRun(
+        batch_run = BatchRun(
             batch, cache=cache, spool=spool, recorder=recorder, prover=prover, trail=trail
         )
         on_gpu = prover.versions.extra.get("cuda") == "true"
         gpus = GpuMonitor(nvml if on_gpu else _no_driver)
         outputs = Outputs(
-            settings,
-            batch,
-            attempt,
-            prover,
-            recorder,
-            run_id=run_id,
+            settings=settings,
+            batch=batch,
+            batch_run=batch_run,
+            info=info,
+            recorder=recorder,
             trail=trail,
             gpus=gpus.figures,
         )
-        engine = settings.make_engine()
-        hosts = engine.hosts()
-        outputs.workers = jobs_at_once(hosts)
-        logs.name_run(outputs.run_id)
-        _announce(batch, settings, hosts)
+        logs.name_run(run_id)
+        _announce(batch, settings.output, hosts)
         _run_started(trail, batch, prover.versions)
-        tally = Tally(batch.plan, outputs.workers, _earlier(batch, cache))
-        # Until the textfile says how the run ended, the live figures say that it is there.
-        with _live(settings, batch, outputs, tally), gpus:
+        tally = Tally(batch.plan, info.workers, _earlier(batch, cache))
+        # The live figures stay until the textfile says how the run has ended.
+        with _live(settings.metrics.textfile, batch, info, tally), gpus:
             try:
-                root = _execute(settings, batch, attempt, engine=engine, hosts=hosts, tally=tally)
+                root = _execute(settings, batch_run, engine=engine, hosts=hosts, tally=tally)
                 summary = outputs.done(root, spool)
             except (RunnerError, OSError, KeyboardInterrupt) as error:
                 failure = outputs.failed(error)
-                _say_end(settings, outputs.last_word(None, failure))
+                print_end(settings, info, error=failure)
                 raise failure from error
             except Exception as error:
-                outputs.failed(error)  # a bug: recorded like any failure, and shown as what it is
+                # This is a bug. It is recorded like any failure, and raised as what it is.
+                outputs.failed(error)
                 raise
-    _say_end(settings, outputs.last_word(summary, None), table(summary, outputs.places()))
+    print_end(settings, info, summary=summary)
     return summary
 
 
 def _no_driver() -> None:
-    """For provers that use no GPU."""
+    """The GPU driver for a prover that uses no GPU: there is none."""
 
 
-def _live(settings: Settings, batch: Batch, outputs: Outputs, tally: Tally) -> LiveFile:
+def _live(textfile: Path | None, batch: Batch, info: RunInfo, tally: Tally) -> LiveFile:
     return LiveFile(
-        settings.metrics.textfile,
+        textfile,
         tally,
         guest=batch.guest.name,
         strategy=batch.plan.strategy,
         kind=batch.prover.kind.value,
         leaves=len(batch.leaves),
-        run_id=outputs.run_id,
-        started=outputs.started,
+        run_id=info.run_id,
+        started=info.started,
     )
 
 
-def _announce(batch: Batch, settings: Settings, hosts: Sequence[Host]) -> None:
+def _announce(batch: Batch, output: Path, hosts: Sequence[Host]) -> None:
+    """Log what is to be done, on which machines, and where the outputs will be."""
     workers, cores = jobs_at_once(hosts), sum(host.cores for host in hosts)
     where = f" of {len(hosts)} machines" if len(hosts) > 1 else ""
     plan, kind = batch.plan, batch.prover.kind
@@ -138,7 +139,7 @@ def _announce(batch: Batch, settings: Settings, hosts: Sequence[Host]) -> None:
         "%s",
         f"{len(batch.leaves)} leaves of {batch.guest.name} ({plan.leaf_jobs} distinct),"
         f" strategy {plan.strategy}: {plan.jobs} jobs in {plan.levels + 1} levels; {what};"
-        f" {workers} workers on {cores} cores{where}; outputs in {settings.output}",
+        f" {workers} workers on {cores} cores{where}; outputs in {output}",
         extra={
             "event": "batch_started",
             "guest": batch.guest.name,
@@ -151,24 +152,13 @@ def _announce(batch: Batch, settings: Settings, hosts: Sequence[Host]) -> None:
             "workers": workers,
             "cores": cores,
             "hosts": len(hosts),
-            "folder": str(settings.output),
+            "folder": str(output),
         },
     )
 
 
-def _say_end(settings: Settings, last_word: dict[str, Any], shown: Table | None = None) -> None:
-    """The summary on standard output: a table for people, a JSON line for machines."""
-    if settings.quiet:
-        return
-    if settings.log_format == "json":
-        sys.stdout.write(json.dumps(last_word, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
-    elif shown is not None:
-        Console().print(shown)
-
-
 def _earlier(batch: Batch, cache: Cache) -> dict[int, float]:
-    """Mean seconds a job took in earlier runs, by level, as far as the cache knows."""
+    """The mean seconds that a job took in earlier runs, by level, where the cache knows them."""
     earlier = {}
     for level in range(batch.plan.levels + 1):
         guest = batch.aggregator if level else batch.guest
@@ -178,34 +168,35 @@ def _earlier(batch: Batch, cache: Cache) -> dict[int, float]:
     return earlier
 
 
-def _execute(  # noqa: PLR0913  # the wiring of one run
+def _execute(
     settings: Settings,
-    batch: Batch,
-    attempt: BatchRun,
+    batch_run: BatchRun,
     *,
     engine: Engine,
     hosts: Sequence[Host],
     tally: Tally,
 ) -> Root | None:
+    """Run the batch while its progress is shown, and shut the engine down."""
     try:
-        with _progress(settings, batch, tally) as progress:
-            root = attempt.run(
+        with _progress(settings, tally) as progress:
+            root = batch_run.run(
                 engine=engine,
-                observers=(tally, progress),  # the progress shows what the tally says by then
+                observers=(tally, progress),  # the tally comes first, because the progress shows it
                 policy=settings.retry,
                 hosts=hosts,
                 on_failure=settings.executor.on_failure,
             )
     except BaseException:
-        _end(engine)
+        _stop(engine)
         raise
     engine.shutdown()
     return root
 
 
-def _progress(settings: Settings, batch: Batch, tally: Tally) -> SilentProgress:
+def _progress(settings: Settings, tally: Tally) -> SilentProgress:
+    """The display of the progress that the settings ask for and the terminal can show."""
     chosen = settings.progress
-    verb = "executed" if batch.prover.kind is ReceiptKind.EXECUTE else "proved"
+    verb = "executed" if settings.prover.kind is ReceiptKind.EXECUTE else "proved"
     machine = settings.log_format == "json"
     if settings.quiet or chosen == "none":
         return SilentProgress(tally, verb)
@@ -214,8 +205,8 @@ def _progress(settings: Settings, batch: Batch, tally: Tally) -> SilentProgress:
     return LineProgress(tally, verb, every=machine)
 
 
-def _end(engine: Engine) -> None:
-    """Stop without waiting for proofs that nobody will use."""
+def _stop(engine: Engine) -> None:
+    """Shut an engine down without waiting for proofs that nobody will use."""
     engine.kill()
     with contextlib.suppress(WorkerDiedError):
         engine.shutdown(cancel_futures=True)

@@ -1,4 +1,8 @@
-"""What one run needs to know, as plain values: the far side of the config."""
+"""The settings of one run, as plain values.
+
+The command line makes them from the composed config (:mod:`runner.cli.config`). No room but the
+command line knows Hydra.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +22,7 @@ if TYPE_CHECKING:
     from runner.plan.strategy import StrategySettings
     from runner.provers.prover import ProverSpec
 
-__all__ = [
-    "ExecutorSettings",
-    "Settings",
-]
+__all__ = ["ExecutorSettings", "Settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,9 @@ class ExecutorSettings:
     """How the plan is executed.
 
     Attributes:
-        workers: The number of jobs side by side; None leaves it to the engine.
-        timeout_s: The seconds that one job may take; None for no limit.
-        on_failure: What happens to the other jobs when one has failed for good.
+        workers: the number of jobs that run side by side; None leaves it to the engine.
+        timeout_s: the seconds that one job may take; None for no limit.
+        on_failure: what happens to the other jobs when one has failed for good.
     """
 
     workers: int | None
@@ -41,33 +42,35 @@ class ExecutorSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One run.
+    """The settings of one run.
 
     Attributes:
-        guest: name in the manifest.
-        spec: how its inputs are encoded.
-        journal: type of its journal, for people.
-        inputs: a list of inputs; or None with one of ``count`` and ``inputs_file``.
-        count: how many of the guest's own inputs.
-        inputs_file: JSON lines or CSV.
-        strategy: which plan.
-        prover: which receipts.
-        executor: who works.
-        cache: Where finished proofs are kept, not opened yet.
-        retry: of failed jobs.
-        metrics: where the figures for Prometheus go.
-        guests: folder of the manifest.
-        output: the run's folder.
-        progress: ``auto``, ``bar``, ``lines`` or ``none``.
-        log_level: name of a logging level, lower case.
-        log_format: ``text`` or ``json``, on standard error; with json, standard output gets the
-            summary as one JSON line.
-        quiet: nothing on standard output, errors only on standard error.
-        config: all of it as the user composed it, for the record.
-        make_engine: Makes the engine. It is called once everything else is known to be right.
-        audit: the audit log; None for none.
-        dry_run: say what a run would do, and do nothing.
-        report: whether the run leaves a page for people.
+        guest: the name of the leaves' guest in the manifest.
+        spec: the fields of one input of that guest, and how they are encoded.
+        journal: the type of that guest's journal, by which the leaf list shows it to people.
+        inputs: the inputs as the config lists them, or None if the config has ``count`` or
+            ``inputs_file`` instead.
+        count: the number of inputs to take from the guest's own series, or None.
+        inputs_file: the JSON lines or CSV file with the inputs, or None.
+        strategy: the strategy that makes the plan, with its thresholds and fan-in.
+        prover: the zkVM adapter, the kind of receipt and the adapter's own settings.
+        executor: how the plan is executed.
+        cache: the cache of finished proofs. It is not open yet.
+        retry: how a job that failed is tried again.
+        metrics: the files and the Pushgateway that the metrics are published to.
+        guests: the folder of the manifest and the guests' programs.
+        output: the output folder of the run.
+        progress: how the progress is shown: ``auto``, ``bar``, ``lines`` or ``none``.
+        log_level: the name of the log level, in lower case.
+        log_format: the format of the log on standard error, ``text`` or ``json``. With ``json``,
+            standard output gets the summary as one line of JSON.
+        quiet: whether standard output stays empty and standard error shows errors only.
+        config: the whole config as the user composed it, for the record.
+        make_engine: a function that makes the engine. It is called once everything else is known
+            to be right.
+        audit: the file of the audit log, or None for no audit log.
+        dry_run: whether the run only says what it would do, and does nothing.
+        report: whether the run leaves an HTML report of itself.
     """
 
     guest: str

@@ -1,4 +1,8 @@
-"""A run's own receipts on disk, so that no eviction from the shared cache can take a child away."""
+"""The receipts of a run on disk.
+
+The proof cache is shared and may evict an entry at any time. The run keeps its own receipts here,
+so that no aggregation loses a child.
+"""
 
 from __future__ import annotations
 
@@ -14,28 +18,28 @@ __all__ = ["Spool"]
 
 
 class Spool:
-    """Receipts by job id in one folder.
+    """The receipts of one run in a folder, by job id.
 
     Args:
-        folder: made when the first receipt comes.
+        folder: the folder of the receipts. It is made when the first one is kept.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def path(self, job_id: int) -> Path:
-        """Where a job's receipt is, or will be."""
+        """The file of a job's receipt, whether or not it is there yet."""
         return self._folder / f"job-{job_id}.receipt"
 
     def put(self, job_id: int, receipt: bytes) -> None:
-        """Keep a receipt; on disk when this returns. Raises OSError."""
+        """Keep a receipt. It is on disk when the method returns. Raises OSError."""
         self._folder.mkdir(parents=True, exist_ok=True)
         atomic_write(self.path(job_id), receipt)
 
     def get(self, job_id: int) -> bytes:
-        """A receipt kept earlier. Raises OSError."""
+        """Return a receipt that was kept earlier. Raises OSError."""
         return self.path(job_id).read_bytes()
 
     def clear(self) -> None:
-        """Remove everything: the result carries, or is, what mattered."""
+        """Remove all receipts, once the root's receipt makes them superfluous."""
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -22,6 +22,8 @@ from runner.cli import config, session
 from runner.cli.sweep import FolderRequest, SweepFolders, SweepJob, SweepRecord, inspect_folder
 from runner.errors import InputError, RunnerError, WorkerDiedError
 from runner.plan.inputs import leaves
+from runner.provers.guests import AGGREGATOR, Manifest
+from runner.provers.prover import load_prover
 from runner.text import one_line
 
 if TYPE_CHECKING:
@@ -220,7 +222,10 @@ class Jobs:
                 count=settings.count,
                 inputs_file=settings.inputs_file,
             )
-            return made_from(settings, inputs)
+            manifest = Manifest.load(settings.guests)
+            guests = [manifest.get(name) for name in (settings.guest, AGGREGATOR)]
+            versions = load_prover(settings.prover).versions
+            return made_from(settings.config, guests, inputs, versions)
         except RunnerError:
             return None  # the job itself will fail with this error
 

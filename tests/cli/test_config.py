@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from runner.batch.identity import made_from
+from runner.batch.identity import MadeFrom, made_from
 from runner.cache.proof_cache import ProofCache
 from runner.cli import config
 from runner.cli.command import CONF
@@ -21,6 +21,8 @@ from runner.model import PLACEMENT, ReceiptKind, flat
 from runner.monitoring.pushgateway import Gateway
 from runner.plan.inputs import leaves
 from runner.plan.strategy import make_plan
+from runner.provers.guests import AGGREGATOR, Manifest
+from runner.provers.prover import load_prover
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -256,6 +258,14 @@ def test_a_preset_may_size_a_cache_that_keeps_nothing() -> None:
     assert not settings("preset=large", "cache=off").cache.keeps
 
 
+def identity(*overrides: str) -> MadeFrom:
+    """The identity of a run without inputs, with these overrides."""
+    made = settings(*overrides)
+    manifest = Manifest.load(made.guests)
+    guests = [manifest.get(name) for name in (made.guest, AGGREGATOR)]
+    return made_from(made.config, guests, [], load_prover(made.prover).versions)
+
+
 @pytest.mark.parametrize(
     "override",
     [
@@ -270,7 +280,7 @@ def test_a_preset_may_size_a_cache_that_keeps_nothing() -> None:
     ],
 )
 def test_where_a_run_happens_makes_it_no_other_run(override: str) -> None:
-    assert made_from(settings(override), []) == made_from(settings(), [])
+    assert identity(override) == identity()
 
 
 @pytest.mark.parametrize(
@@ -278,7 +288,7 @@ def test_where_a_run_happens_makes_it_no_other_run(override: str) -> None:
     ["executor.workers=2", "executor=inline", "cache=off", "strategy=single", "guest.count=7"],
 )
 def test_what_is_done_makes_it_another_run(override: str) -> None:
-    assert made_from(settings(override), []) != made_from(settings(), [])
+    assert identity(override) != identity()
 
 
 def test_what_says_only_where_a_run_happens_is_in_the_schema() -> None:

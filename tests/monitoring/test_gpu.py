@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from runner.batch.recording import Recording
+from runner.batch.counters import RunCounters
 from runner.errors import JobFailedError, ProverError
 from runner.events import JobFailed, JobRetried
 from runner.metric_table import CUDA_ERRORS, ERRORS, JOB_RETRIES
@@ -69,13 +69,13 @@ def test_without_the_library_there_is_no_driver(monkeypatch: pytest.MonkeyPatch)
 def test_what_failed_on_the_gpu_is_counted_apart() -> None:
     recorder = Recorder()
     plan = make_plan("single", [0])
-    recording = Recording(recorder, plan, "risc0")
+    counters = RunCounters(recorder, plan, "risc0")
     job = MemoryJobs(plan, sample_guest(), sample_guest("aggregator"), [b""]).build(0)
-    recording.notice(JobRetried(job, ProverError("cuda_failed", "out of memory"), 0.0))
-    recording.notice(JobRetried(job, ProverError("internal", "?"), 0.0))
+    counters.notice(JobRetried(job, ProverError("cuda_failed", "out of memory"), 0.0))
+    counters.notice(JobRetried(job, ProverError("internal", "?"), 0.0))
     last = JobFailedError("leaf 0", 2, "out of memory")
     last.__cause__ = ProverError("cuda_failed", "out of memory")
-    recording.notice(JobFailed(job, last))
+    counters.notice(JobFailed(job, last))
     assert recorder.value(CUDA_ERRORS) == 2
     assert recorder.value(ERRORS) == 3
     assert recorder.value(JOB_RETRIES) == 2

@@ -1,4 +1,4 @@
-"""Counts what one run does: every metric that changes while a batch runs."""
+"""Counts what a run does: all metrics that change while a batch runs."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from runner.model import Outcome, ProofJob
     from runner.plan.plan import Plan
 
-__all__ = ["Recording"]
+__all__ = ["RunCounters"]
 
 
-class Recording:
-    """Counts for one run. It is an observer, and look-ups tell it of the cache.
+class RunCounters:
+    """Counts what happens in one run. It is an observer, and look-ups tell it of the cache.
 
-    The methods that look-ups call may be called from any thread, because the recorder's may. All
-    others are called from the thread that runs the plan.
+    Any thread may call the methods that look-ups call, because any thread may call those of the
+    recorder. Only the thread that runs the plan may call the others.
 
     Args:
         recorder: the metrics of this run.
@@ -67,8 +67,8 @@ class Recording:
     def notice(self, event: Event) -> None:
         """Count an event; see :class:`runner.events.Observer`.
 
-        The load of the executor is no part of it: the live figures show the load, and in the
-        textfile it is 0 because the run has ended by then.
+        The load of the executor is not counted. The live figures show the load, and the textfile
+        shows 0 because the run has ended when it is written.
         """
         match event:
             case JobFinished():
@@ -83,20 +83,29 @@ class Recording:
                 pass
 
     def verified(self, count: int, seconds: float) -> None:
-        """Count receipts that were verified and hold."""
+        """Count receipts that were verified and hold.
+
+        Args:
+            count: the number of receipts.
+            seconds: the seconds that their verification took.
+        """
         self.verify_s += seconds
         self._count_verified(count, seconds)
 
     def error(self, cause: BaseException | None = None) -> None:
-        """Count a failure that the run may survive."""
+        """Count an error that the run may survive.
+
+        Args:
+            cause: the error that ended an attempt at a job; None if no attempt failed.
+        """
         self._recorder.inc(ERRORS)
         if isinstance(cause, ProverError) and cause.code == "cuda_failed":
             self._recorder.inc(CUDA_ERRORS)
 
-    # -- the cache, which look-ups tell of from any thread ----------------------------------------
+    # -- the cache; look-ups call these methods from any thread ------------------------------------
 
     def hit(self) -> None:
-        """Count a proof that the cache had and that verified."""
+        """Count a proof that the cache had and that did verify."""
         self._recorder.inc(CACHE_HITS)
 
     def missed(self) -> None:
@@ -104,13 +113,21 @@ class Recording:
         self._recorder.inc(CACHE_MISSES)
 
     def rejected(self, seconds: float) -> None:
-        """Count a proof that the cache had and that did not verify."""
+        """Count a proof that the cache had and that did not verify.
+
+        Args:
+            seconds: the seconds that its verification took.
+        """
         self._count_verified(1, seconds)
         self._recorder.inc(CACHE_MISSES)
         self._recorder.inc(ERRORS)
 
     def kept(self, evicted: int) -> None:
-        """Count the proofs that the cache removed to make room for a new one."""
+        """Count a proof that the cache has kept.
+
+        Args:
+            evicted: the number of proofs that the cache removed to make room for it.
+        """
         self._recorder.inc(CACHE_EVICTIONS, evicted)
 
     # -- finished jobs ----------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""One attempt at a batch: from jobs to a verified root."""
+"""One run of a batch on an engine, from its jobs to a verified root."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from runner.audit.observer import AuditObserver, rejected, verified
 from runner.audit.trail import NoTrail
 from runner.batch.batch import Batch, Root
+from runner.batch.counters import RunCounters
 from runner.batch.lookup import Lookup
-from runner.batch.recording import Recording
 from runner.engines.machine import cores
 from runner.errors import ReceiptRejectedError, VerificationFailedError
 from runner.executor import OnFailure, PlanExecutor
@@ -37,15 +37,20 @@ __all__ = ["BatchRun"]
 
 
 class BatchRun:
-    """One attempt at a batch; keeps what is finished also when it fails.
+    """One run of a batch. A run that fails keeps what is finished.
 
     Args:
-        batch: what is to be done.
-        cache: finished proofs of earlier runs; NoCache in execute mode.
-        spool: keeps this run's receipts until the end.
-        recorder: this run's metrics.
-        prover: for verification in this process.
-        trail: for the audit log; None for none.
+        batch: the batch that is run.
+        cache: the open proof cache; NoCache in execute mode.
+        spool: the folder that keeps the receipts of this run until its end.
+        recorder: the metrics of this run.
+        prover: the prover that verifies receipts in this process.
+        trail: the audit trail of this run; None for a run without an audit log.
+
+    Attributes:
+        counters: the counters of this run.
+        outcomes: the outcomes of the finished jobs, by job id, without their receipts.
+        receipt_bytes: the sizes of the finished jobs' receipts, by job id.
     """
 
     def __init__(  # noqa: PLR0913  # the wiring of one run, all by keyword
@@ -62,9 +67,9 @@ class BatchRun:
         self._cache = cache
         self._spool = spool
         self._prover = prover
-        self.recording = Recording(recorder, batch.plan, prover.versions.zkvm)
+        self.counters = RunCounters(recorder, batch.plan, prover.versions.zkvm)
         self._trail = trail if trail is not None else NoTrail()
-        self._lookup = Lookup(cache, prover, self.recording, self._trail)
+        self._lookup = Lookup(cache, prover, self.counters, self._trail)
         self._positions = batch.plan.first_positions()
         self.outcomes: dict[int, Outcome] = {}
         self.receipt_bytes: dict[int, int] = {}
@@ -82,13 +87,21 @@ class BatchRun:
     ) -> Root | None:
         """Make all proofs and check the result.
 
+        Args:
+            engine: the engine that runs the jobs.
+            hosts: the machines that the engine's workers run on.
+            observers: the observers that are told of every event.
+            policy: how a job that failed is tried again.
+            on_failure: what happens to the other jobs when one has failed for good.
+
         Returns:
-            The verified root; None for strategy ``none``, whose receipts were each verified.
+            The verified root; None for strategy ``none``, where each leaf's receipt was verified.
 
         Raises:
             JobFailedError: a proof could not be made.
             VerificationFailedError: the result is not what the plan and the leaves say.
-            KeyboardInterrupt: passed on.
+            ReceiptRejectedError: a receipt of this run does not verify in this process.
+            KeyboardInterrupt: someone has stopped the run.
         """
         executes = self._batch.prover.kind is ReceiptKind.EXECUTE
         audit = () if isinstance(self._trail, NoTrail) else (AuditObserver(self._trail),)
@@ -97,11 +110,12 @@ class BatchRun:
             engine=engine,
             task=functools.partial(perform, self._batch.prover),
             jobs=self,
-            # What is kept of an event, as metrics and in the audit log, is kept before it is shown.
-            observers=(self.recording, *audit, *observers),
+            # An event is counted and written into the audit log before it is shown.
+            observers=(self.counters, *audit, *observers),
             policy=policy,
             hosts=hosts,
-            # A run of milliseconds would leave its worker idle while the next one is handed over.
+            # An execution may take milliseconds. Its worker would be idle while the next job is
+            # handed over, so it is given some in advance.
             per_worker=4 if executes else 1,
             lookups=min(cores(), 8),
             cached=not executes and self._cache.keeps,
@@ -115,11 +129,11 @@ class BatchRun:
     # -- source and sink of the executor ------------------------------------------------------
 
     def build(self, job_id: int) -> ProofJob:
-        """See :class:`runner.executor.Jobs`."""
+        """Make a job; see :meth:`runner.executor.Jobs.build`."""
         return self._batch.job(job_id, self._positions, lambda child: self.outcomes[child].journal)
 
     def load(self, job: ProofJob) -> ProofJob:
-        """See :class:`runner.executor.Jobs`."""
+        """Add the children's receipts; see :meth:`runner.executor.Jobs.load`."""
         if not job.children or job.kind is ReceiptKind.EXECUTE:
             return job
         children = {}
@@ -131,14 +145,14 @@ class BatchRun:
         return replace(job, children=tuple(children.values()))
 
     def lookup(self, job: ProofJob) -> Outcome | None:
-        """See :class:`runner.executor.Jobs`."""
+        """Look a job up in the cache; see :meth:`runner.executor.Jobs.lookup`."""
         return self._lookup.find(job)
 
     def accept(self, outcome: Outcome) -> None:
-        """See :class:`runner.executor.Jobs`."""
+        """Keep an outcome; see :meth:`runner.executor.Jobs.accept`."""
         job_id = outcome.job_id
         if outcome.receipt is not None:
-            # The cache first: whoever stops this run now still has the proof in the next one.
+            # The cache comes first. If this run is stopped here, the next one still has the proof.
             if not outcome.cached:
                 self._lookup.keep(self.build(job_id), outcome, outcome.receipt)
             self._spool.put(job_id, outcome.receipt)
@@ -149,7 +163,7 @@ class BatchRun:
     # -- the result ---------------------------------------------------------------------------
 
     def expected_hash(self) -> bytes:
-        """The combined hash the plan and the leaves' journals demand."""
+        """The combined hash that the root must show, by the plan and the leaves' journals."""
         plan = self._batch.plan
         hashes = [
             merkle.leaf_hash(self.outcomes[job].image_id, self.outcomes[job].journal)
@@ -158,6 +172,11 @@ class BatchRun:
         return merkle.combined_hash(plan, hashes)
 
     def _check_root(self, root: int) -> Root:
+        """Verify the root's receipt and compare its journal with the plan and the leaves.
+
+        Args:
+            root: the job id of the root.
+        """
         done = self.outcomes[root]
         seconds, size = 0.0, 0
         if done.kind is not ReceiptKind.EXECUTE:
@@ -172,14 +191,25 @@ class BatchRun:
         return Root(result, done.journal, size, seconds)
 
     def _check_leaves(self) -> None:
-        """Without a root nobody else has verified the leaves in this process."""
+        """Verify the leaves' receipts, which no aggregation has verified.
+
+        Those from the cache were verified in this process when they were looked up.
+        """
         for job_id, done in self.outcomes.items():
             if done.kind is ReceiptKind.EXECUTE or done.cached:
                 continue
             self._verify(job_id, self._batch.name(job_id))
 
     def _verify(self, job_id: int, what: str) -> tuple[int, float]:
-        """Verify a receipt of this run in this process; its bytes, and the seconds it took."""
+        """Verify a receipt of this run in this process.
+
+        Args:
+            job_id: the id of the job that made the receipt.
+            what: the name of the receipt for people.
+
+        Returns:
+            The size of the receipt in bytes, and the seconds that its verification took.
+        """
         receipt, done = self._spool.get(job_id), self.outcomes[job_id]
         image_id = self._batch.program(job_id).image_id
         clock = time.perf_counter()
@@ -189,7 +219,7 @@ class BatchRun:
             self._trail.add(rejected(error))
             raise
         seconds = time.perf_counter() - clock
-        self.recording.verified(1, seconds)
+        self.counters.verified(1, seconds)
         self._trail.add(
             verified(
                 what,
@@ -206,5 +236,12 @@ class BatchRun:
 
 
 def _same(what: str, expected: object, found: object) -> None:
+    """Refuse a root whose journal says something else than it must.
+
+    Args:
+        what: the name of the journal's field.
+        expected: the value that the plan and the leaves demand.
+        found: the value in the journal.
+    """
     if expected != found:
         raise VerificationFailedError(what, f"expected {expected}, the root says {found}")

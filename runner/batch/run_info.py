@@ -1,0 +1,35 @@
+"""What is known of a run before its first job, which all of its files repeat."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runner.model import Versions
+
+__all__ = ["RunInfo"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A run, apart from its batch and from what becomes of it.
+
+    Attributes:
+        run_id: the id that tells this run from all others.
+        versions: the versions of the zkVM that proves.
+        workers: the number of jobs that the engine runs side by side.
+        started: the Unix time at which the run started.
+        clock: the monotonic time at which the run started, in seconds.
+    """
+
+    run_id: str
+    versions: Versions
+    workers: int
+    started: float
+    clock: float
+
+    def elapsed_s(self) -> float:
+        """The wall seconds since the run started."""
+        return time.monotonic() - self.clock
