@@ -1,8 +1,8 @@
-"""OpenVM behind bytes. Every call releases the GIL while the zkVM works.
+"""OpenVM, as functions from bytes to bytes that release the GIL while the zkVM works.
 
-All programs run on one VM, which has one verifying key; :func:`load_vm` comes first. Commitments
-and image ids are 32 bytes; an image id is ``SHA-256(executable commitment || VM commitment)``.
-Receipts are opaque bytes in a versioned, length-checked encoding.
+All programs run on one VM, which has one verifying key, so :func:`load_vm` must be called first. A
+commitment is 32 bytes, and so is an image id, which is ``SHA-256(executable commitment || VM
+commitment)``. Receipts are opaque bytes in a versioned, length-checked encoding.
 """
 
 from typing import Any, final
@@ -25,9 +25,9 @@ __all__ = [
 ]
 
 class NativeError(Exception):
-    """Every failure of this module; ``args`` is ``(code, message)``.
+    """The one exception of this module. Its ``args`` are ``(code, message)``.
 
-    Codes are stable: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``malformed_receipt``,
+    The codes are stable: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``malformed_receipt``,
     ``verification_failed``, ``unavailable``, ``prover_failed``, ``bad_keys``, ``internal``.
     """
 
@@ -41,7 +41,7 @@ class Execution:
     def instructions(self) -> int: ...
     @property
     def segments(self) -> int:
-        """Proofs the run is cut into before they are aggregated; 1 where nothing is proved."""
+        """How many parts the run is proved in before they are aggregated; 1 if nothing is proved."""
 
 @final
 class Proof:
@@ -54,7 +54,7 @@ class Proof:
 
 @final
 class ReceiptInfo:
-    """What a receipt says of itself; nothing of it is verified."""
+    """What a receipt says of itself. Nothing of it is verified."""
 
     @property
     def seal_bytes(self) -> int: ...
@@ -64,33 +64,33 @@ class ReceiptInfo:
 def build_info() -> dict[str, Any]:
     """What this build can do.
 
-    Keys: ``module_version``, ``openvm`` (str), ``vectors`` (``avx512``, ``avx2``, ``neon`` or
-    ``none``), ``envelope_version`` (int).
+    The keys are ``module_version`` and ``openvm`` (str), ``vectors`` (``avx512``, ``avx2``, ``neon``
+    or ``none``) and ``envelope_version`` (int).
     """
 
 def load_vm(definition: bytes, /) -> dict[str, Any]:
-    """Make a definition this process's VM; there is one, a second one is refused.
+    """Make a definition this process's VM. A process has one VM, so another one is refused.
 
-    The definition is trusted: it holds the verifying key. Returns ``commitment`` (32 bytes),
-    ``parameters`` (JSON text, as :func:`make_vm` takes it) and ``security_bits`` (float: bits of
-    proven security of the weakest circuit).
+    The definition is trusted, because it contains the verifying key. Returns ``commitment`` (32
+    bytes), ``parameters`` (JSON text, as :func:`make_vm` takes it) and ``security_bits`` (float: the
+    bits of proven security of the weakest circuit).
 
     Raises:
         NativeError: ``bad_argument``.
     """
 
 def make_vm(parameters: str, /) -> bytes:
-    """Derive a VM's definition from fresh keys, whatever is loaded now: some 15 seconds.
+    """Derive a VM's definition from fresh keys, whatever is loaded now. This takes 15 seconds.
 
     ``parameters`` is the text of a ``vm.json`` (guests/openvm/vm.json).
 
     Raises:
-        NativeError: ``bad_argument``: not parameters, or a circuit has fewer bits of proven
-            security than they ask for; ``bad_keys``.
+        NativeError: ``bad_argument`` if they are not parameters, or if a circuit has fewer bits of
+            proven security than they ask for; ``bad_keys``.
     """
 
 def commitments(elf: bytes, /) -> tuple[bytes, bytes]:
-    """Compute the executable commitment of a program, and the VM's.
+    """Compute the executable commitment of a program, and return it with the VM's commitment.
 
     Raises:
         NativeError: ``bad_elf``, ``unavailable``.
@@ -112,7 +112,7 @@ def execute(
 ) -> Execution:
     """Run a guest and prove nothing.
 
-    ``claims`` are ``(executable commitment, VM commitment, journal)``, taken on trust.
+    ``claims`` are ``(executable commitment, VM commitment, journal)``, which are taken on trust.
 
     Raises:
         NativeError: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``unavailable``.
@@ -126,10 +126,10 @@ def prove(
     keys: str,
     threads: int = 0,
 ) -> Proof:
-    """Run a guest and prove it; the guest verifies the proofs in ``receipts``.
+    """Run a guest and prove the run. The guest verifies the proofs in ``receipts``.
 
-    Keys are read from the folder ``keys`` once a process, and made if they are not there.
-    ``threads`` 0 uses the process's own pool, one thread a core.
+    The proving keys are read from the folder ``keys`` once a process, and made if they are not there.
+    With 0 ``threads``, the process's own pool is used, which has one thread a core.
 
     Raises:
         NativeError: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``malformed_receipt``,
@@ -137,7 +137,7 @@ def prove(
     """
 
 def verify(receipt: bytes, image_id: bytes, /) -> bytes:
-    """Verify that a receipt proves a successful run of ``image_id``; returns its journal.
+    """Verify that a receipt proves a successful run of ``image_id``, and return its journal.
 
     Raises:
         NativeError: ``malformed_receipt``, ``verification_failed``, ``bad_argument``,
@@ -152,7 +152,9 @@ def describe(receipt: bytes, /) -> ReceiptInfo:
     """
 
 def make_keys(folder: str, /) -> bool:
-    """Make the proving keys of ``folder`` unless they are there and whole; says if they were made.
+    """Make the proving keys in ``folder`` unless they are there and whole.
+
+    Returns whether they were made.
 
     Raises:
         NativeError: ``bad_keys``, ``unavailable``.

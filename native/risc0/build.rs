@@ -1,10 +1,10 @@
 //! Compiles RISC Zero's constraint polynomial a second time, for vectors.
 //!
-//! Two thirds of a proof on a CPU go into evaluating the rv32im circuit's constraints at every point
-//! of a domain, in generated C++ that does one point at a time. Its source is taken from the
-//! registry's copy of `risc0-circuit-rv32im-sys`, its numbers are made vectors (`kernels/field.h`),
-//! and the result is put before the library's own by the linker: `--wrap` sends the library's calls
-//! to `src/simd.rs`. The binary has one copy for each instruction set and picks at run time.
+//! Two thirds of a proof on a CPU go into evaluating the rv32im circuit's constraints at every
+//! point of a domain, in generated C++ that evaluates one point at a time. This script takes that
+//! source from cargo's copy of `risc0-circuit-rv32im-sys` and turns its numbers into vectors
+//! (`kernels/field.h`). The linker's `--wrap` then sends the library's calls to `src/simd.rs`. The
+//! binary has one copy of the code for each instruction set and chooses at run time.
 
 use std::{
     env, fs,
@@ -20,7 +20,8 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=kernels");
     let target = |what: &str| env::var(format!("CARGO_CFG_TARGET_{what}")).unwrap_or_default();
-    // Apple's linker cannot wrap, and its machines have Metal; other CPUs keep the library's code.
+    // Apple's linker cannot wrap, and Apple's machines have Metal. Other CPUs use the library's
+    // code.
     if target("ARCH") != "x86_64" || target("OS") != "linux" {
         return;
     }
@@ -45,7 +46,7 @@ fn main() {
     println!("cargo:rustc-cfg=simd");
 }
 
-/// Where cargo keeps the sources of a package that this crate is built with.
+/// The folder in which cargo keeps the sources of a package that this crate is built with.
 fn sources_of(package: &str) -> PathBuf {
     let target = env::var("TARGET").expect("cargo sets TARGET");
     let metadata = cargo_metadata::MetadataCommand::new()
@@ -66,7 +67,7 @@ fn sources_of(package: &str) -> PathBuf {
         .to_owned()
 }
 
-/// Rewrites the generated files for `kernels/field.h`; returns the new ones.
+/// Rewrite the generated files for `kernels/field.h`, and return the new ones.
 fn vectorised(from: &Path, to: &Path) -> Vec<PathBuf> {
     let mut written = Vec::new();
     for part in 0.. {
@@ -88,7 +89,7 @@ fn vectorised(from: &Path, to: &Path) -> Vec<PathBuf> {
 fn rewrite(text: &str) -> String {
     let mut lines = String::with_capacity(text.len() / 8);
     for line in text.lines() {
-        // Nine tenths of the text is a comment on where each line came from.
+        // Nine tenths of the text are comments on where each line came from.
         let code = line.split("//").next().unwrap_or_default();
         lines.push_str(&with_taps(code));
         lines.push('\n');
@@ -106,7 +107,7 @@ fn rewrite(text: &str) -> String {
         .replace("constexpr Fp ", "constexpr Const ")
         .replace("constexpr FpExt ", "const FpExt ")
         .replace("FpExt* poly_mix", "const Mix* poly_mix");
-    // A tap that was left would read vectors where there are numbers.
+    // A tap that was not rewritten would read vectors where there are numbers.
     assert!(
         !renamed.contains("& mask)"),
         "{CIRCUIT} reads its columns in a new way"
@@ -115,7 +116,8 @@ fn rewrite(text: &str) -> String {
     renamed
 }
 
-/// `x[3 * steps + ((cycle - kInvRate * 1) & mask)]` becomes `tap(x, 3, kInvRate * 1, cycle, steps)`.
+/// `x[3 * steps + ((cycle - kInvRate * 1) & mask)]` becomes `tap(x, 3, kInvRate * 1, cycle,
+/// steps)`.
 fn with_taps(code: &str) -> String {
     let tap = || -> Option<String> {
         let (before, rest) = code.split_once(" * steps + ((cycle - ")?;

@@ -1,7 +1,7 @@
-"""RISC Zero behind bytes. Every call releases the GIL while the zkVM works.
+"""RISC Zero, as functions from bytes to bytes that release the GIL while the zkVM works.
 
-Image ids are 32 bytes. Program binaries are user ELF and kernel combined. Receipts are opaque
-bytes in a versioned, length-checked encoding. Dev mode is off whatever the environment says.
+An image id is 32 bytes. A program binary is the user's ELF and the kernel's, combined. Receipts are
+opaque bytes in a versioned, length-checked encoding. Dev mode is off whatever the environment says.
 """
 
 from typing import Any, final
@@ -22,15 +22,15 @@ __all__ = [
 ]
 
 class NativeError(Exception):
-    """Every failure of this module; ``args`` is ``(code, message)``.
+    """The one exception of this module. Its ``args`` are ``(code, message)``.
 
-    Codes are stable: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``malformed_receipt``,
+    The codes are stable: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``malformed_receipt``,
     ``verification_failed``, ``unavailable``, ``prover_failed``, ``cuda_failed``, ``internal``.
     """
 
 @final
 class Execution:
-    """One run of a guest, cycles as the executor counts them (user + paging + reserved = total)."""
+    """One run of a guest. The cycles are the executor's: user + paging + reserved = total."""
 
     @property
     def journal(self) -> bytes: ...
@@ -46,28 +46,29 @@ class Execution:
     def segments(self) -> int: ...
     @property
     def log(self) -> str:
-        """What the guest printed, at most 64 KiB of it."""
+        """What the guest printed, of which at most 64 KiB are kept."""
 
 @final
 class GuestProfile:
     """One run of a guest and what each of its instructions cost.
 
-    User cycles add up to the execution's. Paging cycles fall short of its by ten a segment, which
-    go to the state that a segment begins and ends with and belong to no instruction.
+    The user cycles add up to the execution's. The paging cycles add up to ten less for each
+    segment: those ten load and store the state that a segment begins and ends with, and they belong
+    to no instruction.
     """
 
     @property
     def execution(self) -> Execution: ...
     @property
     def calls(self) -> list[tuple[int, int]]:
-        """Call paths, as a tree: ``calls[i]`` is the path a call was made on and its address.
+        """The call paths, as a tree: ``calls[i]`` is the path that a call was made on and its address.
 
-        Path 0 is the empty one, every other's parent comes before it. A call into the kernel (an
-        ``ecall``) is a call like others.
+        Path 0 is the empty path, and the parent of every other path comes before it. A call into the
+        kernel (an ``ecall``) is a call like any other.
         """
     @property
     def costs(self) -> list[tuple[int, int, int, int, int]]:
-        """``(path, address, user, page_in, page_out)``, cycles of an instruction on a call path."""
+        """``(path, address, user, page_in, page_out)``: an instruction's cycles on a call path."""
 
 @final
 class Proof:
@@ -80,14 +81,14 @@ class Proof:
 
 @final
 class ReceiptInfo:
-    """What a receipt says of itself; nothing of it is verified."""
+    """What a receipt says of itself. Nothing of it is verified."""
 
     @property
     def kind(self) -> str:
         """``composite``, ``succinct`` or ``groth16``."""
     @property
     def seal_bytes(self) -> int:
-        """Of all seals inside, those of carried assumptions included."""
+        """The size of all seals in the receipt, including those of the assumptions it carries."""
     @property
     def segments(self) -> int: ...
     @property
@@ -98,10 +99,10 @@ class ReceiptInfo:
 def build_info() -> dict[str, Any]:
     """What this build can do.
 
-    Keys: ``module_version``, ``risc0_zkvm`` (str), ``receipt_kinds`` (list of str),
-    ``recursion``, ``cuda`` (bool), ``envelope_version`` (int), ``simd`` (``avx512``, ``avx2`` or
-    None: the vector instructions that proofs use on this CPU; the environment variable
-    ``RUNNER_SIMD``, read once, names one of them, or ``off``).
+    The keys are ``module_version`` and ``risc0_zkvm`` (str), ``receipt_kinds`` (list of str),
+    ``recursion`` and ``cuda`` (bool), ``envelope_version`` (int) and ``simd``: the vector
+    instructions that proofs use on this CPU, which are ``avx512``, ``avx2`` or None. The environment
+    variable ``RUNNER_SIMD``, which is read once, chooses one of them, or ``off``.
     """
 
 def image_id(elf: bytes, /) -> bytes:
@@ -118,7 +119,9 @@ def execute(
     *,
     segment_po2: int = 20,
 ) -> Execution:
-    """Run a guest and prove nothing; ``assumptions`` are claims ``(image_id, journal)`` on trust.
+    """Run a guest and prove nothing.
+
+    The ``assumptions`` are claims ``(image_id, journal)``, which are taken on trust.
 
     Raises:
         NativeError: ``bad_argument``, ``bad_elf``, ``guest_failed``.
@@ -146,18 +149,18 @@ def prove(
     segment_po2: int = 20,
     threads: int = 0,
 ) -> Proof:
-    """Run a guest and prove it; ``receipts`` become its assumptions.
+    """Run a guest and prove the run. The ``receipts`` become the guest's assumptions.
 
-    The caller has verified them: the executor matches assumptions by claim alone. ``threads`` 0
-    uses the process's own pool, one thread a core.
+    The caller must have verified the receipts, because the executor matches assumptions by claim
+    alone. With 0 ``threads``, the process's own pool is used, which has one thread a core.
 
     Raises:
         NativeError: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``malformed_receipt``,
-            ``unavailable``, ``prover_failed``, ``cuda_failed`` (a CUDA build's ``prover_failed``).
+            ``unavailable``, ``prover_failed``, or ``cuda_failed`` in its place in a CUDA build.
     """
 
 def verify(receipt: bytes, image_id: bytes, /) -> bytes:
-    """Verify that a receipt proves a successful run of ``image_id``; returns its journal.
+    """Verify that a receipt proves a successful run of ``image_id``, and return its journal.
 
     Raises:
         NativeError: ``malformed_receipt``, ``verification_failed``, ``bad_argument``.

@@ -1,20 +1,15 @@
-//! The proving keys: made once, kept on disk, checked when they are read.
+//! The proving keys and the provers that are made of them.
 //!
-//! ```text
-//! "ZKOVKEYS"  SHA-256 of the rest: 32 bytes  bitcode(Stored)
-//! ```
+//! Keys are made once and kept in a file (`key_file.rs`). A damaged file is made anew. No proof
+//! depends on these keys being right, because every receipt is verified with the key in the VM's
+//! definition.
 //!
-//! The file's name has the version of OpenVM and the digest of the VM's definition, which follows from
-//! all parameters. A damaged file is made anew. No proof depends on these keys being right: every
-//! receipt is verified with the key in the VM's definition.
-//!
-//! What loading costs is not the file, which is small, but commitments to the circuits' constant
-//! columns: one for each prover. So provers of a level are made side by side, and those that only
-//! aggregations need with the first of these.
+//! Reading the file takes little time, for it is small. What takes time is that every prover
+//! commits to the constant columns of its circuits. So the provers of a tree's levels are made side
+//! by side, and those that only aggregations need are made for the first aggregation.
 
 use std::{
-    fs::{self, File},
-    io::Write,
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -31,38 +26,35 @@ use openvm_sdk_config::{SdkVmConfig, SdkVmCpuBuilder, deferral::SupportedDeferra
 use openvm_stark_backend::keygen::types::MultiStarkVerifyingKey;
 use openvm_stark_sdk::config::baby_bear_poseidon2::{BabyBearPoseidon2CpuEngine as Engine, Digest};
 use openvm_verify_stark_circuit::prover::DeferredVerifyCpuCircuitProver as VerifyProver;
+use runner_shared::{Error, Result};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::{
-    error::{Error, Result},
+    key_file,
     parameters::Parameters,
     program::App,
     vm::{self, Definition},
 };
 
-const MAGIC: &[u8; 8] = b"ZKOVKEYS";
-
-/// Of a whole file; one has some two megabytes.
-const MAX_BYTES: u64 = 1 << 30;
-
-/// Where a run is cut into segments, by the library's estimate of a segment's memory (15 GiB by
-/// default). The estimate has a floor of 6 GiB and is of a GPU's prover; the CPU's takes at most 5.4 GB
-/// with this number, 7.9 GB without, in the same time (docs/provers.md).
+/// The memory that a segment may take by the library's estimate, which decides where a run is cut
+/// (the default is 15 GiB). The estimate has a floor of 6 GiB and is that of a GPU's prover. The
+/// CPU's prover takes at most 5.4 GB with this number and 7.9 GB without it, in the same time
+/// (docs/provers.md).
 const SEGMENT_MEMORY: usize = (6 << 30) + (900 << 20);
 
-/// What a file holds.
+/// The keys, as a file contains them.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     app: AppProvingKey<SdkVmConfig>,
     aggregation: AggProvingKey,
     deferral: DeferralProvingKey,
     deferral_aggregation: AggProvingKey,
-    /// The deferral hook's constant columns, which the aggregator's circuits name.
+    /// The commitment to the deferral hook's constant columns, which the aggregator's circuits
+    /// name.
     hook: Digest,
 }
 
-/// What proves, as far as it can be shared between threads.
+/// The keys and those provers that threads can share.
 pub struct Keys {
     stored: Stored,
     aggregator: AggProver,
@@ -107,7 +99,7 @@ impl Keys {
         })
     }
 
-    /// A prover of one program. It is bound to its thread, so it is not kept for the next job.
+    /// A prover for one program. It is bound to its thread, so it is not kept for the next job.
     pub fn app(&self, exe: Arc<VmExe<F>>) -> Result<App> {
         App::new(SdkVmCpuBuilder, &self.stored.app.app_vm_pk, exe)
             .map_err(|error| Error::ProverFailed(error.to_string()))
@@ -117,7 +109,7 @@ impl Keys {
         &self.aggregator
     }
 
-    /// What proves the verification of children; made when it is first asked for.
+    /// The prover for the verification of children. It is made when it is first asked for.
     pub fn deferral(&self) -> Result<Arc<DeferralAggProver>> {
         let mut made = self.deferral.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(prover) = &*made {
@@ -157,7 +149,8 @@ impl Keys {
     }
 }
 
-/// The provers of a tree's levels, side by side; `AggProver::from_pk` makes one after another.
+/// The provers of a tree's levels, made side by side. `AggProver::from_pk` makes them one after
+/// another.
 fn aggregator(
     child: Arc<MultiStarkVerifyingKey<SC>>,
     keys: &AggProvingKey,
@@ -189,7 +182,7 @@ fn aggregator(
     }
 }
 
-/// The keys of `folder`, read (or made) once a process.
+/// The keys in `folder`, which are read, or made, once a process.
 pub fn obtain(folder: &Path) -> Result<Arc<Keys>> {
     static LOADED: Mutex<Option<(PathBuf, Arc<Keys>)>> = Mutex::new(None);
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -198,13 +191,13 @@ pub fn obtain(folder: &Path) -> Result<Arc<Keys>> {
     {
         return Ok(keys.clone());
     }
-    let path = file(folder)?;
-    let keys = match read(&path).and_then(Keys::new) {
+    let path = key_file::path(folder)?;
+    let keys = match key_file::read(&path).and_then(Keys::new) {
         Ok(keys) => keys,
         Err(_) => {
-            let _lock = lock(folder)?;
-            // Whoever had the lock before may have made them.
-            match read(&path).and_then(Keys::new) {
+            let _lock = key_file::lock(folder)?;
+            // The process that had the lock before may have made them.
+            match key_file::read(&path).and_then(Keys::new) {
                 Ok(keys) => keys,
                 Err(_) => Keys::new(make_file(&path)?)?,
             }
@@ -215,26 +208,15 @@ pub fn obtain(folder: &Path) -> Result<Arc<Keys>> {
     Ok(keys)
 }
 
-/// Make the keys of `folder` unless they are there and whole; says whether they were made.
+/// Make the keys in `folder` unless they are there and whole. Returns whether they were made.
 pub fn ensure(folder: &Path) -> Result<bool> {
-    let path = file(folder)?;
-    let _lock = lock(folder)?;
-    if read(&path).is_ok() {
+    let path = key_file::path(folder)?;
+    let _lock = key_file::lock(folder)?;
+    if key_file::read::<Stored>(&path).is_ok() {
         return Ok(false);
     }
     make_file(&path)?;
     Ok(true)
-}
-
-/// One process makes keys, the others wait for it; the kernel frees the lock of one that is killed.
-fn lock(folder: &Path) -> Result<File> {
-    let locked = || -> std::io::Result<File> {
-        fs::create_dir_all(folder)?;
-        let lock = File::create(folder.join("lock"))?;
-        lock.lock()?;
-        Ok(lock)
-    };
-    locked().map_err(|error| unwritable(folder, &error))
 }
 
 fn make_file(path: &Path) -> Result<Stored> {
@@ -245,17 +227,13 @@ fn make_file(path: &Path) -> Result<Stored> {
     }
     let stored = Stored::of(&sdk)?;
     let part = path.with_extension("part");
-    write(&stored, &part)
+    key_file::write(&stored, &part)
         .and_then(|()| fs::rename(&part, path))
-        .map_err(|error| unwritable(path, &error))?;
+        .map_err(|error| key_file::unwritable(path, &error))?;
     Ok(stored)
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> Error {
-    Error::BadKeys(format!("{} cannot be written: {error}", path.display()))
-}
-
-/// Make keys: some fifteen seconds on two cores.
+/// Make keys, which takes some fifteen seconds on two cores.
 pub fn make(parameters: Parameters) -> Result<Sdk> {
     let aggregation = parameters.aggregation();
     let plain = vm::vm_config(None);
@@ -280,41 +258,4 @@ pub fn make(parameters: Parameters) -> Result<Sdk> {
         .map_err(|error| Error::BadKeys(format!("{error:#}")))?;
     sdk.agg_prover();
     Ok(sdk)
-}
-
-fn file(folder: &Path) -> Result<PathBuf> {
-    let digest = Sha256::digest(vm::definition_bytes()?);
-    let name: String = digest[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Ok(folder.join(format!("openvm-{}-{name}.keys", vm::OPENVM_VERSION)))
-}
-
-fn write(stored: &Stored, path: &Path) -> std::io::Result<()> {
-    let payload = bitcode::serialize(stored).map_err(std::io::Error::other)?;
-    let mut file = File::create(path)?;
-    file.write_all(MAGIC)?;
-    file.write_all(&Sha256::digest(&payload))?;
-    file.write_all(&payload)?;
-    file.sync_all()
-}
-
-/// What a key file holds, once its checksum is found to be right.
-fn read(path: &Path) -> Result<Stored> {
-    let damaged = |what: String| Error::BadKeys(format!("{}: {what}", path.display()));
-    let length = fs::metadata(path)
-        .map_err(|error| damaged(error.to_string()))?
-        .len();
-    if length > MAX_BYTES {
-        return Err(damaged(format!("{length} bytes, more than {MAX_BYTES}")));
-    }
-    let bytes = fs::read(path).map_err(|error| damaged(error.to_string()))?;
-    let payload = bytes
-        .strip_prefix(MAGIC)
-        .and_then(|rest| rest.split_at_checked(32))
-        .filter(|(digest, payload)| Sha256::digest(payload)[..] == **digest)
-        .map(|(_, payload)| payload)
-        .ok_or_else(|| damaged("not keys, or damaged".into()))?;
-    bitcode::deserialize(payload).map_err(|error| damaged(error.to_string()))
 }

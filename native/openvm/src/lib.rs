@@ -1,15 +1,16 @@
-//! OpenVM for the batch runner: bytes in, bytes out, the GIL released while the zkVM works.
+//! OpenVM for the batch runner: functions from bytes to bytes, which release the GIL while the zkVM
+//! works.
 //!
 //! `runner_openvm.pyi` documents the Python side.
 
-mod envelope;
 mod error;
-mod guard;
+mod key_file;
 mod keys;
 mod memory;
 mod parameters;
 mod pipeline;
 mod program;
+mod receipt;
 mod vm;
 mod zkvm;
 
@@ -19,10 +20,10 @@ use pyo3::{
     prelude::*,
     types::{PyBytes, PyDict},
 };
+use runner_shared::{Error, Result, envelope, guarded};
 
 use crate::{
-    error::{Error, NativeError, Result},
-    guard::guarded,
+    error::{NativeError, raised},
     parameters::Parameters,
 };
 
@@ -55,7 +56,8 @@ impl Execution {
     }
 }
 
-/// The vector instructions this build may use: none of them makes every proof several times slower.
+/// The vector instructions that this build may use. Without them, every proof takes several times
+/// as long.
 const fn vectors() -> &'static str {
     if cfg!(target_feature = "avx512f") {
         "avx512"
@@ -66,6 +68,11 @@ const fn vectors() -> &'static str {
     } else {
         "none"
     }
+}
+
+/// Run `work` without the GIL. Its failure, or its panic, is raised as this module's exception.
+fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+    py.detach(|| guarded(work)).map_err(raised)
 }
 
 #[pyfunction]
@@ -84,14 +91,16 @@ fn commitments<'py>(
     py: Python<'py>,
     elf: &[u8],
 ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-    let (executable, machine) = py.detach(|| guarded(|| zkvm::commitments(elf)))?;
+    let (executable, machine) = detached(py, || zkvm::commitments(elf))?;
     Ok((PyBytes::new(py, &executable), PyBytes::new(py, &machine)))
 }
 
 #[pyfunction]
 #[pyo3(signature = (executable, vm, /))]
 fn image_id<'py>(py: Python<'py>, executable: &[u8], vm: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-    let id = program::image_id(&digest(executable)?, &digest(vm)?);
+    let id = detached(py, || {
+        Ok(program::image_id(&digest(executable)?, &digest(vm)?))
+    })?;
     Ok(PyBytes::new(py, &id))
 }
 
@@ -104,17 +113,13 @@ fn execute(
     claims: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)>,
     threads: usize,
 ) -> PyResult<Execution> {
-    let run = py.detach(|| {
+    let run = detached(py, || {
         with_threads(threads, || {
-            guarded(|| {
-                let claims = claims
-                    .into_iter()
-                    .map(|(executable, vm, journal)| {
-                        Ok((digest(&executable)?, digest(&vm)?, journal))
-                    })
-                    .collect::<Result<Vec<_>>>()?;
-                zkvm::execute(elf, stdin, &claims)
-            })
+            let claims = claims
+                .into_iter()
+                .map(|(executable, vm, journal)| Ok((digest(&executable)?, digest(&vm)?, journal)))
+                .collect::<Result<Vec<_>>>()?;
+            zkvm::execute(elf, stdin, &claims)
         })
     })?;
     Ok(Execution::new(py, run))
@@ -130,12 +135,10 @@ fn prove(
     keys: PathBuf,
     threads: usize,
 ) -> PyResult<Proof> {
-    let (receipt, run) = py.detach(|| {
+    let (receipt, run) = detached(py, || {
         with_threads(threads, || {
-            guarded(|| {
-                memory::keep_freed();
-                zkvm::prove(&keys, elf, stdin, &receipts)
-            })
+            memory::keep_freed();
+            zkvm::prove(&keys, elf, stdin, &receipts)
         })
     })?;
     Ok(Proof {
@@ -147,14 +150,14 @@ fn prove(
 #[pyfunction]
 #[pyo3(signature = (receipt, image_id, /))]
 fn verify<'py>(py: Python<'py>, receipt: &[u8], image_id: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-    let journal = py.detach(|| guarded(|| zkvm::verify(receipt, &digest(image_id)?)))?;
+    let journal = detached(py, || zkvm::verify(receipt, &digest(image_id)?))?;
     Ok(PyBytes::new(py, &journal))
 }
 
 #[pyfunction]
 #[pyo3(signature = (receipt, /))]
 fn describe(py: Python<'_>, receipt: &[u8]) -> PyResult<ReceiptInfo> {
-    let info = py.detach(|| guarded(|| zkvm::describe(receipt)))?;
+    let info = detached(py, || zkvm::describe(receipt))?;
     Ok(ReceiptInfo {
         seal_bytes: info.proof_bytes,
         journal: PyBytes::new(py, &info.journal).unbind(),
@@ -164,18 +167,21 @@ fn describe(py: Python<'_>, receipt: &[u8]) -> PyResult<ReceiptInfo> {
 #[pyfunction]
 #[pyo3(signature = (folder, /))]
 fn make_keys(py: Python<'_>, folder: PathBuf) -> PyResult<bool> {
-    Ok(py.detach(|| guarded(|| keys::ensure(&folder)))?)
+    detached(py, || keys::ensure(&folder))
 }
 
 #[pyfunction]
 #[pyo3(signature = (definition, /))]
 fn load_vm<'py>(py: Python<'py>, definition: &[u8]) -> PyResult<Bound<'py, PyDict>> {
-    py.detach(|| guarded(|| vm::load(definition)))?;
-    let loaded = vm::definition()?;
+    let (loaded, parameters) = detached(py, || {
+        vm::load(definition)?;
+        let loaded = vm::definition()?;
+        Ok((loaded, loaded.parameters.to_json()?))
+    })?;
     let info = PyDict::new(py);
     let commitment = vm::digest_bytes(&loaded.commitment);
     info.set_item("commitment", PyBytes::new(py, &commitment))?;
-    info.set_item("parameters", loaded.parameters.to_json()?)?;
+    info.set_item("parameters", parameters)?;
     info.set_item("security_bits", loaded.security_bits)?;
     Ok(info)
 }
@@ -183,11 +189,9 @@ fn load_vm<'py>(py: Python<'py>, definition: &[u8]) -> PyResult<Bound<'py, PyDic
 #[pyfunction]
 #[pyo3(signature = (parameters, /))]
 fn make_vm<'py>(py: Python<'py>, parameters: &str) -> PyResult<Bound<'py, PyBytes>> {
-    let bytes = py.detach(|| {
-        guarded(|| {
-            let parameters = Parameters::from_json(parameters)?;
-            vm::Definition::of(&keys::make(parameters)?, parameters)?.encode()
-        })
+    let bytes = detached(py, || {
+        let parameters = Parameters::from_json(parameters)?;
+        vm::Definition::of(&keys::make(parameters)?, parameters)?.encode()
     })?;
     Ok(PyBytes::new(py, &bytes))
 }
@@ -198,7 +202,8 @@ fn digest(bytes: &[u8]) -> Result<[u8; 32]> {
         .map_err(|_| Error::BadArgument(format!("a digest is 32 bytes, not {}", bytes.len())))
 }
 
-/// Run on a pool of `threads`; 0 means the process's own pool, one thread a core.
+/// Run `work` on a pool of `threads`, where 0 means the process's own pool with one thread a core.
+/// A pool of its own needs a panic guard of its own, for a guard covers one thread.
 fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     if threads == 0 {
         return work();
@@ -207,7 +212,7 @@ fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send
         .num_threads(threads)
         .build()
         .map_err(|error| Error::BadArgument(format!("{threads} threads: {error}")))?
-        .install(work)
+        .install(|| guarded(work))
 }
 
 #[pymodule(gil_used = false)]
@@ -222,7 +227,7 @@ mod runner_openvm {
 
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-        super::guard::install_hook();
+        runner_shared::install_hook();
         Ok(())
     }
 }

@@ -1,15 +1,16 @@
-//! How this process gets its memory.
+//! How this process gets its memory from the operating system.
 
 use std::sync::Once;
 
-/// Keep what is freed for the next proof. A proof takes and frees gigabytes in large blocks, each of
-/// which the C library would map and unmap, and the kernel clear page by page: an eighth of a proof's
-/// time (docs/provers.md). The peak stays the same; between proofs the process does not shrink.
+/// Keep freed memory for the next proof. A proof takes and frees gigabytes in large blocks. The C
+/// library would map and unmap each of them, and the kernel would clear it page by page, which
+/// takes an eighth of a proof's time (docs/provers.md). The peak remains the same, but the process
+/// does not shrink between proofs.
 pub fn keep_freed() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         #[cfg(all(target_os = "linux", target_env = "gnu"))]
-        // SAFETY: mallopt may be called at any time; it concerns later allocations.
+        // SAFETY: mallopt may be called at any time. It affects later allocations only.
         unsafe {
             libc::mallopt(libc::M_MMAP_MAX, 0);
             libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);

@@ -1,9 +1,9 @@
-//! The parameters of the proof systems: what decides security, speed and size.
+//! The parameters of the proof systems, which decide security, speed and size.
 //!
-//! Two sets: of the proof of a program's run, and of every circuit above it. They come as JSON
-//! (guests/openvm/vm.json). However they are chosen, the library's own calculator
-//! (`openvm_stark_backend::soundness`) says what each circuit with them is worth, and fewer proven bits
-//! than the file asks for are refused.
+//! There are two sets: one for the proof of a program's run, and one for every circuit above it.
+//! They come as JSON (guests/openvm/vm.json). However they are chosen, the library's own calculator
+//! (`openvm_stark_backend::soundness`) says how secure each circuit is with them. If it proves
+//! fewer bits of security than the file asks for, the parameters are refused.
 
 use std::sync::Arc;
 
@@ -17,37 +17,41 @@ use openvm_stark_sdk::config::{
     WHIR_MAX_LOG_FINAL_POLY_LEN, challenge_field_bits,
     log_up_params::log_up_security_params_baby_bear_100_bits,
 };
+use runner_shared::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+/// The name of a circuit, for messages, and its verifying key.
+pub type Circuit = (&'static str, Arc<MultiStarkVerifyingKey<SC>>);
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
-    /// The least that is accepted, of every circuit: bits of proven security.
+    /// How many bits of proven security every circuit must have.
     security_bits: usize,
-    /// Of the proof of a program's run.
+    /// The proof system for a program's run.
     program: ProofSystem,
-    /// Of the circuits that verify proofs.
+    /// The proof system of the circuits that verify proofs.
     recursion: ProofSystem,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProofSystem {
-    /// A codeword has `2^log_blowup` times the rows that are committed to.
+    /// A codeword has `2^log_blowup` times as many rows as are committed to.
     log_blowup: usize,
     /// The first round of the sumchecks covers `2^l_skip` rows at once.
     l_skip: usize,
-    /// Columns are stacked to columns of `2^log_stacked_height` rows; no trace may be higher.
+    /// Columns are stacked to columns of `2^log_stacked_height` rows. No trace may be higher.
     log_stacked_height: usize,
-    /// Most stacked columns a proof may have.
+    /// The most stacked columns that a proof may have.
     stacked_columns: usize,
-    /// 0 for unique decoding, else `m` of list decoding up to the Johnson bound.
+    /// 0 for unique decoding, and otherwise the `m` of list decoding up to the Johnson bound.
     list_decoding: usize,
-    /// Grinding, in bits: of each folding step, of batching, of each round of queries.
+    /// Bits of grinding in each folding step.
     folding_pow_bits: usize,
+    /// Bits of grinding in batching.
     mu_pow_bits: usize,
+    /// Bits of grinding in each round of queries.
     query_pow_bits: usize,
 }
 
@@ -63,11 +67,12 @@ impl Parameters {
         serde_json::to_string(&self).map_err(|error| Error::Internal(error.to_string()))
     }
 
-    /// What no proof could be made with is refused here; what would be weak, by [`Self::check`].
+    /// Refuse parameters with which no proof could be made. [`Self::check`] refuses those that
+    /// would be too weak.
     pub fn check_ranges(&self) -> Result<()> {
         for (name, system) in [("program", &self.program), ("recursion", &self.recursion)] {
-            // The table of the range checker for tuples has 2^19 rows; beyond 2^24 the library's
-            // bounds do not hold.
+            // The table of the range checker for tuples has 2^19 rows, and beyond 2^24 rows the
+            // library's bounds do not hold.
             let ranges = [
                 ("log_blowup", system.log_blowup, 1, 4),
                 ("l_skip", system.l_skip, 2, 6),
@@ -90,11 +95,8 @@ impl Parameters {
         Ok(())
     }
 
-    /// The bits of proven security of the weakest circuit; an error where they are too few.
-    pub fn check(
-        &self,
-        circuits: &[(&'static str, Arc<MultiStarkVerifyingKey<SC>>)],
-    ) -> Result<f64> {
+    /// The bits of proven security of the weakest circuit, or an error where they are too few.
+    pub fn check(&self, circuits: &[Circuit]) -> Result<f64> {
         let bits = circuits.iter().map(|(name, key)| {
             (
                 SoundnessCalculator::calculate_from_vk(key).total_bits,

@@ -1,4 +1,4 @@
-//! From a program's run to one proof of constant size.
+//! From a program's run to one proof of constant size:
 //!
 //! ```text
 //! run ─▶ app ─▶ leaf ─▶ internal for leaf ─▶ internal recursive ─▶ (no children: done)
@@ -6,8 +6,9 @@
 //! children ─▶ verify each ─▶ deferral leaf, internal ─▶ hook ─▶ mixed ─▶ once more, for its size
 //! ```
 //!
-//! `StarkProver::prove` adds a layer to every proof to make it smaller. The proof of a run without
-//! children is that small already, so here only the mixed one, which has two proofs below it, gets it.
+//! The library's `StarkProver::prove` adds a layer to every proof to make it smaller. The proof of
+//! a run without children is that small already. So here only a mixed proof, which has two proofs
+//! below it, gets the layer.
 
 use std::{borrow::Borrow, fmt::Display};
 
@@ -20,14 +21,11 @@ use openvm_verify_stark_host::{
     VmStarkProof,
     pvs::{DEF_PVS_AIR_ID, DeferralPvs},
 };
+use runner_shared::{Error, Result};
 
-use crate::{
-    error::{Error, Result},
-    keys::Keys,
-    program::App,
-};
+use crate::{keys::Keys, program::App};
 
-/// Prove one run. `children` are the encoded proofs that it verifies, in its order.
+/// Prove one run. `children` are the encoded proofs that the guest verifies, in the guest's order.
 pub fn prove(
     keys: &Keys,
     app: &mut App,
@@ -67,7 +65,7 @@ pub fn prove(
     Ok(proof)
 }
 
-/// Of the memory as the prover has it now: before the run, or after.
+/// The Merkle tree of the prover's memory as it is now, before the run or after it.
 fn memory_tree(app: &App) -> Result<MerkleTree<F, 8>> {
     let state = app.instance().state().as_ref();
     let state = state.ok_or_else(|| Error::ProverFailed("a prover without a state".into()))?;

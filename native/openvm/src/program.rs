@@ -1,4 +1,4 @@
-//! From an ELF file to what the VM runs, and to the names it goes by.
+//! From an ELF file to the program that the VM runs, and to the commitments that name it.
 
 use std::sync::Arc;
 
@@ -7,23 +7,18 @@ use openvm_sdk::{F, prover::AppProver};
 use openvm_sdk_config::{SdkVmCpuBuilder, TranspilerConfig};
 use openvm_stark_sdk::config::baby_bear_poseidon2::BabyBearPoseidon2CpuEngine;
 use openvm_transpiler::{FromElf, elf::Elf, openvm_platform::memory::MEM_SIZE};
+use runner_shared::{Error, Result, elf::loaded_bytes};
 use sha2::{Digest as _, Sha256};
 
-use crate::{
-    error::{Error, Result},
-    vm,
-};
+use crate::vm;
 
-/// Of all segments of one ELF. The loader makes a map entry of every word before it looks at it.
+/// How much the segments of one ELF may occupy in memory.
 const MAX_LOADED_BYTES: u64 = 16 << 20;
-
-const LOAD: u32 = 1;
-const HEADER_BYTES: usize = 32;
 
 pub type App = AppProver<BabyBearPoseidon2CpuEngine, SdkVmCpuBuilder>;
 
-/// What the VM runs. The transpiler puts the deferral circuit's commitment into the memory image, so
-/// this too depends on the VM.
+/// Translate an ELF into the program that the VM runs. The transpiler puts the deferral circuit's
+/// commitment into the memory image, so the result depends on the VM, too.
 pub fn load(elf: &[u8]) -> Result<Arc<VmExe<F>>> {
     let loaded = loaded_bytes(elf).ok_or_else(|| bad("it has no segment table"))?;
     if loaded > MAX_LOADED_BYTES {
@@ -37,38 +32,21 @@ pub fn load(elf: &[u8]) -> Result<Arc<VmExe<F>>> {
     Ok(Arc::new(exe))
 }
 
-/// The commitment to the program, its initial memory and its entry point; 32 bytes.
+/// The commitment to the program, its initial memory and its entry point.
 pub fn commitment(exe: Arc<VmExe<F>>) -> Result<[u8; 32]> {
     let app = App::new(SdkVmCpuBuilder, &vm::app_key()?.app_vm_pk, exe)
         .map_err(|error| bad(&error.to_string()))?;
     Ok(vm::digest_bytes(&app.app_exe_commit()))
 }
 
-/// `SHA-256(executable commitment || VM commitment)`: a program is trusted only under both.
+/// `SHA-256(executable commitment || VM commitment)`. It covers both, because a program can be
+/// trusted only on a VM that is.
 pub fn image_id(executable: &[u8; 32], vm: &[u8; 32]) -> [u8; 32] {
     Sha256::new()
         .chain_update(executable)
         .chain_update(vm)
         .finalize()
         .into()
-}
-
-/// The sum over a 32-bit ELF's segment table; the loader takes no more than 256 of them.
-fn loaded_bytes(elf: &[u8]) -> Option<u64> {
-    let table = elf.get(word(elf, 28)? as usize..)?;
-    let count = usize::from(u16::from_le_bytes(*elf.get(44..)?.first_chunk()?));
-    let segments = table.chunks_exact(HEADER_BYTES).take(count);
-    let loaded = segments.filter(|segment| word(segment, 0) == Some(LOAD));
-    Some(
-        loaded
-            .filter_map(|segment| word(segment, 20))
-            .map(u64::from)
-            .sum(),
-    )
-}
-
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
 fn bad(what: &str) -> Error {

@@ -1,24 +1,27 @@
-//! The receipt encoding, the one of `native/risc0` with this zkVM's number.
+//! The receipts of OpenVM in their encoding.
 //!
-//! ```text
-//! "ZKRC"  version: u16  zkvm: u8  kind: u8  journal: blob  body: blob        (integers little-endian)
-//! blob = length: u64, bytes        body = openvm_stark_backend::codec of a VmStarkProof
-//! ```
-//!
-//! The library's decoder allocates at most 1024 elements ahead of what it has read, refuses field
-//! elements that are not canonical and bytes that are left over.
+//! The envelope is that of `runner_shared::envelope`, and its body is a `VmStarkProof` in the
+//! library's own encoding (`openvm_stark_backend::codec`). The library's decoder allocates at most
+//! 1024 elements ahead of what it has read. It refuses field elements that are not canonical and
+//! bytes that are left over.
 
 use openvm_stark_backend::codec::{Decode, Encode};
 use openvm_verify_stark_host::VmStarkProof;
+use runner_shared::{
+    Error, Result,
+    envelope::{Malformed, Zkvm, encode_envelope, malformed, open_envelope},
+};
 
-use crate::error::{Error, Result};
+const OPENVM: Zkvm = Zkvm {
+    number: 2,
+    name: "OpenVM",
+};
 
-const MAGIC: &[u8; 4] = b"ZKRC";
-pub const VERSION: u16 = 1;
-const ZKVM_OPENVM: u8 = 2;
+/// The number for succinct receipts that the envelopes of both zkVMs use.
 const SUCCINCT: u8 = 2;
 
-/// A proof has some 273 000 bytes whatever it proves, a journal at most 16 KiB.
+/// The most bytes that a receipt may have. A proof has some 273 000 bytes whatever it proves, and a
+/// journal at most 16 KiB.
 const MAX_BYTES: usize = 1 << 20;
 
 pub struct Receipt {
@@ -31,15 +34,7 @@ pub fn encode(journal: &[u8], proof: &VmStarkProof) -> Result<Vec<u8>> {
     let body = proof
         .encode_to_vec()
         .map_err(|error| Error::ProverFailed(format!("the proof has no encoding: {error}")))?;
-    let mut out = Vec::with_capacity(journal.len() + body.len() + 24);
-    out.extend_from_slice(MAGIC);
-    out.extend_from_slice(&VERSION.to_le_bytes());
-    out.extend_from_slice(&[ZKVM_OPENVM, SUCCINCT]);
-    for blob in [journal, &body] {
-        out.extend_from_slice(&(blob.len() as u64).to_le_bytes());
-        out.extend_from_slice(blob);
-    }
-    Ok(out)
+    Ok(encode_envelope(&OPENVM, SUCCINCT, journal, &body))
 }
 
 pub fn decode(bytes: &[u8]) -> Result<Receipt> {
@@ -49,62 +44,79 @@ pub fn decode(bytes: &[u8]) -> Result<Receipt> {
             bytes.len()
         )));
     }
-    let mut input = Reader(bytes);
-    if input.take(4)? != MAGIC {
-        return Err(malformed("does not start with the receipt magic"));
-    }
-    let version = u16::from_le_bytes(input.array()?);
-    if version != VERSION {
-        return Err(malformed(&format!(
-            "encoding version {version}, this build reads {VERSION}"
-        )));
-    }
-    let [zkvm, kind] = input.array()?;
-    if zkvm != ZKVM_OPENVM {
-        return Err(malformed(&format!(
-            "made by zkVM number {zkvm}, not by OpenVM (2)"
-        )));
-    }
+    let (kind, input) = open_envelope(bytes, &OPENVM).map_err(refusal)?;
     if kind != SUCCINCT {
         return Err(malformed(&format!("unknown receipt kind {kind}")));
     }
-    let journal = input.blob()?.to_vec();
-    let body = input.blob()?;
-    if !input.0.is_empty() {
-        return Err(malformed("bytes are left over at the end"));
-    }
+    let (journal, body) = input.payload().map_err(refusal)?;
     let proof = VmStarkProof::decode_from_bytes(body)
         .map_err(|error| malformed(&format!("the proof cannot be read: {error}")))?;
     Ok(Receipt {
-        journal,
+        journal: journal.to_vec(),
         proof,
         proof_bytes: body.len(),
     })
 }
 
-fn malformed(what: &str) -> Error {
-    Error::MalformedReceipt(format!("not a receipt: {what}"))
+/// The error for a malformed envelope, in this module's own words.
+fn refusal(problem: Malformed) -> Error {
+    match problem {
+        Malformed::Header(_) => problem.into(),
+        Malformed::CutShort { .. } | Malformed::LengthBeyondMemory => {
+            malformed("it ends too early")
+        }
+        Malformed::LeftOver(_) => malformed("bytes are left over at the end"),
+    }
 }
 
-struct Reader<'a>(&'a [u8]);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let (head, rest) = self
-            .0
-            .split_at_checked(count)
-            .ok_or_else(|| malformed("it ends too early"))?;
-        self.0 = rest;
-        Ok(head)
+    fn message(bytes: &[u8]) -> String {
+        match decode(bytes) {
+            Err(Error::MalformedReceipt(message)) => message,
+            Err(other) => panic!("{other:?}"),
+            Ok(_) => panic!("it is a receipt"),
+        }
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        Ok(*self.take(N)?.first_chunk().expect("just taken"))
+    #[test]
+    fn bytes_that_are_no_receipt_are_refused_with_the_reason() {
+        let whole = encode_envelope(&OPENVM, SUCCINCT, b"journal", b"no proof");
+        for length in 0..whole.len() {
+            let expected = "not a receipt: it ends too early";
+            assert_eq!(message(&whole[..length]), expected, "{length}");
+        }
+        let longer = [whole.as_slice(), &[0]].concat();
+        assert_eq!(
+            message(&longer),
+            "not a receipt: bytes are left over at the end"
+        );
+        assert!(message(&whole).starts_with("not a receipt: the proof cannot be read: "));
     }
 
-    fn blob(&mut self) -> Result<&'a [u8]> {
-        let length = u64::from_le_bytes(self.array()?);
-        let length = usize::try_from(length).map_err(|_| malformed("it ends too early"))?;
-        self.take(length)
+    #[test]
+    fn only_succinct_receipts_of_openvm_are_read() {
+        let other = Zkvm {
+            number: 1,
+            name: "RISC Zero",
+        };
+        assert_eq!(
+            message(&encode_envelope(&other, SUCCINCT, b"", b"")),
+            "not a receipt: made by zkVM number 1, not by OpenVM (2)"
+        );
+        assert_eq!(
+            message(&encode_envelope(&OPENVM, 3, b"", b"")),
+            "not a receipt: unknown receipt kind 3"
+        );
+    }
+
+    #[test]
+    fn a_receipt_that_is_too_large_is_refused_before_it_is_read() {
+        assert_eq!(
+            message(&vec![0; MAX_BYTES + 1]),
+            "not a receipt: 1048577 bytes, more than 1048576"
+        );
     }
 }

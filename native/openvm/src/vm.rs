@@ -1,8 +1,9 @@
-//! The one VM of this process: its parameters, and what verifying needs of its keys.
+//! The one VM of this process: its parameters, and the part of its keys that verifying needs.
 //!
-//! All programs run on the same VM, and its proofs can be verified by programs on it, at any depth
-//! (`DeferralAggProver::verify_stark`), so there is one verifying key. It comes with the guests
-//! (guests/openvm/vm.bin), pinned by their manifest as they are, so verifying needs no proving keys.
+//! All programs run on the same VM, and programs on it can verify its proofs at any depth
+//! (`DeferralAggProver::verify_stark`), so there is one verifying key. The key comes with the
+//! guests (guests/openvm/vm.bin) and is pinned by their manifest, so verifying needs no proving
+//! keys.
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,38 +17,37 @@ use openvm_sdk_config::{SdkVmConfig, deferral::DeferralConfig};
 use openvm_stark_backend::{keygen::types::MultiStarkVerifyingKey, p3_field::PrimeField32};
 use openvm_stark_sdk::config::baby_bear_poseidon2::Digest;
 use openvm_verify_stark_host::vk::{VerificationBaseline, VmStarkVerifyingKey};
+use runner_shared::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::{Error, Result},
-    parameters::Parameters,
-};
+use crate::parameters::{Circuit, Parameters};
 
 pub const OPENVM_VERSION: &str = "2.0.2";
 
-/// Of an encoded definition; it has a few hundred kilobytes.
+/// The most bytes that an encoded definition may have. The runner's has a few hundred kilobytes.
 const MAX_BYTES: usize = 64 << 20;
 
-/// What `vm.bin` holds.
+/// The definition of a VM, which is what `vm.bin` contains.
 #[derive(Serialize, Deserialize)]
 pub struct Definition {
-    /// Of OpenVM.
+    /// The version of OpenVM that it was made with.
     version: String,
     pub parameters: Parameters,
-    /// Of proven security: the least of all circuits.
+    /// The bits of proven security of the weakest circuit.
     pub security_bits: f64,
     deferral: DeferralConfig,
     verifying_key: MultiStarkVerifyingKey<SC>,
-    /// Of no program in particular: its executable commitment is zero.
+    /// What proofs are compared with. Its executable commitment is zero, because it belongs to no
+    /// program in particular.
     baseline: VerificationBaseline,
-    /// What names the VM in a proof that is verified in a guest.
+    /// The commitment to the VM, by which a guest that verifies a proof recognises it.
     pub commitment: Digest,
-    /// The deferral circuit's part in naming a proof to a guest.
+    /// The commitment to the deferral circuit, which is part of a proof's name in a guest.
     pub circuit_commitment: Digest,
 }
 
 impl Definition {
-    /// Derive it from complete keys, made from these parameters.
+    /// Derive a definition from complete keys that were made with these parameters.
     pub fn of(sdk: &Sdk, parameters: Parameters) -> Result<Self> {
         let incomplete = |what: &str| Error::BadKeys(format!("the keys have no {what}"));
         let aggregator = sdk.agg_prover();
@@ -87,7 +87,7 @@ impl Definition {
         bitcode::serialize(self).map_err(|error| Error::Internal(error.to_string()))
     }
 
-    /// Keys of another VM would make proofs that nobody accepts.
+    /// Refuse keys of another VM, for nobody would accept the proofs that are made with them.
     pub fn check_aggregator(&self, aggregator: &AggProver) -> Result<()> {
         let recursive = &aggregator.internal_recursive_prover;
         let same = aggregator.vm_or_hook_commit() == self.commitment
@@ -95,7 +95,7 @@ impl Definition {
         same.then_some(()).ok_or_else(another_vm)
     }
 
-    /// The same of what proves the verification of children.
+    /// Refuse a prover for the verification of children if its keys belong to another VM.
     pub fn check_deferral(&self, deferral: &DeferralAggProver) -> Result<()> {
         let commitment = deferral.def_hook_commit();
         let same = self.baseline.expected_def_hook_commit == Some(commitment);
@@ -106,7 +106,7 @@ impl Definition {
         vm_config(Some(self.deferral.clone()))
     }
 
-    /// What the proofs of one program are verified against.
+    /// The key that the proofs of one program are verified with.
     pub fn verifying_key(&self, executable: Digest) -> VmStarkVerifyingKey {
         let mut baseline = self.baseline.clone();
         baseline.app_exe_commit = executable;
@@ -121,8 +121,8 @@ fn another_vm() -> Error {
     Error::BadKeys("the keys are of another VM".into())
 }
 
-/// The verifying keys of every circuit there is, with a name for messages.
-fn circuits(sdk: &Sdk) -> Result<Vec<(&'static str, Arc<MultiStarkVerifyingKey<SC>>)>> {
+/// All circuits of the VM.
+fn circuits(sdk: &Sdk) -> Result<Vec<Circuit>> {
     let deferral = sdk
         .deferral_agg_prover()
         .ok_or_else(|| Error::BadKeys("the keys have no deferral circuit".into()))?;
@@ -162,7 +162,8 @@ struct Loaded {
 
 static LOADED: OnceLock<Loaded> = OnceLock::new();
 
-/// Make `bytes` this process's VM. There is one: a second one is refused, the same one is not.
+/// Make `bytes` the definition of this process's VM. It may be given again, but a process has one
+/// VM, so another definition is refused.
 pub fn load(bytes: &[u8]) -> Result<()> {
     let bad = |what: &str| Error::BadArgument(format!("not a VM definition: {what}"));
     if LOADED.get().is_none() {
@@ -179,7 +180,7 @@ pub fn load(bytes: &[u8]) -> Result<()> {
         }
         definition.parameters.check_ranges()?;
         let bytes = bytes.to_vec();
-        // Another thread may have been first; what counts is compared below.
+        // Another thread may have been first. What is loaded now is compared below.
         let _ = LOADED.set(Loaded { definition, bytes });
     }
     if definition_bytes()? != bytes {
@@ -192,7 +193,7 @@ pub fn definition() -> Result<&'static Definition> {
     Ok(&loaded()?.definition)
 }
 
-/// To compare with what keys say.
+/// The encoded definition, which that of proving keys must equal.
 pub fn definition_bytes() -> Result<&'static [u8]> {
     Ok(&loaded()?.bytes)
 }
@@ -203,7 +204,8 @@ fn loaded() -> Result<&'static Loaded> {
         .ok_or_else(|| Error::Unavailable("no VM is loaded; call load_vm first".into()))
 }
 
-/// The key that proves (and commits to) programs, without those that aggregate: quickly made.
+/// The key that commits to programs and proves them. It is made quickly, because it comes without
+/// the keys that aggregate.
 pub fn app_key() -> Result<&'static AppProvingKey<SdkVmConfig>> {
     static KEY: OnceLock<AppProvingKey<SdkVmConfig>> = OnceLock::new();
     let config = AppConfig::new(
@@ -225,7 +227,7 @@ pub fn vm_config(deferral: Option<DeferralConfig>) -> SdkVmConfig {
     }
 }
 
-/// Eight field elements as 32 bytes, as a guest sees them.
+/// The eight field elements of a digest as 32 bytes, as a guest sees them.
 pub fn digest_bytes(digest: &Digest) -> [u8; 32] {
     let mut bytes = [0; 32];
     for (place, element) in bytes.chunks_exact_mut(4).zip(digest) {

@@ -1,4 +1,4 @@
-//! The zkVM's calls as plain functions over bytes; nothing here knows Python.
+//! Running, proving and verifying programs. Nothing here knows Python.
 
 use std::{borrow::Borrow, path::Path, sync::Arc};
 
@@ -26,35 +26,36 @@ use openvm_verify_stark_host::{
     pvs::{VM_PVS_AIR_ID, VmPvs},
     verify_vm_stark_proof_decoded,
 };
+use runner_shared::{Error, Result, guarded};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    envelope,
-    error::{Error, Result},
-    guard::guarded,
-    keys, pipeline, program,
+    keys, pipeline, program, receipt,
     vm::{self, Definition},
 };
 
-/// Where guests leave their journal (guests/openvm/rt): its length in words, then the words.
+/// The address at which guests leave their journal (guests/openvm/rt): its length in words, then
+/// the words.
 const JOURNAL: usize = 0x400;
 const JOURNAL_WORDS: usize = 1 << 12;
 
 /// A program's executable commitment, the VM's, and the journal of a run.
 pub type Claim = ([u8; 32], [u8; 32], Vec<u8>);
 
+/// A successful run of a guest.
 pub struct Run {
     pub journal: Vec<u8>,
     pub instructions: u64,
     pub segments: usize,
 }
 
+/// What a receipt says of itself.
 pub struct Description {
     pub proof_bytes: usize,
     pub journal: Vec<u8>,
 }
 
-/// The executable commitment of a program, and the VM's.
+/// The executable commitment of a program, and the commitment to the VM.
 pub fn commitments(elf: &[u8]) -> Result<([u8; 32], [u8; 32])> {
     let executable = program::commitment(program::load(elf)?)?;
     Ok((executable, vm::digest_bytes(&vm::definition()?.commitment)))
@@ -85,7 +86,7 @@ pub fn execute(elf: &[u8], stdin: &[u8], claims: &[Claim]) -> Result<Run> {
     let input = input(stdin, results);
     let executor = VmExecutor::new(vm::definition()?.vm_config())
         .map_err(|error| Error::Internal(error.to_string()))?;
-    // Indices of chips whose heights nobody asks for; the counter of instructions is what matters.
+    // Only the count of instructions matters here, so nobody asks for the heights of these chips.
     let chips = vec![CHIPS / 2; CHIPS];
     let interpreter = executor
         .metered_cost_instance(&exe, &chips)
@@ -101,7 +102,8 @@ pub fn execute(elf: &[u8], stdin: &[u8], claims: &[Claim]) -> Result<Run> {
 
 const CHIPS: usize = 1024;
 
-/// Run the guest and prove it. The receipts are proofs of this same VM, which the guest verifies.
+/// Run the guest and prove the run. The receipts are proofs on this same VM, which the guest
+/// verifies.
 pub fn prove(
     folder: &Path,
     elf: &[u8],
@@ -112,7 +114,7 @@ pub fn prove(
     let exe = program::load(elf)?;
     let proofs = receipts
         .iter()
-        .map(|bytes| envelope::decode(bytes).map(|receipt| receipt.proof))
+        .map(|bytes| receipt::decode(bytes).map(|receipt| receipt.proof))
         .collect::<Result<Vec<_>>>()?;
     let results = proofs
         .iter()
@@ -129,15 +131,15 @@ pub fn prove(
     let mut app = keys.app(exe.clone())?;
     let run = metered(&app, &exe, input.clone())?;
     let proof = pipeline::prove(&keys, &mut app, input, children)?;
-    Ok((envelope::encode(&run.journal, &proof)?, run))
+    Ok((receipt::encode(&run.journal, &proof)?, run))
 }
 
-/// Check that the receipt proves a successful run of `image_id`, and return what it committed.
+/// Check that a receipt proves a successful run of `image_id`, and return the journal of that run.
 pub fn verify(receipt: &[u8], image_id: &[u8; 32]) -> Result<Vec<u8>> {
     let definition = vm::definition()?;
-    let receipt = envelope::decode(receipt)?;
+    let receipt = receipt::decode(receipt)?;
     let failed = |what: &str| Error::VerificationFailed(what.into());
-    // The library indexes into what a proof says of itself, so a bad one may also show as a panic.
+    // The library indexes by what a proof says of itself, so it may also panic on a bad one.
     let verified = guarded(|| {
         let executable = executable(&receipt.proof)?;
         let machine = vm::digest_bytes(&definition.commitment);
@@ -164,9 +166,9 @@ pub fn verify(receipt: &[u8], image_id: &[u8; 32]) -> Result<Vec<u8>> {
     Ok(receipt.journal)
 }
 
-/// Read off what a receipt says of itself. Nothing is verified.
+/// Read what a receipt says of itself. Nothing is verified.
 pub fn describe(receipt: &[u8]) -> Result<Description> {
-    let receipt = envelope::decode(receipt)?;
+    let receipt = receipt::decode(receipt)?;
     Ok(Description {
         proof_bytes: receipt.proof_bytes,
         journal: receipt.journal,
@@ -190,7 +192,7 @@ fn executable(proof: &VmStarkProof) -> Result<Digest> {
     ))
 }
 
-/// How a guest calls a proof, and what it learns of it.
+/// The name of a proof in a guest, and what the guest learns of the proof.
 fn named(definition: &Definition, proof: &VmStarkProof) -> Result<RawDeferralResult> {
     let key = definition.verifying_key(executable(proof)?);
     let proofs = std::slice::from_ref(proof);
@@ -201,7 +203,8 @@ fn named(definition: &Definition, proof: &VmStarkProof) -> Result<RawDeferralRes
         .ok_or_else(|| Error::Internal("a proof without a result".into()))
 }
 
-/// The input stream of a guest (guests/openvm/rt): how many proofs, their names, its own input.
+/// The input stream of a guest (guests/openvm/rt): the number of proofs, their names, and the
+/// guest's own input.
 fn input(stdin: &[u8], results: Vec<RawDeferralResult>) -> StdIn {
     let mut bytes = (results.len() as u32).to_le_bytes().to_vec();
     for result in &results {
@@ -216,6 +219,7 @@ fn input(stdin: &[u8], results: Vec<RawDeferralResult>) -> StdIn {
     input
 }
 
+/// Run the guest as its proof will be cut into segments.
 fn metered(app: &program::App, exe: &Arc<VmExe<F>>, input: StdIn) -> Result<Run> {
     let vm = app.vm();
     let interpreter = vm
@@ -230,7 +234,7 @@ fn metered(app: &program::App, exe: &Arc<VmExe<F>>, input: StdIn) -> Result<Run>
     })
 }
 
-/// Whatever goes wrong while a guest runs is the guest's failure, a panic of the executor too.
+/// Run a guest. Whatever goes wrong meanwhile is the guest's failure, even if the executor panics.
 fn of_guest<T, E: std::fmt::Display>(
     work: impl FnOnce() -> std::result::Result<T, E>,
 ) -> Result<T> {
@@ -240,10 +244,10 @@ fn of_guest<T, E: std::fmt::Display>(
     }
 }
 
-/// What the guest left at [`JOURNAL`], if its public values are the digest of just that.
+/// What the guest left at [`JOURNAL`], provided that its public values are the digest of it.
 fn journal(state: &VmState<F, GuestMemory>) -> Result<Vec<u8>> {
     let memory = &state.memory.memory;
-    // SAFETY: guest memory has half a gigabyte of bytes; both ranges lie in its first 32 KiB.
+    // SAFETY: guest memory has half a gigabyte, and both ranges lie in its first 32 KiB.
     let read =
         |start: usize, length: usize| unsafe { memory.get_u8_slice(RV32_MEMORY_AS, start, length) };
     let mut length = [0; 4];

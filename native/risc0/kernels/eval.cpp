@@ -1,4 +1,4 @@
-// The way into the generated code: LANES points of the constraint polynomial.
+// The entry into the generated code, which evaluates the constraint polynomial at LANES points.
 
 #include "field.h"
 
@@ -13,11 +13,13 @@ FpExt poly_fp(size_t cycle, size_t steps, const Mix* poly_mix, Fp** args);
 
 using namespace RUNNER_ISA;
 
-// The points `cycle` to `cycle + LANES - 1` of a domain of `steps`, none of whose taps wraps around.
+// Evaluates the points `cycle` to `cycle + LANES - 1` of a domain of `steps` points. None of their
+// taps may wrap around.
 //
-// `accum` and `data` are columns of `steps` numbers; `out` (`outs` numbers) and `mix` (`mixes`) are
-// the same for all points. `result` takes four numbers a point, the points' first, second, ... parts
-// side by side. `room` has space for outs + mixes vectors and is aligned to one.
+// `accum` and `data` are columns of `steps` numbers each. `out` has `outs` numbers and `mix` has
+// `mixes`; they are the same for all points. `result` takes four numbers a point: first the first
+// part of every point, then the second part of every point, and so on. `scratch` has space for
+// `outs + mixes` vectors and is aligned to a vector.
 extern "C" void PASTE(runner_eval_, RUNNER_ISA)(size_t cycle,
                                                 size_t steps,
                                                 const Mix* poly_mix,
@@ -27,9 +29,9 @@ extern "C" void PASTE(runner_eval_, RUNNER_ISA)(size_t cycle,
                                                 size_t outs,
                                                 const uint32_t* mix,
                                                 size_t mixes,
-                                                void* room,
+                                                void* scratch,
                                                 uint32_t* result) {
-  Fp* out_lanes = static_cast<Fp*>(room);
+  Fp* out_lanes = static_cast<Fp*>(scratch);
   Fp* mix_lanes = out_lanes + outs;
   for (size_t i = 0; i < outs; i++) {
     out_lanes[i].v = splat(out[i]);

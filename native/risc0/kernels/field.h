@@ -1,13 +1,14 @@
 // The BabyBear field and its extension of degree four, LANES elements at a time.
 //
-// What RISC Zero's generated constraint code asks of `Fp` and `FpExt`, over vectors: compiled with
-// this header instead of the library's, a function that works out one point of the domain works out
-// LANES neighbouring ones. Elements are in Montgomery form and always below P, as everywhere in the
-// library, so every result is bit for bit the same.
+// This header has, for vectors, what RISC Zero's generated constraint code asks of `Fp` and
+// `FpExt`. Compiled with it instead of the library's, a function that evaluates one point of the
+// domain evaluates LANES neighbouring points. Elements are in Montgomery form and always below P,
+// as they are everywhere in the library, so every result is the same bit for bit.
 //
-// RUNNER_ISA names the namespace: one copy per instruction set in one library, none of them visible
-// to the other. Only headers of inline intrinsics may be included here: a shared inline function
-// compiled for AVX-512 could be the copy that the linker keeps for everybody.
+// RUNNER_ISA is the namespace: the library has one copy of the code for each instruction set, and
+// the copies do not see each other. Only headers of inline intrinsics may be included here, because
+// a shared inline function that was compiled for AVX-512 could be the copy that the linker keeps
+// for all.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +16,9 @@
 #include <immintrin.h>
 
 #define INLINE inline __attribute__((always_inline))
-// One copy of what the generated code uses by the thousand. Inlined, it would take ten minutes to
-// compile instead of half a minute, and be slower: the code would no longer fit any cache.
+// The generated code calls these functions thousands of times. If they were inlined, it would take
+// ten minutes to compile instead of half a minute, and it would be slower because it would fit no
+// cache.
 #define SHARED static inline __attribute__((noinline))
 
 namespace RUNNER_ISA {
@@ -38,9 +40,9 @@ static INLINE Vec sub32(Vec a, Vec b) { return _mm512_sub_epi32(a, b); }
 static INLINE Vec add64(Vec a, Vec b) { return _mm512_add_epi64(a, b); }
 static INLINE Vec sub64(Vec a, Vec b) { return _mm512_sub_epi64(a, b); }
 static INLINE Vec least(Vec a, Vec b) { return _mm512_min_epu32(a, b); }
-// The products of the even lanes, 64 bits each.
+// The products of the even lanes, which have 64 bits each.
 static INLINE Vec mul_even(Vec a, Vec b) { return _mm512_mul_epu32(a, b); }
-// The odd lanes where the even ones were.
+// The odd lanes, moved to where the even ones were.
 static INLINE Vec odd(Vec a) { return _mm512_srli_epi64(a, 32); }
 // The high halves of 64 bit lanes, interleaved.
 static INLINE Vec highs(Vec of_even, Vec of_odd) {
@@ -72,7 +74,7 @@ static INLINE Vec highs(Vec of_even, Vec of_odd) {
 
 // -- the field -----------------------------------------------------------------------------------
 
-// Below zero, unsigned, is above everything: the smaller of the two is the reduced one.
+// A difference below zero is a large unsigned number, so the smaller of the two is the reduced one.
 static INLINE Vec add(Vec a, Vec b) {
   Vec sum = add32(a, b);
   return least(sum, sub32(sum, splat(P)));
@@ -83,15 +85,16 @@ static INLINE Vec sub(Vec a, Vec b) {
   return least(difference, add32(difference, splat(P)));
 }
 
-// Montgomery's reduction of products below P^2. With q = t / P modulo 2^32 the low halves of t and
-// q * P are equal, and the difference of the high halves is t / 2^32 modulo P.
+// Montgomery's reduction of products below P^2. With q = t / P modulo 2^32, the low halves of t and
+// q * P are equal, and the difference of their high halves is t / 2^32 modulo P.
 static INLINE Vec reduce(Vec even, Vec odd_) {
   Vec q_even = mul_even(even, splat(MU)), q_odd = mul_even(odd_, splat(MU));
   Vec high = highs(sub64(even, mul_even(q_even, splat(P))), sub64(odd_, mul_even(q_odd, splat(P))));
   return least(high, add32(high, splat(P)));
 }
 
-// The same for sums of up to four products: their high halves are below 4 P^2 / 2^32 < 2 P.
+// The same reduction for sums of up to four products, whose high halves are below
+// 4 P^2 / 2^32 < 2 P.
 static INLINE Vec reduce_sum(Vec even, Vec odd_) {
   Vec q_even = mul_even(even, splat(MU)), q_odd = mul_even(odd_, splat(MU));
   Vec high = highs(even, odd_);
@@ -105,9 +108,9 @@ static INLINE Vec mul(Vec a, uint32_t b) {
   return reduce(mul_even(a, splat(b)), mul_even(odd(a), splat(b)));
 }
 
-// -- what the generated code calls things --------------------------------------------------------
+// -- the names that the generated code uses ------------------------------------------------------
 
-// A number in the text, the same in all lanes; in Montgomery form like the rest.
+// A number that the generated code spells out. It is the same in all lanes and in Montgomery form.
 struct Const {
   uint32_t raw;
   constexpr explicit Const(uint32_t x) : raw(montgomery(x)) {}
@@ -134,7 +137,7 @@ static INLINE Fp operator*(Fp a, Fp b) { return Fp(mul(a.v, b.v)); }
 static INLINE Fp operator*(Fp a, Const b) { return Fp(mul(a.v, b.raw)); }
 static INLINE Fp operator*(Const a, Fp b) { return Fp(mul(b.v, a.raw)); }
 
-// A power of the verifier's challenge: an element of the extension, the same in all lanes.
+// A power of the verifier's challenge: an element of the extension that is the same in all lanes.
 struct Mix {
   uint32_t raw[4];
 };
@@ -176,7 +179,7 @@ static INLINE FpExt operator-(FpExt a, Fp b) {
 }
 static INLINE FpExt operator-(Fp a, const FpExt& b) { return FpExt(a) - b; }
 
-// `x * mix`, not worked out yet: it is always added to something at once.
+// The product `x * mix`, not computed yet, because it is always added to something at once.
 struct Term {
   Vec x;
   const Mix* mix;
@@ -213,8 +216,8 @@ static INLINE FpExt operator*(const FpExt& a, Fp b) {
 }
 static INLINE FpExt operator*(Fp a, const FpExt& b) { return b * a; }
 
-// Polynomials modulo x^4 + 11: what reaches x^4 comes back times -11. Products are summed before
-// they are reduced.
+// The product of two polynomials modulo x^4 + 11: a coefficient of x^4 comes back multiplied by
+// -11. Products are summed before they are reduced.
 SHARED void multiply(FpExt* r, const FpExt* a, const FpExt* b) {
   Vec a_odd[4], b_odd[4];
   for (int i = 0; i < 4; i++) {
@@ -252,8 +255,8 @@ static INLINE FpExt operator*(const FpExt& a, const Mix& b) {
   return a * m;
 }
 
-// LANES neighbours of one register's column, `back` rows before `cycle`. The caller sees to it that
-// they do not wrap around.
+// LANES neighbouring numbers of one register's column, `back` rows before `cycle`. The caller makes
+// sure that they do not wrap around.
 static INLINE Fp tap(const Fp* columns, size_t column, size_t back, size_t cycle, size_t steps) {
   auto scalars = reinterpret_cast<const uint32_t*>(columns);
   return Fp(load(scalars + column * steps + ((cycle - back) & (steps - 1))));

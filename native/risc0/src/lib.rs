@@ -1,14 +1,15 @@
-//! RISC Zero for the batch runner: bytes in, bytes out, the GIL released while the zkVM works.
+//! RISC Zero for the batch runner: functions from bytes to bytes, which release the GIL while the
+//! zkVM works.
 //!
 //! `runner_risc0.pyi` documents the Python side.
 
-mod envelope;
 mod error;
-mod guard;
 mod program;
+mod receipt;
 #[cfg(simd)]
 mod simd;
 mod trace;
+mod verifier;
 mod zkvm;
 
 use pyo3::{
@@ -16,11 +17,9 @@ use pyo3::{
     types::{PyBytes, PyDict},
 };
 use risc0_zkvm::Digest;
+use runner_shared::{Error, Result, envelope, guarded};
 
-use crate::{
-    error::{Error, NativeError, Result},
-    guard::guarded,
-};
+use crate::error::{NativeError, raised};
 
 #[pyclass(frozen, get_all, module = "runner_risc0")]
 struct Execution {
@@ -72,6 +71,11 @@ impl Execution {
     }
 }
 
+/// Run `work` without the GIL. Its failure, or its panic, is raised as this module's exception.
+fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+    py.detach(|| guarded(work)).map_err(raised)
+}
+
 #[pyfunction]
 fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let recursion = py.detach(zkvm::has_recursion);
@@ -90,7 +94,7 @@ fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(info)
 }
 
-/// The vector instructions that proofs on this CPU use.
+/// The vector instructions that proofs use on this CPU.
 fn simd_instructions() -> Option<&'static str> {
     #[cfg(simd)]
     return simd::instructions();
@@ -101,7 +105,7 @@ fn simd_instructions() -> Option<&'static str> {
 #[pyfunction]
 #[pyo3(signature = (elf, /))]
 fn image_id<'py>(py: Python<'py>, elf: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-    let id = py.detach(|| guarded(|| zkvm::image_id(elf)))?;
+    let id = detached(py, || zkvm::image_id(elf))?;
     Ok(PyBytes::new(py, &id))
 }
 
@@ -114,8 +118,9 @@ fn execute(
     assumptions: Vec<(Vec<u8>, Vec<u8>)>,
     segment_po2: u32,
 ) -> PyResult<Execution> {
-    let run =
-        py.detach(|| guarded(|| zkvm::execute(elf, stdin, &digests(assumptions)?, segment_po2)))?;
+    let run = detached(py, || {
+        zkvm::execute(elf, stdin, &digests(assumptions)?, segment_po2)
+    })?;
     Ok(Execution::new(py, run))
 }
 
@@ -128,8 +133,9 @@ fn profile(
     assumptions: Vec<(Vec<u8>, Vec<u8>)>,
     segment_po2: u32,
 ) -> PyResult<GuestProfile> {
-    let (run, profile) =
-        py.detach(|| guarded(|| zkvm::profile(elf, stdin, &digests(assumptions)?, segment_po2)))?;
+    let (run, profile) = detached(py, || {
+        zkvm::profile(elf, stdin, &digests(assumptions)?, segment_po2)
+    })?;
     Ok(GuestProfile {
         execution: Py::new(py, Execution::new(py, run))?,
         calls: profile.calls,
@@ -152,9 +158,9 @@ fn prove(
     segment_po2: u32,
     threads: usize,
 ) -> PyResult<Proof> {
-    let (receipt, run) = py.detach(|| {
+    let (receipt, run) = detached(py, || {
         with_threads(threads, || {
-            guarded(|| zkvm::prove(elf, stdin, &receipts, kind, segment_po2))
+            zkvm::prove(elf, stdin, &receipts, kind, segment_po2)
         })
     })?;
     Ok(Proof {
@@ -166,14 +172,14 @@ fn prove(
 #[pyfunction]
 #[pyo3(signature = (receipt, image_id, /))]
 fn verify<'py>(py: Python<'py>, receipt: &[u8], image_id: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-    let journal = py.detach(|| guarded(|| zkvm::verify(receipt, digest(image_id)?)))?;
+    let journal = detached(py, || verifier::verify(receipt, digest(image_id)?))?;
     Ok(PyBytes::new(py, &journal))
 }
 
 #[pyfunction]
 #[pyo3(signature = (receipt, /))]
 fn describe(py: Python<'_>, receipt: &[u8]) -> PyResult<ReceiptInfo> {
-    let info = py.detach(|| guarded(|| zkvm::describe(receipt)))?;
+    let info = detached(py, || verifier::describe(receipt))?;
     Ok(ReceiptInfo {
         kind: info.kind,
         seal_bytes: info.seal_bytes,
@@ -195,7 +201,7 @@ fn digest(bytes: &[u8]) -> Result<Digest> {
         .map_err(|_| Error::BadArgument(format!("an image id is 32 bytes, not {}", bytes.len())))
 }
 
-/// What a thread of a proof may use: the vector code's frames alone take 2.4 MB.
+/// The stack of a thread that proves: the vector code's frames alone take 2.4 MB of it.
 const STACK_BYTES: usize = 8 << 20;
 
 fn pool() -> rayon::ThreadPoolBuilder {
@@ -205,10 +211,11 @@ fn pool() -> rayon::ThreadPoolBuilder {
     builder
 }
 
-/// Run on a pool of `threads`; 0 means the process's own pool, one thread a core.
+/// Run `work` on a pool of `threads`, where 0 means the process's own pool with one thread a core.
+/// A pool of its own needs a panic guard of its own, for a guard covers one thread.
 fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     if threads == 0 {
-        // Fails where it was made before, by us.
+        // This fails where an earlier call made the pool already.
         let _ = pool().build_global();
         return work();
     }
@@ -216,7 +223,7 @@ fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send
         .num_threads(threads)
         .build()
         .map_err(|error| Error::BadArgument(format!("{threads} threads: {error}")))?
-        .install(work)
+        .install(|| guarded(work))
 }
 
 #[pymodule(gil_used = false)]
@@ -231,7 +238,7 @@ mod runner_risc0 {
 
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-        super::guard::install_hook();
+        runner_shared::install_hook();
         Ok(())
     }
 }

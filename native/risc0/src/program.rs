@@ -1,33 +1,29 @@
-//! Program binaries: how much memory one asks for before it is loaded, and the ones loaded before.
+//! Program binaries: a check of their size before they are loaded, and those loaded most recently.
 //!
 //! ```text
 //! "R0BF"  version: u32  header: u32 length, bytes  user ELF: u32 length, bytes  kernel ELF: the rest
 //! ```
-//!
-//! The loader makes a map entry of every word of every segment before it compares the size with
-//! anything, so one wrong bit in a program header takes all the memory there is and the process
-//! with it. Only the sizes are read here; whether the rest is right stays the loader's question.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use risc0_binfmt::{AbiKind, MemoryImage, ProgramBinary};
+use runner_shared::{
+    Error, Result,
+    elf::{loaded_bytes, word},
+};
 
-use crate::error::{Error, Result};
-
-/// Programs whose memory images are kept, the last used first. Loading one and hashing its pages
-/// takes as long as all the rest of a small run; a copy of the image shares its pages.
+/// Programs and their memory images, the one used last first. Loading a program and hashing its
+/// pages takes as long as all the rest of a small run. A copy of an image shares its pages.
 static LOADED: Mutex<Vec<(Vec<u8>, MemoryImage)>> = Mutex::new(Vec::new());
 
-/// A batch runs two.
+/// How many images are kept. A batch runs two programs.
 const MAX_LOADED: usize = 4;
 
-/// Of all segments that one ELF loads; loading as much takes some ten seconds.
+/// How much the segments of one ELF may occupy in memory. Loading this much takes some ten seconds.
 const MAX_LOADED_BYTES: u64 = 128 << 20;
 
-const LOAD: u32 = 1;
-const HEADER_BYTES: usize = 32;
-
-/// A program's memory before its first instruction. The program is told by all of its bytes.
+/// A program's memory before its first instruction. Two programs are the same if all their bytes
+/// are.
 pub fn image(binary: &[u8]) -> Result<MemoryImage> {
     let mut loaded = loaded();
     if let Some(at) = loaded.iter().position(|(known, _)| known == binary) {
@@ -35,7 +31,7 @@ pub fn image(binary: &[u8]) -> Result<MemoryImage> {
         return Ok(loaded[0].1.clone());
     }
     drop(loaded);
-    // Not under the lock: a bad binary may take seconds, or panic.
+    // The lock is not held while the program is loaded: a bad binary may take seconds, or panic.
     let image = load(binary)?;
     let mut loaded = self::loaded();
     loaded.truncate(MAX_LOADED - 1);
@@ -47,7 +43,7 @@ fn loaded() -> MutexGuard<'static, Vec<(Vec<u8>, MemoryImage)>> {
     LOADED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What `ExecutorImpl::from_elf` does, which keeps its image to itself.
+/// Load a program as `ExecutorImpl::from_elf` does, which does not give its image away.
 fn load(binary: &[u8]) -> Result<MemoryImage> {
     let refused = |why: &str| Error::BadElf(format!("not a program binary: {why}"));
     check_size(binary)?;
@@ -61,7 +57,7 @@ fn load(binary: &[u8]) -> Result<MemoryImage> {
         .map_err(|error| refused(&format!("{error:#}")))
 }
 
-/// Refuse a binary of which an ELF asks for more than [`MAX_LOADED_BYTES`].
+/// Refuse a binary if one of its ELFs asks for more than [`MAX_LOADED_BYTES`].
 fn check_size(binary: &[u8]) -> Result<()> {
     for elf in elves(binary).unwrap_or_default() {
         let bytes = loaded_bytes(elf).unwrap_or(0);
@@ -74,29 +70,10 @@ fn check_size(binary: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The user's and the kernel's; nothing where the binary ends too early, which is no binary.
+/// The user's ELF and the kernel's, or `None` where the bytes end too early to be a binary.
 fn elves(binary: &[u8]) -> Option<[&[u8]; 2]> {
     let header = word(binary, 8)? as usize;
     let rest = binary.get(12..)?.get(header..)?;
     let user = word(rest, 0)? as usize;
     rest.get(4..)?.split_at_checked(user).map(<[_; 2]>::from)
-}
-
-/// The sum over a 32-bit ELF's segment table; nothing where it has none. Where the number of segments
-/// stands elsewhere (`PN_XNUM`), that is the sum over more of the file than the loader takes.
-fn loaded_bytes(elf: &[u8]) -> Option<u64> {
-    let table = elf.get(word(elf, 28)? as usize..)?;
-    let count = usize::from(u16::from_le_bytes(*elf.get(44..)?.first_chunk()?));
-    let segments = table.chunks_exact(HEADER_BYTES).take(count);
-    let loaded = segments.filter(|segment| word(segment, 0) == Some(LOAD));
-    Some(
-        loaded
-            .filter_map(|segment| word(segment, 20))
-            .map(u64::from)
-            .sum(),
-    )
-}
-
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }

@@ -1,36 +1,39 @@
-//! The receipt encoding: versioned, length-checked, bounded in depth.
+//! The receipts of RISC Zero in their encoding, which is bounded in depth.
+//!
+//! The envelope is that of `runner_shared::envelope`. Its body is, by the receipt's kind:
 //!
 //! ```text
-//! "ZKRC"  version: u16  zkvm: u8  kind: u8  journal: blob  body: blob        (integers little-endian)
-//! blob       = length: u64, bytes
 //! succinct   = borsh(SuccinctReceipt)            groth16 = borsh(Groth16Receipt)
 //! composite  = verifier_parameters: [u8; 32]
 //!              segments: u32, then a blob each = borsh(SegmentReceipt)
 //!              assumptions: u32, then each = kind: u8, blob (composite | succinct | groth16)
 //! ```
 //!
-//! The library's own borsh decoding of a whole receipt recurses as deep as the input says, so a
-//! few megabytes of nested composites end the process. Here only the parts that cannot nest are
-//! left to borsh (which never allocates more than a page ahead of the bytes it has read), and the
-//! nesting is walked with a limit. Fake receipts have no encoding.
+//! The library's own borsh decoding of a whole receipt recurses as deep as the input says, so a few
+//! megabytes of nested composites end the process. Here borsh decodes only the parts that cannot
+//! nest (it never allocates more than a page ahead of the bytes it has read), and the nesting is
+//! walked with a limit. Fake receipts have no encoding.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use risc0_zkvm::{
     CompositeReceipt, Digest, Groth16Receipt, InnerAssumptionReceipt, InnerReceipt, Receipt,
     ReceiptClaim, SegmentReceipt, SuccinctReceipt, Unknown,
 };
+use runner_shared::{
+    Error, Result,
+    envelope::{Reader, Zkvm, encode_envelope, malformed, open_envelope, put_blob, put_count},
+};
 
-use crate::error::{Error, Result};
-
-const MAGIC: &[u8; 4] = b"ZKRC";
-pub const VERSION: u16 = 1;
-const ZKVM_RISC0: u8 = 1;
+const RISC_ZERO: Zkvm = Zkvm {
+    number: 1,
+    name: "RISC Zero",
+};
 
 const COMPOSITE: u8 = 1;
 const SUCCINCT: u8 = 2;
 const GROTH16: u8 = 3;
 
-/// Composite receipts nest once per aggregation level; nobody builds trees this deep.
+/// Composite receipts nest once for each aggregation level, and nobody builds trees this deep.
 const MAX_DEPTH: usize = 16;
 
 pub fn encode(receipt: &Receipt) -> Result<Vec<u8>> {
@@ -44,42 +47,20 @@ pub fn encode(receipt: &Receipt) -> Result<Vec<u8>> {
             ));
         }
     };
-    let mut out = Vec::with_capacity(body.len() + receipt.journal.bytes.len() + 24);
-    out.extend_from_slice(MAGIC);
-    out.extend_from_slice(&VERSION.to_le_bytes());
-    out.extend_from_slice(&[ZKVM_RISC0, kind]);
-    put_blob(&mut out, &receipt.journal.bytes);
-    put_blob(&mut out, &body);
-    Ok(out)
+    let journal = &receipt.journal.bytes;
+    Ok(encode_envelope(&RISC_ZERO, kind, journal, &body))
 }
 
 pub fn decode(bytes: &[u8]) -> Result<Receipt> {
-    let mut input = Reader(bytes);
-    if input.take(4)? != MAGIC {
-        return Err(malformed("does not start with the receipt magic"));
-    }
-    let version = u16::from_le_bytes(input.array()?);
-    if version != VERSION {
-        return Err(malformed(&format!(
-            "encoding version {version}, this build reads {VERSION}"
-        )));
-    }
-    let [zkvm, kind] = input.array()?;
-    if zkvm != ZKVM_RISC0 {
-        return Err(malformed(&format!(
-            "made by zkVM number {zkvm}, not by RISC Zero (1)"
-        )));
-    }
-    let journal = input.blob()?.to_vec();
-    let body = input.blob()?;
-    input.end()?;
+    let (kind, input) = open_envelope(bytes, &RISC_ZERO)?;
+    let (journal, body) = input.payload()?;
     let inner = match kind {
         COMPOSITE => InnerReceipt::Composite(decode_composite(body, 0)?),
         SUCCINCT => InnerReceipt::Succinct(from_borsh::<SuccinctReceipt<ReceiptClaim>>(body)?),
         GROTH16 => InnerReceipt::Groth16(from_borsh::<Groth16Receipt<ReceiptClaim>>(body)?),
         _ => return Err(malformed(&format!("unknown receipt kind {kind}"))),
     };
-    Ok(Receipt::new(inner, journal))
+    Ok(Receipt::new(inner, journal.to_vec()))
 }
 
 pub fn kind_name(receipt: &Receipt) -> &'static str {
@@ -126,7 +107,7 @@ fn decode_composite(bytes: &[u8], depth: usize) -> Result<CompositeReceipt> {
     if depth >= MAX_DEPTH {
         return Err(malformed(&format!("nests deeper than {MAX_DEPTH} levels")));
     }
-    let mut input = Reader(bytes);
+    let mut input = Reader::new(bytes);
     let mut receipt = empty_composite(input.array()?)?;
     for _ in 0..input.count()? {
         receipt
@@ -151,75 +132,21 @@ fn decode_composite(bytes: &[u8], depth: usize) -> Result<CompositeReceipt> {
     Ok(receipt)
 }
 
-/// The type is `non_exhaustive`, so the only way to one from outside its crate is to decode it:
-/// two empty vectors and the digest, in borsh.
+/// A composite receipt without parts. Its type is `non_exhaustive`, so another crate can make one
+/// only by decoding it. In borsh it is two empty vectors and the digest.
 fn empty_composite(verifier_parameters: [u8; 32]) -> Result<CompositeReceipt> {
     let mut bytes = vec![0u8; 8];
     bytes.extend_from_slice(Digest::from_bytes(verifier_parameters).as_bytes());
     from_borsh(&bytes)
 }
 
-fn put_blob(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-    out.extend_from_slice(bytes);
-}
-
-fn put_count(out: &mut Vec<u8>, count: usize) -> Result<()> {
-    let count = u32::try_from(count)
-        .map_err(|_| Error::BadArgument("more than 2^32 parts in one receipt".into()))?;
-    out.extend_from_slice(&count.to_le_bytes());
-    Ok(())
-}
-
 fn borsh_bytes(value: &impl BorshSerialize) -> Result<Vec<u8>> {
     borsh::to_vec(value).map_err(|error| Error::Internal(format!("encoding a receipt: {error}")))
 }
 
-/// Strict: bytes left over are an error.
+/// Decode a part that is all of `bytes`: bytes that are left over are an error.
 fn from_borsh<T: BorshDeserialize>(bytes: &[u8]) -> Result<T> {
     borsh::from_slice(bytes).map_err(|error| malformed(&error.to_string()))
-}
-
-fn malformed(reason: &str) -> Error {
-    Error::MalformedReceipt(format!("not a receipt: {reason}"))
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let (head, tail) = self.0.split_at_checked(count).ok_or_else(|| {
-            malformed(&format!(
-                "cut short: {count} bytes wanted, {} left",
-                self.0.len()
-            ))
-        })?;
-        self.0 = tail;
-        Ok(head)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let mut out = [0; N];
-        out.copy_from_slice(self.take(N)?);
-        Ok(out)
-    }
-
-    fn count(&mut self) -> Result<u32> {
-        Ok(u32::from_le_bytes(self.array()?))
-    }
-
-    fn blob(&mut self) -> Result<&'a [u8]> {
-        let length = u64::from_le_bytes(self.array()?);
-        let length = usize::try_from(length).map_err(|_| malformed("a length beyond memory"))?;
-        self.take(length)
-    }
-
-    fn end(&self) -> Result<()> {
-        match self.0.len() {
-            0 => Ok(()),
-            left => Err(malformed(&format!("{left} bytes after its end"))),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -227,7 +154,7 @@ mod tests {
     use super::*;
     use risc0_zkvm::{FakeReceipt, MaybePruned};
 
-    /// A segment with this seal and the empty claim of another; proves nothing.
+    /// A segment with this seal and an empty claim. It proves nothing.
     fn segment(seal: &[u32]) -> SegmentReceipt {
         let claim = ReceiptClaim::ok(Digest::ZERO, MaybePruned::<Vec<u8>>::Pruned(Digest::ZERO));
         let parts = [
@@ -247,7 +174,7 @@ mod tests {
         receipt
     }
 
-    /// `levels` composites, each the only assumption of the next.
+    /// A receipt of `levels` composites, each of which is the only assumption of the next.
     fn nested(levels: usize) -> Receipt {
         let inner = (1..levels).fold(composite(vec![]), |inner, _| {
             composite(vec![InnerAssumptionReceipt::Composite(inner)])
@@ -297,7 +224,8 @@ mod tests {
             encode(&nested(MAX_DEPTH + 1)),
             Err(Error::BadArgument(_))
         ));
-        // What `encode` would have written, one level around the deepest that it writes.
+        // These are the bytes that `encode` would write, were the deepest receipt that it accepts
+        // one level deeper.
         let deepest = encode(&nested(MAX_DEPTH)).unwrap();
         let body = &deepest[8 + 8 + 7 + 8..];
         let mut around = vec![7; 32];

@@ -1,8 +1,8 @@
-//! The rv32im circuit's constraint polynomial, many points at a time.
+//! The rv32im circuit's constraint polynomial, evaluated at many points at once.
 //!
-//! The library asks for one point after the other, from several threads. The first point of a block
-//! works out all of them; the others are found where the thread left them. `build.rs` says where the
-//! vector code comes from and how the library's calls get here.
+//! The library asks for one point after the other, from several threads. When a thread asks for the
+//! first point of a block, all points of the block are computed and kept for that thread's next
+//! calls. `build.rs` says where the vector code comes from and how the library's calls get here.
 
 use std::{
     cell::{Cell, RefCell},
@@ -17,7 +17,8 @@ use risc0_zkp::{
     adapter::{CircuitInfo, TapsProvider},
 };
 
-/// Overrides the choice: `off`, `avx2` or `avx512`. For comparisons.
+/// The environment variable that overrides the choice of instructions, for comparisons. It is
+/// `off`, `avx2` or `avx512`.
 const SWITCH: &str = "RUNNER_SIMD";
 
 const OUTS: usize = CircuitImpl::OUTPUT_SIZE;
@@ -34,7 +35,7 @@ type Evaluate = unsafe extern "C" fn(
     usize,
     *const BabyBearElem,
     usize,
-    *mut Room,
+    *mut Scratch,
     *mut u32,
 );
 
@@ -56,7 +57,7 @@ unsafe extern "C" {
         outs: usize,
         mix: *const BabyBearElem,
         mixes: usize,
-        room: *mut Room,
+        scratch: *mut Scratch,
         result: *mut u32,
     );
     fn runner_eval_avx512(
@@ -69,12 +70,12 @@ unsafe extern "C" {
         outs: usize,
         mix: *const BabyBearElem,
         mixes: usize,
-        room: *mut Room,
+        scratch: *mut Scratch,
         result: *mut u32,
     );
 }
 
-/// The vector code that is used, and how many points it does at once.
+/// Vector code for one instruction set, and how many points it evaluates at once.
 #[derive(Clone, Copy)]
 struct Kernel {
     name: &'static str,
@@ -102,7 +103,7 @@ fn kernel() -> Option<Kernel> {
     })
 }
 
-/// What this CPU can run, the fastest first.
+/// The kernels that this CPU can run, the fastest first.
 fn available() -> Vec<Kernel> {
     let mut kernels = Vec::new();
     if is_x86_feature_detected!("avx512f") {
@@ -114,12 +115,12 @@ fn available() -> Vec<Kernel> {
     kernels
 }
 
-/// The instruction set in use; `None` for the library's own code.
+/// The instruction set in use, or `None` where the library's own code is used.
 pub fn instructions() -> Option<&'static str> {
     kernel().map(|kernel| kernel.name)
 }
 
-/// How far back the furthest tap reaches, in points.
+/// How many points back the furthest tap reaches.
 fn reach() -> usize {
     static REACH: OnceLock<usize> = OnceLock::new();
     *REACH.get_or_init(|| {
@@ -128,14 +129,14 @@ fn reach() -> usize {
     })
 }
 
-/// Vectors for the numbers that are the same at all points.
+/// Memory in which a kernel spreads the numbers that are the same at all points over vectors.
 #[repr(C, align(64))]
-struct Room([u32; (OUTS + MIXES) * MAX_LANES]);
+struct Scratch([u32; (OUTS + MIXES) * MAX_LANES]);
 
-/// What decides the points of a block.
+/// Everything that decides the values of a block's points.
 ///
-/// The challenge is drawn after the prover has committed to all columns, so where it is the same,
-/// they are; comparing their places too costs nothing.
+/// The challenge is drawn after the prover has committed to all columns, so two blocks with the
+/// same challenge have the same columns. Comparing the columns' addresses as well costs nothing.
 #[derive(Clone, Copy, PartialEq)]
 struct Key {
     block: usize,
@@ -144,11 +145,12 @@ struct Key {
     args: [*const BabyBearElem; 4],
 }
 
+/// The block of points that a thread computed last.
 struct Block {
     key: Option<Key>,
     lanes: usize,
     points: [u32; 4 * MAX_LANES],
-    room: Box<Room>,
+    scratch: Box<Scratch>,
 }
 
 impl Block {
@@ -157,7 +159,7 @@ impl Block {
             key: None,
             lanes: 0,
             points: [0; 4 * MAX_LANES],
-            room: Box::new(Room([0; (OUTS + MIXES) * MAX_LANES])),
+            scratch: Box::new(Scratch([0; (OUTS + MIXES) * MAX_LANES])),
         }
     }
 
@@ -167,7 +169,7 @@ impl Block {
     }
 }
 
-/// Lets the calling thread use the vector code. Its stack must be large: see `STACK_BYTES`.
+/// Let the calling thread use the vector code. Its stack must be as large as `STACK_BYTES`.
 pub fn enable_here() {
     ENABLED.set(true);
 }
@@ -177,12 +179,13 @@ thread_local! {
     static BLOCK: RefCell<Block> = RefCell::new(Block::new());
 }
 
-/// Stands in for the library's function, which `__real_...` still is.
+/// Replaces the library's function, which remains available as `__real_...`.
 ///
 /// # Safety
 ///
-/// As for the library's: `args` are the columns `accum` and `data`, `steps` numbers each, and the
-/// globals `out` and `mix`; `poly_mix` are the powers of the challenge; `steps` is a power of two.
+/// The caller promises what the library's function asks for: `args` are the columns `accum` and
+/// `data`, `steps` numbers each, and the globals `out` and `mix`; `poly_mix` are the powers of the
+/// challenge; `steps` is a power of two.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __wrap_risc0_circuit_rv32im_cpu_poly_fp(
     cycle: usize,
@@ -192,11 +195,12 @@ unsafe extern "C" fn __wrap_risc0_circuit_rv32im_cpu_poly_fp(
     result: *mut BabyBearExtElem,
 ) -> *const c_char {
     let vector = kernel().filter(|kernel| {
-        // The first rows look back around the end of the columns.
+        // Taps of the first rows wrap around to the end of the columns.
         let block = cycle - cycle % kernel.lanes;
         ENABLED.get() && block >= reach() && block + kernel.lanes <= steps
     });
-    // SAFETY: the caller's promises are passed on, and kept: see `evaluate`.
+    // SAFETY: the caller's promises are passed on to either function, and the block was found to
+    // satisfy what `evaluate` asks for besides.
     unsafe {
         let Some(kernel) = vector else {
             return __real_risc0_circuit_rv32im_cpu_poly_fp(cycle, steps, poly_mix, args, result);
@@ -206,9 +210,11 @@ unsafe extern "C" fn __wrap_risc0_circuit_rv32im_cpu_poly_fp(
     std::ptr::null()
 }
 
+/// The constraint polynomial at one point, from the thread's block if the point is in it.
+///
 /// # Safety
 ///
-/// As above, and none of the taps of `cycle`'s block wraps around.
+/// The caller promises what `__wrap_...` asks for, and that no tap of `cycle`'s block wraps around.
 unsafe fn evaluate(
     kernel: Kernel,
     cycle: usize,
@@ -243,7 +249,7 @@ unsafe fn evaluate(
                     OUTS,
                     mix,
                     MIXES,
-                    &raw mut *found.room,
+                    &raw mut *found.scratch,
                     found.points.as_mut_ptr(),
                 );
                 found.key = Some(key);
@@ -255,140 +261,4 @@ unsafe fn evaluate(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const STEPS: usize = 1024;
-
-    /// Numbers that look random and are the same in every run (xorshift).
-    struct Numbers(u64);
-
-    impl Numbers {
-        fn elem(&mut self) -> BabyBearElem {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            BabyBearElem::new((self.0 >> 24) as u32)
-        }
-
-        fn column(&mut self, length: usize) -> Vec<BabyBearElem> {
-            (0..length).map(|_| self.elem()).collect()
-        }
-    }
-
-    struct Domain {
-        poly_mix: Vec<BabyBearExtElem>,
-        columns: [Vec<BabyBearElem>; 4],
-    }
-
-    impl Domain {
-        fn new(seed: u64) -> Self {
-            let mut numbers = Numbers(seed);
-            let width = |group| CircuitImpl.get_taps().group_size(group) * STEPS;
-            let columns = [width(0), width(2), OUTS, MIXES].map(|n| numbers.column(n));
-            let mut ext = || {
-                let [a, b, c, d] = [(); 4].map(|()| numbers.elem());
-                BabyBearExtElem::new(a, b, c, d)
-            };
-            Domain {
-                poly_mix: (0..1024).map(|_| ext()).collect(),
-                columns,
-            }
-        }
-
-        fn args(&self) -> [*const BabyBearElem; 4] {
-            [0, 1, 2, 3].map(|i| self.columns[i].as_ptr())
-        }
-
-        fn theirs(&self, cycle: usize) -> BabyBearExtElem {
-            let mut result = BabyBearExtElem::default();
-            let (mix, args) = (self.poly_mix.as_ptr(), self.args());
-            // SAFETY: as the library calls it.
-            let error = unsafe {
-                __real_risc0_circuit_rv32im_cpu_poly_fp(
-                    cycle,
-                    STEPS,
-                    mix,
-                    args.as_ptr(),
-                    &mut result,
-                )
-            };
-            assert!(error.is_null());
-            result
-        }
-
-        fn ours(&self, kernel: Kernel, cycle: usize) -> BabyBearExtElem {
-            // SAFETY: the columns have STEPS rows, and `cycle` is past the taps' reach.
-            unsafe {
-                evaluate(
-                    kernel,
-                    cycle,
-                    STEPS,
-                    self.poly_mix.as_ptr(),
-                    self.args().as_ptr(),
-                )
-            }
-        }
-    }
-
-    fn on_large_stack(test: impl FnOnce() + Send + 'static) {
-        let builder = std::thread::Builder::new().stack_size(crate::STACK_BYTES);
-        let test = move || {
-            enable_here();
-            test();
-        };
-        builder.spawn(test).unwrap().join().unwrap();
-    }
-
-    #[test]
-    fn every_point_is_the_librarys() {
-        on_large_stack(|| {
-            let domain = Domain::new(1);
-            for kernel in available() {
-                for cycle in reach().next_multiple_of(16)..STEPS {
-                    let (ours, theirs) = (domain.ours(kernel, cycle), domain.theirs(cycle));
-                    assert_eq!(ours, theirs, "{} at {cycle}", kernel.name);
-                }
-            }
-        });
-    }
-
-    #[test]
-    fn a_block_is_not_kept_for_another_domain() {
-        on_large_stack(|| {
-            let domains = [Domain::new(1), Domain::new(2)];
-            for kernel in available() {
-                // Forwards, backwards and again within one block.
-                for cycle in [500, 501, 497, 900, 501] {
-                    for domain in &domains {
-                        let (ours, theirs) = (domain.ours(kernel, cycle), domain.theirs(cycle));
-                        assert_eq!(ours, theirs, "{} at {cycle}", kernel.name);
-                    }
-                }
-            }
-        });
-    }
-
-    #[test]
-    fn the_first_rows_are_left_to_the_library() {
-        on_large_stack(|| {
-            let domain = Domain::new(3);
-            for cycle in [0, 1, 15, 271, 272, 273, STEPS - 1] {
-                let mut result = BabyBearExtElem::default();
-                let (mix, args) = (domain.poly_mix.as_ptr(), domain.args());
-                // SAFETY: as the library calls it.
-                let error = unsafe {
-                    __wrap_risc0_circuit_rv32im_cpu_poly_fp(
-                        cycle,
-                        STEPS,
-                        mix,
-                        args.as_ptr(),
-                        &mut result,
-                    )
-                };
-                assert!(error.is_null());
-                assert_eq!(result, domain.theirs(cycle), "at {cycle}");
-            }
-        });
-    }
-}
+mod tests;

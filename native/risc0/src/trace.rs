@@ -1,24 +1,25 @@
-//! Where the guest spends its cycles: counts by instruction and call path.
+//! Where a guest spends its cycles: counts by instruction and call path.
 //!
 //! The library's own profiler (`RISC0_PPROF_OUT`) drops what runs before the first call, the last
-//! instruction and half of the paging, and cuts the names. Here every user cycle has a place, so that
-//! the sum is what the executor counts. Names are the caller's matter: only addresses are kept.
+//! instruction and half of the paging, and it shortens names. Here every user cycle is counted
+//! somewhere, so that the sum is the executor's. Only addresses are kept: the caller finds the
+//! names.
 
 use std::collections::HashMap;
 
 use risc0_zkvm::TraceEvent;
 
-/// The kernel's half of the address space.
+/// The address at which the kernel's part of the address space begins.
 const KERNEL_START: u32 = 0xc000_0000;
 
 const OPCODE_JAL: u32 = 0x6f;
 const OPCODE_JALR: u32 = 0x67;
 
-/// Code that calls and never returns would make paths without end; what goes beyond is counted
-/// where it was called.
+/// How many call paths are kept. Code that calls and never returns would produce them without end.
+/// A call beyond the limit is counted where it was made.
 const MAX_PATHS: usize = 1 << 20;
 
-/// What one instruction cost where it was reached by one call path.
+/// The cycles that one instruction cost when it was reached on one call path.
 #[derive(Clone, Copy, Default)]
 pub struct Cost {
     pub user: u64,
@@ -26,20 +27,21 @@ pub struct Cost {
     pub page_out: u64,
 }
 
-/// `calls[i]` is the node that a call was made from and the address of the call instruction; node 0
-/// is where every path begins.
+/// The call paths of a run, as a tree, and what each instruction cost on each of them. `calls[i]`
+/// is the node that a call was made from and the address of the call instruction. Every path begins
+/// at node 0.
 pub struct Profile {
     pub calls: Vec<(u32, u32)>,
     pub costs: Vec<(u32, u32, Cost)>,
 }
 
-/// Fed with the executor's events, one instruction after the other.
+/// Counts cycles from the executor's events, which come one instruction after the other.
 pub struct Profiler {
     calls: Vec<(u32, u32)>,
     known: HashMap<(u32, u32), u32>,
     costs: HashMap<(u32, u32), Cost>,
     node: u32,
-    /// Where user code called the kernel.
+    /// The node from which user code called the kernel, while the kernel runs.
     below: Option<u32>,
     last: Option<Step>,
 }
@@ -75,7 +77,7 @@ impl Profiler {
         }
     }
 
-    /// What was counted; `user_cycles`, the executor's sum, says when the last instruction ended.
+    /// The counts. `user_cycles` is the executor's sum, which says when the last instruction ended.
     pub fn finish(mut self, user_cycles: u64) -> Profile {
         self.close(user_cycles);
         let mut costs: Vec<_> = self
@@ -109,20 +111,21 @@ impl Profiler {
         }
     }
 
-    /// Of the instruction that runs now. What comes before the first one is counted at address 0.
+    /// The cost of the instruction that runs now. Cycles before the first one count at address 0.
     fn cost(&mut self) -> &mut Cost {
         let at = self.last.map_or((0, 0), |last| (last.node, last.pc));
         self.costs.entry(at).or_default()
     }
 
-    /// Keep the call path as the calling convention has it (RISC-V manual, return-address stack).
+    /// Update the call path after the jump from `last` to `pc`, by the calling convention (RISC-V
+    /// manual, return-address stack).
     fn follow(&mut self, last: Step, pc: u32) {
         match (last.pc >= KERNEL_START, pc >= KERNEL_START) {
             (false, true) => {
                 self.below = Some(self.node);
                 self.call(last.pc);
             }
-            // The first entry into user code is not a return from it.
+            // The first jump into user code is not a return to it.
             (true, false) => self.node = self.below.take().unwrap_or(0),
             _ => {
                 let link = |register: u32| register == 1 || register == 5;
@@ -147,7 +150,7 @@ impl Profiler {
         }
     }
 
-    /// Back to the call that `pc` follows; a jump to anywhere else is no return.
+    /// Return to the call that `pc` follows. A jump to any other place is not a return.
     fn leave(&mut self, pc: u32) {
         let mut node = self.node;
         while node != 0 {
@@ -170,7 +173,7 @@ mod tests {
     const ADD: u32 = 0x0000_0013;
     const ECALL: u32 = 0x0000_0073;
 
-    /// One cycle an instruction.
+    /// The profile of these instructions, each of which takes one cycle.
     fn run(steps: &[(u32, u32)]) -> Profile {
         let mut profiler = Profiler::default();
         for (cycle, &(pc, insn)) in (0u64..).zip(steps) {

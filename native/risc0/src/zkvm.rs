@@ -1,4 +1,4 @@
-//! The zkVM's calls as plain functions over bytes; nothing here knows Python.
+//! Running and proving guests. Nothing here knows Python.
 
 use std::{
     cell::RefCell,
@@ -8,27 +8,26 @@ use std::{
 
 use risc0_circuit_recursion::prove::zkr::get_zkr;
 use risc0_zkvm::{
-    Assumption, AssumptionReceipt, CompositeReceipt, Digest, ExecutorEnv, ExecutorImpl, ExitCode,
-    InnerAssumptionReceipt, InnerReceipt, MaybePruned, NullSegmentRef, ProverOpts, RECURSION_PO2,
-    ReceiptClaim, ReceiptKind, Segment, SegmentRef, Session, SimpleSegmentRef, SystemState,
-    VerifierContext, get_prover_server, sha::Digestible,
+    Assumption, AssumptionReceipt, Digest, ExecutorEnv, ExecutorImpl, ExitCode, MaybePruned,
+    NullSegmentRef, ProverOpts, RECURSION_PO2, ReceiptClaim, ReceiptKind, Segment, SegmentRef,
+    Session, SimpleSegmentRef, SystemState, get_prover_server, sha::Digestible,
 };
+use runner_shared::{Error, Result, guarded};
 
 use crate::{
-    envelope,
-    error::{Error, Result},
-    guard::guarded,
-    program,
+    program, receipt,
     trace::{Profile, Profiler},
+    verifier,
 };
 
-/// What guests may print before the rest is dropped; a log is for people.
+/// How much of a guest's output is kept. The rest is dropped, for a log is for people.
 const MAX_LOG_BYTES: usize = 64 * 1024;
 
-/// Segment sizes the circuit has control ids for (`risc0_zkp::MIN_CYCLES_PO2` to the default
-/// verifier's limit, `DEFAULT_MAX_PO2`).
+/// The segment sizes that the circuit has control ids for: from `risc0_zkp::MIN_CYCLES_PO2` to the
+/// default verifier's limit, `DEFAULT_MAX_PO2`.
 const SEGMENT_PO2: std::ops::RangeInclusive<u32> = 13..=22;
 
+/// A successful run of a guest.
 pub struct Run {
     pub journal: Vec<u8>,
     pub user_cycles: u64,
@@ -39,14 +38,6 @@ pub struct Run {
     pub log: String,
 }
 
-pub struct Description {
-    pub kind: &'static str,
-    pub seal_bytes: usize,
-    pub segments: usize,
-    pub assumptions: usize,
-    pub journal: Vec<u8>,
-}
-
 pub fn image_id(elf: &[u8]) -> Result<[u8; 32]> {
     let state = SystemState {
         pc: 0,
@@ -55,7 +46,8 @@ pub fn image_id(elf: &[u8]) -> Result<[u8; 32]> {
     Ok(state.digest().into())
 }
 
-/// Run the guest and prove nothing. Assumptions are claims `(image id, journal)`, taken on trust.
+/// Run the guest and prove nothing. Its assumptions are claims `(image id, journal)`, which are
+/// taken on trust.
 pub fn execute(
     elf: &[u8],
     stdin: &[u8],
@@ -67,7 +59,7 @@ pub fn execute(
     Ok(figures(&session, log))
 }
 
-/// As [`execute`], and count where the cycles go.
+/// Run the guest as [`execute`] does, and count where its cycles go.
 pub fn profile(
     elf: &[u8],
     stdin: &[u8],
@@ -92,8 +84,8 @@ fn unresolved(claims: &[(Digest, Vec<u8>)]) -> impl Iterator<Item = AssumptionRe
     })
 }
 
-/// Run the guest and prove it. The receipts given become its assumptions; each must already have
-/// been verified by the caller, since the executor matches them by claim alone.
+/// Run the guest and prove the run. The receipts become the guest's assumptions. The caller must
+/// have verified each of them, because the executor matches them by claim alone.
 pub fn prove(
     elf: &[u8],
     stdin: &[u8],
@@ -118,124 +110,37 @@ pub fn prove(
     }
     let assumptions = receipts
         .iter()
-        .map(|bytes| envelope::decode(bytes).map(AssumptionReceipt::from))
+        .map(|bytes| receipt::decode(bytes).map(AssumptionReceipt::from))
         .collect::<Result<Vec<_>>>()?;
     let keep = |segment| Box::new(SimpleSegmentRef::new(segment)) as Box<dyn SegmentRef>;
     let (session, log) = run(elf, stdin, assumptions, segment_po2, keep, None)?;
     let options = ProverOpts::composite()
         .with_receipt_kind(kind)
         .with_dev_mode(false);
-    // Both are `Rc` inside: made here, on the thread that proves, and never sent anywhere.
+    // The prover and the context contain `Rc`s, so they are made on the thread that proves.
     let info = guarded(|| {
         get_prover_server(&options)
-            .and_then(|prover| prover.prove_session(&context(), &session))
+            .and_then(|prover| prover.prove_session(&verifier::context(), &session))
             .map_err(|error| Error::ProverFailed(format!("{error:#}")))
     })
     .map_err(|error| match error {
-        // Some of the library's CUDA calls return their error, others panic with it.
+        // Some of the library's CUDA calls return their error and others panic with it.
         Error::ProverFailed(what) | Error::Internal(what) if cfg!(feature = "cuda") => {
             Error::CudaFailed(what)
         }
         other => other,
     })?;
-    Ok((envelope::encode(&info.receipt)?, figures(&session, log)))
+    Ok((receipt::encode(&info.receipt)?, figures(&session, log)))
 }
 
-/// Check that the receipt proves a successful run of `image_id`, and return what it committed.
-pub fn verify(receipt: &[u8], image_id: Digest) -> Result<Vec<u8>> {
-    let receipt = envelope::decode(receipt)?;
-    let context = context();
-    // The library indexes into a seal before it knows that there is one, so a bad receipt may also
-    // show as a panic.
-    let verified = guarded(|| {
-        receipt
-            .verify_with_context(&context, image_id)
-            .map_err(|error| Error::VerificationFailed(error.to_string()))
-    });
-    match verified {
-        Err(Error::Internal(panic)) => Err(Error::VerificationFailed(format!(
-            "the verifier gave up on it: {panic}"
-        ))),
-        other => other,
-    }?;
-    if let InnerReceipt::Composite(inner) = &receipt.inner {
-        check_labels(inner, &Labels::of(&context)?)?;
-    }
-    Ok(receipt.journal.bytes)
-}
-
-/// What the parts of a composite receipt say of the verifier they were made for.
-struct Labels {
-    composite: Digest,
-    segment: Digest,
-}
-
-impl Labels {
-    fn of(context: &VerifierContext) -> Result<Self> {
-        let composite = context.composite_verifier_parameters();
-        let segment = context.segment_verifier_parameters.as_ref();
-        let (Some(composite), Some(segment)) = (composite, segment) else {
-            return Err(Error::Internal("the verifier has no parameters".into()));
-        };
-        Ok(Labels {
-            composite: composite.digest(),
-            segment: segment.digest(),
-        })
-    }
-}
-
-/// The library verifies composite receipts without reading these fields. Nothing that is proved
-/// depends on them, but a receipt of which some bytes can be changed unnoticed invites mistakes.
-fn check_labels(receipt: &CompositeReceipt, labels: &Labels) -> Result<()> {
-    let failed = |what: &str| Err(Error::VerificationFailed(what.into()));
-    if receipt.verifier_parameters != labels.composite {
-        return failed("made for another verifier (composite parameters differ)");
-    }
-    for (position, segment) in receipt.segments.iter().enumerate() {
-        if segment.verifier_parameters != labels.segment {
-            return failed("made for another verifier (segment parameters differ)");
-        }
-        if segment.index as usize != position {
-            return failed("a segment's number is not its position");
-        }
-    }
-    for assumption in &receipt.assumption_receipts {
-        if let InnerAssumptionReceipt::Composite(inner) = assumption {
-            check_labels(inner, labels)?;
-        }
-    }
-    Ok(())
-}
-
-/// Read off what a receipt says of itself. Nothing is verified.
-pub fn describe(receipt: &[u8]) -> Result<Description> {
-    let receipt = envelope::decode(receipt)?;
-    let (segments, assumptions) = match &receipt.inner {
-        InnerReceipt::Composite(inner) => (inner.segments.len(), inner.assumption_receipts.len()),
-        _ => (1, 0),
-    };
-    Ok(Description {
-        kind: envelope::kind_name(&receipt),
-        seal_bytes: seal_bytes(&receipt.inner),
-        segments,
-        assumptions,
-        journal: receipt.journal.bytes,
-    })
-}
-
-/// Whether the recursion programs are compiled in. A build without them has an empty archive.
+/// Whether the recursion programs are compiled in. In a build without them, their archive is empty.
 pub fn has_recursion() -> bool {
     get_zkr("join.zkr", RECURSION_PO2).is_ok()
 }
 
-/// Dev mode is off whatever the environment says.
-fn context() -> VerifierContext {
-    VerifierContext::default().with_dev_mode(false)
-}
-
-fn run<'a>(
+fn run(
     elf: &[u8],
-    stdin: &'a [u8],
+    stdin: &[u8],
     assumptions: impl IntoIterator<Item = AssumptionReceipt>,
     segment_po2: u32,
     keep: impl Fn(Segment) -> Box<dyn SegmentRef> + Send + Sync,
@@ -259,7 +164,7 @@ fn run<'a>(
     for assumption in assumptions {
         builder.add_assumption(assumption);
     }
-    // Without a callback the executor makes no events.
+    // Without a callback, the executor produces no events.
     if let Some(profiler) = profiler {
         builder.trace_callback(move |event| {
             profiler.borrow_mut().record(&event);
@@ -277,7 +182,8 @@ fn run<'a>(
             .map_err(|error| Error::GuestFailed(one_line(&format!("{error:#}"))))
     });
     let session = match session {
-        // One instruction and the pages it touches have to fit into a segment; the executor asserts.
+        // One instruction and the pages that it touches must fit into a segment. The executor
+        // asserts that they do.
         Err(Error::Internal(panic)) if panic.starts_with("segment limit (") => {
             Err(Error::BadArgument(format!(
                 "segment_po2 {segment_po2} is too small for this guest: {panic}"
@@ -306,39 +212,11 @@ fn figures(session: &Session, log: String) -> Run {
     }
 }
 
-fn seal_bytes(inner: &InnerReceipt) -> usize {
-    // The library's own sum leaves out what composite receipts carry as assumptions.
-    match inner {
-        InnerReceipt::Composite(inner) => composite_seal_bytes(inner),
-        other => other.seal_size(),
-    }
-}
-
-fn composite_seal_bytes(receipt: &CompositeReceipt) -> usize {
-    use InnerAssumptionReceipt as Inner;
-    let own: usize = receipt
-        .segments
-        .iter()
-        .map(|segment| segment.seal_size())
-        .sum();
-    let carried: usize = receipt
-        .assumption_receipts
-        .iter()
-        .map(|assumption| match assumption {
-            Inner::Composite(inner) => composite_seal_bytes(inner),
-            Inner::Succinct(inner) => inner.seal_size(),
-            Inner::Groth16(inner) => inner.seal_size(),
-            _ => 0,
-        })
-        .sum();
-    own + carried
-}
-
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What the guest printed, bounded.
+/// What the guest printed, up to [`MAX_LOG_BYTES`].
 #[derive(Clone, Default)]
 struct Log(Rc<RefCell<Vec<u8>>>);
 
