@@ -41,7 +41,7 @@ class Execution:
     def instructions(self) -> int: ...
     @property
     def segments(self) -> int:
-        """How many parts the run is proved in before they are aggregated; 1 if nothing is proved."""
+        """How many parts the run is proved in, or 1 where nothing is proved."""
 
 @final
 class Proof:
@@ -64,16 +64,16 @@ class ReceiptInfo:
 def build_info() -> dict[str, Any]:
     """What this build can do.
 
-    The keys are ``module_version`` and ``openvm`` (str), ``vectors`` (``avx512``, ``avx2``, ``neon``
-    or ``none``) and ``envelope_version`` (int).
+    The keys are ``module_version`` and ``openvm`` (str), ``vectors`` (``avx512``, ``avx2``,
+    ``neon`` or ``none``) and ``envelope_version`` (int).
     """
 
 def load_vm(definition: bytes, /) -> dict[str, Any]:
     """Make a definition this process's VM. A process has one VM, so another one is refused.
 
     The definition is trusted, because it contains the verifying key. Returns ``commitment`` (32
-    bytes), ``parameters`` (JSON text, as :func:`make_vm` takes it) and ``security_bits`` (float: the
-    bits of proven security of the weakest circuit).
+    bytes), ``parameters`` (JSON text, as :func:`make_vm` takes it) and ``security_bits`` (float:
+    the bits of proven security of the weakest circuit).
 
     Raises:
         NativeError: ``bad_argument``.
@@ -128,8 +128,8 @@ def prove(
 ) -> Proof:
     """Run a guest and prove the run. The guest verifies the proofs in ``receipts``.
 
-    The proving keys are read from the folder ``keys`` once a process, and made if they are not there.
-    With 0 ``threads``, the process's own pool is used, which has one thread a core.
+    The proving keys are read from the folder ``keys`` once a process, and made if they are not
+    there. With 0 ``threads``, the process's own pool is used, which has one thread a core.
 
     Raises:
         NativeError: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``malformed_receipt``,

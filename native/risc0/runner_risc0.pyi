@@ -61,10 +61,10 @@ class GuestProfile:
     def execution(self) -> Execution: ...
     @property
     def calls(self) -> list[tuple[int, int]]:
-        """The call paths, as a tree: ``calls[i]`` is the path that a call was made on and its address.
+        """The call paths, as a tree: ``calls[i]`` is the path of a call's caller and its address.
 
-        Path 0 is the empty path, and the parent of every other path comes before it. A call into the
-        kernel (an ``ecall``) is a call like any other.
+        Path 0 is the empty path, and the parent of every other path comes before it. A call into
+        the kernel (an ``ecall``) is a call like any other.
         """
     @property
     def costs(self) -> list[tuple[int, int, int, int, int]]:
@@ -101,8 +101,8 @@ def build_info() -> dict[str, Any]:
 
     The keys are ``module_version`` and ``risc0_zkvm`` (str), ``receipt_kinds`` (list of str),
     ``recursion`` and ``cuda`` (bool), ``envelope_version`` (int) and ``simd``: the vector
-    instructions that proofs use on this CPU, which are ``avx512``, ``avx2`` or None. The environment
-    variable ``RUNNER_SIMD``, which is read once, chooses one of them, or ``off``.
+    instructions that proofs use on this CPU, which are ``avx512``, ``avx2`` or None. The
+    environment variable ``RUNNER_SIMD``, which is read once, chooses one of them, or ``off``.
     """
 
 def image_id(elf: bytes, /) -> bytes:
