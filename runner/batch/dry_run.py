@@ -1,6 +1,7 @@
-"""``dry_run=true``: says what a run would do, on the terminal and in ``dry_run.json``.
+"""The dry run (``dry_run=true``): it says what a run would do.
 
-Proves nothing, writes no metrics and no audit log, and leaves the cache as it is.
+It says so on the terminal and in ``dry_run.json``. It proves nothing, writes no metrics and no
+audit log, and leaves the cache as it is.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from runner.batch.dry_run_report import Report, table, words
+from runner.batch.dry_run_report import DryRunReport, sentences, table
 from runner.batch.forecast import Forecast
 from runner.batch.prepare import prepare
 from runner.engines.engine import jobs_at_once
@@ -28,11 +29,11 @@ __all__ = ["FILE", "run"]
 FILE = "dry_run.json"
 
 
-def run(settings: Settings) -> Report:
+def run(settings: Settings) -> DryRunReport:
     """Say what a run with these settings would do.
 
     Raises:
-        InputError: something given is not usable.
+        InputError: something in the settings is not usable.
         CacheError: the cache cannot be read.
     """
     batch = prepare(settings)
@@ -45,8 +46,9 @@ def run(settings: Settings) -> Report:
             stack.enter_context(view)
         forecast = Forecast(batch, prover, view, min(cores(), 8))
         decisions = forecast.decide()
-        report = Report(
-            settings=settings,
+        report = DryRunReport(
+            requested=settings.strategy.name,
+            cache=settings.cache,
             workers=workers,
             batch=batch,
             versions=prover.versions,
@@ -62,6 +64,6 @@ def run(settings: Settings) -> Report:
         raise InputError("output", str(path), problem, "choose another folder") from None
     console = Console()
     console.print(table(report))
-    for line in words(report):
+    for line in sentences(report):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return report

@@ -1,4 +1,4 @@
-"""What a dry run says: as a table and sentences for people, as JSON for machines."""
+"""What a dry run says: a table and sentences for people, and JSON for machines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from runner.batch.forecast import Decision, Measured, Why
+from runner.batch.forecast import Decision, MeasuredTimes, Reason
 from runner.model import ReceiptKind
 from runner.plan.time_left import TimeLeft
 from runner.text import duration
@@ -18,27 +18,33 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.batch.batch import Batch
-    from runner.batch.settings import Settings
+    from runner.cache.cache import Cache
     from runner.model import Versions
 
-__all__ = ["Level", "Report", "table", "words"]
+__all__ = ["DryRunReport", "Level", "sentences", "table"]
 
 FORMAT = 1
+"""The version of the format of ``dry_run.json``."""
+
 _SHOWN = 8
+"""The most jobs that a sentence names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level of the plan, 0 for the leaves.
+    """What a dry run says of one level of the plan.
 
     Attributes:
-        number: of the level.
-        jobs: in it.
-        fan_in: fewest and most children of its aggregations; None for leaves.
-        hits: jobs that are in the cache and verified.
-        prove: jobs that must be proved (or executed); ``open`` where that is not known yet.
-        measured: what proofs like those that are not hits took, one for each number of children.
-        each_s: mean of what they are expected to take; None where one was never measured.
+        number: the number of the level, which is 0 for the leaves.
+        jobs: the number of jobs in the level.
+        fan_in: the least and the largest number of children of its aggregations; None for leaves.
+        hits: the number of jobs whose proofs are in the cache and verify.
+        prove: the number of jobs that must be proved, or executed in execute mode.
+        open: the number of jobs of which it is not known yet whether they must be proved.
+        measured: the times of proofs like those of the jobs that are not hits, one for each number
+            of children.
+        each_s: the mean seconds that such a job is expected to take, or None if there is a job
+            whose like was never measured.
     """
 
     number: int
@@ -47,35 +53,37 @@ class Level:
     hits: int
     prove: int
     open: int
-    measured: tuple[Measured, ...]
+    measured: tuple[MeasuredTimes, ...]
     each_s: float | None
 
 
 @dataclass(frozen=True)
-class Report:
-    """All that a dry run found out.
+class DryRunReport:
+    """All that a dry run has found out.
 
     Attributes:
-        settings: The settings of the run.
-        workers: The number of jobs that the engine runs side by side.
-        batch: The batch that would be run.
-        versions: of the prover.
-        decisions: by job id.
-        measured: what proofs like a job's took, by job id.
-        unexplained: entries of the cache that do not say what they were made from.
+        requested: the name of the strategy as the user asked for it.
+        cache: the cache that the run would use. It is not open.
+        workers: the number of jobs that the engine runs side by side.
+        batch: the batch that would be run.
+        versions: the versions of the zkVM that would prove.
+        decisions: what becomes of each job, by job id.
+        measured: the times of proofs like each job's, by job id; None where none was measured.
+        unexplained: the number of entries in the cache that do not say what they were made from.
     """
 
-    settings: Settings
+    requested: str
+    cache: Cache
     workers: int
     batch: Batch
     versions: Versions
     decisions: Sequence[Decision]
-    measured: Sequence[Measured | None]
+    measured: Sequence[MeasuredTimes | None]
     unexplained: int
 
     @cached_property
     def levels(self) -> list[Level]:
-        """From the leaves up."""
+        """The levels of the plan, from the leaves up."""
         plan = self.batch.plan
         jobs: list[list[int]] = [list(range(plan.leaf_jobs))]
         jobs += [[] for _ in range(plan.levels)]
@@ -85,11 +93,10 @@ class Report:
 
     @cached_property
     def expected(self) -> tuple[float, bool] | None:
-        """Seconds from measured times, and whether they are of all levels.
+        """The seconds that the run would take, and whether all levels are counted in them.
 
-        None where nothing is left, or nothing of what is left was ever measured.
-
-        What is not known yet counts as if it had to be proved.
+        It is computed from measured times, and None if nothing is left to prove or nothing of what
+        is left was ever measured. A job counts as if it had to be proved where that is not known.
         """
         left = TimeLeft(
             self.batch.plan,
@@ -97,7 +104,7 @@ class Report:
             {level.number: level.each_s for level in self.levels if level.each_s is not None},
         )
         for decision in self.decisions:
-            if decision.why is Why.HIT:
+            if decision.reason is Reason.HIT:
                 left.finished(decision.job_id, None)
         estimate = left.estimate(0.0)
         if estimate.seconds is None or not estimate.jobs:
@@ -105,8 +112,8 @@ class Report:
         return estimate.seconds, estimate.complete
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values."""
-        batch, settings = self.batch, self.settings
+        """Return the report as JSON values, as ``dry_run.json`` holds them."""
+        batch = self.batch
         return {
             "format": FORMAT,
             "dry_run": True,
@@ -115,9 +122,9 @@ class Report:
             "image_ids": {g.name: g.image_id.hex() for g in (batch.guest, batch.aggregator)},
             "versions": asdict(self.versions),
             "leaves": len(batch.leaves),
-            "requested": settings.strategy.name,
+            "requested": self.requested,
             "plan": batch.plan.to_json(),
-            "cache": settings.cache.place,
+            "cache": self.cache.place,
             "cache_entries_without_origin": self.unexplained,
             "workers": self.workers,
             "levels": [asdict(level) for level in self.levels],
@@ -128,12 +135,12 @@ class Report:
 
     def _row(self, decision: Decision) -> dict[str, Any]:
         measured = self.measured[decision.job_id]
-        hit = decision.why is Why.HIT
+        hit = decision.reason is Reason.HIT
         return {
             "id": decision.job_id,
             "name": self.batch.name(decision.job_id),
             "kind": self.batch.kind(decision.job_id).value,
-            "why": decision.why.value,
+            "why": decision.reason.value,
             "detail": decision.detail,
             "differs": list(decision.differs),
             "waits_for": list(decision.waits_for),
@@ -143,12 +150,12 @@ class Report:
 
     def _level(self, number: int, ids: Sequence[int]) -> Level:
         plan = self.batch.plan
-        why = [self.decisions[job].why for job in ids]
+        reasons = [self.decisions[job].reason for job in ids]
         sizes = [len(plan.aggregation(job).children) for job in ids] if number else []
-        left = [self.measured[job] for job in ids if self.decisions[job].why is not Why.HIT]
+        left = [self.measured[job] for job in ids if self.decisions[job].reason is not Reason.HIT]
         known = [measured for measured in left if measured is not None]
         all_known = known and len(known) == len(left)
-        hits, later = why.count(Why.HIT), why.count(Why.CHILDREN_FIRST)
+        hits, later = reasons.count(Reason.HIT), reasons.count(Reason.CHILDREN_FIRST)
         return Level(
             number=number,
             jobs=len(ids),
@@ -161,8 +168,8 @@ class Report:
         )
 
 
-def table(report: Report) -> Table:
-    """The plan and what is known of each level."""
+def table(report: DryRunReport) -> Table:
+    """Return a table of the plan and of what is known of each level."""
     executes = report.batch.prover.kind is ReceiptKind.EXECUTE
     grid = Table(title="Dry run: nothing is proved or changed", title_justify="left")
     grid.add_column("")
@@ -180,30 +187,29 @@ def table(report: Report) -> Table:
     return grid
 
 
-def words(report: Report) -> list[str]:
-    """What the table does not say, a line each."""
+def sentences(report: DryRunReport) -> list[str]:
+    """Return what the table does not say, one line for each thing."""
     batch, plan = report.batch, report.batch.plan
-    requested = report.settings.strategy.name
-    picked = f" (picked by {requested})" if requested != plan.strategy else ""
+    picked = f" (picked by {report.requested})" if report.requested != plan.strategy else ""
     kind = batch.prover.kind
     what = "executed only" if kind is ReceiptKind.EXECUTE else f"{kind.value} receipts"
     lines = [f"{_leaves(batch)}, strategy {plan.strategy}{picked}, {plan.jobs} jobs; {what}"]
     reasons: defaultdict[str, list[int]] = defaultdict(list)
     for decision in report.decisions:
-        if decision.why not in {Why.HIT, Why.NOT_LOOKED_UP}:
-            reasons[_reason(decision)].append(decision.job_id)
+        if decision.reason not in {Reason.HIT, Reason.NOT_LOOKED_UP}:
+            reasons[_reason_text(decision)].append(decision.job_id)
     for reason, jobs in reasons.items():
         names = [batch.name(job) for job in jobs[:_SHOWN]]
         more = f" and {len(jobs) - _SHOWN} more" if len(jobs) > _SHOWN else ""
         lines.append(f"{reason}: {', '.join(names)}{more}")
-    if report.unexplained and any(d.why is Why.NO_ENTRY for d in report.decisions):
+    if report.unexplained and any(d.reason is Reason.NO_ENTRY for d in report.decisions):
         lines.append(
             f"{report.unexplained} entries of the cache do not say what they were made from"
             " (an earlier version made them): one of them may be for the same input"
         )
     if kind is ReceiptKind.EXECUTE:
         return [*lines, "nothing is looked up, and how long executions took is not kept"]
-    if not report.settings.cache.keeps:
+    if not report.cache.keeps:
         return [*lines, "nothing is looked up (cache=off), and no earlier times are known"]
     for level in report.levels:
         if level.hits < level.jobs:
@@ -222,19 +228,19 @@ def _name(level: Level) -> str:
     return f"level {level.number}" if level.number else "leaves"
 
 
-def _reason(decision: Decision) -> str:
-    # Some of it was read from files: nothing in it may steer the terminal.
+def _reason_text(decision: Decision) -> str:
+    # Parts of the detail were read from files, and no such text may control the terminal.
     detail = "".join(c if c.isprintable() else " " for c in decision.detail)
-    if decision.why is Why.CHILDREN_FIRST:
+    if decision.reason is Reason.CHILDREN_FIRST:
         return f"not known yet, {detail}"
-    if decision.why is Why.REJECTED:
+    if decision.reason is Reason.REJECTED:
         return f"to prove, its entry does not verify ({detail})"
-    if decision.why is Why.DAMAGED:
+    if decision.reason is Reason.DAMAGED:
         return f"to prove, its entry is damaged ({detail})"
     return f"to prove, {detail}"
 
 
-def _expected(report: Report) -> str:
+def _expected(report: DryRunReport) -> str:
     todo = sum(level.prove + level.open for level in report.levels)
     if not todo:
         return "expected: nothing is left to prove"
@@ -249,7 +255,7 @@ def _expected(report: Report) -> str:
     return f"expected: {about} {duration(seconds)} {with_them}, from measured times{as_if}"
 
 
-def _times(measured: Measured) -> str:
+def _times(measured: MeasuredTimes) -> str:
     proofs = f"{measured.proofs} proof{'' if measured.proofs == 1 else 's'}"
     least, most = duration(measured.least_s), duration(measured.most_s)
     spread = f", {least} to {most}" if least != most else ""

@@ -1,9 +1,11 @@
 """What a run would take from the cache and what it would prove, job by job, and why.
 
-Entries of the cache are verified as in a run, for only a receipt that verifies is a hit. A leaf's
-journal is only known from its receipt; an aggregation's follows from its leaves' journals, and its
-key from its children's. So an aggregation is looked up if all leaves below it are hits, whether or
-not the aggregations below it are. The others are left open until their children are proved.
+Entries of the cache are verified as in a run, because only a receipt that verifies is a hit. What
+can be looked up depends on which journals are known. A leaf's journal is known only from its
+receipt. The journal of an aggregation follows from those of its leaves, and its key in the cache
+from those of its children. Therefore an aggregation is looked up if all leaves below it are hits,
+whether or not the aggregations below it are. What becomes of the other aggregations is not known
+until their children are proved.
 """
 
 from __future__ import annotations
@@ -28,38 +30,53 @@ if TYPE_CHECKING:
     from runner.model import ProofJob, ReceiptKind
     from runner.provers.prover import Prover
 
-__all__ = ["Decision", "Forecast", "Measured", "Why"]
+__all__ = ["Decision", "Forecast", "MeasuredTimes", "Reason"]
 
 
-class Why(StrEnum):
-    """What is to become of a job, and why."""
+class Reason(StrEnum):
+    """Why a job would be proved, why it would not, or why that is not known.
+
+    Attributes:
+        HIT: the cache has the job's proof, and it verifies.
+        NO_ENTRY: the cache has no entry for the job.
+        DIFFERS: the cache has a proof for the same input, but of another image id, kind of receipt
+            or zkVM version.
+        DAMAGED: the entry is damaged.
+        REJECTED: the entry does not verify.
+        SET_ASIDE: the entry was set aside earlier, because it was damaged or did not verify.
+        NOT_LOOKED_UP: the run looks nothing up in a cache.
+        CHILDREN_FIRST: the job cannot be looked up before some of its children are proved.
+    """
 
     HIT = "hit"
     NO_ENTRY = "no_entry"
-    DIFFERS = "differs"  # an entry for this input has another image id, kind or zkVM version
+    DIFFERS = "differs"
     DAMAGED = "damaged"
     REJECTED = "rejected"
-    SET_ASIDE = "set_aside"  # earlier, because it was damaged or did not verify
+    SET_ASIDE = "set_aside"
     NOT_LOOKED_UP = "not_looked_up"
     CHILDREN_FIRST = "children_first"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is to become of one job.
+    """What becomes of one job, and why.
 
     Attributes:
-        job_id: of the plan.
-        why: a hit, a reason to prove it, or ``children_first``: not known yet.
+        job_id: the id of the job in the plan.
+        reason: why the job is proved or not, or why that is not known.
         detail: the reason in words, without the job's name.
-        key: in the cache; None where it is not known, or nothing is looked up.
-        differs: of :attr:`Why.DIFFERS`: ``image_id``, ``kind``, ``zkvm_version``.
-        waits_for: of :attr:`Why.CHILDREN_FIRST`: the children whose journals are not known.
-        journal: what it commits, where that is known.
+        key: the key of the job's proof in the cache, or None if it is not known or nothing is
+            looked up.
+        differs: what is different in the nearest entry, for :attr:`Reason.DIFFERS`: one or more of
+            ``image_id``, ``kind`` and ``zkvm_version``.
+        waits_for: the job ids of the children whose journals are not known, for
+            :attr:`Reason.CHILDREN_FIRST`.
+        journal: the journal that the job commits, or None if it is not known.
     """
 
     job_id: int
-    why: Why
+    reason: Reason
     detail: str
     key: str | None = None
     differs: tuple[str, ...] = ()
@@ -68,13 +85,15 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What earlier proofs like one took.
+class MeasuredTimes:
+    """The times of the newest measured proofs that are like a job's.
 
     Attributes:
-        proofs: measured, the newest.
-        mean_s: of their wall seconds; ``least_s`` and ``most_s`` likewise.
-        exact: whether they had as many children; a leaf has none.
+        proofs: the number of these proofs.
+        mean_s: the mean of their wall seconds.
+        least_s: the wall seconds of the shortest of them.
+        most_s: the wall seconds of the longest of them.
+        exact: whether they had as many children as the job has. A leaf has none.
     """
 
     proofs: int
@@ -85,13 +104,13 @@ class Measured:
 
 
 class Forecast:
-    """Decides about every job of a batch.
+    """Decides what would become of every job of a batch.
 
     Args:
-        batch: to be run.
-        prover: verifies entries.
-        view: of the cache; None where a run looks nothing up.
-        threads: that verify side by side.
+        batch: the batch that would be run.
+        prover: the prover that verifies entries of the cache.
+        view: the view of the cache, or None if the run would look nothing up.
+        threads: the number of threads that look entries up and verify them.
     """
 
     def __init__(self, batch: Batch, prover: Prover, view: CacheView | None, threads: int) -> None:
@@ -101,10 +120,10 @@ class Forecast:
         self._threads = threads
         self._positions = batch.plan.first_positions()
         self._journals: dict[int, bytes] = {}
-        self._times: dict[tuple[bytes, ReceiptKind, int], Measured | None] = {}
+        self._times: dict[tuple[bytes, ReceiptKind, int], MeasuredTimes | None] = {}
 
     def decide(self) -> list[Decision]:
-        """A decision for every job, by id.
+        """Decide about every job, in the order of the job ids.
 
         Raises:
             CacheError: the cache cannot be read.
@@ -112,7 +131,7 @@ class Forecast:
         plan, view = self._batch.plan, self._view
         if view is None:
             detail = "nothing is looked up"
-            return [Decision(job, Why.NOT_LOOKED_UP, detail) for job in range(plan.jobs)]
+            return [Decision(job, Reason.NOT_LOOKED_UP, detail) for job in range(plan.jobs)]
         levels: list[list[int]] = [list(range(plan.leaf_jobs))]
         for aggregation in plan.aggregations:
             if aggregation.level == len(levels):
@@ -121,7 +140,8 @@ class Forecast:
         found: list[Decision] = []
         with ThreadPoolExecutor(self._threads, "lookup") as pool:
             for jobs in levels:
-                # Journals of a level are entered when all of it has been looked at.
+                # The threads read the journals of the levels below while they decide about this
+                # one, so its own journals are added when all threads are done.
                 decisions = list(pool.map(lambda job: self._decide(view, job), jobs))
                 for decision in decisions:
                     if decision.journal is not None:
@@ -129,8 +149,12 @@ class Forecast:
                 found += decisions
         return sorted(found, key=lambda decision: decision.job_id)
 
-    def measured(self, job_id: int) -> Measured | None:
-        """What proofs like this job's took; None where none was measured."""
+    def measured(self, job_id: int) -> MeasuredTimes | None:
+        """The times of proofs like a job's, or None if none was measured.
+
+        Proofs of the same guest and kind with as many children are preferred to those with any
+        number of children.
+        """
         plan, view = self._batch.plan, self._view
         if view is None:
             return None
@@ -150,30 +174,33 @@ class Forecast:
             children = dict.fromkeys(self._batch.plan.aggregation(job_id).children)
             unknown = tuple(child for child in children if child not in self._journals)
             if unknown:
-                return Decision(
-                    job_id, Why.CHILDREN_FIRST, "children must be proved first", waits_for=unknown
-                )
+                detail = "children must be proved first"
+                return Decision(job_id, Reason.CHILDREN_FIRST, detail, waits_for=unknown)
         job = self._batch.job(job_id, self._positions, self._journals.__getitem__)
         key = job_key(self._prover, job)
         found = view.find(key)
         if found.fault:
-            return Decision(job_id, Why.DAMAGED, found.fault, key, journal=job.expected)
+            return Decision(job_id, Reason.DAMAGED, found.fault, key, journal=job.expected)
         if found.data is None:
-            why, detail, differs = self._explain(view, job, key)
-            return Decision(job_id, why, detail, key, differs, journal=job.expected)
+            reason, detail, differs = self._explain(view, job, key)
+            return Decision(job_id, reason, detail, key, differs, journal=job.expected)
         try:
             journal = verify_entry(self._prover, job, key, found.data)
         except ReceiptRejectedError as error:
-            return Decision(job_id, Why.REJECTED, error.reason, key, journal=job.expected)
-        return Decision(job_id, Why.HIT, "in the cache, verified", key, journal=journal)
+            return Decision(job_id, Reason.REJECTED, error.reason, key, journal=job.expected)
+        return Decision(job_id, Reason.HIT, "in the cache, verified", key, journal=journal)
 
     def _explain(
         self, view: CacheView, job: ProofJob, key: str
-    ) -> tuple[Why, str, tuple[str, ...]]:
-        """Why there is no entry."""
-        reason = view.set_aside(key)
-        if reason is not None:
-            return Why.SET_ASIDE, f"set aside earlier: {reason}", ()
+    ) -> tuple[Reason, str, tuple[str, ...]]:
+        """Find out why the cache has no entry for a job.
+
+        Returns:
+            The reason, the reason in words, and what is different in the nearest entry.
+        """
+        fault = view.set_aside(key)
+        if fault is not None:
+            return Reason.SET_ASIDE, f"set aside earlier: {fault}", ()
         made = [*view.made(job.guest.name, hashlib.sha256(job.stdin).hexdigest())]
         if job.id >= self._batch.plan.leaf_jobs:
             for build in self._builds:
@@ -181,11 +208,12 @@ class Forecast:
                 made += view.made(job.guest.name, hashlib.sha256(stdin).hexdigest())
         told = [differences for one in made if (differences := self._differences(job, one))]
         if not told:
-            return Why.NO_ENTRY, "no entry", ()
+            return Reason.NO_ENTRY, "no entry", ()
         nearest = min(told, key=len)
-        return Why.DIFFERS, f"an entry has {', '.join(nearest.values())}", tuple(nearest)
+        return Reason.DIFFERS, f"an entry has {', '.join(nearest.values())}", tuple(nearest)
 
     def _differences(self, job: ProofJob, made: Made) -> dict[str, str]:
+        """What is different between a job and an entry for the same input, in words."""
         versions = self._prover.versions
         found = {}
         own = job.guest.image_id.hex()
@@ -201,16 +229,20 @@ class Forecast:
 
     @cached_property
     def _builds(self) -> list[bytes]:
-        """Other builds of the aggregator whose proofs are in the cache."""
+        """The image ids of other builds of the aggregator whose proofs are in the cache."""
         view, own = self._view, self._batch.aggregator.image_id
         builds = [bytes.fromhex(build) for build in view.builds(AGGREGATOR)] if view else []
         return [build for build in builds if build != own and len(build) == 32]
 
     def _stdin_for(self, job_id: int, build: bytes) -> bytes:
-        """What another build of the aggregator would read.
+        """The input that another build of the aggregator would have had for the same job.
 
-        It is told its own image id, which also stands in the journals of the aggregations below;
-        nothing else is different.
+        The aggregator reads its own image id, which is also in the journals of the aggregations
+        below. Nothing else in its input depends on the build.
+
+        Args:
+            job_id: the id of the aggregation.
+            build: the image id of the other build.
         """
         own, claims = self._batch.aggregator.image_id, []
         for child in self._batch.plan.aggregation(job_id).children:
@@ -220,7 +252,7 @@ class Forecast:
         return aggregator_stdin(build, claims)
 
 
-def _summed_up(times: list[float], *, exact: bool) -> Measured | None:
+def _summed_up(times: list[float], *, exact: bool) -> MeasuredTimes | None:
     if not times:
         return None
-    return Measured(len(times), statistics.fmean(times), min(times), max(times), exact)
+    return MeasuredTimes(len(times), statistics.fmean(times), min(times), max(times), exact)

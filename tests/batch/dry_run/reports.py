@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from runner.batch.forecast import Why
+from runner.batch.forecast import Reason
 from runner.batch.run import run as run_batch
 from runner.model import ReceiptKind
 from tests import builders
@@ -14,7 +14,7 @@ from tests import builders
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runner.batch.dry_run_report import Report
+    from runner.batch.dry_run_report import DryRunReport
     from runner.batch.settings import Settings
 
 
@@ -29,18 +29,18 @@ def prove(settings: Settings, name: str = "out") -> dict[str, Any]:
     return data
 
 
-def whys(report: Report) -> list[str]:
-    return [decision.why.value for decision in report.decisions]
+def reasons(report: DryRunReport) -> list[str]:
+    return [decision.reason.value for decision in report.decisions]
 
 
-def details(report: Report) -> set[str]:
-    return {d.detail for d in report.decisions if d.why is not Why.HIT}
+def details(report: DryRunReport) -> set[str]:
+    return {d.detail for d in report.decisions if d.reason is not Reason.HIT}
 
 
 def blobs(settings: Settings) -> list[Path]:
     return sorted((builders.cache_folder(settings) / "objects").glob("*/*"))
 
 
-def blob_of(settings: Settings, report: Report, job: int) -> Path:
+def blob_of(settings: Settings, report: DryRunReport, job: int) -> Path:
     key = report.decisions[job].key
     return next(path for path in blobs(settings) if path.name == key)

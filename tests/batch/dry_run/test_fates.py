@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.batch import dry_run
-from runner.batch.forecast import Why
+from runner.batch.forecast import Reason
 from runner.model import Cycles
 from runner.provers.guests import Manifest
 from tests import builders
-from tests.batch.dry_run.reports import COMPOSITE, blob_of, blobs, prove, whys
+from tests.batch.dry_run.reports import COMPOSITE, blob_of, blobs, prove, reasons
 from tests.cache.entries import tree
 from tests.fakes.prover import forged
 
@@ -29,7 +29,7 @@ def test_an_empty_cache_and_nothing_is_made(
 ) -> None:
     settings = dataclasses.replace(settings, audit=tmp_path / "logs" / "audit.jsonl")
     report = dry_run.run(settings)
-    assert whys(report) == ["no_entry"] * 9 + ["children_first"] * 4
+    assert reasons(report) == ["no_entry"] * 9 + ["children_first"] * 4
     assert report.decisions[12].waits_for == (9, 10, 11)
     assert behaviours.runs() == []
     made = {path.name for path in tmp_path.iterdir()} - {"guests", "behaviours"}
@@ -44,7 +44,7 @@ def test_a_full_cache_is_all_hits_and_is_left_as_it_is(
     runs = len(behaviours.runs())
     before = tree(tmp_path)
     report = dry_run.run(settings)
-    assert whys(report) == ["hit"] * 13
+    assert reasons(report) == ["hit"] * 13
     assert report.expected is None
     assert len(behaviours.runs()) == runs
     after = tree(tmp_path)
@@ -55,7 +55,7 @@ def test_a_full_cache_is_all_hits_and_is_left_as_it_is(
 def test_a_new_leaf_leaves_what_is_above_it_open(settings: Settings) -> None:
     prove(dataclasses.replace(settings, count=8))
     report = dry_run.run(settings)
-    found = whys(report)
+    found = reasons(report)
     assert found[:9] == ["hit"] * 8 + ["no_entry"]
     assert found[9:] == ["hit", "hit", "children_first", "children_first"]
     assert [d.waits_for for d in report.decisions[11:]] == [(8,), (11,)]
@@ -66,7 +66,7 @@ def test_above_a_missing_aggregation_the_way_goes_on(settings: Settings) -> None
     first = dry_run.run(settings)
     blob_of(settings, first, 10).unlink()
     report = dry_run.run(settings)
-    assert whys(report) == ["hit"] * 10 + ["damaged"] + ["hit"] * 2
+    assert reasons(report) == ["hit"] * 10 + ["damaged"] + ["hit"] * 2
     assert report.decisions[10].detail == "its file is gone"
     assert report.decisions[10].key == first.decisions[10].key
 
@@ -88,9 +88,9 @@ def test_what_is_said_comes_true(seed: int, settings: Settings) -> None:
     report = dry_run.run(settings)
     cached = [job["cached"] for job in prove(settings, "again")["jobs"]]
     for decision in report.decisions:
-        if decision.why is not Why.CHILDREN_FIRST:
-            assert cached[decision.job_id] == (decision.why is Why.HIT), decision
-    assert {Why.HIT} < {decision.why for decision in report.decisions}
+        if decision.reason is not Reason.CHILDREN_FIRST:
+            assert cached[decision.job_id] == (decision.reason is Reason.HIT), decision
+    assert {Reason.HIT} < {decision.reason for decision in report.decisions}
 
 
 def test_damaged_and_rejected_and_set_aside(
@@ -107,9 +107,9 @@ def test_damaged_and_rejected_and_set_aside(
         cache.put(key, data, image_id=image_id, kind=COMPOSITE, cycles=Cycles(), prove_s=1)
         cache.quarantine(str(first.decisions[2].key), "it \x1b[31mlooked\nwrong")
     report = dry_run.run(settings)
-    assert whys(report)[:4] == ["damaged", "rejected", "set_aside", "hit"]
+    assert reasons(report)[:4] == ["damaged", "rejected", "set_aside", "hit"]
     assert "SHA-256 is" in report.decisions[0].detail
     assert "the seal is another run's" in report.decisions[1].detail
     assert report.decisions[2].detail == "set aside earlier: it \x1b[31mlooked\nwrong"
     assert "to prove, set aside earlier: it  [31mlooked wrong: leaf 2\n" in capsys.readouterr().out
-    assert whys(report)[9] == "children_first"
+    assert reasons(report)[9] == "children_first"

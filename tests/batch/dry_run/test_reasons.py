@@ -13,7 +13,7 @@ from runner.cache.proof_cache import ProofCache
 from runner.model import Versions
 from runner.provers.guests import Manifest
 from tests import builders
-from tests.batch.dry_run.reports import SUCCINCT, details, prove, whys
+from tests.batch.dry_run.reports import SUCCINCT, details, prove, reasons
 from tests.fakes.prover import FakeProver, fake_image_id
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def test_another_kind_of_receipt(settings: Settings) -> None:
     prove(settings)
     report = dry_run.run(dataclasses.replace(settings, prover=builders.prover(SUCCINCT)))
-    assert whys(report) == ["differs"] * 9 + ["children_first"] * 4
+    assert reasons(report) == ["differs"] * 9 + ["children_first"] * 4
     assert details(report) == {
         "an entry has a composite receipt (not succinct)",
         "children must be proved first",
@@ -70,18 +70,18 @@ def test_another_build_of_the_guest(settings: Settings, tmp_path: Path) -> None:
     rebuilt = rebuild(settings, "sha256", tmp_path / "guests2")
     new = Manifest.load(rebuilt.guests).get("sha256").image_id.hex()
     report = dry_run.run(rebuilt)
-    assert whys(report) == ["differs"] * 9 + ["children_first"] * 4
+    assert reasons(report) == ["differs"] * 9 + ["children_first"] * 4
     words = f"an entry has image id {old[:8]}... (not {new[:8]}...)"
     assert report.decisions[3].detail == words
     # An entry for the same input of another guest does not explain anything.
     other = dataclasses.replace(settings, guest="fibonacci")
-    assert whys(dry_run.run(other))[:9] == ["no_entry"] * 9
+    assert reasons(dry_run.run(other))[:9] == ["no_entry"] * 9
 
 
 def test_another_build_of_the_aggregator_on_all_levels(settings: Settings, tmp_path: Path) -> None:
     prove(settings)
     report = dry_run.run(rebuild(settings, "aggregator", tmp_path / "guests2"))
-    assert whys(report) == ["hit"] * 9 + ["differs"] * 4
+    assert reasons(report) == ["hit"] * 9 + ["differs"] * 4
     assert {d.differs for d in report.decisions[9:]} == {("image_id",)}
 
 
@@ -89,8 +89,8 @@ def test_other_groups_are_no_entries_of_these(settings: Settings) -> None:
     prove(settings)
     strategy = dataclasses.replace(settings.strategy, fan_in=4)
     report = dry_run.run(dataclasses.replace(settings, strategy=strategy))
-    assert whys(report)[:9] == ["hit"] * 9
-    assert set(whys(report)[9:]) == {"no_entry"}
+    assert reasons(report)[:9] == ["hit"] * 9
+    assert set(reasons(report)[9:]) == {"no_entry"}
 
 
 def test_entries_of_unknown_origin_are_told(
@@ -103,6 +103,6 @@ def test_entries_of_unknown_origin_are_told(
         pass  # to open it rebuilds the index from the blobs
     succinct = builders.prover(SUCCINCT)
     report = dry_run.run(dataclasses.replace(settings, prover=succinct))
-    assert whys(report)[0] == "no_entry"
+    assert reasons(report)[0] == "no_entry"
     assert report.unexplained == 13
     assert "13 entries of the cache do not say what they were made from" in capsys.readouterr().out

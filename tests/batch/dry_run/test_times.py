@@ -14,7 +14,7 @@ from runner.cache.cache import NoCache
 from runner.model import ReceiptKind
 from runner.provers.guests import Manifest
 from tests import builders
-from tests.batch.dry_run.reports import prove, whys
+from tests.batch.dry_run.reports import prove, reasons
 
 if TYPE_CHECKING:
     from runner.batch.settings import Settings
@@ -30,7 +30,7 @@ def test_without_a_cache_all_is_to_do(
         if how == "execute"
         else dataclasses.replace(settings, cache=NoCache())
     )
-    assert whys(report) == ["not_looked_up"] * 13
+    assert reasons(report) == ["not_looked_up"] * 13
     assert report.expected is None
     out = capsys.readouterr().out
     assert "nothing is looked up" in out
@@ -90,7 +90,7 @@ def test_a_level_never_measured_makes_it_a_lower_bound(
 def test_identical_leaves_are_one_job(settings: Settings) -> None:
     same = dataclasses.replace(settings, inputs=["a", "b", "a"], count=None)
     report = dry_run.run(same)
-    assert whys(report)[:2] == ["no_entry", "no_entry"]
+    assert reasons(report)[:2] == ["no_entry", "no_entry"]
     assert len(report.decisions) == report.batch.plan.jobs
     prove(same)
-    assert set(whys(dry_run.run(same))) == {"hit"}
+    assert set(reasons(dry_run.run(same))) == {"hit"}
