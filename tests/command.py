@@ -10,6 +10,9 @@ from runner.cli import command
 if TYPE_CHECKING:
     import pytest
 
+RUN = ["progress=lines", "executor=inline"]
+"""The arguments of a run that logs its progress and starts no worker."""
+
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """Run the command. Returns its exit code."""

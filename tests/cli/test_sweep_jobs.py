@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
-import subprocess
 import sys
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
 
-from runner.batch import run as running
 from runner.cli import command
 from runner.errors import InterruptedBatchError
-from runner.files import SHIPPED
 from runner.metric_table import (
     AGGREGATION,
     AGGREGATION_PROOF_COUNT,
@@ -28,57 +24,27 @@ from runner.metric_table import (
     PROOF_GENERATION,
 )
 from runner.monitoring.ledger import Ledger
-from tests.command import run
-from tests.fakes.prover import ADAPTER, fake_image_id
+from tests.cli.sweeps import (
+    EXECUTE,
+    FOUR,
+    QUIET,
+    check_failures,
+    fake,
+    jobs,
+    patch_run,
+    records,
+    run_ids,
+    said,
+    side_by_side,
+    sweep,
+)
+from tests.fakes.prover import fake_image_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from runner.batch.settings import Settings
-    from runner.batch.summary import Summary
     from tests.fakes.behaviours import Behaviours
 
+
 pytestmark = pytest.mark.usefixtures("elsewhere")
-
-QUIET = ["progress=none", "log_level=warning", "executor=inline", "retry=never"]
-EXECUTE = [*QUIET, "prover=execute", "output=o"]
-
-
-def fake(guests: Path) -> list[str]:
-    """The arguments that choose the fake prover, which can be told to fail."""
-    return [*QUIET, f"prover.adapter={ADAPTER}", f"guests={guests}", "output=o"]
-
-
-def sweep(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    return run(monkeypatch, "--multirun", *arguments)
-
-
-def side_by_side(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a sweep with joblib, in its own process because joblib keeps its pool between sweeps."""
-    return subprocess.run(
-        [sys.executable, "-m", "runner", "--multirun", "hydra/launcher=joblib", *arguments],
-        env={**os.environ, "PYTHONPATH": str(SHIPPED)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def jobs() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(Path("o/sweep.json").read_text())["jobs"]
-    return found
-
-
-def said() -> list[str]:
-    return [job["status"] for job in jobs()]
-
-
-def records(*names: str) -> list[dict[str, Any]]:
-    return [json.loads(Path("o", name, "result.json").read_text()) for name in names]
-
-
-def run_ids() -> set[str]:
-    return {json.loads(path.read_text())["run_id"] for path in Path("o").glob("*/result.json")}
 
 
 def test_a_sweep_runs_every_combination(
@@ -94,24 +60,6 @@ def test_a_sweep_runs_every_combination(
     walls = [record["summary"]["wall_s"] for record in done]
     assert [job["wall_s"] for job in jobs()] == walls
     assert "sweep: 9 of 9 jobs are done; outputs in o" in capfd.readouterr().err
-
-
-def check_failures(code: int, err: str) -> None:
-    """Check a sweep of four jobs of which one had bad input and one a guest that fails."""
-    assert code == 1
-    assert said() == ["failed", "ok", "failed", "ok"]
-    assert [job["exit_code"] for job in jobs()] == [2, 0, 1, 0]
-    assert "Traceback" not in err
-    lines = [line for line in err.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 2
-    assert lines[0].startswith("error: job 0 guest.inputs=[94], folder 0: guest.inputs[0].n = 94:")
-    assert lines[0].endswith("(exit code 2)")
-    assert lines[1].startswith("error: job 2 guest.inputs=[12], folder 2: batch failed: leaf 0")
-    assert "sweep: 2 of 4 jobs are done, 2 failed; outputs in o" in err
-    assert [record["status"] for record in records("1", "2", "3")] == ["ok", "failed", "ok"]
-
-
-FOUR = "guest.inputs=[94],[10],[12],[11]"
 
 
 def test_a_job_that_fails_stops_no_other(
@@ -232,21 +180,6 @@ def test_a_job_whose_programs_or_inputs_changed_is_redone_in_its_folder(
     assert sorted(path.name for path in Path("o").iterdir() if path.is_dir()) == ["0", "1"]
 
 
-def patch_run(monkeypatch: pytest.MonkeyPatch, fault: BaseException, at: int) -> list[int]:
-    """Let the run with ``guest.count=<at>`` end by ``fault``. Returns the counts that are run."""
-    counts: list[int] = []
-
-    def run(settings: Settings) -> Summary:
-        counts.append(settings.count)
-        if settings.count == at:
-            raise fault
-        return real(settings)
-
-    real = running.run
-    monkeypatch.setattr(running, "run", run)
-    return counts
-
-
 def test_ctrl_c_stops_the_sweep_and_the_same_command_goes_on(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -336,85 +269,3 @@ def test_settings_of_where_and_how_long_do_not_do_finished_jobs_again(
     moved = ["executor.timeout_s=7200", "cache.folder=elsewhere", "retry.attempts=2"]
     assert sweep(monkeypatch, *jobs, *moved) == 0
     assert said() == ["skipped", "skipped"]
-
-
-# -- the search ---------------------------------------------------------------------------------
-
-SEARCH = ["hydra/sweeper=optuna", "hydra.sweeper.repeats=2", "strategy=two_level"]
-
-
-def test_a_search_leaves_its_best_settings_and_the_command_for_them(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    space = ["strategy.fan_in=2,4", "retry.attempts=range(1,3)", "guest.count=5"]
-    assert sweep(monkeypatch, *SEARCH, *space, *EXECUTE) == 0
-    found = json.loads(Path("o/best.json").read_text())
-    assert len(found["trials"]) == 4
-    assert len(jobs()) == sum(len(trial["runs"]) for trial in found["trials"])
-    for trial in found["trials"]:
-        walls = [
-            job["wall_s"] for job in jobs() if set(trial["overrides"]) <= set(job["overrides"])
-        ]
-        assert walls == trial["runs"]
-    complete = [trial for trial in found["trials"] if trial["state"] == "complete"]
-    assert found["best"]["wall_s"] == min(trial["wall_s"] for trial in complete)
-    err = capfd.readouterr().err
-    assert f"run it with: {found['command']}" in err
-    command = found["command"].split()
-    assert command[:3] == ["python", "-m", "runner"]
-    assert "output=o" not in command
-    assert command[-2:] == found["best"]["overrides"]
-    # The search again with more trials: it asks for the same points first, and no run is made anew.
-    assert sweep(monkeypatch, *SEARCH, *space, *EXECUTE) == 0
-    assert set(said()) == {"skipped"}
-    assert json.loads(Path("o/best.json").read_text()) == found
-
-
-def test_a_search_goes_on_after_trials_that_fail(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    space = ["strategy.fan_in=interval(1,3)", "guest.count=5"]
-    assert sweep(monkeypatch, *SEARCH, *space, *EXECUTE) == 2
-    found = json.loads(Path("o/best.json").read_text())
-    states = {trial["overrides"][0]: trial["state"] for trial in found["trials"]}
-    assert states == {
-        "strategy.fan_in=1": "failed",
-        "strategy.fan_in=2": "complete",
-        "strategy.fan_in=3": "complete",
-    }
-    err = capfd.readouterr().err
-    assert "best of 3: strategy.fan_in=" in err
-    assert "error: job" in err
-
-
-BAD_SEARCH: list[tuple[Sequence[str], str]] = [
-    (["guest.count=5"], "nothing to search over"),
-    (["strategy.fan_in=2,4", "prover=composite"], "add cache=off"),
-    (["strategy.fan_in=interval(2,2.5)"], "whole numbers"),
-    (["strategy.fan_in=interval(4,2)"], "whole numbers"),
-    (["strategy.fan_in=tag(log,interval(0,2))"], "whole numbers"),
-    (["strategy=single,nobody"], "strategy = 'nobody'"),
-    (["strategy.fan_in=2,4", "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials = 0"),
-]
-
-
-@pytest.mark.parametrize(("arguments", "words"), BAD_SEARCH, ids=lambda value: str(value)[:40])
-def test_a_search_that_cannot_be_made_says_why_before_it_starts(
-    arguments: Sequence[str],
-    words: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    assert sweep(monkeypatch, "hydra/sweeper=optuna", *EXECUTE, *arguments) == 2
-    err = capfd.readouterr().err
-    assert words in err
-    assert err.count("\n") == 1
-    assert not Path("o").exists()
-
-
-def test_without_optuna_a_search_says_how_to_get_it(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    assert sweep(monkeypatch, "hydra/sweeper=optuna", "guest.count=2,3", *EXECUTE) == 2
-    assert "pip install '.[optuna]'" in capfd.readouterr().err

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from runner.errors import InputError
 from runner.plan import inputs
 from runner.plan.fields import FieldSpec
-from runner.plan.input_file import read_inputs
 from runner.plan.inputs import InputSpec, RangeSeries, TemplateSeries, leaves
+from tests.plan.input_specs import FIBONACCI, PAIR, REASON, SHA256
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-REASON = "fibonacci(94) does not fit in 64 bits"
-FIBONACCI = InputSpec((FieldSpec("n", "u32", max=93, reason=REASON),), (RangeSeries(modulo=94),))
-SHA256 = InputSpec((FieldSpec("message", "bytes"),), (TemplateSeries("leaf-{i}"),))
-PAIR = InputSpec((FieldSpec("n", "u64"), FieldSpec("flag", "bool"), FieldSpec("name", "string")))
-
-
-def one(kind: str, low: int | None = None, high: int | None = None) -> InputSpec:
-    return InputSpec((FieldSpec("x", kind, min=low, max=high),))
 
 
 @pytest.mark.parametrize(
@@ -179,131 +167,3 @@ def test_a_hundred_thousand_leaves_are_cheap(tmp_path: Path) -> None:
     start = time.process_time()
     assert leaves(SHA256, inputs_file=path) == leaves(SHA256, count=10**5)
     assert time.process_time() - start < 5
-
-
-# --- files ------------------------------------------------------------------------------------
-
-
-def written(tmp_path: Path, name: str, content: str | bytes) -> Path:
-    path = tmp_path / name
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("a.jsonl", '10\n{"n": 20}\n'),
-        ("a.ndjson", '10\r\n\r\n{"n": 20}'),
-        ("a.JSON", "\ufeff10\n\n 20 \n"),
-        ("a.csv", "n\n10\n20\n"),
-        ("a.csv", '\ufeffn\r\n"10"\r\n\r\n20'),
-    ],
-)
-def test_files(tmp_path: Path, name: str, content: str) -> None:
-    batch = leaves(FIBONACCI, inputs_file=str(written(tmp_path, name, content)))
-    assert [leaf.value for leaf in batch] == [{"n": 10}, {"n": 20}]
-
-
-def test_a_csv_with_several_fields_in_any_order(tmp_path: Path) -> None:
-    content = 'name,n,flag\n"a,\nb",18446744073709551615,true\n7,0,false\n'
-    path = written(tmp_path, "a.csv", content)
-    assert list(read_inputs(path, PAIR.fields)) == [
-        (f"{path}:2", {"name": "a,\nb", "n": 2**64 - 1, "flag": True}),
-        (f"{path}:4", {"name": "7", "n": 0, "flag": False}),
-    ]
-    assert len(leaves(PAIR, inputs_file=path)) == 2
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "line", "problem"),
-    [
-        ("a.jsonl", "1\n94\n", 2, "n = 94: larger than 93: fibonacci"),
-        ("a.jsonl", "1\n\ntrue\n", 3, "n = True: not a whole number"),
-        ("a.jsonl", "null\n", 1, "n = None: no value"),
-        ("a.jsonl", "NaN\n", 1, "n = nan: not a whole number"),
-        ("a.jsonl", "[1, 2]\n", 1, "not one input of this guest"),
-        ("a.jsonl", "1\n{'n': 2}\n", 2, "not JSON: .* at column 2"),
-        ("a.jsonl", "[\n1\n]\n", 1, "not JSON"),
-        ("a.jsonl", "1 2\n", 1, "not JSON: Extra data at column 3"),
-        ("a.jsonl", '{"n": 1, "n": 2}\n', 1, "twice"),
-        ("a.jsonl", '{"m": 1}\n', 1, "unknown field 'm'"),
-        pytest.param("a.jsonl", "9" * 5000 + "\n", 1, "not JSON", id="many digits"),
-        pytest.param("a.jsonl", "[" * 200_000 + "\n", 1, "not JSON", id="deep"),
-        ("a.jsonl", b"1\n2\n\xff\n", 3, "not UTF-8 .byte 1"),
-        ("a.csv", b"n\n\xe9\n", 2, "not UTF-8"),
-        ("a.csv", "n\n94\n", 2, "larger than 93"),
-        ("a.csv", "n\n1\nten\n", 3, "n = 'ten': not a whole number"),
-        ("a.csv", "n\n1.0\n", 2, "not a whole number"),
-        ("a.csv", "n\n 1\n", 2, "not a whole number"),
-        ("a.csv", "n\n1_0\n", 2, "not a whole number"),
-        ("a.csv", "n\n01\n", 2, "not a whole number"),
-        ("a.csv", "n\n-1\n", 2, "smaller than 0"),
-        ("a.csv", "n\n٣\n", 2, "not a whole number"),
-        ("a.csv", 'n\n""\n', 2, "not a whole number"),
-        ("a.csv", "n\n1,2\n", 2, "2 values under a header of 1"),
-        ("a.csv", "m\n1\n", 1, "header m does not name"),
-        ("a.csv", "1\n2\n", 1, "header 1 does not name"),
-        ("a.csv", "n,n\n1,2\n", 1, "header n,n does not name"),
-        ("a.csv", 'n\n"1\n', 2, "not CSV"),
-    ],
-)
-def test_errors_name_file_and_line(
-    tmp_path: Path, name: str, content: str | bytes, line: int, problem: str
-) -> None:
-    path = written(tmp_path, name, content)
-    with pytest.raises(InputError, match=problem) as caught:
-        leaves(FIBONACCI, inputs_file=path)
-    assert caught.value.field == "guest.inputs_file"
-    assert caught.value.value == f"{path}:{line}"
-    assert "\n" not in str(caught.value)
-
-
-def test_a_csv_truth_value(tmp_path: Path) -> None:
-    path = written(tmp_path, "a.csv", "x\nTRUE\n")
-    with pytest.raises(InputError, match="x = 'TRUE': neither true nor false"):
-        leaves(one("bool"), inputs_file=path)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "problem"),
-    [
-        ("a.jsonl", "", "empty batch"),
-        ("a.jsonl", "\n\n", "empty batch"),
-        ("a.csv", "", "empty batch"),
-        ("a.csv", "n\n", "empty batch"),
-        ("a.txt", "1\n", "unknown extension"),
-        ("jsonl", "1\n", "unknown extension"),
-    ],
-)
-def test_unusable_files(tmp_path: Path, name: str, content: str, problem: str) -> None:
-    path = written(tmp_path, name, content)
-    with pytest.raises(InputError, match=problem) as caught:
-        leaves(FIBONACCI, inputs_file=path)
-    assert (caught.value.field, caught.value.value) == ("guest.inputs_file", str(path))
-
-
-def test_missing_and_unreadable_files(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No such file"):
-        leaves(FIBONACCI, inputs_file=tmp_path / "none.csv")
-    folder = tmp_path / "folder.jsonl"
-    folder.mkdir()
-    with pytest.raises(InputError, match="Is a directory"):
-        leaves(FIBONACCI, inputs_file=folder)
-
-
-def test_long_values_do_not_flood_the_message(tmp_path: Path) -> None:
-    path = written(tmp_path, "a.jsonl", json.dumps("x" * 10_000))
-    with pytest.raises(InputError) as caught:
-        leaves(FIBONACCI, inputs_file=path)
-    assert len(str(caught.value)) < 400
-
-
-@given(st.lists(st.text(max_size=12), min_size=1, max_size=8))
-def test_any_text_survives_a_json_file(
-    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "texts.jsonl"
-    path.write_text("".join(json.dumps(text) + "\n" for text in texts))
-    spec = one("string")
-    assert leaves(spec, inputs_file=path) == leaves(spec, inputs=texts)
