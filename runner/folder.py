@@ -16,6 +16,7 @@ A failed run leaves ``result.json`` and, in ``receipts/``, every receipt that wa
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from runner.errors import InputError, VerificationFailedError
 from runner.files import atomic_write
+from runner.untrusted import digest_of, open_regular, parse_json, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,6 +43,8 @@ __all__ = [
     "check_sums",
     "compact",
     "read_file",
+    "read_json",
+    "read_lines",
     "read_record",
     "sha256",
     "write_json",
@@ -57,8 +61,14 @@ SUMS = "SHA256SUMS"
 FORMAT = 1
 """The version of the record's format, under the key ``format`` in ``result.json``."""
 
-MAX_FILE_BYTES = 4 << 30
-"""The largest file of a batch. A folder from elsewhere must not fill the memory."""
+MAX_FILE_BYTES = 1 << 30
+"""The largest file of a batch that is read into memory, which may be another's folder."""
+
+MAX_JSON_BYTES = 256 << 20
+"""The largest record. Parsed, it takes several times its size in memory."""
+
+_MAX_SUMMED_BYTES = 16 << 30
+"""The largest file whose checksum is compared; only a piece of it is in memory at a time."""
 
 # -- writing -----------------------------------------------------------------------------------
 
@@ -148,11 +158,15 @@ def read_file(folder: Path, name: str) -> bytes:
         InputError: the folder is not one that a finished batch has left.
         VerificationFailedError: the file cannot be read, or is larger than a batch's files can be.
     """
-    path = folder / name
+    with _problems(folder, name):
+        return read_regular(Path(name), MAX_FILE_BYTES, inside=folder)
+
+
+@contextlib.contextmanager
+def _problems(folder: Path, name: str) -> Iterator[None]:
+    """Say what is wrong with a file of a batch, in place of an OSError."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise VerificationFailedError(name, f"larger than {MAX_FILE_BYTES} bytes")
-        return path.read_bytes()
+        yield
     except OSError as error:
         if name == SUMS:
             raise InputError(
@@ -162,6 +176,32 @@ def read_file(folder: Path, name: str) -> bytes:
                 "give the output folder of a finished batch",
             ) from None
         raise VerificationFailedError(name, f"cannot be read ({error.strerror})") from None
+
+
+def read_json(folder: Path, name: str) -> Any:  # noqa: ANN401  # any JSON value
+    """Read a JSON file of a batch.
+
+    Raises:
+        ValueError: it is not JSON, or JSON that two readers may take differently.
+        InputError: the folder is not one that a finished batch has left.
+        VerificationFailedError: the file cannot be read, or is larger than a record can be.
+    """
+    with _problems(folder, name):
+        return parse_json(read_regular(Path(name), MAX_JSON_BYTES, inside=folder))
+
+
+def read_lines(folder: Path, name: str) -> Iterator[bytes]:
+    """Yield the lines of a batch's file one by one, without their ends.
+
+    Raises:
+        InputError: the folder is not one that a finished batch has left.
+        VerificationFailedError: the file cannot be read, or a line is larger than a record can be.
+    """
+    with _problems(folder, name), open_regular(Path(name), inside=folder) as file:
+        while line := file.readline(MAX_JSON_BYTES + 1):
+            if len(line) > MAX_JSON_BYTES:
+                raise VerificationFailedError(name, f"a line is larger than {MAX_JSON_BYTES} bytes")
+            yield line.removesuffix(b"\n")
 
 
 def check_sums(folder: Path) -> list[str]:
@@ -178,14 +218,16 @@ def check_sums(folder: Path) -> list[str]:
     named: dict[str, str] = {}
     for line in read_file(folder, SUMS).decode("utf-8", "replace").splitlines():
         digest, _, name = line.partition("  ")
-        if not name or Path(name).is_absolute() or ".." in Path(name).parts:
+        usable = name and not Path(name).is_absolute() and ".." not in Path(name).parts
+        if not usable or name in named or "\0" in name:
             raise VerificationFailedError(SUMS, f"cannot read the line {line[:80]!r}")
         named[name] = digest
     for name in (RESULT, LEAVES):
         if name not in named:
             raise VerificationFailedError(SUMS, f"does not name {name}")
     for name, digest in named.items():
-        found = hashlib.sha256(read_file(folder, name)).hexdigest()
+        with _problems(folder, name):
+            found = digest_of(Path(name), _MAX_SUMMED_BYTES, inside=folder)
         if found != digest:
             raise VerificationFailedError(
                 name, f"SHA-256 is {found[:16]}..., {SUMS} says {digest[:16]}..."
@@ -200,10 +242,12 @@ def read_record(folder: Path) -> dict[str, Any]:
         VerificationFailedError: the file is not such a record.
     """
     try:
-        record = json.loads(read_file(folder, RESULT))
-    except (ValueError, RecursionError) as error:
+        record = read_json(folder, RESULT)
+    except ValueError as error:
         raise VerificationFailedError(RESULT, f"not JSON: {error}") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
+    if not isinstance(record, dict) or type(record.get("format")) is not int:
+        raise VerificationFailedError(RESULT, f"not of format {FORMAT}")
+    if record["format"] != FORMAT:
         raise VerificationFailedError(RESULT, f"not of format {FORMAT}")
     if record.get("status") != "ok":
         raise VerificationFailedError(RESULT, f"the run ended {record.get('status')!r}")

@@ -8,24 +8,28 @@ belongs to the batch; or the user knows the hash already (``--root``).
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import InputError, ReceiptRejectedError, RunnerError, VerificationFailedError
+from runner.folder import MAX_FILE_BYTES
 from runner.model import ReceiptKind
 from runner.plan.journal import AggregationResult
 from runner.plan.merkle import InclusionProof
 from runner.provers.guests import Manifest, default_folder
 from runner.provers.prover import BUILT_IN, ProverSpec, adapters, load_prover
 from runner.provers.worker import verify_receipt
+from runner.untrusted import parse_json, read_regular
 from runner.verify.checks import PinnedIds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["main"]
+
+_MAX_PROOF_BYTES = 256 << 20
+"""The largest inclusion proof, which carries one journal as hex."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,8 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         proof = _read_proof(options.proof)
         adapter, pins = _pins(options.guests, proof.image_id)
         adapter = options.adapter or adapter
-        guest = pins.leaves[proof.image_id]
-        root = _root(options.root, options.receipt, pins, adapter)
+        root, count = _root(options.root, options.receipt, pins, adapter)
+        if count is not None and proof.count != count:
+            raise VerificationFailedError(
+                "count", f"the proof says {proof.count} leaves, the receipt proves {count}"
+            )
         if proof.root != root:
             raise VerificationFailedError(
                 "root", f"the proof ends in {proof.root.hex()}, the batch is {root.hex()}"
@@ -66,19 +73,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{'error: ' if error.exit_code == 2 else ''}{error}\n")
         return error.exit_code
     sys.stdout.write(
-        f"INCLUDED: {guest} with journal {proof.journal.hex()} is in batch {root.hex()}\n"
+        f"INCLUDED: {pins.name(proof.image_id)} with journal {proof.journal.hex()} is in batch"
+        f" {root.hex()}\n"
     )
+    if count is not None:
+        sys.stdout.write(f"  ok  verified_count: {count} leaves, as the proof says\n")
+    of = f" of {proof.count}" if count is None else ""
+    sys.stdout.write(f"  --  not proved, the prover's own word: position {proof.position}{of}\n")
     return 0
 
 
 def _read_proof(path: Path) -> InclusionProof:
     try:
-        return InclusionProof.from_json(json.loads(path.read_bytes()))
+        return InclusionProof.from_json(parse_json(read_regular(path, _MAX_PROOF_BYTES)))
     except OSError as error:
         raise InputError(
             "proof", str(path), f"cannot be read ({error.strerror})", "give a readable file"
         ) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(
             "proof", str(path), str(error), "make it with python -m runner.verify --leaf N"
         ) from None
@@ -97,14 +109,17 @@ def _pins(folder: Path | None, image_id: bytes) -> tuple[str, PinnedIds]:
     raise VerificationFailedError("leaf image id", f"{image_id.hex()} is no guest in {names}")
 
 
-def _root(known: str | None, receipt: Path | None, pins: PinnedIds, adapter: str) -> bytes:
+def _root(
+    known: str | None, receipt: Path | None, pins: PinnedIds, adapter: str
+) -> tuple[bytes, int | None]:
+    """The batch's combined hash, and its number of leaves where a receipt proves it."""
     if receipt is None:
         try:
-            return bytes.fromhex(known or "")
+            return bytes.fromhex(known or ""), None
         except ValueError:
             raise InputError("--root", known, "not hex", "give 64 hex characters") from None
     try:
-        data = receipt.read_bytes()
+        data = read_regular(receipt, MAX_FILE_BYTES)
     except OSError as error:
         raise InputError(
             "--receipt", str(receipt), f"cannot be read ({error.strerror})", "give root.receipt"
@@ -119,7 +134,7 @@ def _root(known: str | None, receipt: Path | None, pins: PinnedIds, adapter: str
         raise VerificationFailedError("root journal", str(error)) from None
     if result.self_image_id != pins.aggregator:
         raise VerificationFailedError("self_image_id", "the root names another aggregator")
-    return result.combined_hash
+    return result.combined_hash, result.verified_count
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def batch_settings(output: Path, guests: Path, **changes: Any) -> Settings:  # n
         log_level="info",
         log_format="text",
         quiet=False,
-        config={},
+        config={"guest": {"name": "sha256", "journal": "hex"}},
         make_engine=TwoWorkers,
     )
     return dataclasses.replace(settings, **changes)

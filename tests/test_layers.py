@@ -25,12 +25,11 @@ if TYPE_CHECKING:
 FOLDER = Path(runner.__file__).parent
 
 ORDER = (
-    "errors model files text metric_kinds",
+    "errors model files text untrusted metric_kinds",
     "plan provers engines cache folder events metric_table",
     "alerts metrics",
-    "executor monitoring verify report dashboard reference doctor",
-    "server audit inclusion",
-    "batch",
+    "executor monitoring verify report doctor audit dashboard reference",
+    "batch server inclusion",
     "cli",
     "__main__",
 )

@@ -1,6 +1,6 @@
 """The tamper-evident log of what runs did, and its check.
 
-May import: errors, events, files, folder, model.
+May import: errors, events, files, folder, model, untrusted.
 
 Other rooms use:
 

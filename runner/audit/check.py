@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runner.audit.log import Head, read_log
 from runner.errors import AuditBrokenError, InputError, VerificationFailedError
-from runner.folder import LEAVES, RESULT, ROOT, SUMS, check_sums, read_file
+from runner.folder import LEAVES, RESULT, ROOT, SUMS, check_sums, read_file, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,7 +108,7 @@ def read_recorded_end(folder: Path) -> RecordedEnd | None:
     if (folder / SUMS).exists():
         check_sums(folder)
     try:
-        record: dict[str, Any] = json.loads(read_file(folder, RESULT))
+        record: dict[str, Any] = read_json(folder, RESULT)
         said = record["audit"]
         if said is None:
             problem, remedy = "the run had no audit log", "give the log itself"
@@ -117,7 +116,7 @@ def read_recorded_end(folder: Path) -> RecordedEnd | None:
         head = Head(int(said["lines"]), str(said["hash"]))
         status = str(record["status"])
         return RecordedEnd(folder, folder / str(said["file"]), head, str(record["run_id"]), status)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         reason = f"names no audit log ({type(error).__name__}: {error})"
         raise VerificationFailedError(RESULT, reason) from None
 
@@ -137,8 +136,6 @@ def check_log(path: Path, end: RecordedEnd | None = None, heads: Iterable[str] =
     """
     checked, missing = CheckedLog(), dict.fromkeys(heads)
     try:
-        if not path.is_file():
-            raise FileNotFoundError(2, "no such file")
         for line in read_log(path):
             checked.take(line)
             missing.pop(line.hash, None)

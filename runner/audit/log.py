@@ -32,6 +32,7 @@ from runner.audit.chain import (
 )
 from runner.errors import AuditError
 from runner.files import fsync_folder, make_folder
+from runner.untrusted import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -219,7 +220,7 @@ def read_log(path: Path) -> Iterator[Line]:
         OSError: the file cannot be read.
     """
     chain = Chain()
-    with path.open("rb") as file:
+    with open_regular(path, follow=True) as file:
         while raw := file.readline(MAX_FRAGMENT):
             line = chain.take(raw)
             if line is not None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runner.batch.identity import MadeFrom
 from runner.errors import InputError, RunnerError, VerificationFailedError
-from runner.folder import RESULT, check_sums, read_record, write_json
+from runner.folder import MAX_JSON_BYTES, RESULT, check_sums, read_record, write_json
 from runner.text import one_line
+from runner.untrusted import parse_json, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,8 +143,8 @@ def inspect_folder(path: Path) -> ExistingFolder:
     except (VerificationFailedError, InputError):
         done = False
         try:
-            record = json.loads((path / RESULT).read_bytes())
-        except (OSError, ValueError, RecursionError):
+            record = parse_json(read_regular(path / RESULT, MAX_JSON_BYTES))
+        except (OSError, ValueError):
             return ExistingFolder(path.name)
         if not isinstance(record, dict):
             return ExistingFolder(path.name)

@@ -32,6 +32,7 @@ from runner.metric_table import (
 from runner.metrics import Recorder, Total
 from runner.monitoring.ledger_file import Contents, RecentRun, decode, encode
 from runner.monitoring.textfile import read_series, write_textfile
+from runner.untrusted import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -50,6 +51,9 @@ KEPT_RUNS = 10_000
 
 RECENT_RUNS = 20
 """The number of last runs that are kept with a few figures for people."""
+
+_MAX_BYTES = 64 << 20
+"""The largest ledger or textfile that is read; both have some kilobytes."""
 
 _WAIT_S = 30.0
 """How long to wait for a run that holds the lock. It needs the lock for milliseconds."""
@@ -137,11 +141,11 @@ class Ledger:
             LedgerNewerError: a later version wrote the ledger.
             OSError: the ledger cannot be read, e.g. because no run was counted yet.
         """
-        return self._merged(decode(self.path.read_bytes()))[0]
+        return self._merged(decode(self._read()))[0]
 
     def recent(self) -> tuple[RecentRun, ...]:
         """Read the last runs, oldest first. This takes no lock and fails as :meth:`read` does."""
-        return decode(self.path.read_bytes()).recent
+        return decode(self._read()).recent
 
     @contextlib.contextmanager
     def lock(self, name: str, wait_s: float) -> Iterator[None]:
@@ -209,9 +213,12 @@ class Ledger:
         except OSError as error:
             log.warning("metrics textfile %s not written: %s", self._textfile, error)
 
+    def _read(self) -> bytes:
+        return read_regular(self.path, _MAX_BYTES, follow=True)
+
     def _load(self) -> Contents:
         try:
-            data = self.path.read_bytes()
+            data = self._read()
         except FileNotFoundError:
             return Contents()
         try:
@@ -231,7 +238,9 @@ class Ledger:
         series: tuple[Total, ...] = ()
         if self._textfile is not None:
             with contextlib.suppress(OSError, ValueError):
-                series = read_series(self._textfile.read_text(encoding="utf-8"), self._metrics)
+                series = read_series(
+                    read_regular(self._textfile, _MAX_BYTES, follow=True).decode(), self._metrics
+                )
         log.warning(
             "%s: %s; kept as %s, and totals start again from %s",
             *(self.path, error, aside.name),

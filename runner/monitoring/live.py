@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.untrusted import open_regular
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -164,7 +166,7 @@ def read_last(
     """
     lookup = started or process_started
     try:
-        with live_path(textfile).open("rb") as file:
+        with open_regular(live_path(textfile), follow=True) as file:
             found = json.loads(file.read(_MOST_BYTES))
         if found["format"] != FORMAT:
             return None, False

@@ -198,7 +198,8 @@ class InclusionProof:
 
     It proves that (image id, journal) is one of the leaves under ``root``. Whether ``root`` is a
     batch's is proved by the root receipt, which must be verified as well and also proves the number
-    of leaves. ``position`` and ``count`` say where to look, and the path does not bind them.
+    of leaves. ``position`` says where to look. The path bounds it, since each sibling stands for at
+    least one leaf beside this one, and does not bind it.
 
     Attributes:
         position: the leaf's position in the batch, from 0.
@@ -217,8 +218,15 @@ class InclusionProof:
     root: bytes
 
     def holds(self) -> bool:
-        """Tell whether the path leads from this image id and journal to the root."""
-        return check_inclusion(leaf_hash(self.image_id, self.journal), self.path, self.root)
+        """Tell whether the path leads from this image id and journal to the root.
+
+        A position that leaves no room for the leaves of the siblings beside it does not hold.
+        """
+        before = sum(side == "left" for side, _ in self.path)
+        after = len(self.path) - before
+        room = before <= self.position and after <= self.count - 1 - self.position
+        own = leaf_hash(self.image_id, self.journal)
+        return room and check_inclusion(own, self.path, self.root)
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values, bytes as lower-case hex; :meth:`from_json` reads them back."""

@@ -149,6 +149,12 @@ class Plan:
         if self._expand() != self.leaves:
             raise ValueError("the leaves below the root are not the batch's, in its order")
 
+    def job_name(self, job_id: int) -> str:
+        """Return a job's name for people."""
+        if job_id < self.leaf_jobs:
+            return f"leaf {job_id}"
+        return f"aggregation {job_id} (level {self.aggregation(job_id).level})"
+
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON values; :meth:`from_json` reads them back."""
         return {

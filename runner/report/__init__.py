@@ -1,6 +1,6 @@
 """Pages, tables and files for people and for other tools, made from what runs have left.
 
-May import: errors, files, folder, model, plan.
+May import: errors, files, folder, model, plan, untrusted.
 
 Other rooms use:
 
@@ -11,7 +11,7 @@ Only this room uses:
 - `__main__.py`: the command ``python -m runner.report``.
 - `find.py`: finds the runs below folders, including those that left no result.
 - `read.py`: reads a run back from its ``result.json``.
-- `untrusted.py`: JSON from an untrusted source, checked on access.
+- `checked_json.py`: JSON from an untrusted source, checked on access.
 - `figures.py`: the figures of runs side by side, and the settings in which they differ.
 - `table.py`: runs side by side, as tables for a terminal.
 - `export.py`: runs as CSV or Parquet, with one row per run.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from runner.model import is_placement
-from runner.report.untrusted import one_line
+from runner.report.checked_json import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import yaml
 
 from runner.errors import InputError
-from runner.folder import RESULT
-from runner.report.untrusted import JsonObject, one_line
+from runner.folder import MAX_JSON_BYTES, RESULT
+from runner.report.checked_json import JsonObject, one_line
+from runner.untrusted import open_regular, parse_json, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,8 +86,10 @@ def read_lost(folder: Path) -> LostRun:
 
 def _recorded(folder: Path) -> str:
     """The error that ``sweep.json``, beside the run's folder, records for the run."""
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        sweep = JsonObject(json.loads((folder.parent / "sweep.json").read_bytes()), "")
+    with contextlib.suppress(OSError, ValueError):
+        sweep = JsonObject(
+            parse_json(read_regular(folder.parent / "sweep.json", MAX_JSON_BYTES)), ""
+        )
         for item in sweep.items("jobs"):
             job = JsonObject(item, "job")
             if job.data.get("folder") == folder.name and job.data.get("error"):
@@ -105,8 +108,8 @@ def _logged(folder: Path) -> str:
 
 def _some(path: Path) -> str:
     """The last 64 KiB of a file."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - (1 << 16)))
+    with open_regular(path) as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - (1 << 16)))
         return file.read(1 << 16).decode("utf-8", "replace")
 
 

@@ -7,22 +7,22 @@ that: whether a batch was proved is checked by :mod:`runner.verify`.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.errors import InputError
-from runner.folder import FORMAT, RESULT
+from runner.folder import FORMAT, MAX_JSON_BYTES, RESULT
 from runner.model import flat
 from runner.plan.plan import Plan
-from runner.report.untrusted import JsonObject, one_line
+from runner.report.checked_json import JsonObject, one_line
+from runner.untrusted import parse_json, read_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["MAX_BYTES", "JobRow", "RunRecord", "SummaryFigures", "read"]
 
-MAX_BYTES = 1 << 30
+MAX_BYTES = MAX_JSON_BYTES
 """The largest ``result.json`` that is read; that of a million leaves has about 0.7 GB."""
 
 
@@ -155,13 +155,11 @@ def read(folder: Path) -> RunRecord:
     """
     path = folder / RESULT
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"larger than {MAX_BYTES} bytes")
-        record = JsonObject(json.loads(path.read_bytes()), "")
+        record = JsonObject(parse_json(read_regular(path, MAX_BYTES)), "")
         return _run(folder, record)
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
-    except (ValueError, RecursionError, OverflowError) as error:
+    except (ValueError, OverflowError) as error:
         problem = f"not a result of this runner: {one_line(str(error), 200)}"
     raise InputError("result", str(path), problem, "give folders this runner has left")
 

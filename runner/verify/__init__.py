@@ -1,6 +1,6 @@
 """Checks a finished batch with no trust in the run that made it.
 
-May import: errors, files, folder, model, plan, provers.
+May import: errors, files, folder, model, plan, provers, untrusted.
 
 Other rooms use:
 
@@ -9,5 +9,6 @@ Other rooms use:
 Only this room uses:
 
 - `__main__.py`: the command ``python -m runner.verify``.
+- `record.py`: what of a batch's record follows from what is proved, compared with it.
 - `claims.py`: what a batch's folder claims, read and well-formed but not yet verified.
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.plan.merkle import InclusionProof
+    from runner.verify.checks import VerifiedBatch
 
 __all__ = ["main"]
 
@@ -52,14 +54,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--allow", action="append", metavar="IMAGE_ID", help="allow only these leaf image ids"
     )
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    said = parser.add_mutually_exclusive_group()
+    said.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    said.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object, with every field that is not checked but the run's own word",
+    )
     options = parser.parse_args(arguments)
     # Where the inclusion proof goes to standard output, nothing else may.
     to = sys.stderr if options.leaf is not None and options.out is None else sys.stdout
 
     def say(line: str) -> None:
-        if not options.quiet:
+        checks.append(line)
+        if not options.quiet and not options.json:
             to.write(f"  ok  {line}\n")
+
+    checks: list[str] = []
 
     try:
         adapter = options.adapter or adapter_of(options.folder)
@@ -69,18 +80,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.leaf is not None:
             _write_inclusion(verified.inclusion(options.leaf), options.out)
     except RunnerError as error:
+        if options.json:
+            to.write(json.dumps({"verified": False, "error": str(error), "checks": checks}) + "\n")
         sys.stderr.write(f"{'error: ' if error.exit_code == 2 else ''}{error}\n")
         return error.exit_code
-    if not options.quiet:
+    if options.json:
+        to.write(json.dumps(_result(options.folder, verified, checks)) + "\n")
+    elif not options.quiet:
+        to.write(f"  --  not checked, the run's own word: {_groups(verified.claims_only)}\n")
         to.write(f"VERIFIED: {verified.claims.count} leaves in {options.folder}\n")
     return 0
+
+
+def _result(folder: Path, verified: VerifiedBatch, checks: Sequence[str]) -> dict[str, object]:
+    """What is proved, and what is not, for machines."""
+    return {
+        "verified": True,
+        "folder": str(folder),
+        "leaves": verified.claims.count,
+        "kind": verified.kind,
+        "zkvm": verified.zkvm,
+        "combined_hash": verified.root_hex or None,
+        "checks": list(checks),
+        "not_checked": list(verified.claims_only),
+    }
+
+
+def _groups(names: Sequence[str]) -> str:
+    """Fields by the part of the record that they are in, for one line."""
+    counts = Counter(name.partition(".")[0].partition("[")[0] for name in names)
+    return ", ".join(
+        name if count == 1 else f"{name} ({count} fields)" for name, count in counts.items()
+    )
 
 
 def _pins(guests: Path, allow: Sequence[str] | None) -> PinnedIds:
     pins = PinnedIds.of(Manifest.load(guests))
     if not allow:
         return pins
-    allowed = {}
+    allowed: dict[bytes, frozenset[str]] = {}
     for text in allow:
         try:
             image_id = bytes.fromhex(text)
@@ -88,7 +126,7 @@ def _pins(guests: Path, allow: Sequence[str] | None) -> PinnedIds:
             image_id = b""
         if len(image_id) != 32:
             raise InputError("--allow", text, "not an image id", "give 64 hex characters")
-        allowed[image_id] = pins.leaves.get(image_id, text[:16])
+        allowed[image_id] = pins.leaves.get(image_id, frozenset())
     return PinnedIds(pins.aggregator, allowed)
 
 

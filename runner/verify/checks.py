@@ -10,25 +10,27 @@ They take the batch's folder as a claim and show that:
 5. the ``self_image_id``, ``verified_count`` and ``combined_hash`` in its journal are those
    recomputed from the leaf list; with strategy ``none``, instead of 4 and 5, every leaf's own
    receipt proves the leaf's journal;
-6. ``result.json`` says the same of all this.
+6. whatever in ``result.json`` and ``leaves.jsonl`` follows from this says the same.
 
-Inputs and times are recorded but not proved: a leaf proves its journal, and no more of its input
-than the guest commits.
+Everything else is the run's own word: inputs, times, cycles, the machine. A leaf proves its
+journal, and no more of its input than the guest commits. :attr:`VerifiedBatch.claims_only` names
+these fields.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from runner.errors import InputError, ReceiptRejectedError, VerificationFailedError
-from runner.folder import RECEIPTS, ROOT, SUMS, check_sums, read_file, read_record
+from runner.folder import LEAVES, RECEIPTS, RESULT, ROOT, SUMS, check_sums, read_file, read_record
 from runner.model import ReceiptKind
 from runner.plan import merkle
 from runner.plan.journal import AggregationResult
 from runner.provers.guests import AGGREGATOR, Manifest
 from runner.provers.worker import verify_receipt
 from runner.verify.claims import Claims, read_claims
+from runner.verify.record import check_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,11 +47,16 @@ class PinnedIds:
 
     Attributes:
         aggregator: the aggregator's image id, 32 bytes.
-        leaves: the image ids that a leaf may have, with the name of each guest.
+        leaves: the image ids that a leaf may have, each with the names that the manifest gives it:
+            several where programs are the same, none where it was allowed by its id alone.
     """
 
     aggregator: bytes
-    leaves: dict[bytes, str]
+    leaves: dict[bytes, frozenset[str]]
+
+    def name(self, image_id: bytes) -> str:
+        """A guest's name for people."""
+        return ", ".join(sorted(self.leaves.get(image_id, ()))) or f"{image_id.hex()[:16]}..."
 
     @classmethod
     def of(cls, manifest: Manifest) -> PinnedIds:
@@ -60,8 +67,12 @@ class PinnedIds:
         """
         if AGGREGATOR not in manifest.guests:
             raise InputError("guests", str(manifest.path), "has no aggregator", "restore it")
-        guests = {g.image_id: g.name for g in manifest.guests.values() if g.name != AGGREGATOR}
-        return cls(manifest.guests[AGGREGATOR].image_id, guests)
+        leaves: dict[bytes, frozenset[str]] = {}
+        for guest in manifest.guests.values():
+            if guest.name != AGGREGATOR:
+                known = leaves.get(guest.image_id, frozenset())
+                leaves[guest.image_id] = known | {guest.name}
+        return cls(manifest.guests[AGGREGATOR].image_id, leaves)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +81,29 @@ class VerifiedBatch:
 
     Attributes:
         claims: what the folder claims, now proved.
-        combined_hash: the root's combined hash, 32 bytes, or None for strategy ``none``.
+        zkvm: the zkVM whose verifier checked the receipts.
+        kind: the kind of these receipts.
         receipts: the names of the receipt files that were verified.
+        receipt_bytes: their sizes.
+        combined_hash: the root's combined hash, 32 bytes, or None for strategy ``none``.
+        root_journal: the root's journal; empty for strategy ``none``.
+        claims_only: the fields of the record and the leaf list that nothing proved says anything
+            about, by dotted name.
     """
 
     claims: Claims
-    combined_hash: bytes | None
+    zkvm: str
+    kind: str
     receipts: list[str]
+    receipt_bytes: list[int]
+    combined_hash: bytes | None = None
+    root_journal: bytes = b""
+    claims_only: tuple[str, ...] = ()
+
+    @property
+    def root_hex(self) -> str:
+        """The combined hash in hex; empty for strategy ``none``."""
+        return self.combined_hash.hex() if self.combined_hash is not None else ""
 
     def inclusion(self, position: int) -> merkle.InclusionProof:
         """Return the evidence that one leaf is in this batch.
@@ -129,36 +156,35 @@ def verify_folder(
     plan = claims.plan
     say(f"plan: {plan.strategy}, {claims.count} leaves, {len(plan.aggregations)} aggregations")
     _check_leaf_ids(claims, pins)
-    used = sorted({pins.leaves[image_id] for image_id in claims.image_ids})
+    used = sorted({pins.name(image_id) for image_id in claims.image_ids})
     say(f"leaf image ids: all of {', '.join(used)}, as pinned")
     if plan.root is None:
-        combined, receipts = None, _check_each(folder, claims, prover, kind)
-        say(f"receipts: {len(receipts)} verified, each against its image id and journal")
+        verified = _check_each(folder, claims, prover, kind)
+        say(f"receipts: {len(verified.receipts)} verified, each against its image id and journal")
     else:
-        combined, receipts = _check_root(folder, claims, pins, prover, kind), [ROOT]
+        verified = _check_root(folder, claims, pins, prover, kind)
         say("root receipt: verified against the pinned aggregator")
         say(f"verified_count: {claims.count}, as many as the leaf list has")
-        say(f"combined_hash: {combined.hex()}, recomputed from the leaf list")
-    verified = VerifiedBatch(claims, combined, receipts)
-    _check_record(record, pins, verified)
-    say("result.json: says the same")
-    return verified
+        say(f"combined_hash: {verified.root_hex}, recomputed from the leaf list")
+    claims_only = check_record(record, pins, verified)
+    say(f"{RESULT}, {LEAVES}: say the same, as far as it follows from this")
+    return replace(verified, claims_only=tuple(claims_only))
 
 
 def _check_leaf_ids(claims: Claims, pins: PinnedIds) -> None:
     for index, image_id in enumerate(claims.image_ids):
         if image_id not in pins.leaves:
-            allowed = ", ".join(f"{name} {i.hex()[:16]}..." for i, name in pins.leaves.items())
+            allowed = ", ".join(f"{pins.name(i)} {i.hex()[:16]}..." for i in pins.leaves)
             reason = f"leaf {index} has {image_id.hex()}, allowed are {allowed}"
             raise VerificationFailedError("leaf image id", reason)
 
 
 def _check_root(
     folder: Path, claims: Claims, pins: PinnedIds, prover: Prover, kind: object
-) -> bytes:
+) -> VerifiedBatch:
     receipt = read_file(folder, ROOT)
     journal = _journal(prover, receipt, pins.aggregator, None, ROOT)
-    _check_kind(prover, receipt, kind)
+    found = _check_kind(prover, receipt, kind)
     try:
         result = AggregationResult.decode(journal)
     except ValueError as error:
@@ -167,43 +193,27 @@ def _check_root(
     _same("verified_count", claims.count, result.verified_count)
     expected = merkle.combined_hash(claims.plan, claims.hashes())
     _same("combined_hash", expected.hex(), result.combined_hash.hex())
-    return expected
+    zkvm = prover.versions.zkvm
+    return VerifiedBatch(claims, zkvm, found, [ROOT], [len(receipt)], expected, journal)
 
 
-def _check_each(folder: Path, claims: Claims, prover: Prover, kind: object) -> list[str]:
-    names = []
+def _check_each(folder: Path, claims: Claims, prover: Prover, kind: object) -> VerifiedBatch:
+    names, sizes, found = [], [], ""
     for job, first in enumerate(claims.plan.first_positions()):
         name = f"{RECEIPTS}/job-{job}.receipt"
         receipt = read_file(folder, name)
         _journal(prover, receipt, claims.image_ids[first], claims.journals[first], name)
-        _check_kind(prover, receipt, kind)
+        found = _check_kind(prover, receipt, kind)
         names.append(name)
-    return names
+        sizes.append(len(receipt))
+    return VerifiedBatch(claims, prover.versions.zkvm, found, names, sizes)
 
 
-def _check_kind(prover: Prover, receipt: bytes, kind: object) -> None:
+def _check_kind(prover: Prover, receipt: bytes, kind: object) -> str:
     found = prover.describe(receipt).kind
     if found != kind:
         raise VerificationFailedError("receipt kind", f"it is {found}, the run says {kind}")
-
-
-def _check_record(record: dict[str, Any], pins: PinnedIds, verified: VerifiedBatch) -> None:
-    claims, combined = verified.claims, verified.combined_hash
-    guests = record.get("guests")
-    recorded = {}
-    if isinstance(guests, dict):
-        recorded = {n: g.get("image_id") for n, g in guests.items() if isinstance(g, dict)}
-    ours = {pins.leaves[image_id]: image_id.hex() for image_id in claims.image_ids}
-    if combined is not None:
-        ours[AGGREGATOR] = pins.aggregator.hex()
-    for name, image_id in ours.items():
-        _same(f"result.json: image id of {name}", image_id, recorded.get(name))
-    _same("result.json: receipts", verified.receipts, record.get("receipts"))
-    if combined is not None:
-        root = record.get("root")
-        said = root if isinstance(root, dict) else {}
-        _same("result.json: verified_count", claims.count, said.get("verified_count"))
-        _same("result.json: combined_hash", combined.hex(), said.get("combined_hash"))
+    return found
 
 
 def _journal(

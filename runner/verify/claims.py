@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import InputError, RunnerError, VerificationFailedError
-from runner.folder import LEAVES, read_file, read_record
+from runner.folder import LEAVES, read_lines, read_record
 from runner.plan import merkle
 from runner.plan.plan import Plan
 from runner.provers.prover import BUILT_IN, adapters
+from runner.untrusted import parse_json, unhex
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,17 @@ __all__ = [
     "read_claims",
 ]
 
+_FIELDS = {
+    "index": int,
+    "job": int,
+    "guest": str,
+    "image_id": str,
+    "input": dict,
+    "journal": str,
+    "shows": str,
+}
+_KINDS = {int: "a whole number", str: "a text", dict: "an object"}
+
 
 @dataclass(frozen=True, slots=True)
 class Claims:
@@ -30,11 +41,15 @@ class Claims:
         plan: the plan of the batch.
         image_ids: the image id of each leaf, by its position in the batch.
         journals: the journal of each leaf, by its position in the batch.
+        guests: the name that the leaf list gives each leaf's guest.
+        shows: how the leaf list shows each leaf's journal to people.
     """
 
     plan: Plan
     image_ids: list[bytes]
     journals: list[bytes]
+    guests: list[str]
+    shows: list[str]
 
     @property
     def count(self) -> int:
@@ -91,25 +106,19 @@ def read_claims(folder: Path, record: dict[str, Any]) -> Claims:
         VerificationFailedError: the leaf list or the plan is malformed, or they do not fit each
             other.
     """
-    image_ids, journals, jobs = [], [], []
-    lines = read_file(folder, LEAVES).decode("utf-8", "replace").splitlines()
-    for index, line in enumerate(lines):
+    image_ids, journals, jobs, guests, shows = [], [], [], [], []
+    for index, line in enumerate(read_lines(folder, LEAVES)):
         try:
-            leaf = json.loads(line)
-            if leaf["index"] != index or type(leaf["job"]) is not int:
-                raise ValueError("out of order")
-            image_id, journal = bytes.fromhex(leaf["image_id"]), bytes.fromhex(leaf["journal"])
-            if len(image_id) != 32:
-                raise ValueError("image id is not 32 bytes")
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            reason = f"line {index + 1}: {type(error).__name__}: {error}"
-            raise VerificationFailedError(LEAVES, reason) from None
-        image_ids.append(image_id)
-        journals.append(journal)
+            leaf = _leaf(parse_json(line), index)
+            image_ids.append(unhex(leaf["image_id"], 32))
+            journals.append(unhex(leaf["journal"]))
+        except ValueError as error:
+            raise VerificationFailedError(LEAVES, f"line {index + 1}: {error}") from None
         jobs.append(leaf["job"])
+        guests.append(leaf["guest"])
+        shows.append(leaf["shows"])
     try:
         plan = Plan.from_json(record.get("plan"))
-        plan.validate()
     except ValueError as error:
         raise VerificationFailedError("plan", str(error)) from None
     if list(plan.leaves) != jobs:
@@ -123,4 +132,17 @@ def read_claims(folder: Path, record: dict[str, Any]) -> Claims:
             raise VerificationFailedError(
                 "leaf list", f"leaves {first} and {position} share job {job} and differ"
             )
-    return Claims(plan, image_ids, journals)
+    return Claims(plan, image_ids, journals, guests, shows)
+
+
+def _leaf(line: object, index: int) -> dict[str, Any]:
+    """A line of the leaf list, with exactly the fields that a run writes, of their types."""
+    if not isinstance(line, dict) or line.keys() != _FIELDS.keys():
+        raise ValueError(f"not an object with exactly {', '.join(_FIELDS)}")
+    for name, kind in _FIELDS.items():
+        # The test is for the exact type, because isinstance would take JSON's true for 1.
+        if type(line[name]) is not kind:
+            raise ValueError(f"{name} is not {_KINDS[kind]}")
+    if line["index"] != index:
+        raise ValueError("out of order")
+    return line

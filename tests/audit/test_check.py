@@ -112,7 +112,7 @@ def test_a_result_without_a_usable_seal(
 
 def test_unusable_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, line = check(capsys, tmp_path / "nothing")
-    assert (code, "nothing': cannot be read (no such file)" in line) == (2, True)
+    assert (code, "nothing': cannot be read (No such file or directory)" in line) == (2, True)
     code, line = check(capsys, tmp_path)
     assert (code, "has no result.json and no audit.jsonl" in line) == (2, True)
     (tmp_path / "audit.jsonl").touch()

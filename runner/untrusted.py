@@ -1,0 +1,162 @@
+"""Reading what may be anybody's: files that are not what they seem, and JSON made to deceive.
+
+A folder from elsewhere can hold a link to ``/dev/zero``, a FIFO that nobody writes to, or a file
+that never ends. What reads it here follows no link, waits for nobody, and stops at a bound.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import stat
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["digest_of", "open_regular", "parse_json", "read_regular", "unhex"]
+
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_PIECE = 1 << 20
+_HEX = re.compile(r"(?:[0-9a-f]{2})*")
+
+
+def open_regular(path: Path, *, inside: Path | None = None, follow: bool = False) -> BinaryIO:
+    """Open a file to read it, once it is known to be a regular file.
+
+    Args:
+        path: the file.
+        inside: the folder that the file must be in, where ``path`` is relative to it. No link on
+            the way from this folder to the file is followed; the folder itself may be one.
+        follow: whether the file may be a link, as where the user named it.
+
+    Raises:
+        OSError: there is no such file, or it is a link, a device, a FIFO, a socket or a folder.
+    """
+    if inside is not None:
+        handle = _open_in(inside, PurePath(path).parts)
+    else:
+        handle = os.open(path, _FLAGS & ~os.O_NOFOLLOW) if follow else _open(path, None)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_regular(
+    path: Path, most: int, *, inside: Path | None = None, follow: bool = False
+) -> bytes:
+    """Read a file that may be anybody's.
+
+    Args:
+        path: the file.
+        most: the most bytes that it may have.
+        inside: see :func:`open_regular`.
+        follow: see :func:`open_regular`.
+
+    Raises:
+        OSError: the file cannot be opened, as :func:`open_regular` says, or it is too large.
+    """
+    with open_regular(path, inside=inside, follow=follow) as file:
+        return b"".join(_pieces(file, path, most))
+
+
+def digest_of(path: Path, most: int, *, inside: Path | None = None) -> str:
+    """The SHA-256 of a file in hex, without holding the file in memory.
+
+    Raises:
+        OSError: the same as for :func:`read_regular`.
+    """
+    digest = hashlib.sha256()
+    with open_regular(path, inside=inside) as file:
+        for piece in _pieces(file, path, most):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def parse_json(text: str | bytes) -> Any:  # noqa: ANN401  # any JSON value
+    """Parse JSON that may be anybody's, so that two readers cannot take it differently.
+
+    Raises:
+        ValueError: it is not JSON, is nested too deeply, has a key twice in one object, or has a
+            number that JSON does not know (NaN, Infinity).
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def unhex(text: object, size: int | None = None) -> bytes:
+    """The bytes of lower-case hex, in the one spelling that the runner writes.
+
+    Args:
+        text: the hex.
+        size: the number of bytes that it must have; None for any.
+
+    Raises:
+        ValueError: it is something else, also where ``bytes.fromhex`` would take it.
+    """
+    if not isinstance(text, str) or not _HEX.fullmatch(text):
+        raise ValueError("not lower-case hex")
+    found = bytes.fromhex(text)
+    if size is not None and len(found) != size:
+        raise ValueError(f"has {len(found)} bytes, not {size}")
+    return found
+
+
+def _open(name: str | Path, folder: int | None, flags: int = 0) -> int:
+    try:
+        return os.open(name, _FLAGS | flags, dir_fd=folder)
+    except OSError as error:
+        # "Too many levels of symbolic links" is what the system calls a link not to be followed.
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "a symbolic link", str(name)) from None
+        if error.errno == errno.ENXIO:  # a socket cannot be opened
+            raise OSError(errno.EINVAL, "not a regular file", str(name)) from None
+        raise
+
+
+def _open_in(folder: Path, parts: tuple[str, ...]) -> int:
+    """Open a file below a folder, one step of its path at a time."""
+    if not parts or PurePath(*parts).is_absolute() or ".." in parts:
+        raise OSError(errno.EINVAL, "leads out of the folder", str(PurePath(*parts)))
+    here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in parts[:-1]:
+            below = _open(part, here, os.O_DIRECTORY)
+            os.close(here)
+            here = below
+        return _open(parts[-1], here)
+    finally:
+        os.close(here)
+
+
+def _pieces(file: BinaryIO, path: Path, most: int) -> Iterator[bytes]:
+    left = most
+    while piece := file.read(_PIECE):
+        left -= len(piece)
+        if left < 0:  # a file of /proc says that it has no bytes, and gives any number of them
+            raise OSError(errno.EFBIG, f"larger than {most} bytes", str(path))
+        yield piece
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {twice[:80]!r} stands twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> Any:  # noqa: ANN401  # never returns
+    raise ValueError(f"{name} is no number of JSON")
