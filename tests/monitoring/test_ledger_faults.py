@@ -1,12 +1,9 @@
-"""Ledger and textfile under faults: kill -9, many processes, and folders that cannot be written."""
+"""The ledger and the textfile in folders that cannot be written, and beside other jobs' files."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import random
 import resource
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,183 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from runner.metric_table import (
-    AGGREGATION_DURATION_SECONDS,
-    GUEST_CYCLES,
-    LAST_RUN_EXIT_STATUS,
-    PUSH_FAILURES,
-    SEGMENTS,
-)
-from runner.metrics import METRICS, Recorder
+from runner.metric_table import LAST_RUN_EXIT_STATUS, SEGMENTS
+from runner.metrics import METRICS
 from runner.monitoring.ledger import Ledger
-from runner.monitoring.ledger_file import decode
+from tests.monitoring.figures import NODE_EXPORTER, figures, run, started
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
 
 # Children are forked with all modules loaded. Starting Python 60 times would take most of the time.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-FORK = multiprocessing.get_context("fork")
-FAMILIES = {metric.name.removesuffix("_total") for metric in METRICS}
-NODE_EXPORTER = shutil.which("prometheus-node-exporter")
-
-
-def run(weight: int = 1) -> Recorder:
-    """A run with three figures that are always equal, so that a reader can compare them."""
-    recorder = Recorder()
-    recorder.inc(SEGMENTS, weight)
-    recorder.inc(GUEST_CYCLES, weight, guest="g", type="user")
-    for _ in range(weight):
-        recorder.observe(AGGREGATION_DURATION_SECONDS, 0.5)
-    return recorder
-
-
-def figures(text: str) -> tuple[float, float, float]:
-    """Segments, cycles and observations in a textfile, which must be whole."""
-    assert text.endswith("\n")
-    families = {family.name: family for family in text_string_to_metric_families(text)}
-    assert families.keys() == FAMILIES
-    by_name = {
-        (sample.name, sample.labels.get("type")): sample.value
-        for name in ("l2_segments", "l2_guest_cycles", "l2_aggregation_duration_seconds")
-        for sample in families[name].samples
-    }
-    return (
-        by_name["l2_segments_total", None],
-        by_name["l2_guest_cycles_total", "user"],
-        by_name["l2_aggregation_duration_seconds_count", None],
-    )
-
-
-def started(target: Callable[..., None], *arguments: object) -> multiprocessing.Process:
-    process = FORK.Process(target=target, args=arguments)
-    process.start()
-    return process  # type: ignore[return-value]  # a ForkProcess is one
-
-
-# -- kill -9 ---------------------------------------------------------------------------------------
-
-
-def record_for_ever(ledger: Ledger, name: str, acknowledge: int) -> None:
-    for number in range(1_000_000):
-        ledger.record(f"{name}-{number}", run())
-        os.write(acknowledge, f"{name}-{number}\n".encode())
-
-
-def watch(textfile: Path, ready: int) -> None:
-    """Read again and again. Each text must be whole and of one moment, and no total may fall."""
-    last = 0.0
-    os.write(ready, b".")
-    while True:
-        segments, cycles, observations = figures(textfile.read_text())
-        assert segments == cycles == observations >= last
-        last = segments
-
-
-def test_kill_9_at_any_instant_loses_no_run_and_counts_none_twice(
-    ledger: Ledger, tmp_path: Path
-) -> None:
-    textfile = tmp_path / "runner.prom"
-    ledger.record("first", run())
-    counted, rng = {"first"}, random.Random(9)
-    end, ready = os.pipe()
-    reader = started(watch, textfile, ready)
-    os.read(end, 1)
-    try:
-        for number in range(60):
-            read, write = os.pipe()
-            child = started(record_for_ever, ledger, f"r{number}", write)
-            os.close(write)
-            time.sleep(rng.uniform(0, 0.1))
-            assert child.pid is not None
-            os.kill(child.pid, signal.SIGKILL)
-            child.join()
-            with os.fdopen(read, "rb") as pipe:
-                counted |= {line.decode().strip() for line in pipe}
-            contents = decode(ledger.path.read_bytes())
-            # Every run for which record() returned is there, and one more was under way.
-            under_way = set(contents.runs) - counted
-            assert counted <= set(contents.runs)
-            assert len(under_way) <= 1
-            counted |= under_way
-            assert len(contents.runs) == len(set(contents.runs)) == len(counted)
-            assert ledger.read().value(SEGMENTS) == len(counted)
-            if contents.runs:  # the run under way is recorded again, and may be counted already
-                ledger.record(contents.runs[-1], run())
-            assert figures(textfile.read_text()) == (len(counted),) * 3
-        assert reader.is_alive(), "the reader saw a textfile that was not whole"
-    finally:
-        reader.kill()
-        reader.join()
-        os.close(end)
-        os.close(ready)
-    assert len(counted) > 60
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {"runner.prom", ledger.path.name, f"{ledger.path.name}.lock"}
-
-
-def test_what_killed_writers_left_is_removed_and_nothing_of_others(
-    ledger: Ledger, tmp_path: Path
-) -> None:
-    for name in (ledger.path.name, "runner.prom"):
-        (tmp_path / f".{name}.x1y2.tmp").touch()
-    others = {
-        ".other.prom.x1y2.tmp",
-        ".runner.prom.live.json.x1y2.tmp",
-        ".runner.prom.swp",
-        "runner.prom.x1y2.tmp",
-    }
-    for name in others:
-        (tmp_path / name).touch()
-    ledger.record("a", run())
-    mine = {"runner.prom", ledger.path.name, f"{ledger.path.name}.lock"}
-    assert {path.name for path in tmp_path.iterdir()} == others | mine
-
-
-# -- many processes --------------------------------------------------------------------------------
-
-
-def record_some(ledger: Ledger, name: str) -> None:
-    for number in range(1, 16):
-        ledger.record(f"{name}-{number}", run(number))
-        ledger.count(PUSH_FAILURES)
-
-
-def test_eight_processes_at_once_are_counted_exactly(ledger: Ledger, tmp_path: Path) -> None:
-    processes = [started(record_some, ledger, str(i)) for i in range(8)]
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0] * 8
-    assert figures((tmp_path / "runner.prom").read_text()) == (8 * 120,) * 3
-    assert ledger.read().value(PUSH_FAILURES) == 8 * 15
-    assert len(decode(ledger.path.read_bytes()).runs) == 8 * 15
-
-
-def hold(ledger: Ledger, ready: int) -> None:
-    with ledger.lock("lock", 1):
-        os.write(ready, b".")
-        time.sleep(60)
-
-
-def test_who_holds_the_lock_too_long_is_an_os_error_and_who_is_killed_lets_go(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("runner.monitoring.ledger._WAIT_S", 0.1)
-    end, ready = os.pipe()
-    process = started(hold, ledger, ready)
-    os.read(end, 1)
-    with pytest.raises(TimeoutError, match=r"ledger\.json\.lock was held for 0\.1 s"):
-        ledger.record("a", run())
-    process.kill()
-    process.join()
-    assert ledger.record("a", run()).value(SEGMENTS) == 1
-    os.close(end)
-    os.close(ready)
-
-
-# -- folders that take nothing ---------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -1,0 +1,196 @@
+"""When the wheels of the extensions are built anew, and with which environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from runner.files import SHIPPED
+
+sys.path.insert(0, str(SHIPPED / "scripts"))
+
+import native_wheel
+import openvm_wheel
+import toolchain
+from steps import SetupError
+
+from tests.scripts.compilers import CLANG
+
+
+class TestWheelKey:
+    def test_source_digest_sees_contents_and_names_but_no_outputs(self, tmp_path: Path) -> None:
+        (tmp_path / "src").mkdir()
+        (tmp_path / "src/lib.rs").write_text("// a")
+        first = native_wheel.source_digest(tmp_path)
+        (tmp_path / "target").mkdir()
+        (tmp_path / "target/big").write_text("x")
+        (tmp_path / "x.so").write_text("x")
+        assert native_wheel.source_digest(tmp_path) == first
+        (tmp_path / "src/lib.rs").write_text("// b")
+        second = native_wheel.source_digest(tmp_path)
+        (tmp_path / "src/lib.rs").rename(tmp_path / "src/main.rs")
+        assert len({first, second, native_wheel.source_digest(tmp_path)}) == 3
+
+    def test_every_part_counts(self) -> None:
+        parts = {"source": "a", "recursion": "none"}
+        key = native_wheel.wheel_key(parts)
+        assert native_wheel.wheel_key(dict(reversed(parts.items()))) == key
+        assert native_wheel.wheel_key(parts | {"recursion": "ab"}) != key
+        assert native_wheel.wheel_key({"source": "anone", "recursion": ""}) != key
+
+    def test_the_crate_is_all_of_its_source(self) -> None:
+        """The digest covers only the crate's folder: no path dependency may lead out of it."""
+        cargo = tomllib.loads((SHIPPED / native_wheel.CRATE / "Cargo.toml").read_text())
+        tables = [cargo.get(f"{kind}dependencies", {}) for kind in ("", "build-", "dev-")]
+        paths = [
+            d["path"] for t in tables for d in t.values() if isinstance(d, dict) and "path" in d
+        ]
+        assert paths == []
+
+    def test_only_the_wheels_used_last_are_kept(self, tmp_path: Path) -> None:
+        for age in range(native_wheel.KEPT_WHEELS + 2):
+            (tmp_path / f"w{age}").mkdir()
+            os.utime(tmp_path / f"w{age}", (1000 - age, 1000 - age))
+        (tmp_path / ".incoming-x").mkdir()
+        native_wheel.prune(tmp_path)
+        kept = {path.name for path in tmp_path.iterdir()}
+        assert kept == {".incoming-x", *(f"w{age}" for age in range(native_wheel.KEPT_WHEELS))}
+
+
+class TestBuildEnvironment:
+    RUST = toolchain.Rust("/opt/rust/cargo", "host: x86_64-unknown-linux-gnu")
+    CLANG = toolchain.Compiler("clang", "clang++", CLANG)
+
+    def env(self, env: dict[str, str], programs: Path | None = None) -> dict[str, str]:
+        return native_wheel.build_env(env, Path("/cache/t"), self.RUST, self.CLANG, programs)
+
+    def test_without_recursion_programs(self) -> None:
+        env = self.env({"PATH": "/bin", "RECURSION_SRC_PATH": "/old", "https_proxy": "p"})
+        assert (env["CC"], env["CXX"], env["DOCS_RS"]) == ("clang", "clang++", "1")
+        assert "RECURSION_SRC_PATH" not in env
+        assert env["https_proxy"] == "p"
+        assert env["PATH"] == "/opt/rust:/bin"
+
+    def test_with_recursion_programs(self) -> None:
+        env = self.env({"DOCS_RS": "1"}, Path("/cache/r.zip"))
+        assert env["RECURSION_SRC_PATH"] == "/cache/r.zip"
+        assert "DOCS_RS" not in env
+
+    @pytest.mark.parametrize(
+        ("flags", "level"),
+        [
+            ("fpu sse4_2", "portable"),
+            ("avx avx2 bmi1 bmi2 f16c fma abm movbe", "x86-64-v3"),
+            ("avx avx2 bmi1 bmi2 f16c fma abm movbe avx512f", "x86-64-v3"),
+            (
+                "avx avx2 bmi1 bmi2 f16c fma abm movbe avx512f avx512bw avx512cd avx512dq avx512vl",
+                "x86-64-v4",
+            ),
+        ],
+    )
+    def test_the_best_level_of_this_cpu(
+        self, monkeypatch: pytest.MonkeyPatch, flags: str, level: str
+    ) -> None:
+        monkeypatch.setattr(native_wheel, "cpu_model", lambda: f"flags\t: {flags}")
+        assert native_wheel.target_cpu({}) == level
+        rustflags = self.env({"RUSTFLAGS": "-C debuginfo=0"})["RUSTFLAGS"]
+        assert rustflags.removeprefix("-C debuginfo=0") == (
+            "" if level == "portable" else f" -C target-cpu={level}"
+        )
+
+    def test_a_cpu_that_is_asked_for(self) -> None:
+        assert "RUSTFLAGS" not in self.env({"RUNNER_CPU": "portable"})
+        assert self.env({"RUNNER_CPU": "native"})["RUSTFLAGS"] == "-C target-cpu=native"
+        with pytest.raises(SetupError, match=r"RUNNER_CPU=fast is not a choice; give one of"):
+            native_wheel.target_cpu({"RUNNER_CPU": "fast"})
+
+    def test_cuda_is_compiled_for_this_gpu_unless_flags_say_otherwise(self) -> None:
+        cuda = {"RUNNER_CUDA": "1"}
+        assert "NVCC_PREPEND_FLAGS" not in self.env({})
+        assert self.env(cuda)["NVCC_PREPEND_FLAGS"] == "-std=c++17 -arch=native"
+        other = self.env({**cuda, "NVCC_APPEND_FLAGS": "-arch=sm_90"})
+        assert other["NVCC_PREPEND_FLAGS"] == "-std=c++17"
+        assert self.env({**cuda, "NVCC_PREPEND_FLAGS": "-g"})["NVCC_PREPEND_FLAGS"] == "-g"
+
+    def test_cuda_driver_is_linked_where_docs_rs_drops_it(self) -> None:
+        cuda = {"RUNNER_CUDA": "1", "CUDA_PATH": "/opt/cuda"}
+        assert native_wheel.without_driver_link({}, None) == []
+        assert native_wheel.without_driver_link(cuda, Path("r.zip")) == []
+        assert "-ldylib=cuda" in native_wheel.without_driver_link(cuda, None)
+
+    def test_cuda_without_nvcc(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(native_wheel, "ask", lambda *_: "")
+        assert native_wheel.cuda_parts({}) == {}
+        with pytest.raises(SetupError, match="nvcc is not on PATH"):
+            native_wheel.cuda_parts({"RUNNER_CUDA": "1"})
+
+    def test_cuda_without_protoc(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setattr(native_wheel, "ask", lambda *_: "release 13.0")
+        env = {"RUNNER_CUDA": "1", "PATH": str(tmp_path)}
+        with pytest.raises(SetupError, match="protoc is not on PATH"):
+            native_wheel.cuda_parts(env)
+        assert native_wheel.cuda_parts(env | {"PROTOC": "/opt/protoc"})["nvcc"] == "release 13.0"
+
+
+class TestOpenvmWheel:
+    @pytest.mark.parametrize(
+        ("machine", "cpu", "found"),
+        [
+            ("x86_64", "flags\t: fpu avx avx2 avx512f", "avx512f"),
+            ("AMD64", "flags\t: fpu avx avx2", "avx2"),
+            ("x86_64", "flags\t: fpu sse2 avx", ""),
+            ("x86_64", "", ""),
+            ("aarch64", "Features: fp asimd", "neon"),
+            ("arm64", "", "neon"),
+        ],
+    )
+    def test_vector_instructions(self, machine: str, cpu: str, found: str) -> None:
+        assert openvm_wheel.vectors(machine, cpu) == found
+
+    def test_it_is_built_for_this_cpu_whatever_else_is_asked_for(self) -> None:
+        rust = toolchain.Rust("/rust/bin/cargo", "release: 1.95.0")
+        env = openvm_wheel.build_env({"RUSTFLAGS": "-C debuginfo=1"}, Path("/t"), rust)
+        assert env["RUSTFLAGS"] == "-C debuginfo=1 -C target-cpu=native"
+        assert env["CARGO_TARGET_DIR"] == "/t"
+        assert env["PATH"].startswith("/rust/bin:")
+
+    def test_a_cpu_without_vectors_is_warned_of_and_a_kept_wheel_is_installed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        ran: list[str] = []
+
+        def build(_crate: Path, folder: Path, *_: object) -> None:
+            folder.mkdir(parents=True)
+            (folder / "runner_openvm-0.whl").touch()
+
+        monkeypatch.setattr(openvm_wheel, "cpu_model", lambda: "flags : sse2")
+        monkeypatch.setattr("platform.machine", lambda: "x86_64")
+        monkeypatch.setattr(openvm_wheel, "build", build)
+        monkeypatch.setattr(openvm_wheel, "run", lambda command, **_: ran.append(command[-1].name))
+        monkeypatch.setattr(
+            openvm_wheel, "find_rust", lambda *_: toolchain.Rust("/rust/bin/cargo", "release: 1.95")
+        )
+        assert openvm_wheel.install(SHIPPED, tmp_path, Path("/python"), {})
+        assert "no vector instructions" in capsys.readouterr().err
+        monkeypatch.setattr(openvm_wheel, "build", None)
+        assert openvm_wheel.install(SHIPPED, tmp_path, Path("/python"), {})
+        assert ran == ["runner_openvm-0.whl"] * 2
+
+    @pytest.mark.parametrize(
+        ("arguments", "goal"),
+        [
+            ("", "run"),
+            ("guest.count=2", "run"),
+            ("prover=openvm guest.count=2", "run-openvm"),
+            ("--multirun prover=composite,openvm", "run-all"),
+        ],
+    )
+    def test_make_sets_up_what_a_run_asks_for(self, arguments: str, goal: str) -> None:
+        command = ["make", "--dry-run", "--no-print-directory", "run", f"ARGS={arguments}"]
+        done = subprocess.run(command, cwd=SHIPPED, capture_output=True, text=True, check=True)
+        assert f"scripts/setup.py {goal}\n" in done.stdout
