@@ -79,8 +79,8 @@ test-guests: ## Rust tests of the guests' logic
 	CARGO_TARGET_DIR=$(RUNNER_CACHE)/guests-test \
 		cargo test --locked --manifest-path guests/Cargo.toml --package guest-core
 
-test-native: ## Rust tests of the native extension
-	$(set-up) dev
+test-native: ## Rust tests of the native extensions and of the crate they share
+	$(set-up) test
 	$(set-up) native-tests
 
 bench: ## what the runner itself costs, saved for bench-history; real proofs: ARGS="-m real"
@@ -135,5 +135,5 @@ guests-check: ## compile them elsewhere and compare image ids with the manifest
 
 clean: ## remove the virtual environment, caches and outputs of this clone
 	rm -rf .venv outputs multirun .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
-	rm -rf guests/target native/risc0/target native/openvm/target *.egg-info
+	rm -rf guests/target native/*/target *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,71 +1,68 @@
-"""The native part for OpenVM: its wheel, built for the CPU it is to run on, kept from before.
+"""The wheel of OpenVM's extension.
 
-It is crates alone: nothing is downloaded but what Cargo.lock names. Vector instructions make its
-proofs several times as fast, so it is always compiled for this very CPU, and a wheel's key has the
-CPU's flags.
+It needs no more than the crates that its Cargo.lock names. Vector instructions make its proofs
+several times as fast, so it is always compiled for this machine's CPU, and the CPU's flags are part
+of its key.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import platform
 import re
-import shutil
-import sys
-import tempfile
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from native_wheel import PLAIN_INSTALL, cpu_model, prune, source_digest, wheel_key
+import wheels
 from steps import run, say, step
 from toolchain import Rust, find_rust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CRATE", "SWITCHES", "build_env", "install", "preflight", "vectors"]
+__all__ = ["CRATE", "SWITCHES", "build_env", "cpu", "install", "preflight", "run_tests", "vectors"]
 
 CRATE = Path("native/openvm")
 """The crate's folder, relative to the repository's root."""
 
-SWITCHES = ("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS")
-"""Environment variables that change what is built; all of them are part of a wheel's key."""
+SWITCHES: tuple[str, ...] = ("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS")
+"""Environment variables that change what is built. All of them are part of a wheel's key."""
 
 
-def vectors(machine: str, cpu: str) -> str:
-    """The best vector instructions there are, by the CPU's flags; empty where there are none.
+def cpu(_env: Mapping[str, str]) -> str:
+    """The CPU of this machine, which is the one that the wheel is compiled for."""
+    return wheels.cpu_model()
+
+
+def vectors(machine: str, cpu_model: str) -> str:
+    """The best vector instructions that the CPU has, or an empty string if it has none.
 
     Args:
-        machine: ``platform.machine()``.
-        cpu: what ``native_wheel.cpu_model()`` says.
+        machine: the architecture, as ``platform.machine()`` names it.
+        cpu_model: the CPU's model and flags, as ``wheels.cpu_model()`` returns them.
     """
     if machine.lower() in {"arm64", "aarch64"}:
         return "neon"
-    flags = set(re.findall(r"\w+", cpu))
+    flags = set(re.findall(r"\w+", cpu_model))
     return next((name for name in ("avx512f", "avx2") if name in flags), "")
 
 
 def build_env(env: Mapping[str, str], target: Path, rust: Rust) -> dict[str, str]:
-    """The environment cargo runs in."""
-    result = dict(env) | {"CARGO_TARGET_DIR": str(target)}
-    result["PATH"] = f"{Path(rust.cargo).parent}{os.pathsep}{env.get('PATH', os.defpath)}"
-    result["RUSTFLAGS"] = f"{env.get('RUSTFLAGS', '')} -C target-cpu=native".strip()
-    return result
+    """The environment that cargo runs in."""
+    rustflags = f"{env.get('RUSTFLAGS', '')} -C target-cpu=native".strip()
+    return wheels.cargo_env(env, target, rust) | {"RUSTFLAGS": rustflags}
 
 
 def preflight(root: Path, env: Mapping[str, str]) -> None:
-    """Says what a person must install, before anything slow is begun.
+    """Raises an error for what a person must install, before anything slow begins.
 
     Raises:
-        SetupError: no usable Rust.
+        SetupError: there is no usable Rust.
     """
     find_rust(env, root / CRATE)
 
 
 def install(root: Path, cache: Path, python: Path, env: Mapping[str, str]) -> bool:
-    """Puts the extension into the virtual environment, building its wheel if there is none yet.
+    """Installs the extension into the virtual environment, and builds its wheel if none is kept.
 
     Args:
         root: the repository's root.
@@ -74,52 +71,50 @@ def install(root: Path, cache: Path, python: Path, env: Mapping[str, str]) -> bo
         env: the caller's environment.
 
     Returns:
-        True: whatever it can do is in it.
+        True, because the extension is always complete.
 
     Raises:
-        SetupError: it cannot be built here.
+        SetupError: the wheel cannot be built here.
     """
     crate = root / CRATE
-    rust, cpu = find_rust(env, crate), cpu_model()
-    if not vectors(platform.machine(), cpu):
+    rust, model = find_rust(env, crate), cpu(env)
+    if not vectors(platform.machine(), model):
         say(
             "this CPU has no vector instructions that OpenVM uses (AVX2, AVX-512 or NEON): its keys"
             " took 9 times, a proof more than 4 times as long without them (docs/provers.md)"
         )
     parts = {
-        "source": source_digest(crate),
+        "source": wheels.source_digest(crate, root / wheels.SHARED),
         "rust": rust.version,
-        "platform": " ".join((sys.platform, platform.machine(), *platform.libc_ver())),
-        "cpu": cpu,
+        "platform": wheels.platform_name(),
+        "cpu": model,
         **{name: env.get(name, "") for name in SWITCHES},
     }
-    folder = cache / "wheels" / wheel_key(parts)
-    if not list(folder.glob("*.whl")):
-        build(crate, folder, python, build_env(env, cache / "native" / "openvm", rust))
-        (folder / "key.json").write_text(json.dumps(parts, indent=2, sort_keys=True) + "\n")
-        prune(folder.parent)
-    os.utime(folder)
-    wheel = next(folder.glob("*.whl"))
-    pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--no-input"]
-    with step(f"OpenVM extension: installing {folder.name}/{wheel.name}"):
-        run([*pip, *PLAIN_INSTALL, wheel])
+    cargo = build_env(env, target_folder(cache), rust)
+    wheels.install("OpenVM", cache, python, parts, lambda to: build(crate, to, python, cargo))
     return True
 
 
+def target_folder(cache: Path) -> Path:
+    """Cargo's target folder for the crate."""
+    return cache / "native" / "openvm"
+
+
+def run_tests(root: Path, cache: Path, env: Mapping[str, str]) -> None:
+    """Runs the Rust tests of the crate, on what is already compiled for its wheel.
+
+    Raises:
+        SetupError: a test failed, or the crate cannot be built here.
+    """
+    rust = find_rust(env, root / CRATE)
+    wheels.cargo_test(root / CRATE, rust, build_env(env, target_folder(cache), rust))
+
+
 def build(crate: Path, folder: Path, python: Path, env: Mapping[str, str]) -> None:
-    """Compiles the wheel into ``folder``, which appears only when the wheel is whole."""
-    needed = tomllib.loads((crate / "pyproject.toml").read_text())["build-system"]["requires"]
-    pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--no-input"]
-    with step("build tool: maturin"):
-        run([*pip, "--disable-pip-version-check", *needed])
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".incoming-") as part:
-        command: list[str | Path] = [python, "-m", "maturin", "build", "--release", "--locked"]
-        command += ["--manifest-path", crate / "Cargo.toml", "--interpreter", python, "--out", part]
-        command += ["--compatibility", "linux"] if sys.platform == "linux" else []
+    """Compiles the wheel into a folder, which appears only when the wheel is complete."""
+
+    def run_maturin(command: list[str | Path]) -> None:
         with step("OpenVM extension: compiling for this CPU (minutes, once; kept afterwards)"):
-            remedy = "a network or a filled CARGO_HOME is needed"
-            run(command, env=dict(env), remedy=remedy)
-        Path(part).chmod(0o755)
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(part, folder)
+            run(command, env=env, remedy="a network or a filled CARGO_HOME is needed")
+
+    wheels.build(crate, folder, python, run_maturin)

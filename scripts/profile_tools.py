@@ -1,8 +1,8 @@
 """Installs what `make profile` uses beside the virtual environment: perf and inferno.
 
-perf is a Debian package; inferno, which draws flame graphs, is built by cargo into the cache
-folder, once. Without one of them `make profile` goes on and says what it leaves out. Only the
-standard library is used.
+perf is a Debian package. inferno, which draws flame graphs, is built by cargo once, into the cache
+folder. Without one of them, `make profile` goes on and says what it leaves out. Only the standard
+library is used.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import risc0_wheel
 from setup import cache_folder
 from steps import SetupError, apt_install, run, say, step
 from toolchain import find_rust
@@ -27,7 +28,7 @@ INFERNO = "0.12.8"
 
 
 def has_inferno(folder: Path) -> bool:
-    """Whether this version is among what cargo has installed into the folder."""
+    """Whether cargo has installed this version of inferno into the folder."""
     try:
         return f'"inferno {INFERNO} ' in (folder / ".crates.toml").read_text()
     except OSError:
@@ -35,13 +36,13 @@ def has_inferno(folder: Path) -> bool:
 
 
 def install(env: Mapping[str, str], folder: Path) -> None:
-    """Installs what is missing, where that is allowed; says what cannot be had."""
+    """Installs what is missing where that is allowed, and says what cannot be had."""
     if sys.platform == "linux" and shutil.which("perf") is None:
         apt_install(["linux-perf"], "it samples the native code", env)
     if has_inferno(folder):
         return
     try:
-        rust = find_rust(env, ROOT / "native" / "risc0")
+        rust = find_rust(env, ROOT / risc0_wheel.CRATE)
         command: list[str | Path] = [rust.cargo, "install", "--quiet", "--locked", "--root", folder]
         command += ["--no-default-features", "--features", "cli", "--version", INFERNO, "inferno"]
         with step(f"inferno {INFERNO}: compiling, it draws flame graphs (once, about a minute)"):

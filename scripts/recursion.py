@@ -1,8 +1,8 @@
 """The recursion programs that succinct and groth16 receipts need.
 
-The crate ``risc0-circuit-recursion`` fetches them while it is compiled and fails where it cannot.
+The crate ``risc0-circuit-recursion`` fetches them while it is compiled, and fails where it cannot.
 Here they are fetched beforehand, checked against the digest that the locked crate names, and kept
-in the cache folder; the build then copies them from there.
+in the cache folder. The build then copies them from there.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LARGEST = 4 << 30
 
 @dataclass(frozen=True)
 class Programs:
-    """Where the archive of the recursion programs is published, and its SHA-256 in hex."""
+    """The address at which the archive is published, and the archive's SHA-256 in hex."""
 
     url: str
     sha256: str
@@ -44,11 +44,11 @@ class Programs:
 
 _SHA = "744b999f0a35b3c86753311c7efb2a0054be21727095cf105af6ee7d3f4d8849"
 KNOWN = Programs(f"https://risc0-artifacts.s3.us-west-2.amazonaws.com/zkr/{_SHA}.zip", _SHA)
-"""What version 4.0.5 of the crate asks for; used when its source cannot be read."""
+"""What version 4.0.5 of the crate asks for. It is used if the crate's source cannot be read."""
 
 
 def locked(lock_file: Path, cargo_home: Path) -> Programs:
-    """What the crate version in ``Cargo.lock`` asks for, read from its build script."""
+    """What the crate's version in ``Cargo.lock`` asks for, according to its build script."""
     packages = tomllib.loads(lock_file.read_text())["package"]
     version = next((p["version"] for p in packages if p["name"] == CRATE), None)
     for script in sorted(cargo_home.glob(f"registry/src/*/{CRATE}-{version}/build.rs")):
@@ -62,7 +62,7 @@ def locked(lock_file: Path, cargo_home: Path) -> Programs:
 
 
 def digest_of(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
+    """The SHA-256 of a file, in hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -80,7 +80,15 @@ def find(programs: Programs, cache: Path) -> Path | None:
 
 
 def keep(programs: Programs, cache: Path, fill: Callable[[BinaryIO], None]) -> Path:
-    """Puts the archive that ``fill`` writes into the cache folder, whole and checked or not at all.
+    """Puts an archive into the cache folder, provided that it is complete and the right one.
+
+    Args:
+        programs: the archive that is wanted.
+        cache: the cache folder.
+        fill: writes the archive to the file that it is given.
+
+    Returns:
+        The archive's path in the cache folder.
 
     Raises:
         SetupError: what was written is not the archive.
@@ -102,7 +110,7 @@ def keep(programs: Programs, cache: Path, fill: Callable[[BinaryIO], None]) -> P
 
 
 def download(programs: Programs, out: BinaryIO) -> None:
-    """Copies the archive from where it is published; ``https_proxy`` is honoured."""
+    """Copies the archive from where it is published. ``https_proxy`` is honoured."""
     begin = told = time.monotonic()
     done = 0
     with urllib.request.urlopen(programs.url, timeout=CONNECT_TIMEOUT_S) as response:
@@ -119,15 +127,16 @@ def download(programs: Programs, out: BinaryIO) -> None:
 
 
 def obtain(programs: Programs, cache: Path, given: str | None) -> Path | None:
-    """The archive on this machine: given by the user, kept from before, or fetched now.
+    """The archive on this machine, which the user gives, is kept from before, or is fetched now.
 
     Args:
-        programs: which archive.
+        programs: the archive that is wanted.
         cache: the cache folder.
-        given: the value of ``RECURSION_SRC_PATH``, if set.
+        given: the value of ``RECURSION_SRC_PATH``, if it is set.
 
     Returns:
-        Its path in the cache folder, or None when it cannot be had; that has then been said.
+        The archive's path in the cache folder, or None if it cannot be had, which has then been
+        said.
 
     Raises:
         SetupError: what the user gave cannot be used.

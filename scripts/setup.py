@@ -1,17 +1,17 @@
-"""Sets up everything a command of the Makefile needs, and nothing that is there already.
+"""Sets up everything that a command of the Makefile needs, and nothing that is there already.
 
-    python3 scripts/setup.py packages   virtual environment and packages of `python -m runner`
-    python3 scripts/setup.py tools      the same with linters and test tools
-    python3 scripts/setup.py run        `packages` and the native extension
-    python3 scripts/setup.py run-openvm `packages` and the native extension for OpenVM alone
-    python3 scripts/setup.py run-all    `packages` and both native extensions
-    python3 scripts/setup.py dev        `tools` and the native extension
-    python3 scripts/setup.py test       `tools` and both native extensions
-    python3 scripts/setup.py native-tests   the extension's own Rust tests
-    python3 scripts/setup.py --retry .. asks again for what was not available the last time
+    python3 scripts/setup.py packages      virtual environment and packages of `python -m runner`
+    python3 scripts/setup.py tools         the same, with linters and test tools
+    python3 scripts/setup.py run           `packages`, and RISC Zero's extension
+    python3 scripts/setup.py run-openvm    `packages`, and OpenVM's extension alone
+    python3 scripts/setup.py run-all       `packages`, and all extensions
+    python3 scripts/setup.py dev           `tools`, and RISC Zero's extension
+    python3 scripts/setup.py test          `tools`, and all extensions
+    python3 scripts/setup.py native-tests  runs the Rust tests of all crates in native/
+    python3 scripts/setup.py --retry ...   asks again for what was not available the last time
 
-Only the standard library is used. Stamps in the virtual environment say what each step was made
-from; a step whose inputs are the same is skipped.
+Only the standard library is used. A stamp in the virtual environment says what each step was made
+from, and a step whose inputs have not changed is skipped.
 """
 
 from __future__ import annotations
@@ -31,35 +31,42 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from wheels import WheelScript
+
 SUPPORTED = ((3, 11), (3, 14))
-"""First Python version that works, and the first that does not."""
+"""The first Python version that works, and the first after it that does not."""
 
 if not SUPPORTED[0] <= sys.version_info[:2] < SUPPORTED[1]:
     sys.exit(f"[set-up] Python {sys.version.split()[0]} is not supported; use 3.11, 3.12 or 3.13")
 
-import native_wheel  # noqa: E402  # tomllib in it needs the version just checked
 import openvm_wheel  # noqa: E402
+import risc0_wheel  # noqa: E402
+import wheels  # noqa: E402  # it imports tomllib, which needs the version that was just checked
 from steps import SetupError, apt_install, human, run, say, step  # noqa: E402
 from toolchain import as_numbers  # noqa: E402
 
-GOALS = {
+WHEELS: dict[str, WheelScript] = {"risc0": risc0_wheel, "openvm": openvm_wheel}
+"""The steps that install an extension, and the script of each."""
+
+EXTRAS = {"packages-run": "gpu,joblib,report", "packages-dev": "dev"}
+"""The steps that install Python packages, and the extras of the runner that each installs."""
+
+GOALS: dict[str, tuple[str, ...]] = {
     "packages": ("packages-run",),
     "tools": ("packages-dev",),
-    "run": ("packages-run", "native"),
-    "run-openvm": ("packages-run", "native-openvm"),
-    "run-all": ("packages-run", "native", "native-openvm"),
-    "dev": ("packages-dev", "native"),
-    "test": ("packages-dev", "native", "native-openvm"),
+    "run": ("packages-run", "risc0"),
+    "run-openvm": ("packages-run", "openvm"),
+    "run-all": ("packages-run", *WHEELS),
+    "dev": ("packages-dev", "risc0"),
+    "test": ("packages-dev", *WHEELS),
     "native-tests": (),
 }
-EXTRAS = {"packages-run": "gpu,joblib,report", "packages-dev": "dev"}
-WHEELS = {"native": native_wheel, "native-openvm": openvm_wheel}
-"""What builds a step's extension."""
+"""The steps of each goal, in their order."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where things are: the clone, its virtual environment, the cache folder."""
+    """The folders that a set-up works in: the clone, its virtual environment, the cache folder."""
 
     root: Path
     cache: Path
@@ -71,16 +78,16 @@ class Place:
 
     @property
     def python(self) -> Path:
-        """Its interpreter."""
+        """The interpreter of the virtual environment."""
         return self.venv / "bin" / "python"
 
     def stamp(self, name: str) -> Path:
-        """The file that says from what a step was made."""
+        """The file that says what a step was made from."""
         return self.venv / ".set-up" / f"{name}.json"
 
 
 def cache_folder(env: Mapping[str, str]) -> Path:
-    """``RUNNER_CACHE``, else the user's cache folder."""
+    """The folder that ``RUNNER_CACHE`` names, or else one in the user's cache folder."""
     if chosen := env.get("RUNNER_CACHE"):
         return Path(chosen).expanduser().absolute()
     return Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zk-batch-runner"
@@ -99,14 +106,12 @@ def venv_version(place: Place) -> str | None:
 
 
 def inputs(place: Place, name: str, env: Mapping[str, str]) -> str:
-    """A digest of what a step is made from; no process is started for it."""
+    """A digest of what a step is made from. No process is started to compute it."""
     parts: dict[str, Any] = {"root": str(place.root), "python": venv_version(place)}
     if wheel := WHEELS.get(name):
-        parts["source"] = native_wheel.source_digest(place.root / wheel.CRATE)
+        parts["source"] = wheels.source_digest(place.root / wheel.CRATE, place.root / wheels.SHARED)
         parts["switches"] = {key: env.get(key, "") for key in wheel.SWITCHES}
-        # OpenVM's part is always for one kind of CPU.
-        own = wheel is openvm_wheel
-        parts["cpu"] = native_wheel.cpu_model() if own else native_wheel.target_cpu(env)
+        parts["cpu"] = wheel.cpu(env)
     else:
         parts["project"] = (place.root / "pyproject.toml").read_text()
         parts["extra"] = EXTRAS[name]
@@ -114,7 +119,7 @@ def inputs(place: Place, name: str, env: Mapping[str, str]) -> str:
 
 
 def stamped(place: Place, name: str) -> dict[str, Any]:
-    """What a step's stamp says; empty when there is none."""
+    """What a step's stamp says, or an empty dict if there is none."""
     try:
         content = json.loads(place.stamp(name).read_text())
     except (OSError, ValueError):
@@ -123,14 +128,14 @@ def stamped(place: Place, name: str) -> dict[str, Any]:
 
 
 def is_done(place: Place, name: str, env: Mapping[str, str], *, retry: bool) -> bool:
-    """Whether a step was made from just these inputs and need not be done again."""
+    """Whether a step was made from exactly these inputs and need not be done again."""
     if name == "packages-run" and is_done(place, "packages-dev", env, retry=retry):
         return True
     stamp = stamped(place, name)
     if stamp.get("inputs") != inputs(place, name, env):
         return False
     asked_again = retry or bool(env.get("RECURSION_SRC_PATH"))
-    return not (name == "native" and asked_again and not stamp.get("recursion"))
+    return not (name in WHEELS and asked_again and not stamp.get("complete"))
 
 
 def do(place: Place, name: str, env: Mapping[str, str]) -> None:
@@ -140,7 +145,7 @@ def do(place: Place, name: str, env: Mapping[str, str]) -> None:
     stamp.unlink(missing_ok=True)
     content: dict[str, Any] = {"inputs": inputs(place, name, env)}
     if wheel := WHEELS.get(name):
-        content["recursion"] = wheel.install(place.root, place.cache, place.python, env)
+        content["complete"] = wheel.install(place.root, place.cache, place.python, env)
     else:
         extra = EXTRAS[name]
         pip: list[str | Path] = [place.python, "-m", "pip", "install", "--quiet", "--no-input"]
@@ -153,7 +158,7 @@ def do(place: Place, name: str, env: Mapping[str, str]) -> None:
 
 
 def make_venv(place: Place, env: Mapping[str, str]) -> None:
-    """Makes the virtual environment; one that cannot be used is replaced."""
+    """Makes the virtual environment, and replaces one that cannot be used."""
     version = ".".join(str(part) for part in sys.version_info[:3])
     with step(f"Python environment: {place.venv} with Python {version}"):
         if place.venv.exists():
@@ -175,7 +180,7 @@ def make_venv(place: Place, env: Mapping[str, str]) -> None:
 
 @contextmanager
 def alone(cache: Path) -> Iterator[None]:
-    """Holds the cache folder's lock: one set-up at a time."""
+    """Holds the cache folder's lock, so that only one set-up runs at a time."""
     import fcntl
 
     cache.mkdir(parents=True, exist_ok=True)
@@ -192,7 +197,7 @@ def set_up(place: Place, goal: str, env: Mapping[str, str], *, retry: bool = Fal
     """Does the steps of a goal that are not done yet.
 
     Raises:
-        SetupError: something is missing; the message says what to do.
+        SetupError: something is missing. The message says what to do.
     """
     names = GOALS[goal]
     if venv_version(place) and all(is_done(place, name, env, retry=retry) for name in names):
@@ -211,7 +216,7 @@ def set_up(place: Place, goal: str, env: Mapping[str, str], *, retry: bool = Fal
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; the exit code is 2 when something is missing."""
+    """The entry point. The exit code is 2 when something is missing."""
     parser = argparse.ArgumentParser(description="Sets up the runner in this clone.")
     parser.add_argument("goal", choices=sorted(GOALS))
     parser.add_argument("--retry", action="store_true", help="ask again for what was missing")
@@ -224,7 +229,9 @@ def main(arguments: list[str] | None = None) -> int:
         set_up(place, options.goal, os.environ, retry=options.retry)
         if options.goal == "native-tests":
             with alone(place.cache):
-                native_wheel.run_tests(place.root, place.cache, os.environ)
+                wheels.test_shared(place.root, place.cache, os.environ)
+                for wheel in WHEELS.values():
+                    wheel.run_tests(place.root, place.cache, os.environ)
     except SetupError as error:
         say(f"failed: {error}")
         return 2

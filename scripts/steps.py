@@ -1,4 +1,4 @@
-"""What the set-up scripts share: saying what happens, running commands, asking for packages."""
+"""What the set-up scripts share: progress lines, commands, and the installation of packages."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ __all__ = [
 
 
 class SetupError(Exception):
-    """The set-up cannot go on; the message is one line and names the remedy."""
+    """The set-up cannot go on. The message is one line and names the remedy."""
 
 
 def say(text: str) -> None:
-    """Prints one line of progress to standard error, so that a command's own output stays clean."""
+    """Prints a line of progress to standard error, which keeps it apart from a command's output."""
     print(f"[set-up] {text}", file=sys.stderr, flush=True)
 
 
@@ -47,7 +47,7 @@ def human(seconds: float) -> str:
 
 @contextmanager
 def step(what: str) -> Iterator[None]:
-    """Says what begins and, when it went well, how long it took."""
+    """Says what begins and, if it succeeds, how long it took."""
     say(f"{what} ...")
     begin = time.monotonic()
     yield
@@ -65,10 +65,10 @@ def run(
     env: Mapping[str, str] | None = None,
     remedy: str = "see the lines above",
 ) -> None:
-    """Runs a command that a person may watch; its output goes to standard error.
+    """Runs a command that a person may watch. Its output goes to standard error.
 
     Raises:
-        SetupError: the command is not there or failed.
+        SetupError: the command is not there, or it failed.
     """
     words = [str(word) for word in command]
     sys.stderr.flush()
@@ -81,7 +81,7 @@ def run(
 
 
 def ask(*command: str | Path) -> str:
-    """The output of a short command, or an empty string when it is not there or fails."""
+    """The output of a short command, or an empty string if it is not there or fails."""
     try:
         done = subprocess.run(
             [str(word) for word in command],
@@ -103,7 +103,10 @@ def apt_prefix(
     uid: Callable[[], int] = os.geteuid,
     ask: Callable[..., str] = ask,
 ) -> list[str] | None:
-    """How to call apt-get here: directly, through sudo, or not at all (None)."""
+    """The words before ``apt-get`` in a command line here, or None if it may not be called.
+
+    Root calls it directly, and others only through a sudo that asks for no password.
+    """
     if enabled(env, "RUNNER_NO_INSTALL") or which("apt-get") is None:
         return None
     quiet = ["env", "DEBIAN_FRONTEND=noninteractive"]
@@ -115,7 +118,11 @@ def apt_prefix(
 
 
 def apt_install(packages: Sequence[str], why: str, env: Mapping[str, str]) -> bool:
-    """Installs Debian packages when that is allowed here; says so. False: not done."""
+    """Installs Debian packages where that is allowed, and says so.
+
+    Returns:
+        Whether they are installed now.
+    """
     prefix = apt_prefix(env)
     if prefix is None:
         return False

@@ -1,4 +1,4 @@
-"""What builds the native extension: a Rust toolchain, and clang where it can be had."""
+"""What builds the native extensions: a Rust toolchain, and clang where it can be had."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OLDEST_CLANG = 14
 
 @dataclass(frozen=True)
 class Compiler:
-    """A pair of C and C++ compilers, by the names under which they are called."""
+    """A C compiler and its C++ compiler, by the names under which they are called."""
 
     cc: str
     cxx: str
@@ -39,13 +39,13 @@ class Compiler:
 
     @property
     def is_clang(self) -> bool:
-        """Whether it is clang (Apple's too), the one that is quick with risc0's kernels."""
+        """Whether it is clang, Apple's included, which compiles risc0's kernels quickly."""
         return "clang version" in self.version
 
 
 @dataclass(frozen=True)
 class Rust:
-    """The Rust toolchain: ``version`` is all of ``rustc -vV``."""
+    """A Rust toolchain. ``version`` is the whole output of ``rustc -vV``."""
 
     cargo: str
     version: str
@@ -56,17 +56,17 @@ class Rust:
 
     @property
     def release(self) -> str:
-        """E.g. ``1.95.0``."""
+        """The compiler's version, such as ``1.95.0``."""
         return self._line(r"^release: (\S+)")
 
     @property
     def host(self) -> str:
-        """E.g. ``x86_64-unknown-linux-gnu``."""
+        """The machine's target triple, such as ``x86_64-unknown-linux-gnu``."""
         return self._line(r"^host: (\S+)")
 
 
 def cargo_home(env: Mapping[str, str]) -> Path:
-    """Where cargo keeps its registry and rustup its programs."""
+    """The folder in which cargo keeps its registry and rustup its programs."""
     return Path(env.get("CARGO_HOME") or Path.home() / ".cargo")
 
 
@@ -74,7 +74,7 @@ def find_rust(env: Mapping[str, str], crate: Path) -> Rust:
     """The Rust toolchain to build with.
 
     Raises:
-        SetupError: there is none, or it is too old for the crate.
+        SetupError: there is no toolchain, or it is too old for the crate.
     """
     path = f"{env.get('PATH', os.defpath)}{os.pathsep}{cargo_home(env) / 'bin'}"
     cargo, rustc = shutil.which("cargo", path=path), shutil.which("rustc", path=path)
@@ -94,7 +94,7 @@ def find_rust(env: Mapping[str, str], crate: Path) -> Rust:
 
 
 def as_numbers(version: str) -> tuple[int, ...]:
-    """``1.95.0-nightly`` -> ``(1, 95, 0)``; comparable."""
+    """A version as a tuple that can be compared: ``1.95.0-nightly`` becomes ``(1, 95, 0)``."""
     return tuple(int(part) for part in re.findall(r"\d+", version.partition("-")[0]))
 
 
@@ -104,12 +104,13 @@ def choose_compiler(
     version_of: Callable[[str], str] | None = None,
     installed: Callable[[], list[str]] | None = None,
 ) -> Compiler | None:
-    """The best C++ compiler there is: the user's own choice, any clang new enough, then any other.
+    """The best C++ compiler there is: the user's choice, else a new enough clang, else any other.
 
     Args:
-        env: ``CC`` and ``CXX`` are honoured.
-        version_of: first line of a compiler's ``--version``, empty when it is not there.
-        installed: names of all ``clang++-NN`` on the PATH.
+        env: the caller's environment, in which ``CC`` and ``CXX`` are the user's choice.
+        version_of: returns the first line of a compiler's ``--version``, or an empty string if the
+            compiler is not there.
+        installed: returns the names of all ``clang++-NN`` on the PATH.
     """
     version_of = version_of or (lambda name: ask(name, "--version").partition("\n")[0])
     if env.get("CXX"):
@@ -129,14 +130,14 @@ def choose_compiler(
 
 
 def c_twin(cxx: str) -> str:
-    """The C compiler that belongs to a C++ one: ``clang++-17`` -> ``clang-17``."""
+    """The C compiler that belongs to a C++ compiler: ``clang-17`` to ``clang++-17``."""
     head, name = os.path.split(cxx)
     twin = name.replace("clang++", "clang").replace("g++", "gcc").replace("c++", "cc")
     return os.path.join(head, twin)  # noqa: PTH118  # a name without a folder must stay one
 
 
 def numbered_clangs() -> list[str]:
-    """All ``clang++-NN`` on the PATH."""
+    """The names of all ``clang++-NN`` on the PATH."""
     return sorted(
         {
             path.name
@@ -148,10 +149,10 @@ def numbered_clangs() -> list[str]:
 
 
 def ensure_compiler(env: Mapping[str, str]) -> Compiler:
-    """A C++ compiler, clang if it can be had.
+    """A C++ compiler, which is clang if that can be had.
 
     Raises:
-        SetupError: there is none at all.
+        SetupError: there is no C++ compiler at all.
     """
     chosen = choose_compiler(env)
     if (chosen is None or not chosen.is_clang) and not env.get("CXX"):

@@ -17,8 +17,8 @@ from runner.files import SHIPPED
 
 sys.path.insert(0, str(SHIPPED / "scripts"))
 
-import native_wheel
 import recursion
+import risc0_wheel
 from steps import SetupError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class TestRecursionPrograms:
         assert found == recursion.Programs(f"https://example.org/zkr/{'ab' * 32}.zip", "ab" * 32)
 
     def test_known_programs_are_those_of_the_locked_version(self) -> None:
-        lock = tomllib.loads((SHIPPED / native_wheel.CRATE / "Cargo.lock").read_text())
+        lock = tomllib.loads((SHIPPED / risc0_wheel.CRATE / "Cargo.lock").read_text())
         version = [p["version"] for p in lock["package"] if p["name"] == recursion.CRATE]
         assert version == ["4.0.5"], "update recursion.KNOWN from the crate's build.rs"
 
@@ -115,9 +115,9 @@ class TestRecursionPrograms:
             (folder / name).touch()
         os.utime(folder / "invoked.timestamp", (1000, 1000))
         os.utime(folder / "output", (1001, 1001))
-        assert not native_wheel.forget_interrupted(tmp_path)
+        assert not risc0_wheel.forget_interrupted(tmp_path)
         assert archive.exists()
         os.utime(folder / "invoked.timestamp", (1002, 1002))
-        assert native_wheel.forget_interrupted(tmp_path)
+        assert risc0_wheel.forget_interrupted(tmp_path)
         assert not archive.exists()
-        assert not native_wheel.forget_interrupted(tmp_path)
+        assert not risc0_wheel.forget_interrupted(tmp_path)

@@ -14,10 +14,11 @@ from runner.files import SHIPPED
 
 sys.path.insert(0, str(SHIPPED / "scripts"))
 
-import native_wheel
 import openvm_wheel
+import risc0_wheel
 import setup
 import steps
+import wheels
 from steps import SetupError
 
 if TYPE_CHECKING:
@@ -28,10 +29,9 @@ class TestSteps:
     @pytest.fixture
     def place(self, tmp_path: Path) -> setup.Place:
         root = tmp_path / "clone"
-        (root / native_wheel.CRATE).mkdir(parents=True)
-        (root / native_wheel.CRATE / "lib.rs").write_text("// a")
-        (root / openvm_wheel.CRATE).mkdir(parents=True)
-        (root / openvm_wheel.CRATE / "lib.rs").write_text("// a")
+        for crate in (risc0_wheel.CRATE, openvm_wheel.CRATE, wheels.SHARED):
+            (root / crate).mkdir(parents=True)
+            (root / crate / "lib.rs").write_text("// a")
         (root / "pyproject.toml").write_text("[project]")
         return setup.Place(root, tmp_path / "cache")
 
@@ -47,7 +47,7 @@ class TestSteps:
             (place.venv / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.12.3\n")
 
         def install(*_: object) -> bool:
-            did.append("native")
+            did.append("risc0")
             return False
 
         def install_openvm(*_: object) -> bool:
@@ -56,15 +56,15 @@ class TestSteps:
 
         monkeypatch.setattr(setup, "make_venv", make_venv)
         monkeypatch.setattr(setup, "run", lambda command, **_: did.append(command[-1][-5:]))
-        monkeypatch.setattr(native_wheel, "install", install)
-        monkeypatch.setattr(native_wheel, "preflight", lambda *_: None)
+        monkeypatch.setattr(risc0_wheel, "install", install)
+        monkeypatch.setattr(risc0_wheel, "preflight", lambda *_: None)
         monkeypatch.setattr(openvm_wheel, "install", install_openvm)
         monkeypatch.setattr(openvm_wheel, "preflight", lambda *_: None)
         return did
 
     def test_a_second_set_up_does_nothing(self, place: setup.Place, done: list[str]) -> None:
         setup.set_up(place, "run", {})
-        assert done == ["venv", "port]", "native"]
+        assert done == ["venv", "port]", "risc0"]
         setup.set_up(place, "run", {})
         setup.set_up(place, "packages", {})
         assert len(done) == 3
@@ -76,7 +76,7 @@ class TestSteps:
     ) -> None:
         setup.set_up(place, "dev", {})
         setup.set_up(place, "run", {})
-        assert done == ["venv", "[dev]", "native"]
+        assert done == ["venv", "[dev]", "risc0"]
 
     def test_each_zkvm_is_set_up_without_the_other(
         self, place: setup.Place, done: list[str], monkeypatch: pytest.MonkeyPatch
@@ -85,33 +85,54 @@ class TestSteps:
         assert done == ["venv", "port]", "openvm"]
         setup.set_up(place, "run-openvm", {})
         setup.set_up(place, "run-all", {})
-        assert done[3:] == ["native"]
+        assert done[3:] == ["risc0"]
         # A wheel that was built for one CPU is not used on another.
-        monkeypatch.setattr(native_wheel, "cpu_model", lambda: "flags : sse2")
+        monkeypatch.setattr(wheels, "cpu_model", lambda: "flags : sse2")
         setup.set_up(place, "run-all", {})
-        assert done[4:] == ["native", "openvm"]
+        assert done[4:] == ["risc0", "openvm"]
 
     def test_changed_inputs_are_noticed(self, place: setup.Place, done: list[str]) -> None:
         setup.set_up(place, "run", {})
-        (place.root / native_wheel.CRATE / "lib.rs").write_text("// b")
+        (place.root / risc0_wheel.CRATE / "lib.rs").write_text("// b")
         setup.set_up(place, "run", {})
-        assert done[3:] == ["native"]
+        assert done[3:] == ["risc0"]
         setup.set_up(place, "run", {"RUNNER_CUDA": "1"})
-        assert done[4:] == ["native"]
+        assert done[4:] == ["risc0"]
         (place.root / "pyproject.toml").write_text("[project] # b")
         setup.set_up(place, "run", {"RUNNER_CUDA": "1"})
         assert done[5:] == ["port]"]
+
+    def test_the_shared_crate_is_an_input_of_every_extension(
+        self, place: setup.Place, done: list[str]
+    ) -> None:
+        setup.set_up(place, "run-all", {})
+        (place.root / wheels.SHARED / "lib.rs").write_text("// b")
+        setup.set_up(place, "run-all", {})
+        assert done == ["venv", "port]", "risc0", "openvm", "risc0", "openvm"]
+
+    def test_the_rust_tests_of_all_crates_are_run(
+        self, place: setup.Place, done: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("RUNNER_CACHE", str(place.cache))
+        monkeypatch.setattr(wheels, "test_shared", lambda *_: done.append("tests of shared"))
+        for name, wheel in setup.WHEELS.items():
+            monkeypatch.setattr(
+                wheel, "run_tests", lambda *_, name=name: done.append(f"tests of {name}")
+            )
+        monkeypatch.setattr(setup, "venv_version", lambda _: "3.12.3")
+        assert setup.main(["native-tests"]) == 0
+        assert done == ["tests of shared", "tests of risc0", "tests of openvm"]
 
     def test_missing_programs_are_asked_for_again_only_on_request(
         self, place: setup.Place, done: list[str]
     ) -> None:
         setup.set_up(place, "run", {})
         setup.set_up(place, "run", {})
-        assert done.count("native") == 1
+        assert done.count("risc0") == 1
         setup.set_up(place, "run", {}, retry=True)
-        assert done.count("native") == 2
+        assert done.count("risc0") == 2
         setup.set_up(place, "run", {"RECURSION_SRC_PATH": "x"})
-        assert done.count("native") == 3
+        assert done.count("risc0") == 3
 
     def test_a_failed_step_is_not_done(
         self, place: setup.Place, done: list[str], monkeypatch: pytest.MonkeyPatch
@@ -120,11 +141,11 @@ class TestSteps:
             raise SetupError("no compiler")
 
         with monkeypatch.context() as patch:
-            patch.setattr(native_wheel, "install", fail)
+            patch.setattr(risc0_wheel, "install", fail)
             with pytest.raises(SetupError):
                 setup.set_up(place, "run", {})
         setup.set_up(place, "run", {})
-        assert done == ["venv", "port]", "native"]
+        assert done == ["venv", "port]", "risc0"]
 
     @pytest.mark.parametrize("version", ["3.10.4", "3.14.0", ""])
     def test_an_environment_of_another_python_is_replaced(

@@ -12,7 +12,7 @@ from runner.files import SHIPPED
 
 sys.path.insert(0, str(SHIPPED / "scripts"))
 
-import native_wheel
+import risc0_wheel
 import steps
 import toolchain
 from steps import SetupError
@@ -132,7 +132,7 @@ class TestRust:
     def test_missing(self, tmp_path: Path) -> None:
         env = {"PATH": str(tmp_path), "CARGO_HOME": str(tmp_path / "cargo")}
         with pytest.raises(SetupError, match=r"rustup\.rs"):
-            toolchain.find_rust(env, SHIPPED / native_wheel.CRATE)
+            toolchain.find_rust(env, SHIPPED / risc0_wheel.CRATE)
 
     def test_too_old_for_the_crate(self, tmp_path: Path) -> None:
         programs = tmp_path / "cargo" / "bin"
@@ -142,7 +142,7 @@ class TestRust:
             (programs / name).chmod(0o755)
         env = {"PATH": str(tmp_path), "CARGO_HOME": str(programs.parent)}
         with pytest.raises(SetupError, match=r"1\.63\.0, at least 1\.\d+ is needed"):
-            toolchain.find_rust(env, SHIPPED / native_wheel.CRATE)
+            toolchain.find_rust(env, SHIPPED / risc0_wheel.CRATE)
 
     def test_version_fields(self) -> None:
         rust = toolchain.Rust(

@@ -14,9 +14,10 @@ from runner.files import SHIPPED
 
 sys.path.insert(0, str(SHIPPED / "scripts"))
 
-import native_wheel
 import openvm_wheel
+import risc0_wheel
 import toolchain
+import wheels
 from steps import SetupError
 
 from tests.scripts.compilers import CLANG
@@ -26,40 +27,67 @@ class TestWheelKey:
     def test_source_digest_sees_contents_and_names_but_no_outputs(self, tmp_path: Path) -> None:
         (tmp_path / "src").mkdir()
         (tmp_path / "src/lib.rs").write_text("// a")
-        first = native_wheel.source_digest(tmp_path)
+        first = wheels.source_digest(tmp_path)
         (tmp_path / "target").mkdir()
         (tmp_path / "target/big").write_text("x")
         (tmp_path / "x.so").write_text("x")
-        assert native_wheel.source_digest(tmp_path) == first
+        assert wheels.source_digest(tmp_path) == first
         (tmp_path / "src/lib.rs").write_text("// b")
-        second = native_wheel.source_digest(tmp_path)
+        second = wheels.source_digest(tmp_path)
         (tmp_path / "src/lib.rs").rename(tmp_path / "src/main.rs")
-        assert len({first, second, native_wheel.source_digest(tmp_path)}) == 3
+        assert len({first, second, wheels.source_digest(tmp_path)}) == 3
 
     def test_every_part_counts(self) -> None:
         parts = {"source": "a", "recursion": "none"}
-        key = native_wheel.wheel_key(parts)
-        assert native_wheel.wheel_key(dict(reversed(parts.items()))) == key
-        assert native_wheel.wheel_key(parts | {"recursion": "ab"}) != key
-        assert native_wheel.wheel_key({"source": "anone", "recursion": ""}) != key
+        key = wheels.wheel_key(parts)
+        assert wheels.wheel_key(dict(reversed(parts.items()))) == key
+        assert wheels.wheel_key(parts | {"recursion": "ab"}) != key
+        assert wheels.wheel_key({"source": "anone", "recursion": ""}) != key
 
-    def test_the_crate_is_all_of_its_source(self) -> None:
-        """The digest covers only the crate's folder: no path dependency may lead out of it."""
-        cargo = tomllib.loads((SHIPPED / native_wheel.CRATE / "Cargo.toml").read_text())
-        tables = [cargo.get(f"{kind}dependencies", {}) for kind in ("", "build-", "dev-")]
+    def test_the_digest_covers_every_folder(self, tmp_path: Path) -> None:
+        crate, shared = tmp_path / "crate", tmp_path / "shared"
+        for folder in (crate, shared):
+            folder.mkdir()
+            (folder / "lib.rs").write_text("// a")
+        first = wheels.source_digest(crate, shared)
+        (shared / "lib.rs").write_text("// b")
+        second = wheels.source_digest(crate, shared)
+        shared.rename(tmp_path / "other")
+        third = wheels.source_digest(crate, tmp_path / "other")
+        assert len({first, second, third, wheels.source_digest(crate)}) == 4
+
+    @pytest.mark.parametrize(
+        ("crate", "expected"),
+        [
+            (risc0_wheel.CRATE, [wheels.SHARED]),
+            (openvm_wheel.CRATE, [wheels.SHARED]),
+            (wheels.SHARED, []),
+        ],
+    )
+    def test_a_crate_and_the_shared_one_are_all_of_its_source(
+        self, crate: Path, expected: list[Path]
+    ) -> None:
+        """The digest covers these two folders, so no path dependency may lead to a third."""
+        cargo = tomllib.loads((SHIPPED / crate / "Cargo.toml").read_text())
+        tables = [
+            table.get(f"{kind}dependencies", {})
+            for table in (cargo, *cargo.get("target", {}).values())
+            for kind in ("", "build-", "dev-")
+        ]
         paths = [
             d["path"] for t in tables for d in t.values() if isinstance(d, dict) and "path" in d
         ]
-        assert paths == []
+        found = [(SHIPPED / crate / path).resolve().relative_to(SHIPPED) for path in paths]
+        assert found == expected
 
     def test_only_the_wheels_used_last_are_kept(self, tmp_path: Path) -> None:
-        for age in range(native_wheel.KEPT_WHEELS + 2):
+        for age in range(wheels.KEPT_WHEELS + 2):
             (tmp_path / f"w{age}").mkdir()
             os.utime(tmp_path / f"w{age}", (1000 - age, 1000 - age))
         (tmp_path / ".incoming-x").mkdir()
-        native_wheel.prune(tmp_path)
+        wheels.prune(tmp_path)
         kept = {path.name for path in tmp_path.iterdir()}
-        assert kept == {".incoming-x", *(f"w{age}" for age in range(native_wheel.KEPT_WHEELS))}
+        assert kept == {".incoming-x", *(f"w{age}" for age in range(wheels.KEPT_WHEELS))}
 
 
 class TestBuildEnvironment:
@@ -67,7 +95,7 @@ class TestBuildEnvironment:
     CLANG = toolchain.Compiler("clang", "clang++", CLANG)
 
     def env(self, env: dict[str, str], programs: Path | None = None) -> dict[str, str]:
-        return native_wheel.build_env(env, Path("/cache/t"), self.RUST, self.CLANG, programs)
+        return risc0_wheel.build_env(env, Path("/cache/t"), self.RUST, self.CLANG, programs)
 
     def test_without_recursion_programs(self) -> None:
         env = self.env({"PATH": "/bin", "RECURSION_SRC_PATH": "/old", "https_proxy": "p"})
@@ -96,8 +124,8 @@ class TestBuildEnvironment:
     def test_the_best_level_of_this_cpu(
         self, monkeypatch: pytest.MonkeyPatch, flags: str, level: str
     ) -> None:
-        monkeypatch.setattr(native_wheel, "cpu_model", lambda: f"flags\t: {flags}")
-        assert native_wheel.target_cpu({}) == level
+        monkeypatch.setattr(wheels, "cpu_model", lambda: f"flags\t: {flags}")
+        assert risc0_wheel.cpu({}) == level
         rustflags = self.env({"RUSTFLAGS": "-C debuginfo=0"})["RUSTFLAGS"]
         assert rustflags.removeprefix("-C debuginfo=0") == (
             "" if level == "portable" else f" -C target-cpu={level}"
@@ -107,7 +135,7 @@ class TestBuildEnvironment:
         assert "RUSTFLAGS" not in self.env({"RUNNER_CPU": "portable"})
         assert self.env({"RUNNER_CPU": "native"})["RUSTFLAGS"] == "-C target-cpu=native"
         with pytest.raises(SetupError, match=r"RUNNER_CPU=fast is not a choice; give one of"):
-            native_wheel.target_cpu({"RUNNER_CPU": "fast"})
+            risc0_wheel.cpu({"RUNNER_CPU": "fast"})
 
     def test_cuda_is_compiled_for_this_gpu_unless_flags_say_otherwise(self) -> None:
         cuda = {"RUNNER_CUDA": "1"}
@@ -119,22 +147,22 @@ class TestBuildEnvironment:
 
     def test_cuda_driver_is_linked_where_docs_rs_drops_it(self) -> None:
         cuda = {"RUNNER_CUDA": "1", "CUDA_PATH": "/opt/cuda"}
-        assert native_wheel.without_driver_link({}, None) == []
-        assert native_wheel.without_driver_link(cuda, Path("r.zip")) == []
-        assert "-ldylib=cuda" in native_wheel.without_driver_link(cuda, None)
+        assert risc0_wheel.without_driver_link({}, None) == []
+        assert risc0_wheel.without_driver_link(cuda, Path("r.zip")) == []
+        assert "-ldylib=cuda" in risc0_wheel.without_driver_link(cuda, None)
 
     def test_cuda_without_nvcc(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(native_wheel, "ask", lambda *_: "")
-        assert native_wheel.cuda_parts({}) == {}
+        monkeypatch.setattr(risc0_wheel, "ask", lambda *_: "")
+        assert risc0_wheel.cuda_parts({}) == {}
         with pytest.raises(SetupError, match="nvcc is not on PATH"):
-            native_wheel.cuda_parts({"RUNNER_CUDA": "1"})
+            risc0_wheel.cuda_parts({"RUNNER_CUDA": "1"})
 
     def test_cuda_without_protoc(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr(native_wheel, "ask", lambda *_: "release 13.0")
+        monkeypatch.setattr(risc0_wheel, "ask", lambda *_: "release 13.0")
         env = {"RUNNER_CUDA": "1", "PATH": str(tmp_path)}
         with pytest.raises(SetupError, match="protoc is not on PATH"):
-            native_wheel.cuda_parts(env)
-        assert native_wheel.cuda_parts(env | {"PROTOC": "/opt/protoc"})["nvcc"] == "release 13.0"
+            risc0_wheel.cuda_parts(env)
+        assert risc0_wheel.cuda_parts(env | {"PROTOC": "/opt/protoc"})["nvcc"] == "release 13.0"
 
 
 class TestOpenvmWheel:
@@ -168,10 +196,10 @@ class TestOpenvmWheel:
             folder.mkdir(parents=True)
             (folder / "runner_openvm-0.whl").touch()
 
-        monkeypatch.setattr(openvm_wheel, "cpu_model", lambda: "flags : sse2")
+        monkeypatch.setattr(wheels, "cpu_model", lambda: "flags : sse2")
         monkeypatch.setattr("platform.machine", lambda: "x86_64")
         monkeypatch.setattr(openvm_wheel, "build", build)
-        monkeypatch.setattr(openvm_wheel, "run", lambda command, **_: ran.append(command[-1].name))
+        monkeypatch.setattr(wheels, "run", lambda command, **_: ran.append(command[-1].name))
         monkeypatch.setattr(
             openvm_wheel, "find_rust", lambda *_: toolchain.Rust("/rust/bin/cargo", "release: 1.95")
         )
