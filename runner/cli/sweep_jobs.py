@@ -266,5 +266,6 @@ def _as_current(composed: DictConfig) -> Iterator[None]:
 
 
 def say(line: str) -> None:
-    """Print a line on standard error, whatever the log level is."""
-    sys.stderr.write(f"{line}\n")
+    """Print a line on standard error whatever the log level is, unless the sweep is to be quiet."""
+    if not session.current().terminal.quiet:
+        sys.stderr.write(f"{line}\n")

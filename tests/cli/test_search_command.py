@@ -96,3 +96,13 @@ def test_without_optuna_a_search_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert sweep(monkeypatch, "hydra/sweeper=optuna", "guest.count=2,3", *EXECUTE) == 2
     assert "pip install '.[optuna]'" in capfd.readouterr().err
+
+
+def test_a_quiet_search_prints_nothing(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    space = ["strategy.fan_in=2,4", "guest.count=5"]
+    assert sweep(monkeypatch, *SEARCH, *space, *EXECUTE, "--quiet") == 0
+    assert Path("o/best.json").exists()
+    found = capfd.readouterr()
+    assert (found.out, found.err) == ("", "")
