@@ -1,18 +1,16 @@
-"""Runs a plan on any ``concurrent.futures.Executor``.
+"""The executor: it runs the jobs of a plan on an engine.
 
-An aggregation starts as soon as its own children are there, and goes before new leaves. A job
-that fails is tried again by the retry policy. One thread, the caller's, decides and records;
-cache look-ups run on a few threads of their own, because each verifies a receipt.
+An aggregation starts as soon as its own children have finished, and goes before new leaves. A job
+that fails is tried again by the retry policy. One thread, the caller's, makes all decisions and
+tells the observers. Jobs are looked up in the cache on a few threads of their own, because each
+look-up verifies a receipt.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import heapq
 import queue
 import time
-from collections import deque
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -20,21 +18,16 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from runner.engines.engine import jobs_at_once, threads_for
 from runner.engines.retry import Attempts
 from runner.errors import JobFailedError
-from runner.events import (
-    Event,
-    JobFailed,
-    JobFinished,
-    JobRetried,
-    JobStarted,
-    LoadMeasured,
-    Observer,
-)
+from runner.events import JobFailed, JobFinished, JobRetried, JobStarted, LoadMeasured
+from runner.plan.job_queue import JobQueue
+from runner.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from runner.engines.engine import Engine, Host
     from runner.engines.retry import RetryPolicy
+    from runner.events import Event, Observer
     from runner.model import Outcome, ProofJob
     from runner.plan.plan import Plan
 
@@ -43,51 +36,55 @@ __all__ = ["Jobs", "OnFailure", "PlanExecutor"]
 OnFailure = Literal["stop", "continue"]
 
 _WAKE_S = 1.0
-"""Longest sleep of the deciding thread."""
+"""The longest time that the deciding thread sleeps, in seconds."""
 
 
 class Jobs(Protocol):
-    """Where jobs come from and where their outcomes go.
+    """The source of a plan's jobs and the sink of their outcomes.
 
-    Called from the deciding thread only, except :meth:`lookup`.
+    Only the deciding thread calls the methods, except :meth:`lookup`.
     """
 
     def build(self, job_id: int) -> ProofJob:
-        """The job, all its children being finished; without the children's receipts."""
+        """Make a job whose children have all finished, without the children's receipts."""
         ...
 
     def load(self, job: ProofJob) -> ProofJob:
-        """The same with the children's receipts, just before it is submitted."""
+        """Return a job with the children's receipts. It is called just before the job starts."""
         ...
 
     def lookup(self, job: ProofJob) -> Outcome | None:
-        """A finished and verified outcome from the cache. Called from look-up threads."""
+        """Return the verified outcome of a job from the cache, or None. Any thread may call it."""
         ...
 
     def accept(self, outcome: Outcome) -> None:
-        """Keep and record an outcome."""
+        """Keep the outcome of a job that has finished."""
         ...
 
 
 class PlanExecutor:
-    """One run of one plan.
+    """Runs a plan once.
 
     Args:
-        plan: what to do.
-        engine: Runs ``task``. Whoever made the engine shuts it down.
-        hosts: The machines that the engine's workers run on.
-        task: Makes one proof. It must be picklable for engines with processes.
-        jobs: source and sink.
-        observers: The observers that are told of every event, each before the next one.
-        policy: for failed jobs.
-        per_worker: The number of jobs that the engine is given for each worker. More than one keeps
+        plan: the plan.
+        engine: the engine that runs ``task``. Whoever made the engine shuts it down.
+        hosts: the machines that the engine's workers run on.
+        task: the function that makes one proof. An engine with processes needs a picklable one.
+        jobs: the source of the jobs and the sink of their outcomes.
+        observers: the observers that are told of every event, each before the next one.
+        policy: how a job that failed is tried again.
+        per_worker: the number of jobs that the engine is given for each worker. More than one keeps
             a worker busy whose jobs take milliseconds.
-        lookups: The number of threads that look jobs up in the cache.
-        cached: whether look-ups make sense at all.
-        on_failure: ``stop`` lets running jobs finish and starts no more; ``continue`` makes
-            everything that does not depend on the failed job.
-        clock: seconds, monotonic.
-        sleep: waits for a retry when nothing else is under way.
+        lookups: the number of threads that look jobs up in the cache.
+        cached: whether there is a cache to look jobs up in.
+        on_failure: what happens when a job has failed for good. With ``stop`` the jobs that run
+            are finished and no more are started; with ``continue`` all jobs are run that do not
+            depend on the failed one.
+        clock: a function that returns a monotonic time in seconds.
+        sleep: a function that waits so many seconds, for a retry when nothing else is under way.
+
+    Attributes:
+        failures: the failures of the jobs that have failed for good, the first one first.
     """
 
     def __init__(  # noqa: PLR0913  # the wiring of one run, all by keyword
@@ -116,207 +113,187 @@ class PlanExecutor:
         self._workers = jobs_at_once(hosts) * per_worker
         self._threads = functools.cache(functools.partial(threads_for, hosts))
         self._lookup_threads = lookups
-        self._cached = cached
+        self._pool = ThreadPoolExecutor(lookups, "lookup") if cached else None
         self._on_failure = on_failure
         self._clock = clock
         self._sleep = sleep
 
-        self._new_leaves: Iterator[int] = iter(range(plan.leaf_jobs))
-        self._leaves_left = plan.leaf_jobs
-        self._missing = {a.id: len(set(a.children)) for a in plan.aggregations}
-        self._ready: deque[int] = deque()  # aggregations whose children are all there
-        self._misses: list[tuple[int, int, ProofJob]] = []  # heap: aggregations first, then by id
-        self._delayed: list[tuple[float, int, ProofJob]] = []  # heap: due time, id
-        self._attempts: dict[int, Attempts] = {}  # of jobs that failed and may yet succeed
+        self._queue = JobQueue(plan)
+        self._attempts: dict[int, Attempts] = {}  # at jobs that have failed and may yet succeed
         self._lookups: dict[Future[Outcome | None], ProofJob] = {}
         self._running: dict[Future[Outcome], ProofJob] = {}
-        # Futures come here as they end: `concurrent.futures.wait` would lock all of them each time.
+        # Every future comes here when it ends. `concurrent.futures.wait` would lock all of them.
         self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-        self._failures: list[JobFailedError] = []
+        self.failures: list[JobFailedError] = []
 
     def run(self) -> None:
         """Run the plan to its end.
 
         Raises:
-            JobFailedError: a job failed for good; everything finished has been accepted.
-            KeyboardInterrupt: passed on, after accepting what had finished by then.
+            JobFailedError: a job failed for good. The outcomes of all others that ended were kept.
+            KeyboardInterrupt: someone stopped the run. The outcomes until then were kept.
         """
-        pool = ThreadPoolExecutor(self._lookup_threads, "lookup") if self._cached else None
         try:
             while True:
-                self._fill(pool)
-                self._tell(LoadMeasured(len(self._running), self._queued()))
-                if not self._lookups and not self._running and not self._delayed:
+                self._fill()
+                self._tell(LoadMeasured(len(self._running), len(self._queue) + len(self._lookups)))
+                if not self._lookups and not self._running and self._queue.due is None:
                     break
                 self._wait()
         except KeyboardInterrupt:
             self._settle([future for future in self._running if future.done()])
             raise
         finally:
-            if pool is not None:
-                pool.shutdown(cancel_futures=True)
-        if self._failures:
-            raise self._failures[0]
-
-    @property
-    def failures(self) -> tuple[JobFailedError, ...]:
-        """Jobs that failed for good."""
-        return tuple(self._failures)
+            if self._pool is not None:
+                self._pool.shutdown(cancel_futures=True)
+        if self.failures:
+            raise self.failures[0]
 
     def _tell(self, event: Event) -> None:
         for observer in self._observers:
             observer.notice(event)
 
-    def _queued(self) -> int:
-        waiting = len(self._ready) + len(self._misses) + len(self._delayed) + len(self._lookups)
-        return waiting + self._leaves_left
+    # -- what starts next --------------------------------------------------------------------------
 
-    def _fill(self, pool: ThreadPoolExecutor | None) -> None:
-        """Start whatever can start now."""
-        now = self._clock()
-        while self._delayed and self._delayed[0][0] <= now:
-            self._enqueue(heapq.heappop(self._delayed)[2])
-        if self._failures and self._on_failure == "stop":
+    def _fill(self) -> None:
+        """Start everything that can start now."""
+        waiting = self._queue
+        waiting.end_delays(self._clock())
+        if self.failures and self._on_failure == "stop":
             self._drop_waiting()
             return
-        if pool is None:
-            while len(self._running) < self._workers and (self._misses or self._draw(None)):
-                self._submit(heapq.heappop(self._misses)[2])
+        if self._pool is None:
+            while len(self._running) < self._workers and (job := self._next()) is not None:
+                self._submit(job)
             return
         # Look-ups run ahead of the engine, but not so far that new leaves pile up.
         while len(self._lookups) < 2 * self._lookup_threads and (
-            self._ready or len(self._misses) < self._workers
+            waiting.has_aggregation or waiting.to_run < self._workers
         ):
-            if not self._draw(pool):
+            if not self._look_up_next(self._pool):
                 break
         while (
             len(self._running) < self._workers
-            and self._misses
+            and waiting.to_run
             and not self._overtakes()
             and not self._undecided()
         ):
-            self._submit(heapq.heappop(self._misses)[2])
+            self._submit(waiting.pop())
 
     def _overtakes(self) -> bool:
-        """Whether the next miss is a leaf while an aggregation waits for its look-up."""
-        if self._misses[0][0] == 0:
+        """Whether the next job is a leaf while an aggregation waits for its look-up."""
+        if not self._queue.runs_leaf_next:
             return False
         looked_up = (job.id for job in self._lookups.values())
-        return bool(self._ready) or any(job_id >= self._plan.leaf_jobs for job_id in looked_up)
+        first = self._plan.leaf_jobs
+        return self._queue.has_aggregation or any(job_id >= first for job_id in looked_up)
 
     def _undecided(self) -> bool:
-        """Whether look-ups under way may still leave the next job more cores.
+        """Whether the look-ups under way may still leave the next job more cores.
 
         They take milliseconds, and a proof with half the cores may take minutes more.
         """
-        known = len(self._running) + self._queued() - len(self._lookups)
+        known = len(self._running) + len(self._queue)
         return self._threads(known) != self._threads(known + len(self._lookups))
 
-    def _draw(self, pool: ThreadPoolExecutor | None) -> bool:
-        """Take the next job that can start, aggregations first; False if there is none."""
-        if self._ready:
-            job_id = self._ready.popleft()
-        elif self._leaves_left:
-            job_id = next(self._new_leaves)
-            self._leaves_left -= 1
-        else:
+    def _next(self) -> ProofJob | None:
+        """The next job without a look-up, or None if no job can start."""
+        if self._queue.to_run:
+            return self._queue.pop()
+        job_id = self._queue.take()
+        return None if job_id is None else self._jobs.build(job_id)
+
+    def _look_up_next(self, pool: ThreadPoolExecutor) -> bool:
+        """Start the next look-up on a pool of threads. Returns False if no job can be made."""
+        job_id = self._queue.take()
+        if job_id is None:
             return False
         job = self._jobs.build(job_id)
-        if pool is None:
-            self._enqueue(job)
-        else:
-            lookup = pool.submit(self._jobs.lookup, job)
-            self._lookups[lookup] = job
-            lookup.add_done_callback(self._ended.put)
+        lookup = pool.submit(self._jobs.lookup, job)
+        self._lookups[lookup] = job
+        lookup.add_done_callback(self._ended.put)
         return True
 
-    def _enqueue(self, job: ProofJob) -> None:
-        heapq.heappush(self._misses, (0 if job.id >= self._plan.leaf_jobs else 1, job.id, job))
-
     def _submit(self, job: ProofJob) -> None:
-        self._tell(JobStarted(job, self._attempt(job)))
-        threads = self._threads(len(self._running) + 1 + self._queued())
+        attempts = self._attempts.get(job.id)
+        self._tell(JobStarted(job, 1 if attempts is None else attempts.number))
+        threads = self._threads(1 + len(self._running) + len(self._queue) + len(self._lookups))
         full = replace(self._jobs.load(job), threads=threads)
         try:
             future = self._engine.submit(self._task, full)
-        except RuntimeError as error:  # a broken pool takes no more jobs; judged like a failure
+        except RuntimeError as error:
+            # A broken pool takes no more jobs. The retry policy judges this like a failed job.
             future = Future()
             future.set_exception(error)
         self._running[future] = job
         future.add_done_callback(self._ended.put)
 
-    def _attempt(self, job: ProofJob) -> int:
-        attempts = self._attempts.get(job.id)
-        return 1 if attempts is None else attempts.number
+    # -- what ends ---------------------------------------------------------------------------------
 
     def _wait(self) -> None:
-        # Never for ever: where the kernel gives a signal to another thread, Python acts on it only
-        # when this one wakes, and Ctrl-C must not wait for a proof.
-        timeout = _WAKE_S
-        if self._delayed:
-            timeout = min(timeout, max(0.0, self._delayed[0][0] - self._clock()))
+        """Wait until something ends or a delayed job is due, and act on what has ended."""
+        # The thread never waits for ever. Where the system gives a signal to another thread, Python
+        # acts on it only when this one wakes, and Ctrl-C must not wait for a proof.
+        timeout, due = _WAKE_S, self._queue.due
+        if due is not None:
+            timeout = min(timeout, max(0.0, due - self._clock()))
         if not self._running and not self._lookups:
-            self._sleep(min(timeout if self._delayed else 0.0, 0.5))
+            self._sleep(min(timeout if due is not None else 0.0, 0.5))
             return
         ended = []
-        with contextlib.suppress(queue.Empty):
+        try:
             ended.append(self._ended.get(timeout=timeout))
             while True:
                 ended.append(self._ended.get_nowait())
-        self._settle(ended)
+        except queue.Empty:
+            self._settle(ended)
 
     def _settle(self, ended: Iterable[Future[Any]]) -> None:
+        """Act on the futures of look-ups and jobs that have ended."""
         for future in ended:
             if future in self._lookups:
                 job = self._lookups.pop(future)
                 outcome = future.result()
                 if outcome is None:
-                    self._enqueue(job)
+                    self._queue.put(job)
                 else:
                     self._finish(job, outcome)
-                continue
-            if future not in self._running:  # a look-up that was given up
-                continue
-            job = self._running.pop(future)
-            try:
-                outcome = future.result()
-            except (Exception, CancelledError) as error:  # noqa: BLE001  # judged by the policy
-                self._fail(job, error)
-                continue
-            if job.id in self._attempts:
-                outcome = replace(outcome, attempts=self._attempts.pop(job.id).number)
-            self._finish(job, outcome)
+            elif future in self._running:  # any other is a look-up that was cancelled
+                job = self._running.pop(future)
+                try:
+                    outcome = future.result()
+                except (Exception, CancelledError) as error:  # noqa: BLE001  # judged by the policy
+                    self._fail(job, error)
+                else:
+                    if job.id in self._attempts:
+                        outcome = replace(outcome, attempts=self._attempts.pop(job.id).number)
+                    self._finish(job, outcome)
 
     def _finish(self, job: ProofJob, outcome: Outcome) -> None:
         self._jobs.accept(outcome)
         self._tell(JobFinished(job, outcome))
-        for parent in self._plan.parents[job.id]:
-            self._missing[parent] -= 1
-            if self._missing[parent] == 0:
-                self._ready.append(parent)
+        self._queue.finished(job.id)
 
     def _fail(self, job: ProofJob, error: BaseException) -> None:
+        """Try a job again after a while, or give it up."""
         attempts = self._attempts.get(job.id)
         if attempts is None:
             policy = self._policy.tenacity(self._engine.transient)
             attempts = self._attempts[job.id] = Attempts(policy)
         wait_s = attempts.failed(error)
-        stopping = self._failures and self._on_failure == "stop"
+        stopping = self.failures and self._on_failure == "stop"
         if wait_s is None or stopping:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            failure = JobFailedError(job.name, attempts.number, reason)
+            failure = JobFailedError(job.name, attempts.number, one_line(error))
             failure.__cause__ = error
-            self._failures.append(failure)
+            self.failures.append(failure)
             self._tell(JobFailed(job, failure))
             return
         self._tell(JobRetried(job, error, wait_s))
-        heapq.heappush(self._delayed, (self._clock() + wait_s, job.id, job))
+        self._queue.delay(job, self._clock() + wait_s)
 
     def _drop_waiting(self) -> None:
-        self._ready.clear()
-        self._misses.clear()
-        self._delayed.clear()
-        self._leaves_left = 0
+        """Drop all jobs that have not started. Look-ups that have started are finished."""
+        self._queue.clear()
         for future in self._lookups:
             future.cancel()
         self._lookups = {f: job for f, job in self._lookups.items() if not f.cancelled()}

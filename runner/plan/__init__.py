@@ -13,6 +13,7 @@ Other rooms use:
 - `journal.py`: the aggregator's wire formats, and journals as people read them.
 - `merkle.py`: the tree hash that binds an aggregated receipt to its leaves; inclusion proofs.
 - `cost.py`: what an aggregation costs, and the cheapest grouping of a batch.
+- `job_queue.py`: the jobs of a plan that wait, in the order in which they start.
 - `time_left.py`: a model of how long the rest of a batch takes, over measured times.
 - `savings_model.py`: the model of what aggregation should save, shown beside measured figures.
 

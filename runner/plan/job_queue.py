@@ -1,0 +1,111 @@
+"""The order in which the jobs of a plan start."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runner.model import ProofJob
+    from runner.plan.plan import Plan
+
+__all__ = ["JobQueue"]
+
+
+class JobQueue:
+    """The jobs of a plan that wait.
+
+    A job is known by its id alone until it is made. It can be made once all its children have
+    finished, and then it may be looked up in a cache first. A made job is put back here if it has
+    to run, and again, with a delay, for another attempt. Aggregations go before leaves.
+
+    Args:
+        plan: the plan that is run.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._leaf_jobs = plan.leaf_jobs
+        self._parents = plan.parents
+        self._missing = {a.id: len(set(a.children)) for a in plan.aggregations}
+        self._next_leaf = 0
+        self._aggregations: deque[int] = deque()  # those that can be made
+        # The following are heaps: one by aggregation or leaf and then by id, one by due time.
+        self._to_run: list[tuple[int, int, ProofJob]] = []
+        self._delayed: list[tuple[float, int, ProofJob]] = []
+
+    def __len__(self) -> int:
+        """The number of jobs that could start now, or that wait for another attempt."""
+        leaves = self._leaf_jobs - self._next_leaf
+        return leaves + len(self._aggregations) + len(self._to_run) + len(self._delayed)
+
+    # -- jobs that are not made yet ----------------------------------------------------------------
+
+    @property
+    def has_aggregation(self) -> bool:
+        """Whether an aggregation can be made."""
+        return bool(self._aggregations)
+
+    def take(self) -> int | None:
+        """Take out the next job that can be made, and return its id; None if there is none."""
+        if self._aggregations:
+            return self._aggregations.popleft()
+        if self._next_leaf == self._leaf_jobs:
+            return None
+        self._next_leaf += 1
+        return self._next_leaf - 1
+
+    def finished(self, job_id: int) -> None:
+        """Note that a job has finished, so that aggregations that waited for it can be made."""
+        for parent in self._parents[job_id]:
+            self._missing[parent] -= 1
+            if self._missing[parent] == 0:
+                self._aggregations.append(parent)
+
+    # -- jobs that have to run ---------------------------------------------------------------------
+
+    @property
+    def to_run(self) -> int:
+        """The number of jobs that are made and have to run now."""
+        return len(self._to_run)
+
+    @property
+    def runs_leaf_next(self) -> bool:
+        """Whether the job that :meth:`pop` would return is a leaf."""
+        return self._to_run[0][0] == 1
+
+    def put(self, job: ProofJob) -> None:
+        """Add a job that has to run."""
+        heapq.heappush(self._to_run, (0 if job.id >= self._leaf_jobs else 1, job.id, job))
+
+    def pop(self) -> ProofJob:
+        """Take out the job that has to run next. There must be one."""
+        return heapq.heappop(self._to_run)[2]
+
+    # -- jobs that wait for another attempt --------------------------------------------------------
+
+    @property
+    def due(self) -> float | None:
+        """The time at which the first delayed job may run again; None if no job is delayed."""
+        return self._delayed[0][0] if self._delayed else None
+
+    def delay(self, job: ProofJob, due: float) -> None:
+        """Add a job that has to run again, but not yet.
+
+        Args:
+            job: the job.
+            due: the time at which it may run, by the clock of whoever calls :meth:`end_delays`.
+        """
+        heapq.heappush(self._delayed, (due, job.id, job))
+
+    def end_delays(self, now: float) -> None:
+        """Let the delayed jobs run that are due."""
+        while self._delayed and self._delayed[0][0] <= now:
+            self.put(heapq.heappop(self._delayed)[2])
+
+    def clear(self) -> None:
+        """Drop all jobs."""
+        self._next_leaf = self._leaf_jobs
+        self._aggregations.clear()
+        self._to_run.clear()
+        self._delayed.clear()
