@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +18,7 @@ from runner.audit.log import AuditLog, read_log
 from runner.errors import AuditBrokenError, AuditError
 from runner.files import SHIPPED
 from tests.audit.logs import events, names
+from tests.threads import side_by_side
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,11 +191,7 @@ def test_threads_append_side_by_side(path: Path) -> None:
         for number in range(20):
             AuditLog(path).append([{"event": "e", "who": who, "number": number}])
 
-    threads = [threading.Thread(target=append, args=(str(i),)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    side_by_side(append, map(str, range(4)))
     for i in range(4):
         assert numbers(path, str(i)) == list(range(20))
 

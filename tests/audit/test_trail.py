@@ -14,6 +14,7 @@ from runner.audit.log import AuditLog, Head
 from runner.audit.trail import AuditTrail
 from runner.errors import AuditError
 from tests.audit.logs import events, names
+from tests.threads import side_by_side
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,11 +58,7 @@ def test_a_run_is_sealed_by_its_own_last_line(path: Path) -> None:
                 heads[f"{who}{number}"] = trail.finish("ok", None)
 
     heads: dict[str, Head] = {}
-    threads = [threading.Thread(target=runs, args=(who,)) for who in "xyz"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    side_by_side(runs, "xyz")
     found = events(path)
     assert len(found) == 1 + 3 * 30 * 2
     for run, head in heads.items():

@@ -15,6 +15,7 @@ from runner.cache.blobs import Blobs
 from runner.cache.cache import CacheStats
 from runner.cache.proof_cache import ProofCache
 from tests.cache.entries import blob, in_child, key, on_disk, put
+from tests.threads import side_by_side
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +56,7 @@ def test_several_open_a_new_cache_at_once(tmp_path: Path) -> None:
     errors: list[BaseException] = []
     together = threading.Barrier(4)
 
-    def work() -> None:
+    def work(_: int) -> None:
         try:
             for i in range(10):
                 together.wait(10)
@@ -65,11 +66,7 @@ def test_several_open_a_new_cache_at_once(tmp_path: Path) -> None:
             errors.append(error)
             together.abort()
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    side_by_side(work, range(4))
     assert errors == []
 
 
@@ -85,11 +82,7 @@ def test_threads_share_a_cache(folder: Path) -> None:
             except BaseException as error:  # noqa: BLE001  # for the assertion below
                 errors.append(error)
 
-        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        side_by_side(work, range(4))
         assert errors == []
         assert cache.stats() == on_disk(folder) == CacheStats(4, 16)
 

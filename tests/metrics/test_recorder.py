@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,7 @@ from runner.metric_table import (
 )
 from runner.metrics import Recorder, Total
 from tests.metrics.recorders import DURATION, lines, move, only
+from tests.threads import side_by_side
 
 if TYPE_CHECKING:
     import random
@@ -214,18 +214,14 @@ class Slow(float):
 def test_no_update_is_lost_between_threads() -> None:
     recorder = Recorder()
 
-    def work() -> None:
+    def work(_: int) -> None:
         for _ in range(10):
             recorder.inc(ERRORS, Slow(1))
             recorder.observe(AGGREGATION_DURATION_SECONDS, Slow(2))
             recorder.merge([Total("l2_segments_total", {}, Slow(3))])
             recorder.render()
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    side_by_side(work, range(4))
     assert recorder.value(ERRORS) == 40
     assert "l2_aggregation_duration_seconds_sum 80.0" in lines(recorder)
     assert recorder.value(SEGMENTS) == 120

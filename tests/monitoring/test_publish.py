@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from runner.monitoring.ledger import Ledger
 from runner.monitoring.publish import MetricsSettings, publish
 from runner.monitoring.pushgateway import Gateway
 from tests.monitoring.gateway import FakeGateway, fake_gateway
+from tests.threads import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,11 +110,7 @@ def test_no_total_is_pushed_after_a_larger_one(
         texts.append(text.decode())
 
     monkeypatch.setattr(runner.monitoring.pushgateway, "push", slow_at_first)
-    threads = [threading.Thread(target=publish, args=(settings, str(i), run())) for i in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    side_by_side(lambda i: publish(settings, str(i), run()), range(8))
     pushed = [
         float(line.split()[1])
         for text in texts

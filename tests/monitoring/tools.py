@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.parse
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runner.files import SHIPPED
+from tests.threads import serving
 
 sys.path.insert(0, str(SHIPPED / "scripts"))
 
@@ -133,14 +133,8 @@ def receiver(port: int) -> Iterator[list[tuple[str, dict[str, Any]]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield got
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", port), Handler)):
+        yield got
 
 
 def expressions(dashboard: object) -> Iterator[str]:

@@ -11,6 +11,7 @@ import runner_risc0 as native
 
 from runner.plan.journal import padded
 from tests.native.risc0 import GUESTS, elf, fibonacci, number, python
+from tests.threads import side_by_side
 
 
 def test_dev_mode_in_the_environment_changes_nothing() -> None:
@@ -85,9 +86,5 @@ def test_executions_side_by_side() -> None:
     def work(n: int) -> None:
         found[n] = number(fibonacci(n))
 
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(10, 18)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    side_by_side(work, range(10, 18))
     assert found == {10: 55, 11: 89, 12: 144, 13: 233, 14: 377, 15: 610, 16: 987, 17: 1597}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import threading
 import tomllib
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.files import SHIPPED
+from tests.threads import serving
 
 sys.path.insert(0, str(SHIPPED / "scripts"))
 
@@ -40,12 +40,8 @@ class TestRecursionPrograms:
                 pass
 
         handler = partial(Quiet, directory=str(tmp_path / "www"))
-        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-            thread = threading.Thread(target=httpd.serve_forever)
-            thread.start()
+        with serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as httpd:
             yield f"http://127.0.0.1:{httpd.server_port}"
-            httpd.shutdown()
-            thread.join()
 
     def programs(self, url: str) -> recursion.Programs:
         return recursion.Programs(url, hashlib.sha256(self.CONTENT).hexdigest())

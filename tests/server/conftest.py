@@ -8,7 +8,8 @@ import pytest
 
 from runner.server.http import StatusServer
 from runner.server.site import Site
-from tests.server.serving import NOW, serving, text
+from tests.server.serving import NOW, text
+from tests.threads import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,11 +25,14 @@ def textfile(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(textfile: Path) -> Iterator[StatusServer]:
-    yield from serving(StatusServer(("127.0.0.1", 0), Site(textfile, clock=lambda: NOW)))
+    with serving(StatusServer(("127.0.0.1", 0), Site(textfile, clock=lambda: NOW))) as server:
+        yield server
 
 
 @pytest.fixture
 def impatient(textfile: Path) -> Iterator[StatusServer]:
     """A server for three clients at most, with half a second for each."""
     site = Site(textfile, clock=lambda: NOW)
-    yield from serving(StatusServer(("127.0.0.1", 0), site, most_clients=3, patience_s=0.5))
+    address = ("127.0.0.1", 0)
+    with serving(StatusServer(address, site, most_clients=3, patience_s=0.5)) as server:
+        yield server

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import threading
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -70,17 +69,6 @@ def text(exit_status: int = 0, completed: float = NOW - 10) -> bytes:
     recorder.set(LAST_RUN_COMPLETION_TIMESTAMP_SECONDS, completed)
     recorder.set(LAST_RUN_EXIT_STATUS, exit_status)
     return recorder.render()
-
-
-def serving(server: StatusServer) -> Iterator[StatusServer]:
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def ask(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +13,7 @@ from runner.server.site import Site
 from tests.builders import stdin
 from tests.server.batches import Batches
 from tests.server.browser import Browser, chromium
-from tests.server.serving import serving
+from tests.threads import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +52,8 @@ def textfile(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(textfile: Path) -> Iterator[StatusServer]:
-    yield from serving(StatusServer(("127.0.0.1", 0), Site(textfile)))
+    with serving(StatusServer(("127.0.0.1", 0), Site(textfile))) as server:
+        yield server
 
 
 def url(server: StatusServer) -> str:
@@ -197,13 +197,12 @@ def test_what_the_policy_forbids_does_not_happen(browser: Browser, server: Statu
 
 def test_the_server_going_away_and_coming_back_is_told(browser: Browser, textfile: Path) -> None:
     lost = "!document.getElementById('lost').hidden"
-    again = contextmanager(serving)
-    with again(StatusServer(("127.0.0.1", 0), Site(textfile))) as server:
+    with serving(StatusServer(("127.0.0.1", 0), Site(textfile))) as server:
         browser.open(url(server))
         assert not browser.run(lost)
     browser.wait(lambda: browser.run(lost))
     assert "The server does not answer" in browser.text("#lost")
-    with again(StatusServer(("127.0.0.1", server.server_port), Site(textfile))):
+    with serving(StatusServer(("127.0.0.1", server.server_port), Site(textfile))):
         browser.wait(lambda: not browser.run(lost))
 
 
