@@ -91,7 +91,7 @@ def unit(
 
 
 @needs_promtool
-def test_a_host_without_any_success_is_not_said_to_be_from_1970(tmp_path: Path) -> None:
+def test_a_host_without_any_success_is_not_dated_1970(tmp_path: Path) -> None:
     """Only a time as far from the epoch as today's shows it: the other histories begin in 1970."""
     alert = next(a for a in config.load()[1] if a.alert.name == "BatchStale")
     summary = alert.filled(alert.alert.summary)

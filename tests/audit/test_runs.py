@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from runner.batch.settings import Settings
 
 
-def test_a_proved_batch_is_told_from_start_to_end(
+def test_a_proved_batch_is_logged_from_start_to_end(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_batch(settings)
@@ -124,7 +124,7 @@ def test_without_aggregation_every_leaf_is_verified_again(settings: Settings) ->
     assert list(submitted["files"]) == ["leaves.jsonl"]
 
 
-def test_rejected_retried_and_failed_are_told(
+def test_rejected_retried_and_failed_jobs_are_logged(
     settings: Settings, behaviours: Behaviours, capsys: pytest.CaptureFixture[str]
 ) -> None:
     behaviours.on("forge", stdin=stdin(1), times=1)
@@ -151,7 +151,7 @@ def test_rejected_retried_and_failed_are_told(
     assert (code, "1 run (1 failed)" in line) == (0, True)
 
 
-def test_a_cache_entry_that_does_not_hold_is_told(settings: Settings) -> None:
+def test_a_cache_entry_that_does_not_hold_is_logged(settings: Settings) -> None:
     run_batch(settings)
     blobs = sorted((builders.cache_folder(settings) / "objects").glob("*/*"))
     for blob in blobs:  # the index goes too, so that only the verifier can tell
@@ -166,7 +166,7 @@ def test_a_cache_entry_that_does_not_hold_is_told(settings: Settings) -> None:
     assert sorted(event["job"] for event in rejected) == list(range(7))
 
 
-def test_an_interrupted_run_is_told(
+def test_an_interrupted_run_is_logged(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stopped(*_: object) -> None:

@@ -89,7 +89,7 @@ def test_a_damaged_cache_entry_is_set_aside_and_proved_anew(
     assert list((tmp_path / "proofs" / "quarantine").iterdir())
 
 
-def test_a_valid_receipt_of_another_run_under_a_key_is_no_hit(
+def test_a_valid_receipt_of_another_run_under_a_key_is_not_a_hit(
     settings: Settings, tmp_path: Path
 ) -> None:
     """The entry's checksum holds and its receipt verifies, but the journal is another run's.
@@ -148,7 +148,7 @@ def test_another_aggregations_receipt_under_a_key_is_set_aside(
     assert (again.output / "root.receipt").read_bytes() == ours
 
 
-def test_a_cache_that_fails_in_the_middle_is_done_without(
+def test_a_run_goes_on_without_a_cache_that_fails_in_the_middle(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def gone(self: ProofCache, *_: object, **__: object) -> None:

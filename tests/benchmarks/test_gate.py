@@ -86,7 +86,7 @@ def test_times_for_people(value: float | None, text: str) -> None:
     assert gate.seconds(value) == text
 
 
-def test_a_busy_machine_is_said() -> None:
+def test_a_busy_machine_is_reported() -> None:
     assert turns.warning(2.0, 2) is None
     assert "load 2.1 on 2 cores" in str(turns.warning(2.1, 2))
 

@@ -78,7 +78,7 @@ def test_the_yardstick_divides_plain_time_by_ours() -> None:
 
 
 @pytest.mark.parametrize("text", ["cuda", "=folder", "a=,SIMD", "a=/nowhere/at/all"])
-def test_a_build_that_is_none_is_refused(text: str) -> None:
+def test_a_malformed_build_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not NAME=FOLDER|there is no runner_risc0"):
         builds.Build.parse(text)
 

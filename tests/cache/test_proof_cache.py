@@ -44,7 +44,7 @@ def test_put_again_replaces(cache: ProofCache, folder: Path) -> None:
 @pytest.mark.parametrize(
     "bad", ["", "../../etc/passwd", "A" * 64, "a" * 63, "a" * 65, "a" * 64 + "\n", "g" * 64]
 )
-def test_what_is_no_key_is_refused(cache: ProofCache, bad: str) -> None:
+def test_a_malformed_key_is_refused(cache: ProofCache, bad: str) -> None:
     with pytest.raises(ValueError, match="not a cache key"):
         cache.get(bad)
     with pytest.raises(ValueError, match="not a cache key"):

@@ -152,7 +152,7 @@ def test_executing_a_batch_leaves_a_labelled_result_and_metrics(
     assert not (tmp_path / "proofs").exists()
 
 
-def test_metrics_that_cannot_be_counted_are_said_in_the_log_and_fail_nothing(
+def test_metrics_that_cannot_be_counted_are_logged_and_fail_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = '{"format": "zk-batch-runner metrics ledger", "version": 99}'

@@ -206,7 +206,7 @@ def test_a_bug_in_one_job_is_one_line_and_a_traceback_in_a_file(
     assert "ZeroDivisionError" in Path("o/1/traceback.txt").read_text()
 
 
-def test_joblib_losing_a_process_is_said_and_the_same_command_goes_on(
+def test_joblib_losing_a_process_is_reported_and_the_same_command_goes_on(
     guests: Path, behaviours: Behaviours
 ) -> None:
     behaviours.on("kill", stdin=struct.pack("<I", 12))

@@ -183,7 +183,7 @@ class TestWhatAnEngineSays:
         assert is_transient(error, DaskEngine(1).transient)
         assert not is_transient(error)
 
-    def test_inline_refuses_more_workers_than_it_is(self) -> None:
+    def test_inline_refuses_more_than_one_worker(self) -> None:
         with pytest.raises(InputError, match=r"executor\.workers = 2"):
             InlineEngine(2)
 

@@ -32,7 +32,7 @@ class TestDeath:
             victim.result(PATIENCE_S)
         assert [f.result(PATIENCE_S) for f in before + after] == [*range(5), *range(5)]
 
-    def test_an_exit_is_told_with_its_code(self, one: ProcessEngine) -> None:
+    def test_an_exit_is_reported_with_its_code(self, one: ProcessEngine) -> None:
         with pytest.raises(WorkerDiedError, match="exit code 3"):
             one.submit(calls.end, "exit").result(PATIENCE_S)
         assert one.submit(calls.add, 1).result(PATIENCE_S) == 1

@@ -103,7 +103,7 @@ def test_children_come_with_their_receipts() -> None:
         (4, 4, 1, [1, 1, 1, 1, 1]),
     ],
 )
-def test_those_side_by_side_share_the_cores(
+def test_jobs_side_by_side_share_the_cores(
     leaves: int, workers: int, cores: int, threads: list[int]
 ) -> None:
     plan = make_plan("single", range(leaves))

@@ -55,7 +55,7 @@ def test_means_and_peaks_over_what_the_driver_said() -> None:
     ]
 
 
-def test_no_driver_no_gpus() -> None:
+def test_without_a_driver_there_are_no_gpus() -> None:
     with GpuMonitor(lambda: None) as monitor:
         assert monitor.figures() == []
     assert monitor.figures() == []

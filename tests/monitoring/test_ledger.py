@@ -171,14 +171,14 @@ def test_the_last_runs_are_kept_in_order_and_once(ledger: Ledger) -> None:
         for _ in range(2):
             ledger.record(f"run {number}", run(1, l2_last_run_leaves=number))
     recent = ledger.recent()
-    assert [glance.leaves for glance in recent] == list(range(5, RECENT_RUNS + 5))
+    assert [one.leaves for one in recent] == list(range(5, RECENT_RUNS + 5))
     assert recent[-1].run_id == f"run {RECENT_RUNS + 4}"
 
 
-def test_a_glance_says_what_the_run_said(ledger: Ledger) -> None:
+def test_a_recent_run_has_the_figures_of_the_run(ledger: Ledger) -> None:
     failed = run(0, l2_last_run_exit_status=1, l2_last_run_duration_seconds=2.5)
     labels = {"version": "1", "zkvm": "risc0", "zkvm_version": "3", "receipt_kind": "execute"}
     failed.set(BUILD_INFO, 1, **labels)
     ledger.record("a", failed)
-    (glance,) = ledger.recent()
-    assert (glance.exit_status, glance.duration_s, glance.kind) == (1, 2.5, "execute")
+    (found,) = ledger.recent()
+    assert (found.exit_status, found.duration_s, found.kind) == (1, 2.5, "execute")

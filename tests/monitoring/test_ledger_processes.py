@@ -128,7 +128,7 @@ def hold(ledger: Ledger, ready: int) -> None:
         time.sleep(60)
 
 
-def test_who_holds_the_lock_too_long_is_an_os_error_and_who_is_killed_lets_go(
+def test_a_lock_held_too_long_is_an_os_error_and_a_killed_holder_releases_it(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runner.monitoring.ledger._WAIT_S", 0.1)

@@ -109,7 +109,7 @@ def test_writes_are_throttled_and_the_last_change_is_written(
         assert len(written) == quiet, "nothing changed, nothing is written"
 
 
-def test_no_textfile_no_figures() -> None:
+def test_without_a_textfile_there_are_no_figures() -> None:
     with live_file(None) as file:
         assert file._thread is None
 
@@ -238,7 +238,7 @@ def test_a_pid_used_again_is_another_process(
         b'{"format": 2, "pid": -1, "process_started": 0}',
     ],
 )
-def test_a_damaged_file_is_no_run(textfile: Path, data: bytes) -> None:
+def test_a_damaged_file_counts_as_no_run(textfile: Path, data: bytes) -> None:
     live_path(textfile).write_bytes(data)
     assert read_last(textfile) == (None, False)
 
@@ -250,7 +250,9 @@ def test_a_damaged_file_is_no_run(textfile: Path, data: bytes) -> None:
         *(("jobs", 7), ("jobs", [[1, "a", 1, None]]), ("levels", [[1]]), ("leaves", "many")),
     ],
 )
-def test_one_wrong_value_is_no_run(textfile: Path, key: str, value: object) -> None:
+def test_a_file_with_one_wrong_value_counts_as_no_run(
+    textfile: Path, key: str, value: object
+) -> None:
     with live_file(textfile):
         eventually(live_path(textfile).exists)
         data = json.loads(live_path(textfile).read_bytes())
@@ -260,7 +262,7 @@ def test_one_wrong_value_is_no_run(textfile: Path, key: str, value: object) -> N
     assert read_last(textfile) == (None, False)
 
 
-def test_the_own_process_is_there_and_an_impossible_one_is_not() -> None:
+def test_this_process_exists_and_an_impossible_one_does_not() -> None:
     assert live.process_started(os.getpid())
     assert live.process_started(2**22 + 1) is None
     assert live.process_started(0) is None

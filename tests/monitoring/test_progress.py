@@ -119,7 +119,7 @@ def test_a_long_batch_says_less_often(clock: FakeClock, caplog: pytest.LogCaptur
     assert "20000/20000 leaves; nothing left" in caplog.messages[-1]
 
 
-def test_machines_are_told_every_job_with_its_figures(
+def test_the_machine_format_has_every_job_with_its_figures(
     tally: Tally, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "runner.monitoring.progress")
@@ -164,7 +164,7 @@ def test_machines_cost_no_estimate_for_each_job(
     assert caplog.messages[-1].endswith("1000/1000 leaves; nothing left")
 
 
-def test_cache_hits_are_said_to_be_hits(
+def test_cache_hits_are_logged_as_hits(
     lines: LineProgress, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     finish(lines, 0, clock, 0.0, cached=True)

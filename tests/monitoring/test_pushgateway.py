@@ -60,7 +60,7 @@ def test_a_gateway_below_a_path(gateway: FakeGateway) -> None:
     assert gateway.requests[0][1] == "/push/metrics/job/runner"
 
 
-def test_an_error_of_the_gateway_is_told_in_its_words(gateway: FakeGateway) -> None:
+def test_an_error_of_the_gateway_is_reported_in_its_words(gateway: FakeGateway) -> None:
     gateway.status, gateway.body = 400, b"pushed metrics are invalid\nand more"
     with pytest.raises(OSError, match=r"^HTTP 400 Bad Request: pushed metrics are invalid$"):
         push(Gateway(gateway.url), TEXT)
@@ -70,7 +70,7 @@ def test_an_error_of_the_gateway_is_told_in_its_words(gateway: FakeGateway) -> N
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_no_push(gateway: FakeGateway, status: int) -> None:
+def test_a_redirect_does_not_count_as_a_push(gateway: FakeGateway, status: int) -> None:
     gateway.status, gateway.headers = status, {"Location": f"{gateway.url}/elsewhere"}
     with pytest.raises(OSError, match=f"HTTP {status}"):
         push(Gateway(gateway.url), TEXT)
@@ -88,7 +88,7 @@ def test_no_such_host() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b"hello\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n"])
-def test_what_is_no_http_is_an_os_error(gateway: FakeGateway, raw: bytes) -> None:
+def test_an_answer_that_is_not_http_is_an_os_error(gateway: FakeGateway, raw: bytes) -> None:
     gateway.raw = raw
     with pytest.raises(OSError, match=r"."):
         push(Gateway(gateway.url), TEXT)

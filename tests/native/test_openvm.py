@@ -153,7 +153,7 @@ def test_there_is_one_vm_a_process(prover: Prover) -> None:
         native.load_vm(b"something else")
 
 
-def test_a_definition_that_is_none_is_refused() -> None:
+def test_a_malformed_definition_is_refused() -> None:
     code = "import runner_openvm\nrunner_openvm.load_vm(bytes(range(256)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -79,7 +79,7 @@ def test_a_binary_that_asks_for_all_memory_is_refused() -> None:
             assert "134217728" in message
 
 
-def test_code_that_is_no_code_fails_the_guest() -> None:
+def test_an_invalid_instruction_fails_the_guest() -> None:
     binary = bytearray(elf("fibonacci"))
     (entry,) = struct.unpack_from("<I", binary, 32 + 24)
     user_end = binary.index(b"\x7fELF", 64)

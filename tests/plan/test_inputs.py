@@ -111,7 +111,7 @@ def test_a_range_wraps() -> None:
     assert [RangeSeries(start=3, step=-2, modulo=4).at(i) for i in range(3)] == [3, 1, 3]
 
 
-def test_a_template_is_no_format_string() -> None:
+def test_a_template_is_not_a_format_string() -> None:
     assert TemplateSeries("{i}-{i.real}-{}-{i}").at(7) == "7-{i.real}-{}-7"
     batch = leaves(SHA256, count=3)
     assert [leaf.value for leaf in batch] == [{"message": f"leaf-{i}"} for i in range(3)]

@@ -52,7 +52,7 @@ def test_certificate_transparency_vectors() -> None:
     ]
 
 
-def test_domains_are_apart() -> None:
+def test_leaves_and_nodes_are_hashed_in_different_domains() -> None:
     assert leaf_hash(bytes(32), b"") == sha256(bytes(33)).digest()
     assert leaf_hash(IMAGE, b"j") == sha256(b"\x00" + IMAGE + b"j").digest()
     assert merkle.node_hash(b"a", b"b") == sha256(b"\x01ab").digest()

@@ -186,7 +186,7 @@ def test_memory_is_below_a_kibibyte_a_leaf() -> None:
         tracemalloc.stop()
 
 
-def test_depth_is_no_matter() -> None:
+def test_a_deep_plan_is_no_problem() -> None:
     depth = 20_000
     nodes = tuple(node(1 + i, 1 + i, i, 0) for i in range(depth))
     plan = Plan("comb", (0,) * (depth + 1), 1, nodes, depth)

@@ -104,7 +104,7 @@ def test_running_jobs_count_as_far_as_they_are() -> None:
     assert left.estimate(150.0).seconds == 20.0  # an overdue job does not make the others faster
 
 
-def test_what_is_overdue_is_said_to_be() -> None:
+def test_an_overdue_job_is_called_due() -> None:
     left = TimeLeft(leaves(1), 1, {0: 10.0})
     left.started(0, 0.0)
     assert left.estimate(10.5).text() == "due, takes longer than measured so far"

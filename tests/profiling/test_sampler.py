@@ -123,7 +123,7 @@ def test_addresses_without_a_symbol_keep_their_number() -> None:
 
 
 @pytest.mark.parametrize("binary", [b"", b"R0BF", b"\x7fELF" + bytes(60)])
-def test_what_is_no_program_binary_is_refused(binary: bytes) -> None:
+def test_a_file_that_is_not_a_program_binary_is_refused(binary: bytes) -> None:
     with pytest.raises(ValueError, match="not a program binary"):
         guest.parts(binary)
 

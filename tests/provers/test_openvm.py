@@ -89,9 +89,7 @@ def test_there_is_no_choice_of_segments(native: FakeNative) -> None:
         load_prover(replace(SPEC, settings=(("segment_po2", 18),)))
 
 
-def test_guests_of_ones_own_may_come_with_their_vm(
-    native: FakeNative, home: Path, tmp_path: Path
-) -> None:
+def test_own_guests_may_come_with_their_vm(native: FakeNative, home: Path, tmp_path: Path) -> None:
     own = tmp_path / "own"
     own.mkdir()
     # The folder has no VM, so the one that comes with the runner is loaded.

@@ -65,14 +65,14 @@ def test_a_batch_is_checked_by_the_zkvm_it_names(
 
 
 @pytest.mark.parametrize("zkvm", ["../../evil", "os:system", "jolt"])
-def test_a_zkvm_that_no_installed_adapter_is_of_is_refused(tmp_path: Path, zkvm: str) -> None:
+def test_a_zkvm_without_an_installed_adapter_is_refused(tmp_path: Path, zkvm: str) -> None:
     result = {"format": 1, "status": "ok", "versions": {"zkvm": zkvm}}
     (tmp_path / "result.json").write_text(json.dumps(result))
     with pytest.raises(InputError, match=r"--adapter = .*no installed adapter is of it"):
         adapter_of(tmp_path)
 
 
-def test_a_folder_that_is_no_batch_is_left_to_the_verifier(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_batch_is_left_to_the_verifier(tmp_path: Path) -> None:
     assert adapter_of(tmp_path) == next(iter(BUILT_IN))
 
 

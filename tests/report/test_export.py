@@ -49,7 +49,7 @@ def test_csv_and_parquet_give_back_what_went_in(
     assert wanted[2]["error"] is not None
 
 
-def test_a_text_from_a_file_is_no_formula_in_a_spreadsheet(tmp_path: Path, guests: Path) -> None:
+def test_a_text_from_a_file_is_not_a_formula_in_a_spreadsheet(tmp_path: Path, guests: Path) -> None:
     data = run(tmp_path / "out", guests) | {"run_id": '=HYPERLINK("x")'}
     write(tmp_path / "out", data)
     write_csv(compare([read(tmp_path / "out")]), tmp_path / "runs.csv")

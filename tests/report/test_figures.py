@@ -71,7 +71,9 @@ def test_a_failed_run_has_the_figures_of_what_was_finished(
     assert (found.per_s, found.bytes_before, found.bytes_after) == (None, None, None)
 
 
-def test_execute_runs_stand_apart_and_have_no_savings(tmp_path: Path, guests: Path) -> None:
+def test_runs_in_execute_mode_are_listed_apart_and_have_no_savings(
+    tmp_path: Path, guests: Path
+) -> None:
     run(tmp_path / "a", guests)
     run(tmp_path / "b", guests, kind=ReceiptKind.EXECUTE)
     runs = compare([read(tmp_path / "a"), read(tmp_path / "b")])

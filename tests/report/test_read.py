@@ -49,7 +49,7 @@ BROKEN: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_what_is_no_result_is_one_line_and_exit_code_2(
+def test_a_broken_result_is_one_line_and_exit_code_2(
     what: str, tmp_path: Path, guests: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = BROKEN[what](run(tmp_path / "out", guests))

@@ -58,7 +58,7 @@ class TestRecursionPrograms:
         assert list((cache / "recursion").iterdir()) == []
 
     @pytest.mark.parametrize("name", ["bad.zip", "missing.zip"])
-    def test_not_available_is_said_in_two_lines(
+    def test_what_is_not_available_is_reported_in_two_lines(
         self, server: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert recursion.obtain(self.programs(f"{server}/{name}"), tmp_path / "c", None) is None

@@ -195,7 +195,9 @@ def test_what_the_policy_forbids_does_not_happen(browser: Browser, server: Statu
     assert not any("192.0.2.1" in one and "blocked" in one for one in browser.complaints())
 
 
-def test_the_server_going_away_and_coming_back_is_told(browser: Browser, textfile: Path) -> None:
+def test_the_page_shows_that_the_server_goes_and_comes_back(
+    browser: Browser, textfile: Path
+) -> None:
     lost = "!document.getElementById('lost').hidden"
     with serving(StatusServer(("127.0.0.1", 0), Site(textfile))) as server:
         browser.open(url(server))

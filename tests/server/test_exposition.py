@@ -119,7 +119,7 @@ def test_before_the_first_run_ends(tmp_path: Path) -> None:
         assert len(list(parsed(site.respond("/metrics", PROMETHEUS_2).body))) == 3
 
 
-def test_a_textfile_that_cannot_be_read_is_no_empty_answer(tmp_path: Path) -> None:
+def test_a_textfile_that_cannot_be_read_is_not_shown_as_an_empty_one(tmp_path: Path) -> None:
     site = Site(tmp_path)  # a folder in place of a textfile
     assert site.respond("/metrics").status == 503
     assert json.loads(site.respond("/health").body)["status"] == "unreadable"

@@ -92,7 +92,7 @@ def left_by_a_killed_run(textfile: Path) -> None:
     live_path(textfile).write_text(json.dumps(data))
 
 
-def test_a_killed_run_is_told_everywhere(server: StatusServer, textfile: Path) -> None:
+def test_a_killed_run_is_reported_everywhere(server: StatusServer, textfile: Path) -> None:
     left_by_a_killed_run(textfile)
     status, _, body = ask(server, "/health")
     found = json.loads(body)
@@ -114,7 +114,7 @@ def test_a_run_that_ended_since_then_is_the_last_one(server: StatusServer, textf
 
 
 @pytest.mark.parametrize(("ago", "said"), [(14.0, "Running<"), (16.0, "Running, but silent<")])
-def test_a_run_that_says_nothing_is_said_to_be_silent(ago: float, said: str) -> None:
+def test_a_silent_run_is_called_silent(ago: float, said: str) -> None:
     state = judge.health(text(), replace(LIVE, updated=NOW - ago), NOW, None)
     page = pages.index(state, text()).decode()
     assert f"<strong>{said}" in page

@@ -104,7 +104,7 @@ def test_json_nested_without_end_is_an_error_not_a_crash(
     refused(batch, guests)
 
 
-def test_a_folder_that_is_no_batch_is_an_input_error(tmp_path: Path, guests: Path) -> None:
+def test_a_folder_that_is_not_a_batch_is_an_input_error(tmp_path: Path, guests: Path) -> None:
     with pytest.raises(RunnerError, match="finished batch") as caught:
         check(tmp_path, guests)
     assert caught.value.exit_code == 2

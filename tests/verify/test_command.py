@@ -74,7 +74,7 @@ def test_one_program_may_have_two_names(batch: Path, guests: Path, options: list
 
 
 @pytest.mark.parametrize("text", ["", "00", "zz" * 32, "0x" + "00" * 32])
-def test_what_is_no_image_id_is_refused(
+def test_a_malformed_image_id_is_refused(
     text: str, batch: Path, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert verify([str(batch), *options, "--allow", text]) == 2
@@ -97,7 +97,7 @@ def test_what_is_not_checked_is_named_in_a_line_and_field_by_field(
     assert {"machine.host", "jobs[].prove_s", f"{LEAVES}: input"} <= set(said["not_checked"])
 
 
-def test_machines_are_told_of_a_failure_too(
+def test_the_machine_format_has_failures_too(
     batch: Path, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (batch / ROOT).write_bytes(b"something else")
