@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 
@@ -22,3 +25,29 @@ def workers(pid: int) -> list[int]:
         for child in found
         if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
     ]
+
+
+def run_and_kill_a_worker(
+    command: list[str], folder: Path, environment: dict[str, str], *, after_s: float
+) -> None:
+    """Run a batch to its end, one of whose workers is killed ``after_s`` seconds after its start.
+
+    Its log is the file ``log`` in ``folder``.
+    """
+    log = folder / "log"
+    with (
+        log.open("w") as file,
+        subprocess.Popen(command, cwd=folder, env=environment, stderr=file) as process,
+    ):
+        try:
+            deadline = time.monotonic() + 300
+            while not workers(process.pid):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            time.sleep(after_s)
+            os.kill(workers(process.pid)[0], signal.SIGKILL)
+            assert process.wait(timeout=900) == 0, log.read_text()
+        finally:
+            process.kill()
+    assert "worker died (signal SIGKILL)" in log.read_text()

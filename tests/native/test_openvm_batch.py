@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from runner.provers.guests import default_folder
-from tests.native.commands import call, workers
+from tests.native.commands import call, run_and_kill_a_worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,23 +46,10 @@ def environment(base: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def batch(base: Path) -> dict[str, Any]:
-    """The folder of a batch of two leaves and an aggregation. One of its two workers was killed."""
+    """The result of a batch of two leaves and an aggregation. One of its two workers was killed."""
     command = [*RUNNER, "guest.inputs=[10,20]", "strategy=single", f"output={base / 'batch'}"]
-    with (
-        (base / "log").open("w") as log,
-        subprocess.Popen(command, cwd=base, env=environment(base), stderr=log) as process,
-    ):
-        try:
-            deadline = time.monotonic() + 300
-            while not workers(process.pid):
-                assert process.poll() is None, (base / "log").read_text()
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            time.sleep(5)  # by now the worker is proving
-            os.kill(workers(process.pid)[0], signal.SIGKILL)
-            assert process.wait(timeout=900) == 0, (base / "log").read_text()
-        finally:
-            process.kill()
+    # By then the worker is proving.
+    run_and_kill_a_worker(command, base, environment(base), after_s=5)
     data: dict[str, Any] = json.loads((base / "batch" / "result.json").read_text())
     return data
 

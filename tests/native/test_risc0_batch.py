@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from runner.folder import write_sums
-from tests.native.commands import call, workers
+from tests.native.commands import call, run_and_kill_a_worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,22 +28,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("real")
     environment = {**os.environ, "RUNNER_PROOFS": str(base / "proofs"), "RISC0_DEV_MODE": "1"}
     command = [*RUNNER, f"output={base / 'batch'}"]
-    with (
-        (base / "log").open("w") as log,
-        subprocess.Popen(command, cwd=base, env=environment, stderr=log) as process,
-    ):
-        try:
-            deadline = time.monotonic() + 60
-            while not workers(process.pid):
-                assert process.poll() is None, (base / "log").read_text()
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            time.sleep(2)  # by now the worker is proving, or about to: it must not matter which
-            os.kill(workers(process.pid)[0], signal.SIGKILL)
-            assert process.wait(timeout=600) == 0, (base / "log").read_text()
-        finally:
-            process.kill()
-    assert "worker died (signal SIGKILL)" in (base / "log").read_text()
+    # By then the worker is proving, or about to: it must not matter which.
+    run_and_kill_a_worker(command, base, environment, after_s=2)
     return base
 
 
