@@ -57,7 +57,7 @@ class RunCounters:
         self._recorder = recorder
         self._plan = plan
         self._zkvm = zkvm
-        # One kind of receipt brings the series of all kinds.
+        # The series of all kinds are made when one is expected, because the kinds are known.
         recorder.expect(
             PROOF_GENERATION_DURATION_SECONDS, zkvm=zkvm, kind=ReceiptKind.SUCCINCT.value
         )

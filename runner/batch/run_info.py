@@ -1,4 +1,4 @@
-"""What is known of a run before its first job, which all of its files repeat."""
+"""What is known of a run before its first job, and what its files repeat."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["RunInfo"]
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """A run, apart from its batch and from what becomes of it.
+    """The facts of a run that are known before its first job.
 
     Attributes:
         run_id: the id that tells this run from all others.
