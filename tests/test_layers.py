@@ -27,9 +27,9 @@ FOLDER = Path(runner.__file__).parent
 ORDER = (
     "errors model files text untrusted metric_kinds",
     "plan provers engines cache folder events metric_table",
-    "alerts metrics",
+    "alerts metrics signature",
     "executor monitoring verify report doctor audit dashboard reference",
-    "batch server inclusion",
+    "batch server inclusion sign",
     "cli",
     "__main__",
 )

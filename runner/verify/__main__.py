@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 from runner.errors import InputError, RunnerError
 from runner.files import atomic_write
+from runner.folder import SUMS
 from runner.model import ReceiptKind
 from runner.provers.guests import Manifest, default_folder
 from runner.provers.prover import ProverSpec, load_prover
+from runner.signature.check import check_signature
 from runner.verify.checks import PinnedIds, verify_folder
 from runner.verify.claims import adapter_of
 
@@ -54,6 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--allow", action="append", metavar="IMAGE_ID", help="allow only these leaf image ids"
     )
+    parser.add_argument(
+        "--signer",
+        type=Path,
+        metavar="FILE",
+        help="demand a signature by this SSH public key, or by one of these allowed signers",
+    )
     said = parser.add_mutually_exclusive_group()
     said.add_argument("--quiet", action="store_true", help="print nothing but errors")
     said.add_argument(
@@ -73,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     checks: list[str] = []
 
     try:
+        if options.signer is not None:
+            say(f"signature: by {check_signature(options.folder, options.signer)}, over {SUMS}")
         adapter = options.adapter or adapter_of(options.folder)
         pins = _pins(options.guests or default_folder(adapter), options.allow)
         prover = load_prover(ProverSpec(adapter, ReceiptKind.SUCCINCT))
