@@ -30,7 +30,7 @@ from steps import SetupError, apt_install, ask, run, say
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["BROWSER", "TOOLS", "Options", "Stack", "install", "missing", "substitute"]
+__all__ = ["BROWSER", "SIGNING", "TOOLS", "Options", "Stack", "install", "missing", "substitute"]
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
@@ -42,6 +42,9 @@ TOOLS = {
     "pushgateway": ("prometheus-pushgateway", "pushgateway"),
 }
 """What is started, and the names it may have on the PATH; the first is also Debian's package."""
+
+SIGNING = {"ssh-keygen": ("openssh-client", "ssh-keygen")}
+"""Likewise, what signs batches in tests."""
 
 BROWSER = {"chromium": ("chromium",), "chromedriver": ("chromium-driver", "chromedriver")}
 """Likewise, what looks at the runner's page in tests; no part of the stack."""
@@ -59,7 +62,7 @@ PORTS = {
 
 def find(tool: str) -> str | None:
     """The program, if it is installed."""
-    names = (TOOLS | BROWSER)[tool]
+    names = (TOOLS | SIGNING | BROWSER)[tool]
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
@@ -313,7 +316,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        left = install(os.environ, TOOLS | BROWSER if options.tools else TOOLS)
+        left = install(os.environ, TOOLS | SIGNING | BROWSER if options.tools else TOOLS)
         if options.tools:
             if left:
                 say(f"without {', '.join(left)}: tests that need them are skipped")
