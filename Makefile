@@ -9,8 +9,14 @@ found = $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PYTHON ?= $(or $(found),$(error no Python 3.11, 3.12 or 3.13 on PATH; install one or give PYTHON=FILE))
 set-up = @$(PYTHON) scripts/setup.py
 python := .venv/bin/python
-# What ARGS asks for is what is built: OpenVM alone, both zkVMs (a sweep), or RISC Zero.
-zkvm = $(if $(filter prover=openvm,$(ARGS)),-openvm,$(if $(findstring openvm,$(ARGS)),-all))
+# What ARGS asks for is what is built: the zkVM of one prover, all of them for a sweep over several,
+# or else RISC Zero. A zkVM has a wheel script, and a prover's file in conf/ names its zkVM's adapter.
+comma := ,
+zkvms := $(patsubst scripts/%_wheel.py,%,$(wildcard scripts/*_wheel.py))
+chosen = $(patsubst prover=%,%,$(filter prover=%,$(ARGS)))
+adapter = $(shell sed -n 's/^adapter: *//p' conf/prover/$(chosen).yaml 2> /dev/null)
+zkvm = $(if $(findstring $(comma),$(chosen)),-all,$(addprefix -,$(filter $(zkvms),$(adapter))))
+proved = $(shell sed -n 's/.*"zkvm": "\([a-z0-9_]*\)".*/\1/p' /dev/null $(addsuffix /result.json,$(ARGS)) 2> /dev/null)
 
 # Tests that share nothing run side by side; the others want the machine, or a port, for themselves.
 quick := not real and not monitoring and not browser
@@ -31,7 +37,7 @@ run: ## set up what is missing, then python -m runner $(ARGS)
 	@$(python) -m runner $(ARGS)
 
 verify: ## check a finished batch: make verify ARGS=FOLDER
-	$(set-up) run$(if $(shell grep -ls -e '"zkvm": "openvm"' -- /dev/null $(addsuffix /result.json,$(ARGS))),-openvm)
+	$(set-up) run$(addprefix -,$(firstword $(filter $(zkvms),$(proved))))
 	@$(python) -m runner.verify $(ARGS)
 
 setup: ## only set up, and ask again for what was not available before
@@ -73,7 +79,7 @@ format: ## let ruff rewrite what it can
 
 stubtest: ## the native extensions against their stubs
 	$(set-up) test
-	$(python) -m mypy.stubtest --allowlist scripts/stubtest-allowlist.txt runner_risc0 runner_openvm
+	$(python) -m mypy.stubtest --allowlist scripts/stubtest-allowlist.txt $(addprefix runner_,$(zkvms))
 
 test-guests: ## Rust tests of the guests' logic
 	CARGO_TARGET_DIR=$(RUNNER_CACHE)/guests-test \

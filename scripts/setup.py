@@ -3,7 +3,7 @@
     python3 scripts/setup.py packages      virtual environment and packages of `python -m runner`
     python3 scripts/setup.py tools         the same, with linters and test tools
     python3 scripts/setup.py run           `packages`, and RISC Zero's extension
-    python3 scripts/setup.py run-openvm    `packages`, and OpenVM's extension alone
+    python3 scripts/setup.py run-ZKVM      `packages`, and the extension of that zkVM alone
     python3 scripts/setup.py run-all       `packages`, and all extensions
     python3 scripts/setup.py dev           `tools`, and RISC Zero's extension
     python3 scripts/setup.py test          `tools`, and all extensions
@@ -25,8 +25,9 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,14 +40,20 @@ SUPPORTED = ((3, 11), (3, 14))
 if not SUPPORTED[0] <= sys.version_info[:2] < SUPPORTED[1]:
     sys.exit(f"[set-up] Python {sys.version.split()[0]} is not supported; use 3.11, 3.12 or 3.13")
 
-import openvm_wheel  # noqa: E402
-import risc0_wheel  # noqa: E402
 import wheels  # noqa: E402  # it imports tomllib, which needs the version that was just checked
 from steps import SetupError, apt_install, human, run, say, step  # noqa: E402
 from toolchain import as_numbers  # noqa: E402
 
-WHEELS: dict[str, WheelScript] = {"risc0": risc0_wheel, "openvm": openvm_wheel}
-"""The steps that install an extension, and the script of each."""
+HERE = Path(__file__).resolve().parent
+
+DEFAULT = "risc0"
+"""The zkVM that is set up where none is named."""
+
+WHEELS: dict[str, WheelScript] = {
+    script.stem.removesuffix("_wheel"): cast("WheelScript", import_module(script.stem))
+    for script in sorted(HERE.glob("*_wheel.py"), key=lambda path: (DEFAULT not in path.stem, path))
+}
+"""The steps that install an extension, by zkVM: every ``*_wheel.py`` beside this file is one."""
 
 EXTRAS = {"packages-run": "gpu,joblib,report", "packages-dev": "dev"}
 """The steps that install Python packages, and the extras of the runner that each installs."""
@@ -54,10 +61,10 @@ EXTRAS = {"packages-run": "gpu,joblib,report", "packages-dev": "dev"}
 GOALS: dict[str, tuple[str, ...]] = {
     "packages": ("packages-run",),
     "tools": ("packages-dev",),
-    "run": ("packages-run", "risc0"),
-    "run-openvm": ("packages-run", "openvm"),
+    "run": ("packages-run", DEFAULT),
+    **{f"run-{zkvm}": ("packages-run", zkvm) for zkvm in WHEELS},
     "run-all": ("packages-run", *WHEELS),
-    "dev": ("packages-dev", "risc0"),
+    "dev": ("packages-dev", DEFAULT),
     "test": ("packages-dev", *WHEELS),
     "native-tests": (),
 }
@@ -224,7 +231,7 @@ def main(arguments: list[str] | None = None) -> int:
     if sys.platform == "win32":
         say("Windows is not supported; use WSL or a Linux container")
         return 2
-    place = Place(Path(__file__).resolve().parent.parent, cache_folder(os.environ))
+    place = Place(HERE.parent, cache_folder(os.environ))
     try:
         set_up(place, options.goal, os.environ, retry=options.retry)
         if options.goal == "native-tests":
