@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -185,17 +186,19 @@ def test_a_name_that_begins_with_a_dash_is_a_name(
 
 
 @pytest.fixture
-def agent(tmp_path: Path) -> Iterator[str]:
+def agent() -> Iterator[str]:
     """The socket of an ssh-agent that holds no key."""
     if shutil.which("ssh-agent") is None:
         pytest.skip("there is no ssh-agent here; install OpenSSH (Debian: openssh-client)")
-    socket = tmp_path / "agent"
-    command = ["ssh-agent", "-D", "-a", str(socket)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        process.stdout.readline()  # it is printed once the socket is there
-        yield str(socket)
-        process.terminate()
+    # The name of a socket may have no more than about 100 characters, so it is not in tmp_path.
+    with tempfile.TemporaryDirectory(prefix="agent-") as folder:
+        socket = f"{folder}/socket"
+        command = ["ssh-agent", "-D", "-a", socket]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            process.stdout.readline()  # it is printed once the socket is there
+            yield socket
+            process.terminate()
 
 
 def test_a_key_in_the_agent_signs(
