@@ -8,6 +8,7 @@
 ``result.json``          the record: config, plan, figures of every job, versions, image ids and
                          machine
 ``SHA256SUMS``           the checksums of the files above, for ``sha256sum -c`` and the verifier
+``SHA256SUMS.sig``       a signature over these, where somebody has signed the batch
 ``report.html``          a page for people, where ``report=true`` or in a sweep's folder
 ======================== =========================================================================
 

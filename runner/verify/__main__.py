@@ -97,7 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         to.write(json.dumps(_result(options.folder, verified, checks)) + "\n")
     elif not options.quiet:
-        to.write(f"  --  not checked, the run's own word: {_groups(verified.claims_only)}\n")
+        whose = "the run's own word" if options.signer is None else "the signer's word"
+        to.write(f"  --  not checked, {whose}: {_groups(verified.claims_only)}\n")
         to.write(f"VERIFIED: {verified.claims.count} leaves in {options.folder}\n")
     return 0
 
