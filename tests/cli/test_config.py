@@ -4,54 +4,21 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
+from hydra import compose
 from omegaconf import OmegaConf
 
-from runner.batch.identity import MadeFrom, made_from
 from runner.cache.proof_cache import ProofCache
-from runner.cli import config
-from runner.cli.command import CONF
 from runner.engines.machine import cores
 from runner.errors import InputError
-from runner.model import PLACEMENT, ReceiptKind, flat
+from runner.model import ReceiptKind
 from runner.monitoring.pushgateway import Gateway
 from runner.plan.inputs import leaves
 from runner.plan.strategy import make_plan
-from runner.provers.guests import AGGREGATOR, Manifest
-from runner.provers.prover import load_prover
+from tests.cli.configs import choices, composed, settings
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from omegaconf import DictConfig
-
-    from runner.batch.settings import Settings
-
-
-@pytest.fixture(autouse=True)
-def hydra() -> Iterator[None]:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        yield
-
-
-def composed(*overrides: str) -> DictConfig:
-    conf = compose("config", list(overrides), return_hydra_config=True)
-    # compose() runs no job, so the folder that a job would have is given here.
-    conf.hydra.runtime.output_dir = "unused"
-    HydraConfig.instance().set_config(conf)
-    return compose("config", list(overrides))
-
-
-def settings(*overrides: str) -> Settings:
-    return config.settings(composed(*overrides), Path("unused"))
-
-
-def choices(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+pytestmark = pytest.mark.usefixtures("hydra")
 
 
 GROUPS = ["guest", "strategy", "prover", "executor", "cache", "retry", "metrics", "audit"]
@@ -256,50 +223,6 @@ def test_the_workers_of_auto_are_the_engines_to_choose() -> None:
 
 def test_a_preset_may_size_a_cache_that_keeps_nothing() -> None:
     assert not settings("preset=large", "cache=off").cache.keeps
-
-
-def identity(*overrides: str) -> MadeFrom:
-    """The identity of a run without inputs, with these overrides."""
-    made = settings(*overrides)
-    manifest = Manifest.load(made.guests)
-    guests = [manifest.get(name) for name in (made.guest, AGGREGATOR)]
-    return made_from(made.config, guests, [], load_prover(made.prover).versions)
-
-
-@pytest.mark.parametrize(
-    "override",
-    [
-        "executor.timeout_s=7200",  # as the timeout's own error advises
-        "executor.on_failure=continue",
-        "cache.folder=/elsewhere/proofs",
-        "retry.attempts=9",
-        "output=/elsewhere",
-        "report=true",
-        "metrics.textfile=/elsewhere/runner.prom",
-        "quiet=true",
-    ],
-)
-def test_where_a_run_happens_makes_it_no_other_run(override: str) -> None:
-    assert identity(override) == identity()
-
-
-@pytest.mark.parametrize(
-    "override",
-    ["executor.workers=2", "executor=inline", "cache=off", "strategy=single", "guest.count=7"],
-)
-def test_what_is_done_makes_it_another_run(override: str) -> None:
-    assert identity(override) != identity()
-
-
-def test_what_says_only_where_a_run_happens_is_in_the_schema() -> None:
-    """The one list of such settings names nothing that does not exist."""
-    names = flat(OmegaConf.to_container(compose("config"), resolve=True))
-    for place in PLACEMENT:
-        found = [name for name in names if name == place or name.startswith(f"{place}.")]
-        assert found or place == "executor.engine.address", place
-    assert "executor.engine.address" in flat(
-        OmegaConf.to_container(compose("config", ["executor=dask"]), resolve=True)
-    )
 
 
 def test_bars_are_not_drawn_over_json_lines() -> None:
