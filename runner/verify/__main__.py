@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -119,10 +120,10 @@ def _result(folder: Path, verified: VerifiedBatch, checks: Sequence[str]) -> dic
 
 def _groups(names: Sequence[str]) -> str:
     """Fields by the part of the record that they are in, for one line."""
-    counts = Counter(name.partition(".")[0].partition("[")[0] for name in names)
-    return ", ".join(
-        name if count == 1 else f"{name} ({count} fields)" for name, count in counts.items()
-    )
+    # A field of another file than the record stands for itself: "leaves.jsonl: input".
+    parts = (name if ": " in name else re.split(r"[.\[]", name)[0] for name in names)
+    counts = Counter(parts)
+    return ", ".join(f"{part} ({n} fields)" if n > 1 else part for part, n in counts.items())
 
 
 def _pins(guests: Path, allow: Sequence[str] | None) -> PinnedIds:

@@ -90,7 +90,8 @@ def test_what_is_not_checked_is_named_in_a_line_and_field_by_field(
     assert verify([str(batch), *options]) == 0
     (line,) = [text for text in capsys.readouterr().out.splitlines() if "not checked" in text]
     assert "the run's own word: " in line
-    assert "machine" in line
+    assert "machine (" in line
+    assert line.endswith(f"{LEAVES}: input")
     assert verify([str(batch), *options, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["verified"], said["leaves"], said["kind"]) == (True, 8, "composite")
