@@ -54,7 +54,7 @@ def run(settings: Settings) -> DryRunReport:
             versions=prover.versions,
             decisions=decisions,
             measured=[forecast.measured(job) for job in range(batch.plan.jobs)],
-            unexplained=view.unexplained() if view is not None else 0,
+            without_origin=view.without_origin() if view is not None else 0,
         )
     path = settings.output / FILE
     try:

@@ -69,7 +69,7 @@ class DryRunReport:
         versions: the versions of the zkVM that would prove.
         decisions: what becomes of each job, by job id.
         measured: the times of proofs like each job's, by job id; None where none was measured.
-        unexplained: the number of entries in the cache that do not say what they were made from.
+        without_origin: the number of entries in the cache that do not say what they were made from.
     """
 
     requested: str
@@ -79,7 +79,7 @@ class DryRunReport:
     versions: Versions
     decisions: Sequence[Decision]
     measured: Sequence[MeasuredTimes | None]
-    unexplained: int
+    without_origin: int
 
     @cached_property
     def levels(self) -> list[Level]:
@@ -125,7 +125,7 @@ class DryRunReport:
             "requested": self.requested,
             "plan": batch.plan.to_json(),
             "cache": self.cache.place,
-            "cache_entries_without_origin": self.unexplained,
+            "cache_entries_without_origin": self.without_origin,
             "workers": self.workers,
             "levels": [asdict(level) for level in self.levels],
             "expected_s": self.expected[0] if self.expected else None,
@@ -202,9 +202,9 @@ def sentences(report: DryRunReport) -> list[str]:
         names = [batch.name(job) for job in jobs[:_SHOWN]]
         more = f" and {len(jobs) - _SHOWN} more" if len(jobs) > _SHOWN else ""
         lines.append(f"{reason}: {', '.join(names)}{more}")
-    if report.unexplained and any(d.reason is Reason.NO_ENTRY for d in report.decisions):
+    if report.without_origin and any(d.reason is Reason.NO_ENTRY for d in report.decisions):
         lines.append(
-            f"{report.unexplained} entries of the cache do not say what they were made from"
+            f"{report.without_origin} entries of the cache do not say what they were made from"
             " (an earlier version made them): one of them may be for the same input"
         )
     if kind is ReceiptKind.EXECUTE:

@@ -26,7 +26,7 @@ from runner.provers.guests import AGGREGATOR
 if TYPE_CHECKING:
     from runner.batch.batch import Batch
     from runner.cache.cache import CacheView
-    from runner.cache.origins import Made
+    from runner.cache.origins import ProofVariant
     from runner.model import ProofJob, ReceiptKind
     from runner.provers.prover import Prover
 
@@ -198,30 +198,30 @@ class Forecast:
         Returns:
             The reason, the reason in words, and what is different in the nearest entry.
         """
-        fault = view.set_aside(key)
+        fault = view.quarantine_reason(key)
         if fault is not None:
             return Reason.SET_ASIDE, f"set aside earlier: {fault}", ()
-        made = [*view.made(job.guest.name, hashlib.sha256(job.stdin).hexdigest())]
+        variants = [*view.variants(job.guest.name, hashlib.sha256(job.stdin).hexdigest())]
         if job.id >= self._batch.plan.leaf_jobs:
             for build in self._builds:
                 stdin = self._stdin_for(job.id, build)
-                made += view.made(job.guest.name, hashlib.sha256(stdin).hexdigest())
-        told = [differences for one in made if (differences := self._differences(job, one))]
+                variants += view.variants(job.guest.name, hashlib.sha256(stdin).hexdigest())
+        told = [differences for one in variants if (differences := self._differences(job, one))]
         if not told:
             return Reason.NO_ENTRY, "no entry", ()
         nearest = min(told, key=len)
         return Reason.DIFFERS, f"an entry has {', '.join(nearest.values())}", tuple(nearest)
 
-    def _differences(self, job: ProofJob, made: Made) -> dict[str, str]:
+    def _differences(self, job: ProofJob, entry: ProofVariant) -> dict[str, str]:
         """What is different between a job and an entry for the same input, in words."""
         versions = self._prover.versions
         found = {}
         own = job.guest.image_id.hex()
-        if made.image_id != own:
-            found["image_id"] = f"image id {made.image_id[:8]}... (not {own[:8]}...)"
-        if made.kind != job.kind.value:
-            found["kind"] = f"a {made.kind} receipt (not {job.kind.value})"
-        there = f"{made.zkvm} {made.zkvm_version}"
+        if entry.image_id != own:
+            found["image_id"] = f"image id {entry.image_id[:8]}... (not {own[:8]}...)"
+        if entry.kind != job.kind.value:
+            found["kind"] = f"a {entry.kind} receipt (not {job.kind.value})"
+        there = f"{entry.zkvm} {entry.zkvm_version}"
         here = f"{versions.zkvm} {versions.zkvm_version}"
         if there != here:
             found["zkvm_version"] = f"{there} (not {here})"

@@ -4,15 +4,15 @@ May import: errors, files, model.
 
 Other rooms use:
 
-- `cache.py`: what a cache must offer, also to a dry run; the cache that keeps nothing.
+- `cache.py`: the protocol of a cache, the view that a dry run reads, and the cache of `cache=off`.
 - `keys.py`: the content address of a proof.
 - `origins.py`: what the entries were made from, so that a miss can be explained.
 
 Only this room uses:
 
-- `proof_cache.py`: the cache on disk: look up, keep, evict, quarantine.
-- `view.py`: the cache on disk as a dry run looks at it; nothing in it changes.
-- `store.py`: index and blobs together: opened, kept in step, repaired.
-- `index.py`: the SQLite index: entries, their order of use, what they cost to make.
-- `blobs.py`: the blob files, half-written ones, and those in quarantine.
+- `proof_cache.py`: the cache on disk, which looks up, keeps, evicts and quarantines proofs.
+- `view.py`: the cache on disk as a dry run reads it, without changing anything.
+- `store.py`: opens the index and the blobs, keeps them consistent, and repairs them.
+- `index.py`: the SQLite index of the entries, their order of use, and what they cost to prove.
+- `blobs.py`: the files: blobs, half-written blobs, and blobs in quarantine.
 """

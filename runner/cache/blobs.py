@@ -1,4 +1,4 @@
-"""The proof cache's files: blobs, half-written ones, and those taken out of use."""
+"""The files of the proof cache: blobs, half-written blobs, and blobs that were taken out of use."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 _STALE_TEMP_S = 3600.0
 
 _KEEP_QUARANTINED = 100
-"""A prover whose every proof is refused must not fill the disk with them."""
+"""The number of blobs that stay in quarantine. It is bounded because a prover whose every proof is
+refused must not fill the disk."""
 
 
 class Blobs:
-    """Files of a cache folder. Any method may raise ``OSError``.
+    """The files of one cache folder. Any method may raise ``OSError``.
 
-    All that changes a blob belongs inside a write transaction of the index.
+    A method that changes a blob must be called inside a write transaction of the index.
 
     Args:
-        folder: the cache folder.
+        folder: The cache folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,25 +42,31 @@ class Blobs:
         self._quarantine = folder / "quarantine"
 
     def make_folders(self) -> None:
-        """Make what is missing, the cache folder and its parents included."""
+        """Make the folders that are missing, including the cache folder and its parents."""
         for folder in (self._objects, self._temp, self._quarantine):
             folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, key: str) -> Path:
-        """Where the blob of ``key`` is.
+        """The path of the blob of ``key``.
 
         Raises:
             ValueError: ``key`` is not 64 lower-case hexadecimal characters.
         """
+        # A key of any other form could be a path that leads out of the folder.
         if not _KEY.fullmatch(key):
-            raise ValueError(f"not a cache key: {key!r}")  # nor ever a path out of the folder
+            raise ValueError(f"not a cache key: {key!r}")
         return self._objects / key[:2] / key
 
     def read(self, key: str, sha256: str | None) -> tuple[bytes, str, str]:
-        """Read a blob and compare it with its recorded digest (None: nothing to compare with).
+        """Read a blob and compare it with its recorded digest.
+
+        Args:
+            key: The key of the blob.
+            sha256: The recorded digest in hex, or None if none is recorded.
 
         Returns:
-            Content, its SHA-256 in hex, and what is wrong with it (empty when nothing is).
+            The content, its SHA-256 in hex, and what is wrong with it. The last is empty if nothing
+            is wrong.
         """
         try:
             data = self.path(key).read_bytes()
@@ -71,11 +78,11 @@ class Blobs:
         return data, digest, f"SHA-256 is {digest}, recorded was {sha256}"
 
     def prepare(self, data: bytes) -> Path:
-        """Write a future blob to a temporary file and onto the disk."""
+        """Write the content of a future blob to a temporary file, and wait until it is on disk."""
         return write_temp(self._temp, data)
 
     def place(self, temp: Path, key: str) -> None:
-        """Make a prepared file the blob of ``key``."""
+        """Make a prepared file the blob of ``key``, in place of an earlier one."""
         blob = self.path(key)
         if not blob.parent.is_dir():
             blob.parent.mkdir(exist_ok=True)
@@ -84,16 +91,18 @@ class Blobs:
         fsync_folder(blob.parent)
 
     def remove(self, key: str) -> None:
-        """Remove a blob, if it is there. Who has it open can read on."""
+        """Remove a blob, if it is there. A reader that has it open can still read it."""
         blob = self.path(key)
         with contextlib.suppress(FileNotFoundError):
             blob.unlink()
-            fsync_folder(blob.parent)  # or a power cut brings it back, without a row
+            # Without this, the blob could be back after a power cut and have no row in the index.
+            fsync_folder(blob.parent)
 
     def set_aside(self, key: str, reason: str) -> None:
-        """Move a blob to ``quarantine/<key>-<n>``, with a ``.reason`` beside it; keep the newest.
+        """Move a blob to ``quarantine/<key>-<n>``, with the reason in a ``.reason`` file beside it.
 
-        Without such a blob nothing happens but a warning.
+        Only the newest blobs in quarantine are kept. If there is no blob with this key, the only
+        effect is a warning.
         """
         blob = self.path(key)
         if not blob.exists():
@@ -106,7 +115,7 @@ class Blobs:
             for note in [target.with_name(f"{target.name}.reason")]
             if not (target.exists() or note.exists())
         )
-        # The note first: a blob without one would never be counted, nor removed.
+        # The note is written first, because a blob without a note would never be removed.
         atomic_write(note, f"{reason}\n".encode())
         blob.replace(target)
         _log.warning("cache entry %s moved to %s: %s", key, target, reason)
@@ -116,18 +125,18 @@ class Blobs:
             old.unlink()
 
     def is_being_written(self, temp: str) -> bool:
-        """Whether the prepared file of this name has not been placed or given up."""
+        """Whether the prepared file of this name still waits to be placed."""
         return (self._temp / temp).exists()
 
     def remove_stale_temps(self) -> None:
-        """Remove prepared files whose writer must have died: none waits for an hour."""
+        """Remove prepared files that are older than an hour, whose writers must have died."""
         for temp in self._temp.iterdir():
-            with contextlib.suppress(FileNotFoundError):  # its writer was faster
+            with contextlib.suppress(FileNotFoundError):  # the writer may have placed it meanwhile
                 if time.time() - temp.stat().st_mtime > _STALE_TEMP_S:
                     temp.unlink()
 
     def all(self) -> Iterator[tuple[str, int]]:
-        """Key and size of every blob, the oldest file first."""
+        """The key and the size of every blob. The oldest file comes first."""
         found = []
         for path in self._objects.glob("??/*"):
             if _KEY.fullmatch(path.name) and path == self.path(path.name):

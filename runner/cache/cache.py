@@ -1,7 +1,7 @@
 """What a cache of finished proofs must offer, and the cache that keeps nothing.
 
-``conf/cache`` names a cache by ``_target_``. The class is called with whatever else its YAML file
-sets, and opens nothing: a dry run asks it for its :meth:`Cache.view` alone.
+``conf/cache`` names a cache by ``_target_``. Its class is called with all other settings of the
+YAML file. The constructor opens nothing, because a dry run only asks for :meth:`Cache.view`.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.cache.origins import Made, Origin
+    from runner.cache.origins import Origin, ProofVariant
     from runner.model import Cycles, ReceiptKind
 
-__all__ = ["ESTIMATE_FROM", "Cache", "CacheStats", "CacheView", "Entry", "Found", "NoCache"]
+__all__ = ["ESTIMATE_FROM", "Cache", "CacheStats", "CacheView", "Entry", "LookupResult", "NoCache"]
 
 ESTIMATE_FROM = 20
-"""The times of so many of the newest proofs say how long the next one may take."""
+"""The number of newest proofs whose times say how long the next proof may take."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A proof out of the cache.
+    """A proof from the cache.
 
     Attributes:
-        data: The bytes as they were put in.
-        cycles: The cycles of the run that was proved; zeros where they are not known any more.
-        prove_s: The wall seconds that the proof took; 0 where they are not known any more.
+        data: The encoded receipt, as it was put in.
+        cycles: The cycles of the run that was proved, or zeros if they are no longer known.
+        prove_s: The wall seconds that the proof took, or 0 if they are no longer known.
     """
 
     data: bytes
@@ -42,7 +42,7 @@ class CacheStats:
 
     Attributes:
         entries: The number of proofs.
-        bytes: Their size on disk.
+        bytes: The size of all proofs together.
     """
 
     entries: int
@@ -50,12 +50,13 @@ class CacheStats:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LookupResult:
     """What a dry run finds under a key.
 
     Attributes:
-        data: The bytes as they were put in; None without a usable entry.
-        fault: What is wrong with the entry; empty when nothing is, or when there is none.
+        data: The encoded receipt, as it was put in, or None if there is no usable entry.
+        fault: What is wrong with the entry. It is empty if the entry is usable, and also if there
+            is no entry.
     """
 
     data: bytes | None
@@ -63,32 +64,37 @@ class Found:
 
 
 class CacheView(Protocol):
-    """A cache as a dry run looks at it. Nothing in the cache changes, not even its order of use.
+    """The cache as a dry run reads it. Nothing in the cache changes, not even the order of use.
 
-    Any thread may call it. Every method may raise CacheError, when the cache cannot be read.
+    Any thread may call it. Every method raises CacheError if the cache cannot be read.
     """
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
 
-    def find(self, key: str) -> Found:
-        """What a look-up would find. The caller verifies whether it is a valid proof."""
+    def find(self, key: str) -> LookupResult:
+        """Find what a run's look-up would find. The caller verifies that it is a valid proof."""
         ...
 
-    def set_aside(self, key: str) -> str | None:
-        """Why an entry of this key was last taken out of use; None where none ever was."""
+    def quarantine_reason(self, key: str) -> str | None:
+        """Why an entry with this key was last taken out of use, or None if none ever was."""
         ...
 
-    def made(self, guest: str, stdin: str) -> Sequence[Made]:
-        """What the entries were made with that have a guest's name and an input's SHA-256."""
+    def variants(self, guest: str, stdin: str) -> Sequence[ProofVariant]:
+        """How a guest's run on one input has been proved so far: one value for each entry.
+
+        Args:
+            guest: The name of the guest, whatever its build.
+            stdin: The SHA-256 of the input, in hex.
+        """
         ...
 
     def builds(self, guest: str) -> Sequence[str]:
-        """The image ids, in hex, that a guest of this name has had."""
+        """The image ids, in hex, that guests of this name have had."""
         ...
 
-    def unexplained(self) -> int:
+    def without_origin(self) -> int:
         """The number of entries that do not say what they were made from."""
         ...
 
@@ -100,21 +106,23 @@ class CacheView(Protocol):
         Args:
             image_id: The image id of the guest.
             kind: The kind of receipt.
-            children: Only of proofs with so many children; None for all.
+            children: The number of children that a proof must have to be counted, or None to count
+                all proofs.
         """
         ...
 
 
 class Cache(Protocol):
-    """Where finished proofs are kept between runs.
+    """A store of finished proofs that outlives a run.
 
-    It is entered before the first proof, when it opens what it needs, and left after the last.
-    Every method but ``close`` may raise CacheError. A run survives that at any time but at the
-    opening. Between the two, any thread may call it.
+    The runner enters the cache before the first proof, when the cache opens what it needs, and
+    leaves it after the last proof. In between, any thread may call it. Every method but ``close``
+    may raise CacheError. If entering the cache raises it, the run ends. If a later call raises it,
+    the run goes on as if the entry were not there.
 
     Attributes:
-        keeps: Whether look-ups make sense at all.
-        place: Where the proofs are, for people; None where there is no such place.
+        keeps: Whether the cache keeps anything. If it does not, the runner makes no look-ups.
+        place: The place of the proofs as people are told it, or None if there is none.
     """
 
     keeps: ClassVar[bool]
@@ -125,7 +133,7 @@ class Cache(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
     def get(self, key: str) -> Entry | None:
-        """Look a proof up. The caller verifies it, every time."""
+        """Look up a proof. The caller verifies it every time."""
         ...
 
     def put(  # noqa: PLR0913  # one proof and what was measured while it was made
@@ -139,11 +147,11 @@ class Cache(Protocol):
         prove_s: float,
         origin: Origin | None = None,
     ) -> int:
-        """Keep a proof. Returns how many others had to go."""
+        """Keep a proof, and return the number of other proofs that were evicted for it."""
         ...
 
     def quarantine(self, key: str, reason: str) -> None:
-        """Take a proof out of use that did not verify."""
+        """Take a proof out of use because it did not verify."""
         ...
 
     def stats(self) -> CacheStats:
@@ -151,15 +159,18 @@ class Cache(Protocol):
         ...
 
     def mean_prove_s(self, image_id: bytes, kind: ReceiptKind) -> float | None:
-        """The mean wall seconds of a guest's newest proofs; None without any."""
+        """The mean wall seconds of a guest's newest proofs, or None if there are none."""
         ...
 
     def view(self) -> CacheView | None:
-        """The cache for a dry run, without opening or changing it; None where it keeps nothing."""
+        """Return the view for a dry run, or None if the cache keeps nothing.
+
+        The cache need not be entered for this, and is not changed by it.
+        """
         ...
 
     def close(self) -> None:
-        """Release what is held. A second call does nothing."""
+        """Release whatever the cache has opened. A second call does nothing."""
         ...
 
 
@@ -167,8 +178,8 @@ class NoCache(Cache):
     """The cache of ``cache=off``: every look-up misses, and nothing is kept.
 
     Args:
-        settings: Settings for a cache that keeps something. A preset may have them; they say
-            nothing here.
+        settings: Settings meant for a cache that keeps something. A preset may set them for
+            whatever cache is chosen; this cache ignores them.
     """
 
     keeps: ClassVar[bool] = False
@@ -184,22 +195,22 @@ class NoCache(Cache):
         pass
 
     def get(self, key: str) -> Entry | None:  # noqa: ARG002
-        """Miss."""
+        """Find nothing."""
         return None
 
     def put(self, key: str, data: bytes, **_: object) -> int:  # noqa: ARG002
-        """Keep nothing, so that nothing has to go."""
+        """Keep nothing, so that nothing is evicted either."""
         return 0
 
     def quarantine(self, key: str, reason: str) -> None:
         """Do nothing."""
 
     def stats(self) -> CacheStats:
-        """Nothing is held."""
+        """The cache holds nothing."""
         return CacheStats(0, 0)
 
     def mean_prove_s(self, image_id: bytes, kind: ReceiptKind) -> float | None:  # noqa: ARG002
-        """Nothing is known."""
+        """No times are known."""
         return None
 
     def view(self) -> CacheView | None:

@@ -1,6 +1,7 @@
-"""The proof cache's index: what is in the cache, in which order it was used, what it cost to make.
+"""The index of the proof cache: its entries, their order of use, and what they cost to prove.
 
-SQLite, shared by any number of processes. Nothing here knows about the blobs themselves.
+The index is an SQLite file that any number of processes share. It knows nothing about the blob
+files themselves.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ __all__ = ["Index", "Row", "is_corruption"]
 
 _VERSION = 1
 _WAIT_S = 60.0
-"""How long to wait for another process's transaction; they take milliseconds."""
+"""The seconds to wait for another process's transaction. A transaction takes milliseconds."""
 
 _SCHEMA = (
     """CREATE TABLE entries (
@@ -34,10 +35,10 @@ _SCHEMA = (
     ) WITHOUT ROWID""",
     "CREATE INDEX by_use ON entries (last_used)",
     "CREATE INDEX by_program ON entries (image_id, kind, created) WHERE prove_s IS NOT NULL",
-    # A put says here what it is about to do, so that an opening after a crash need not look at
-    # every blob. ``entry`` is a Row as a JSON list.
+    # A put records here what it is about to do. When the cache is opened after a crash, only these
+    # blobs have to be examined. ``entry`` is a Row as a JSON list.
     "CREATE TABLE intents (temp TEXT PRIMARY KEY, entry TEXT NOT NULL) WITHOUT ROWID",
-    # Kept by triggers: counting a million rows at every put would take longer than the put.
+    # Triggers keep the totals. Counting a million rows at every put would take longer than the put.
     "CREATE TABLE totals (entries INTEGER NOT NULL, bytes INTEGER NOT NULL)",
     "INSERT INTO totals VALUES (0, 0)",
     """CREATE TRIGGER added AFTER INSERT ON entries BEGIN
@@ -50,15 +51,22 @@ _SCHEMA = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """One entry of the index, in the order of its columns.
+    """One entry of the index. The fields have the order of the table's columns.
+
+    After the index was rebuilt from the blobs, only the key and the size of an entry are known.
 
     Attributes:
-        key: 64 hexadecimal characters.
-        size: of the blob in bytes.
-        sha256: of the blob, hex; None where the index was rebuilt and the blob not read since.
-        image_id: hex; None where not known, like ``kind`` (a ``ReceiptKind``'s value).
-        prove_s: wall seconds the proof took; None where not known.
-        user: cycles, 0 where not known, like the rest.
+        key: The key of the proof, 64 hexadecimal characters.
+        size: The size of the blob in bytes.
+        sha256: The SHA-256 of the blob in hex, or None if the index was rebuilt and the blob has not
+            been read since.
+        image_id: The image id of the guest in hex, or None if it is not known.
+        kind: The value of a ``ReceiptKind``, or None if it is not known.
+        prove_s: The wall seconds that the proof took, or None if they are not known.
+        user: The user cycles of the run, or 0 if they are not known.
+        paging: The paging cycles, or 0 likewise.
+        total: The cycles after padding, or 0 likewise.
+        segments: The number of segments, or 0 likewise.
     """
 
     key: str
@@ -74,32 +82,35 @@ class Row:
 
 
 def is_corruption(error: sqlite3.Error) -> bool:
-    """Whether the file itself is damaged, rather than busy, full or not accessible."""
+    """Whether the error says that the file is damaged, rather than busy or not accessible."""
     code = getattr(error, "sqlite_errorcode", None)
-    # The low byte is the primary code; the rest tells variants apart.
+    # The low byte is the primary error code. The other bytes distinguish variants of it.
     return code is not None and code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class Index:
-    """One connection to the index file. Methods that write belong inside ``transaction``.
+    """One connection to the index file. Any method may raise ``sqlite3.Error``.
 
-    Any method may raise ``sqlite3.Error``.
+    A method that writes must be called inside ``transaction``.
 
     Args:
-        path: the file, made when it is missing.
-        read_only: make and change nothing, no file either.
+        path: The index file. It is made if it is missing.
+        read_only: Whether to open the file without making or changing anything.
 
     Attributes:
-        origins: what the entries were made from.
+        path: The index file.
+        pid: The process that opened the connection.
+        origins: The table that says what the entries were made from.
+        is_new: Whether the file has no tables yet.
 
     Raises:
-        sqlite3.DatabaseError: the file cannot be opened or is of another version.
+        sqlite3.DatabaseError: The file cannot be opened, or another version wrote it.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self.pid = os.getpid()
-        # Autocommit, so that BEGIN below is the only one. The owner serialises its threads.
+        # Autocommit mode leaves BEGIN to `transaction`. The owner lets in one thread at a time.
         self._db = sqlite3.connect(
             _read_only(path) if read_only else path,
             timeout=_WAIT_S,
@@ -109,8 +120,8 @@ class Index:
         )
         self.origins = Origins(self._db)
         try:
-            # Readers then do not wait for writers. Some file systems cannot do it (no shared
-            # memory); SQLite stays with a rollback journal there, which is slower and as safe.
+            # In WAL mode readers do not wait for writers. A file system without shared memory
+            # cannot do this. There SQLite keeps its rollback journal, which is slower but as safe.
             if not read_only:
                 self._db.execute("PRAGMA journal_mode = WAL").fetchone()
             self.is_new = self._version() == 0
@@ -133,20 +144,21 @@ class Index:
         return None
 
     def in_place(self) -> bool:
-        """Whether the path still names the file of this connection (also after ``close``)."""
+        """Whether the path still names the file of this connection. Works after ``close`` too."""
         return self._file is not None and self._identity() == self._file
 
     def close(self) -> None:
-        """Close the connection; again is harmless."""
+        """Close the connection. A second call does nothing."""
         self._db.close()
 
     @contextlib.contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[None]:
-        """Hold off all other writers, then commit, or roll back on an exception.
+        """Exclude all other writers, then commit, or roll back if there is an exception.
 
         Args:
-            durable: wait at the commit until it is on disk. Without, a power cut may undo the
-                last transactions (never a part of one): enough for the order of use.
+            durable: Whether the commit waits until the data is on disk. If it does not, a power cut
+                may undo the last transactions, though never a part of one. That is good enough for
+                the order of use.
         """
         self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         self._db.execute("BEGIN IMMEDIATE")
@@ -166,7 +178,7 @@ class Index:
         self.is_new = False
 
     def row(self, key: str) -> Row | None:
-        """The entry of ``key``."""
+        """The entry of ``key``, or None if there is none."""
         found = self._db.execute(
             "SELECT key, size, sha256, image_id, kind, prove_s, user_cycles, paging_cycles,"
             " total_cycles, segments FROM entries WHERE key = ?",
@@ -175,10 +187,10 @@ class Index:
         return None if found is None else Row(*found)
 
     def insert(self, row: Row) -> None:
-        """Put ``row`` in as the newest and last used, in place of one with its key."""
+        """Insert ``row`` as the newest and last used entry, in place of one with the same key."""
         self.delete(row.key)
-        # A sequence number, not a clock: clocks jump. It may restart below a number that was
-        # removed, never below one that is still there.
+        # The order is a sequence number, because a clock may be set back. The next number may have
+        # belonged to an entry that was removed, but it is above those of all other entries.
         self._db.execute(
             "INSERT INTO entries SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, next, next FROM"
             " (SELECT coalesce(max(last_used), 0) + 1 AS next FROM entries)",
@@ -186,7 +198,7 @@ class Index:
         )
 
     def touch(self, key: str, sha256: str) -> None:
-        """Make ``key`` the last used; record its digest if it had none."""
+        """Make ``key`` the last used entry, and record its digest if it has none yet."""
         self._db.execute(
             "UPDATE entries SET sha256 = coalesce(sha256, ?),"
             " last_used = (SELECT max(last_used) + 1 FROM entries) WHERE key = ?",
@@ -194,21 +206,27 @@ class Index:
         )
 
     def delete(self, key: str) -> None:
-        """Drop the entry of ``key``, if there is one."""
+        """Delete the entry of ``key``, if there is one."""
         self._db.execute("DELETE FROM entries WHERE key = ?", (key,))
 
     def oldest(self) -> str:
-        """The least recently used key; there must be one."""
+        """The key of the least recently used entry. The index must not be empty."""
         query = "SELECT key FROM entries ORDER BY last_used LIMIT 1"
         return str(self._db.execute(query).fetchone()[0])
 
     def totals(self) -> tuple[int, int]:
-        """Number of entries, and of bytes in their blobs."""
+        """The number of entries, and the number of bytes in their blobs."""
         entries, size = self._db.execute("SELECT entries, bytes FROM totals").fetchone()
         return int(entries), int(size)
 
     def prove_times(self, image_id: str, kind: str, newest: int) -> list[float]:
-        """Wall seconds of the ``newest`` measured proofs of a program."""
+        """The wall seconds of a guest's newest measured proofs.
+
+        Args:
+            image_id: The image id of the guest, in hex.
+            kind: The value of the ``ReceiptKind``.
+            newest: The largest number of proofs to look at.
+        """
         found = self._db.execute(
             "SELECT prove_s FROM entries WHERE image_id = ? AND kind = ?"
             " AND prove_s IS NOT NULL ORDER BY created DESC LIMIT ?",
@@ -217,26 +235,26 @@ class Index:
         return [float(row[0]) for row in found]
 
     def intend(self, temp: str, row: Row) -> None:
-        """Announce that the temporary file ``temp`` is about to become the blob of ``row``."""
+        """Record that the temporary file ``temp`` is about to become the blob of ``row``."""
         self._db.execute(
             "INSERT INTO intents VALUES (?, ?)", (temp, json.dumps(dataclasses.astuple(row)))
         )
 
     def intents(self) -> list[tuple[str, Row]]:
-        """Announcements not settled: of writers at work, and of those that died."""
+        """The intents that are not settled, from writers at work and from writers that died."""
         found = self._db.execute("SELECT temp, entry FROM intents").fetchall()
         return [(temp, Row(*json.loads(entry))) for temp, entry in found]
 
     def settle(self, temp: str) -> None:
-        """Take an announcement back."""
+        """Delete an intent, because it was carried out or given up."""
         self._db.execute("DELETE FROM intents WHERE temp = ?", (temp,))
 
 
 def _read_only(path: Path) -> str:
-    """How SQLite is told to leave no trace.
+    """The URI that makes SQLite open a file without leaving files of its own.
 
-    A reader makes the files that it shares with writers, and cannot remove them again. Where they
-    are missing nobody writes, and the file can be read as one that does not change.
+    A reader in WAL mode makes the files that it shares with writers, and it cannot remove them
+    again. Where these files are missing nobody writes, so the index is opened as immutable.
     """
-    beside = path.with_name(f"{path.name}-wal")
-    return f"{path.absolute().as_uri()}?{'mode=ro' if beside.exists() else 'immutable=1'}"
+    wal = path.with_name(f"{path.name}-wal")
+    return f"{path.absolute().as_uri()}?{'mode=ro' if wal.exists() else 'immutable=1'}"

@@ -1,4 +1,4 @@
-"""The content address of a proof: what the cache calls it."""
+"""The content address of a proof, which is its key in the cache."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _SCHEMA = b"1"  # raise it when the encoding below or the meaning of a field cha
 def proof_key(
     *, zkvm: str, zkvm_version: str, kind: ReceiptKind, image_id: bytes, stdin: bytes
 ) -> str:
-    """Name a proof by everything that decides whether another receipt can stand for it.
+    """Compute the key of a proof from everything that decides which receipt can be used for it.
 
-    SHA-256 over the fields in a fixed order, each preceded by its length as 8 bytes, big-endian:
-    bytes that move from one field to the next change the encoding.
+    The key is a SHA-256 over the fields in a fixed order. Each field is preceded by its length as 8
+    big-endian bytes, so that moving bytes from one field to the next changes the key.
 
     Args:
-        zkvm: e.g. ``risc0``.
-        zkvm_version: of the prover library.
-        kind: of the receipt.
-        image_id: 32 bytes.
-        stdin: the guest's input.
+        zkvm: The name of the zkVM, e.g. ``risc0``.
+        zkvm_version: The version of the prover library.
+        kind: The kind of receipt.
+        image_id: The image id of the guest, 32 bytes.
+        stdin: The guest's input.
 
     Returns:
         64 lower-case hexadecimal characters.
 
     Raises:
-        ValueError: ``kind`` is ``EXECUTE`` (a run without a receipt is never cached) or
-            ``image_id`` is not 32 bytes.
+        ValueError: ``kind`` is ``EXECUTE``, which leaves no receipt to cache, or ``image_id`` does
+            not have 32 bytes.
     """
     if kind is ReceiptKind.EXECUTE:
         raise ValueError("execute leaves no receipt, so there is nothing to cache")

@@ -1,9 +1,9 @@
-"""What the cache's entries were made from, so that a miss can be explained.
+"""What the entries of the cache were made from, so that a miss can be explained.
 
-A key says that something differs and not what. This table says for each entry which guest had which
-input, under which zkVM. It stands beside the entries: an index that an earlier version made gets it
-at its next opening, and earlier versions go on with an index that has it. Entries of theirs are
-without origin, and so are those whose writer was killed.
+Two keys that differ do not say what the difference is. This table says it: for each entry it has
+the guest, the input and the zkVM. It is a separate table in the index. An index from an earlier
+version gets the table when it is next opened, and earlier versions can still use such an index.
+Their entries have no origin, and neither have those whose writer was killed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["Made", "Origin", "Origins"]
+__all__ = ["Origin", "Origins", "ProofVariant"]
 
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS origins (
@@ -29,14 +29,14 @@ _SCHEMA = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Origin:
-    """What an entry was made from, beside its image id and kind.
+    """What an entry was made from, apart from its image id and kind.
 
     Attributes:
-        guest: name of the program, whatever its build.
-        stdin: SHA-256 of its input, hex.
-        zkvm: e.g. ``risc0``.
-        zkvm_version: of the prover library.
-        children: distinct receipts it took as assumptions; 0 for a leaf.
+        guest: The name of the guest, whatever its build.
+        stdin: The SHA-256 of the guest's input, in hex.
+        zkvm: The name of the zkVM, e.g. ``risc0``.
+        zkvm_version: The version of the prover library.
+        children: The number of distinct receipts that were its assumptions; 0 for a leaf.
     """
 
     guest: str
@@ -47,14 +47,14 @@ class Origin:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Made:
-    """What an entry of some input was made with.
+class ProofVariant:
+    """What distinguishes an entry from others of the same guest and input.
 
     Attributes:
-        image_id: hex, like all ids of the index.
-        kind: a ``ReceiptKind``'s value.
-        zkvm: e.g. ``risc0``.
-        zkvm_version: of the prover library.
+        image_id: The image id of the guest, in hex.
+        kind: The value of a ``ReceiptKind``.
+        zkvm: The name of the zkVM, e.g. ``risc0``.
+        zkvm_version: The version of the prover library.
     """
 
     image_id: str
@@ -64,42 +64,42 @@ class Made:
 
 
 class Origins:
-    """The table, in the index's database. Any method may raise ``sqlite3.Error``.
+    """The table of origins in the index. Any method may raise ``sqlite3.Error``.
 
     Args:
-        db: of the index; its transactions are the owner's.
+        db: The connection to the index. Its owner begins and ends the transactions.
     """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
     def create(self) -> None:
-        """Make the table where it is missing."""
+        """Make the table if it is missing."""
         for statement in _SCHEMA:
             self._db.execute(statement)
 
     def exists(self) -> bool:
-        """Whether a version that knows the table has opened this index."""
+        """Whether the index has the table, which earlier versions did not make."""
         query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'origins'"
         return self._db.execute(query).fetchone() is not None
 
     def put(self, key: str, origin: Origin) -> None:
-        """Say what the entry of ``key`` was made from; it goes with the entry."""
+        """Record what the entry of ``key`` was made from, until the entry is deleted."""
         values = (key, *dataclasses.astuple(origin))
         self._db.execute("INSERT OR REPLACE INTO origins VALUES (?, ?, ?, ?, ?, ?)", values)
 
-    def of_input(self, guest: str, stdin: str) -> list[Made]:
-        """What the entries were made with that have this program's name and input."""
+    def variants(self, guest: str, stdin: str) -> list[ProofVariant]:
+        """One value for each entry of a guest of this name and an input with this SHA-256."""
         found = self._db.execute(
             "SELECT image_id, kind, zkvm, zkvm_version FROM origins JOIN entries USING (key)"
             " WHERE guest = ? AND stdin = ? AND image_id IS NOT NULL AND kind IS NOT NULL"
             " ORDER BY created DESC",
             (guest, stdin),
         )
-        return [Made(*row) for row in found]
+        return [ProofVariant(*row) for row in found]
 
     def builds(self, guest: str, newest: int) -> list[str]:
-        """Image ids that a program of this name had, of its ``newest`` entries."""
+        """The image ids in the ``newest`` entries of guests of this name."""
         found = self._db.execute(
             "SELECT DISTINCT image_id FROM (SELECT image_id FROM origins JOIN entries USING (key)"
             " WHERE guest = ? AND image_id IS NOT NULL ORDER BY created DESC LIMIT ?)",
@@ -108,7 +108,7 @@ class Origins:
         return [str(row[0]) for row in found]
 
     def prove_times(self, image_id: str, kind: str, children: int, newest: int) -> list[float]:
-        """Wall seconds of the newest measured proofs of a program with so many children."""
+        """The wall seconds of a guest's ``newest`` measured proofs with this number of children."""
         found = self._db.execute(
             "SELECT prove_s FROM entries JOIN origins USING (key) WHERE image_id = ? AND kind = ?"
             " AND children = ? AND prove_s IS NOT NULL ORDER BY created DESC LIMIT ?",
@@ -117,6 +117,6 @@ class Origins:
         return [float(row[0]) for row in found]
 
     def missing(self) -> int:
-        """Entries without origin."""
+        """The number of entries without an origin."""
         query = "SELECT count(*) FROM entries WHERE key NOT IN (SELECT key FROM origins)"
         return int(self._db.execute(query).fetchone()[0])

@@ -1,17 +1,18 @@
-"""The proof cache on disk: content-addressed, bounded, shared by any number of processes.
+"""The proof cache on disk. It is content-addressed, bounded and shared by any number of processes.
 
 ::
 
     objects/ab/ab12...      one blob for each proof, named by its key
     tmp/                    blobs that are being written
-    quarantine/             blobs that are not what they should be, each with a reason
-    index.sqlite            the entries: their digests, their order of use, what they cost to make
-    lock                    held while the index is opened, rebuilt or set aside
+    quarantine/             blobs that were taken out of use, each with a note of the reason
+    index.sqlite            the entries: their digests, their order of use, what they cost to prove
+    lock                    held while the index is opened, rebuilt or moved aside
 
-A blob appears, changes or disappears only inside a write transaction of the index, so that whoever
-holds one sees files and rows agree. A crash is the one exception. Its traces are repaired when the
-cache is next opened (a blob without a row) or next used (a row without a blob). A reader takes no
-lock: it checks the digest, and looks again with writers held off only where that fails.
+A blob appears, changes or disappears only inside a write transaction of the index. So whoever is in
+such a transaction sees files and rows that agree. The one exception is a crash. A blob without a
+row, which it may leave, is repaired when the cache is next opened, and a row without a blob when it
+is next used. A reader takes no lock. It checks the digest of the blob, and only if that fails it
+reads again while writers are excluded.
 """
 
 from __future__ import annotations
@@ -37,25 +38,28 @@ __all__ = ["ProofCache"]
 
 _log = logging.getLogger(__name__)
 
-class ProofCache(Cache):
-    """The cache on disk. When it is full, the least recently used proofs go first.
 
-    Threads may share it; another process opens its own, also after a fork. Every method but
-    ``close`` raises CacheError when disk or index fail for good, and ValueError for a key that is
-    not 64 lower-case hexadecimal characters. An index that is damaged, missing or was replaced is
-    rebuilt from the blobs with a warning; order of use and measured figures are then lost.
+class ProofCache(Cache):
+    """The cache on disk. When it is full, the least recently used proofs are evicted.
+
+    Threads may share one object. Every process makes its own, even after a fork. Every method but
+    ``close`` raises CacheError if the disk or the index fails for good, and ValueError for a key
+    that is not 64 lower-case hexadecimal characters. An index that is damaged or missing is rebuilt
+    from the blobs with a warning. The order of use and the measured figures are then lost.
 
     Args:
         folder: A folder on a local disk. It is made when the cache is opened.
-        max_entries: The most proofs that are kept, at least 1.
-        max_bytes: The most bytes that all blobs may have, at least 1. Both bounds hold after every
-            ``put``; what an earlier, wider bound let in goes at the next one.
+        max_entries: The largest number of proofs to keep, at least 1.
+        max_bytes: The largest size of all blobs together, at least 1. Both bounds hold after every
+            ``put``, so that after a bound was lowered the next ``put`` evicts what exceeds it.
 
     Attributes:
-        folder: The folder; likewise the bounds.
+        folder: The folder of the cache.
+        max_entries: The largest number of proofs to keep.
+        max_bytes: The largest size of all blobs together.
 
     Raises:
-        InputError: The folder has no name, or a bound is below 1.
+        InputError: The name of the folder is empty, or a bound is below 1.
     """
 
     keeps: ClassVar[bool] = True
@@ -85,15 +89,15 @@ class ProofCache(Cache):
         self._store.close()
 
     def view(self) -> DiskView:
-        """The cache for a dry run. See :class:`DiskView`."""
+        """Return the view for a dry run. See :class:`DiskView`."""
         return DiskView(self.folder)
 
     def get(self, key: str) -> Entry | None:
-        """Look a proof up and mark it as used.
+        """Look up a proof and mark it as used.
 
-        Only the bytes that were put in are returned. A blob that has changed goes to quarantine,
-        and an entry whose blob is gone is dropped; both read as a miss. The caller verifies, every
-        time, whether the bytes are a valid proof.
+        Only the bytes that were put in are returned. A blob that has changed is moved to
+        quarantine, and an entry whose blob is gone is dropped. The look-up then misses. The caller
+        verifies every time whether the bytes are a valid proof.
         """
         self._store.blobs.path(key)
 
@@ -106,8 +110,8 @@ class ProofCache(Cache):
                 with index.transaction():
                     index.touch(key, digest)
                 return _entry(row, data)
-            # Since the row was read, another process may have replaced or evicted the blob, or may
-            # have died while it did.
+            # Another process may have replaced or evicted the blob since the row was read, or may
+            # have died while doing so.
             with index.transaction(durable=True):
                 self._store.finish(index)
                 row = index.row(key)
@@ -139,8 +143,8 @@ class ProofCache(Cache):
 
         Args:
             key: The proof's key, from ``keys.proof_key``.
-            data: The encoded receipt. One that is larger than ``max_bytes`` is not kept; the log
-                then has a warning.
+            data: The encoded receipt. If it is larger than ``max_bytes`` it is not kept, and a
+                warning is logged.
             image_id: The image id of the guest that ran, for later estimates.
             kind: The kind of receipt, never ``EXECUTE``.
             cycles: The cycles of the run.
@@ -148,7 +152,7 @@ class ProofCache(Cache):
             origin: What the proof was made from, so that later misses can be explained.
 
         Returns:
-            How many other proofs had to go to stay within the bounds.
+            The number of other proofs that were evicted to stay within the bounds.
         """
         self._store.blobs.path(key)
         if kind is ReceiptKind.EXECUTE:
@@ -178,7 +182,7 @@ class ProofCache(Cache):
             try:
                 with index.transaction(durable=True):
                     index.intend(temp.name, row)
-                # From here on a crash leaves enough behind to finish the work; see Store.finish.
+                # From here on Store.finish can complete the work if this process crashes.
                 with index.transaction(durable=True):
                     blobs.place(temp, key)
                     index.insert(row)
@@ -194,10 +198,11 @@ class ProofCache(Cache):
         return self._store.run(work)
 
     def quarantine(self, key: str, reason: str) -> None:
-        """Take a proof out of use, for example because it did not verify, and keep it for a look.
+        """Take a proof out of use, for example because it did not verify.
 
-        It moves to ``quarantine/<key>-<n>``, with ``reason`` beside it in ``<key>-<n>.reason``. The
-        newest 100 are kept. Without such an entry, all that happens is a warning.
+        So that people can examine it, it is moved to ``quarantine/<key>-<n>``, with ``reason`` in
+        ``<key>-<n>.reason`` beside it. The newest 100 are kept. If there is no entry with this key,
+        the only effect is a warning.
         """
         self._store.blobs.path(key)
 
@@ -208,11 +213,11 @@ class ProofCache(Cache):
         self._store.run(work)
 
     def stats(self) -> CacheStats:
-        """What the cache holds now, with what all other processes have put in."""
+        """What the cache holds now, including what other processes have put in."""
         return CacheStats(*self._store.run(lambda index, _: index.totals()))
 
     def mean_prove_s(self, image_id: bytes, kind: ReceiptKind) -> float | None:
-        """The mean wall seconds of a guest's newest 20 cached proofs; None without any."""
+        """The mean wall seconds of a guest's newest 20 cached proofs, or None if there are none."""
         times = self._store.run(
             lambda index, _: index.prove_times(image_id.hex(), kind.value, ESTIMATE_FROM)
         )

@@ -1,4 +1,4 @@
-"""Index and blobs of the proof cache together: opened, kept in step, repaired."""
+"""The index and the blobs of the proof cache, opened, kept consistent and repaired together."""
 
 from __future__ import annotations
 
@@ -25,9 +25,13 @@ _T = TypeVar("_T")
 
 
 class Store:
-    """Index and blobs of one cache folder; ``ProofCache`` describes its layout and arguments.
+    """The index and the blobs of one cache folder.
 
-    It is opened by :meth:`open`, or else when it is first used.
+    ``ProofCache`` describes the layout of the folder and the arguments. The store is opened by
+    :meth:`open`, or otherwise when it is first used.
+
+    Attributes:
+        blobs: The blobs of the folder.
     """
 
     def __init__(self, folder: Path, max_entries: int, max_bytes: int) -> None:
@@ -44,18 +48,18 @@ class Store:
 
         Raises:
             CacheError: The folder cannot be used.
-            RuntimeError: Another process opened it.
+            RuntimeError: The cache was opened in another process.
         """
         with self._lock, self._errors():
             self._closed = False
             self._current()
 
     def run(self, work: Callable[[Index, Blobs], _T]) -> _T:
-        """Call ``work``, and once more with a rebuilt index if the index turns out to be damaged.
+        """Call ``work``, and call it again with a rebuilt index if the index proves to be damaged.
 
         Raises:
-            CacheError: Disk or index failed for good.
-            RuntimeError: The cache was closed, or another process opened it.
+            CacheError: The disk or the index failed for good.
+            RuntimeError: The cache was closed, or it was opened in another process.
         """
         with self._lock, self._errors():
             index = self._current()
@@ -81,7 +85,7 @@ class Store:
     def evict(self, index: Index) -> int:
         """Remove the least recently used entries until the bounds hold.
 
-        The entry that was put last goes last, so it stays unless it is larger than the whole cache.
+        The newest entry is removed last, so it stays unless it is larger than the whole cache.
 
         Returns:
             The number of entries that were removed.
@@ -98,18 +102,18 @@ class Store:
         return entries > self._max_entries or size > self._max_bytes
 
     def set_aside(self, index: Index, key: str, reason: str) -> None:
-        """Take an entry out of use, and keep its blob so that people can look at it."""
+        """Take an entry out of use, and keep its blob so that people can examine it."""
         index.delete(key)
         self.blobs.set_aside(key, reason)
 
     def finish(self, index: Index) -> None:
-        """Finish what writers began that have crashed."""
+        """Complete what crashed writers had begun."""
         for temp, row in index.intents():
             if self.blobs.is_being_written(temp):
-                continue  # nothing is in place yet, and its writer may well be alive
+                continue  # the blob is not in place yet, and its writer may still be alive
             _, _, fault = self.blobs.read(row.key, row.sha256)
             if not fault:
-                # The blob is in place. Evicting again picks the same entries as the writer did.
+                # The blob is in place. Evicting again removes the entries that the writer removed.
                 index.insert(row)
                 self.evict(index)
             elif index.row(row.key) is None and self.blobs.path(row.key).exists():
@@ -132,7 +136,8 @@ class Store:
             self._index = self._open()
         if self._index.pid != os.getpid():
             raise RuntimeError("a cache cannot be used across a fork; open it in the new process")
-        if not self._index.in_place():  # set aside by another process, or the folder was removed
+        # Another process may have moved a damaged index aside, or the folder may have been removed.
+        if not self._index.in_place():
             self._index.close()
             self._index = self._open()
         return self._index
@@ -141,7 +146,7 @@ class Store:
         self.blobs.make_folders()
         path = self._folder / "index.sqlite"
         with _exclusive(self._folder / "lock"):
-            # Another process may already have set the damaged file aside.
+            # Another process may already have moved the damaged file aside.
             if damaged is not None and damaged.in_place():
                 _move_aside(path)
             try:
@@ -160,7 +165,7 @@ class Store:
                     index.create()
                     self._adopt(index)
                 else:
-                    index.origins.create()  # an index of an earlier version lacks them
+                    index.origins.create()  # an index from an earlier version has no such table
                     self.blobs.remove_stale_temps()
                     self.finish(index)
         except BaseException:
@@ -169,10 +174,10 @@ class Store:
         return index
 
     def _adopt(self, index: Index) -> None:
-        """Fill a new index from the blobs in the folder; the oldest file counts as the least used."""
+        """Fill a new index from the blobs in the folder, as if they were used in order of age."""
         adopted = 0
         for key, size in self.blobs.all():
-            # To read a whole large cache takes minutes, so the first `get` records the digest.
+            # Reading a large cache takes minutes, so the first `get` of a blob records its digest.
             index.insert(Row(key, size))
             adopted += 1
         if adopted:
@@ -180,7 +185,7 @@ class Store:
 
 
 def _move_aside(index: Path) -> None:
-    """Rename a damaged index with its journal, which must not be applied to the next index."""
+    """Rename a damaged index and its journal, which must not be applied to the next index."""
     n = 1
     while (target := index.with_name(f"{index.name}.corrupt-{n}")).exists():
         n += 1
@@ -192,11 +197,11 @@ def _move_aside(index: Path) -> None:
 
 @contextlib.contextmanager
 def _exclusive(path: Path) -> Iterator[None]:
-    """Hold a lock between processes. The system releases it when its holder dies."""
+    """Hold a lock between processes. The operating system releases it if its holder dies."""
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         try:
             yield
         finally:
-            # To close the file is not enough: a process that was forked has it open as well.
+            # Closing the file is not enough, because a process that was forked has it open too.
             fcntl.flock(file, fcntl.LOCK_UN)

@@ -1,8 +1,8 @@
-"""The proof cache on disk as a dry run looks at it.
+"""The proof cache on disk as a dry run reads it.
 
-Nothing in it changes: no order of use, no quarantine, no repair, and no folder is made. Where a run
-would repair the cache when it opens it (an index that is missing or damaged, a put whose writer was
-killed), this view shows the cache as it would be afterwards.
+Nothing changes: the order of use stays, nothing is quarantined or repaired, and no folder is made.
+A run repairs the cache when it opens it, if the index is missing or damaged or if a writer was
+killed. This view shows the cache as it would be after such a repair.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from runner.cache.blobs import Blobs
-from runner.cache.cache import ESTIMATE_FROM, CacheView, Found
+from runner.cache.cache import ESTIMATE_FROM, CacheView, LookupResult
 from runner.cache.index import Index, is_corruption
 from runner.errors import CacheError
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.cache.index import Row
-    from runner.cache.origins import Made
+    from runner.cache.origins import ProofVariant
     from runner.model import ReceiptKind
 
 __all__ = ["DiskView"]
@@ -33,17 +33,17 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _BUILDS_FROM = 10_000
-"""The image ids of so many of a guest's newest entries are looked at."""
+"""The number of a guest's newest entries whose image ids are looked at."""
 
 
 class DiskView(CacheView):
-    """A cache folder that is read and not changed.
+    """A cache folder that is read but not changed. See :class:`CacheView`.
 
     Args:
         folder: The folder of the cache, which need not exist.
 
     Raises:
-        CacheError: The folder exists and cannot be read.
+        CacheError: The folder exists but cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -55,7 +55,7 @@ class DiskView(CacheView):
         try:
             if path.exists():
                 self._index = Index(path, read_only=True)
-                # A run that died when it first opened the cache leaves an empty index.
+                # A run that died while it first opened the cache leaves an empty index.
                 if self._index.is_new:
                     self.close()
         except (sqlite3.Error, OSError) as error:
@@ -73,39 +73,39 @@ class DiskView(CacheView):
             self._index.close()
         self._index = None
 
-    def find(self, key: str) -> Found:
-        """See :class:`CacheView`; likewise the others."""
+    def find(self, key: str) -> LookupResult:
+        """See :class:`CacheView`."""
         fault = ""
-        # Another process may replace the blob after the row was read, so there are two tries.
+        # Another process may replace the blob after the row was read, so it is tried twice.
         for _ in range(2):
             row = self._read(lambda index: index.row(key), None)
-            begun = self._begun.get(key)
-            digests = [found.sha256 for found in (row, begun) if found is not None]
+            placed = self._placed.get(key)
+            digests = [found.sha256 for found in (row, placed) if found is not None]
             if self._index is None:
-                digests = [None]  # a run would rebuild the index from every blob there is
+                digests = [None]  # a run would rebuild the index and take every blob into it
             for digest in digests:
                 data, _, fault = self._blobs.read(key, digest)
                 if not fault:
-                    return Found(data)
+                    return LookupResult(data)
             if row is None:
-                return Found(None)
+                return LookupResult(None)
         gone = not self._blobs.path(key).exists()
-        return Found(None, "its file is gone" if gone else fault)
+        return LookupResult(None, "its file is gone" if gone else fault)
 
-    def set_aside(self, key: str) -> str | None:
+    def quarantine_reason(self, key: str) -> str | None:
         """See :class:`CacheView`."""
         return self._reasons.get(key)
 
-    def made(self, guest: str, stdin: str) -> list[Made]:
+    def variants(self, guest: str, stdin: str) -> list[ProofVariant]:
         """See :class:`CacheView`."""
-        return self._ask(lambda index: index.origins.of_input(guest, stdin), [])
+        return self._ask(lambda index: index.origins.variants(guest, stdin), [])
 
     def builds(self, guest: str) -> list[str]:
         """See :class:`CacheView`."""
         return self._ask(lambda index: index.origins.builds(guest, _BUILDS_FROM), [])
 
-    def unexplained(self) -> int:
-        """See :class:`CacheView`. Earlier versions did not record what a proof was made from."""
+    def without_origin(self) -> int:
+        """See :class:`CacheView`. These are entries from earlier versions, for the most part."""
         if not self._has_origins:
             return self._read(lambda index: index.totals()[0], 0)
         return self._read(lambda index: index.origins.missing(), 0)
@@ -122,8 +122,8 @@ class DiskView(CacheView):
         )
 
     @cached_property
-    def _begun(self) -> dict[str, Row]:
-        """The blobs that killed writers have put in place and not entered into the index."""
+    def _placed(self) -> dict[str, Row]:
+        """The entries, by key, whose blobs may be in place although their writers were killed."""
         none: list[tuple[str, Row]] = []
         return {row.key: row for _, row in self._read(lambda index: index.intents(), none)}
 
@@ -144,7 +144,7 @@ class DiskView(CacheView):
         return found
 
     def _ask(self, question: Callable[[Index], _T], otherwise: _T) -> _T:
-        """Ask the index about origins, which an index of an earlier version lacks."""
+        """Ask the index about origins, which an index from an earlier version does not have."""
         return self._read(question, otherwise) if self._has_origins else otherwise
 
     def _read(self, work: Callable[[Index], _T], otherwise: _T) -> _T:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.cache.cache import Found
+from runner.cache.cache import LookupResult
 from runner.cache.index import Index
-from runner.cache.origins import Made, Origin
+from runner.cache.origins import Origin, ProofVariant
 from runner.cache.proof_cache import ProofCache
 from runner.cache.view import DiskView
 from runner.errors import CacheError
@@ -96,33 +96,33 @@ def test_an_entry_says_what_it_was_made_from_for_as_long_as_it_is_there(
     put(cache, "a")
     put(cache, "b", origin=None)
     with DiskView(folder) as view:
-        made = [Made(IMAGE.hex(), "composite", "risc0", "3.0.6")]
-        assert view.made("sha256", "ab" * 32) == made
-        assert view.made("fibonacci", "ab" * 32) == view.made("sha256", "cd" * 32) == []
+        made = [ProofVariant(IMAGE.hex(), "composite", "risc0", "3.0.6")]
+        assert view.variants("sha256", "ab" * 32) == made
+        assert view.variants("fibonacci", "ab" * 32) == view.variants("sha256", "cd" * 32) == []
         assert view.builds("sha256") == [IMAGE.hex()]
-        assert view.unexplained() == 1
+        assert view.without_origin() == 1
         put(cache, "a", b"another", origin=None)
-        assert (view.made("sha256", "ab" * 32), view.unexplained()) == ([], 2)
+        assert (view.variants("sha256", "ab" * 32), view.without_origin()) == ([], 2)
         put(cache, "a")
-        assert view.made("sha256", "ab" * 32) == made
+        assert view.variants("sha256", "ab" * 32) == made
         cache.quarantine(key("a"), "for a test")
-        assert view.made("sha256", "ab" * 32) == []
+        assert view.variants("sha256", "ab" * 32) == []
 
 
 def test_an_evicted_entry_is_forgotten(folder: Path) -> None:
     with ProofCache(folder, 1, 10_000) as cache, DiskView(folder) as view:
         put(cache, "a")
         put(cache, "b", origin=Origin("sha256", "cd" * 32, "risc0", "3.0.6", 0))
-        assert view.made("sha256", "ab" * 32) == []
-        assert len(view.made("sha256", "cd" * 32)) == 1
+        assert view.variants("sha256", "ab" * 32) == []
+        assert len(view.variants("sha256", "cd" * 32)) == 1
 
 
 def test_an_index_of_the_first_version_goes_on(folder: Path) -> None:
     old_index(folder)
     before = tree(folder)
     with DiskView(folder) as view:  # the view must not migrate the index
-        assert view.find(key("old")) == Found(b"of old")
-        assert (view.made("sha256", "ab" * 32), view.unexplained()) == ([], 1)
+        assert view.find(key("old")) == LookupResult(b"of old")
+        assert (view.variants("sha256", "ab" * 32), view.without_origin()) == ([], 1)
         assert view.prove_times(IMAGE, ReceiptKind.COMPOSITE) == [3.0]
         assert view.prove_times(IMAGE, ReceiptKind.COMPOSITE, 0) == []
     assert tree(folder) == before
@@ -133,7 +133,7 @@ def test_an_index_of_the_first_version_goes_on(folder: Path) -> None:
         put(cache, "a")
         assert cache.stats().entries == 2
     with DiskView(folder) as view:
-        assert (len(view.made("sha256", "ab" * 32)), view.unexplained()) == (1, 1)
+        assert (len(view.variants("sha256", "ab" * 32)), view.without_origin()) == (1, 1)
 
 
 def test_the_first_version_goes_on_with_an_index_of_this_one(
@@ -149,7 +149,7 @@ def test_the_first_version_goes_on_with_an_index_of_this_one(
     assert cache.stats().entries == 1
 
 
-def test_times_are_told_by_the_number_of_children(cache: ProofCache, folder: Path) -> None:
+def test_times_are_kept_apart_by_the_number_of_children(cache: ProofCache, folder: Path) -> None:
     for number, (children, prove_s) in enumerate([(4, 10.0), (4, 12.0), (8, 30.0)]):
         origin = Origin("aggregator", "ab" * 32, "risc0", "3.0.6", children)
         put(cache, str(number), origin=origin, prove_s=prove_s)
@@ -173,31 +173,31 @@ def test_looking_changes_nothing(folder: Path) -> None:
     before = tree(folder)
     time.sleep(0.01)
     with DiskView(folder) as view:
-        assert view.find(key("a")) == Found(b"a")
+        assert view.find(key("a")) == LookupResult(b"a")
         assert view.find(key("b")).data is None
         assert "SHA-256 is" in view.find(key("b")).fault
-        assert view.find(key("c")) == Found(None, "its file is gone")
-        assert view.find(key("d")) == Found(None)
+        assert view.find(key("c")) == LookupResult(None, "its file is gone")
+        assert view.find(key("d")) == LookupResult(None)
     assert tree(folder) == before  # SQLite has left no files, and the order of use is the same
 
 
 def test_a_folder_that_is_not_there_is_not_made(folder: Path) -> None:
     with DiskView(folder) as view:
-        assert view.find(key("a")) == Found(None)
-        assert view.made("sha256", "ab" * 32) == []
+        assert view.find(key("a")) == LookupResult(None)
+        assert view.variants("sha256", "ab" * 32) == []
         assert view.builds("sha256") == []
-        assert view.unexplained() == 0
+        assert view.without_origin() == 0
     assert not folder.exists()
 
 
 def test_what_others_do_meanwhile_is_seen(cache: ProofCache, folder: Path) -> None:
     put(cache, "a")
     with DiskView(folder) as view:
-        assert view.find(key("a")) == Found(b"data")
+        assert view.find(key("a")) == LookupResult(b"data")
         put(cache, "a", b"another")
         put(cache, "b", b"new")
-        assert view.find(key("a")) == Found(b"another")
-        assert view.find(key("b")) == Found(b"new")
+        assert view.find(key("a")) == LookupResult(b"another")
+        assert view.find(key("b")) == LookupResult(b"new")
 
 
 def test_a_blob_that_is_replaced_while_it_is_read(
@@ -216,7 +216,7 @@ def test_a_blob_that_is_replaced_while_it_is_read(
 
     with DiskView(folder) as view:
         monkeypatch.setattr(Index, "row", then_replaced)
-        assert view.find(key("a")) == Found(b"another")
+        assert view.find(key("a")) == LookupResult(b"another")
 
 
 @pytest.mark.parametrize("index", ["missing", "damaged", "empty"])
@@ -234,8 +234,8 @@ def test_without_an_index_every_blob_is_an_entry_as_after_a_rebuild(
             path.touch()
     before = tree(folder)
     with DiskView(folder) as view:
-        assert view.find(key("a")) == Found(b"data")
-        assert view.find(key("b")) == Found(None)
+        assert view.find(key("a")) == LookupResult(b"data")
+        assert view.find(key("b")) == LookupResult(None)
     assert tree(folder) == before
     with ProofCache(folder, 100, 10_000) as cache:
         assert cache.get(key("a")) is not None
@@ -254,7 +254,7 @@ def test_a_put_that_was_killed_is_seen_as_a_run_would_find_it(placed: bool, fold
     if not placed:
         blob(folder, "a").replace(folder / "tmp" / ".x.tmp")
     with DiskView(folder) as view:
-        assert view.find(key("a")) == Found(b"data" if placed else None)
+        assert view.find(key("a")) == LookupResult(b"data" if placed else None)
     with ProofCache(folder, 100, 10_000) as cache:
         assert (cache.get(key("a")) is not None) == placed
 
@@ -264,8 +264,8 @@ def test_why_an_entry_was_set_aside_the_last_time(cache: ProofCache, folder: Pat
         put(cache, "a")
         cache.quarantine(key("a"), reason)
     with DiskView(folder) as view:
-        assert view.set_aside(key("a")) == "the second"
-        assert view.set_aside(key("b")) is None
+        assert view.quarantine_reason(key("a")) == "the second"
+        assert view.quarantine_reason(key("b")) is None
 
 
 def test_an_index_of_a_later_version_is_one_clear_error(folder: Path) -> None:

@@ -85,7 +85,7 @@ def test_another_build_of_the_aggregator_on_all_levels(settings: Settings, tmp_p
     assert {d.differs for d in report.decisions[9:]} == {("image_id",)}
 
 
-def test_other_groups_are_no_entries_of_these(settings: Settings) -> None:
+def test_entries_of_other_groups_are_not_hits(settings: Settings) -> None:
     prove(settings)
     strategy = dataclasses.replace(settings.strategy, fan_in=4)
     report = dry_run.run(dataclasses.replace(settings, strategy=strategy))
@@ -93,7 +93,7 @@ def test_other_groups_are_no_entries_of_these(settings: Settings) -> None:
     assert set(reasons(report)[9:]) == {"no_entry"}
 
 
-def test_entries_of_unknown_origin_are_told(
+def test_entries_of_unknown_origin_are_reported(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prove(settings)
@@ -104,5 +104,5 @@ def test_entries_of_unknown_origin_are_told(
     succinct = builders.prover(SUCCINCT)
     report = dry_run.run(dataclasses.replace(settings, prover=succinct))
     assert reasons(report)[0] == "no_entry"
-    assert report.unexplained == 13
+    assert report.without_origin == 13
     assert "13 entries of the cache do not say what they were made from" in capsys.readouterr().out
