@@ -58,8 +58,8 @@ class Row:
     Attributes:
         key: The key of the proof, 64 hexadecimal characters.
         size: The size of the blob in bytes.
-        sha256: The SHA-256 of the blob in hex, or None if the index was rebuilt and the blob has not
-            been read since.
+        sha256: The SHA-256 of the blob in hex. It is None after the index was rebuilt, until the
+            blob is read.
         image_id: The image id of the guest in hex, or None if it is not known.
         kind: The value of a ``ReceiptKind``, or None if it is not known.
         prove_s: The wall seconds that the proof took, or None if they are not known.

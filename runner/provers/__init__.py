@@ -1,15 +1,17 @@
-"""Guest programs, the zkVM adapters, and how one job is proved.
+"""Guest programs, the zkVM adapters, and the proving of one job.
 
 May import: errors, files, model.
 
 Other rooms use:
 
-- `prover.py`: the protocol of a zkVM adapter, and how an adapter is loaded by its name.
+- `prover.py`: the protocol of a zkVM adapter, and the loading of an adapter by its name.
 - `guests.py`: compiled guests on disk and the manifest that pins them.
-- `worker.py`: what a worker does with one job: verify its children, prove, verify the proof.
+- `worker.py`: what a worker does with one job: it verifies the children, proves, and verifies the
+  proof.
 
 Only this room uses:
 
+- `native_module.py`: the errors of an adapter's native module, in the runner's terms.
 - `risc0/`: the RISC Zero adapter, the only importer of ``runner_risc0``.
 - `openvm/`: the OpenVM adapter, the only importer of ``runner_openvm``.
 """

@@ -21,6 +21,7 @@ AGGREGATOR = "aggregator"
 """The guest that verifies and binds the receipts of others."""
 
 DEFAULT_FOLDER = SHIPPED / "guests"
+"""The folder of the guests that come with the runner."""
 
 _FORMAT = 1
 _REBUILD = "run scripts/compile_guests.sh, or restore the file from git"
@@ -28,12 +29,12 @@ _REBUILD = "run scripts/compile_guests.sh, or restore the file from git"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Image ids and file hashes of all compiled guests.
+    """The image ids and file hashes of all compiled guests in a folder.
 
     Attributes:
-        path: the manifest file.
-        guests: by name.
-        zkvm: they are compiled for; None where the manifest does not say.
+        path: The manifest file.
+        guests: The guests by name.
+        zkvm: The zkVM that the guests are compiled for, or None if the manifest does not name one.
     """
 
     path: Path
@@ -42,10 +43,10 @@ class Manifest:
 
     @classmethod
     def load(cls, folder: Path) -> Manifest:
-        """Read ``manifest.json`` in ``folder``; ELF files are not touched yet.
+        """Read ``manifest.json`` in ``folder``. The ELF files are not read yet.
 
         Raises:
-            InputError: no such file, or not a manifest of a format this version reads.
+            InputError: The file is missing, or is not a manifest that this version can read.
         """
         path = folder / "manifest.json"
         try:
@@ -74,10 +75,10 @@ class Manifest:
         return cls(path, guests, zkvm)
 
     def get(self, name: str) -> Guest:
-        """The guest called ``name``, its ELF file present and unaltered.
+        """The guest called ``name``, after its ELF file was compared with the manifest.
 
         Raises:
-            InputError: unknown name, file missing, or its SHA-256 differs from the manifest.
+            InputError: The manifest has no such guest, or its ELF file is missing or altered.
         """
         guest = self.guests.get(name)
         if guest is None:
@@ -89,22 +90,27 @@ class Manifest:
         return guest
 
     def name_of(self, image_id: bytes) -> str | None:
-        """The guest that has this image id, if any."""
+        """The name of the guest that has this image id, or None if there is none."""
         return next((g.name for g in self.guests.values() if g.image_id == image_id), None)
 
 
 def default_folder(adapter: str) -> Path:
-    """The guests that come with the runner for one adapter: its own folder, if it has one."""
+    """The folder of the guests that come with the runner for one adapter.
+
+    An adapter that has no folder of its own shares :data:`DEFAULT_FOLDER`.
+    """
     own = DEFAULT_FOLDER / adapter
     return own if (own / "manifest.json").is_file() else DEFAULT_FOLDER
 
 
 @lru_cache(maxsize=16)
 def read_elf(guest: Guest) -> bytes:
-    """The program binary, checked against the manifest; read once a process.
+    """Read a guest's program binary and compare it with the manifest.
+
+    Each process reads a binary once.
 
     Raises:
-        InputError: file missing or altered.
+        InputError: The file is missing or altered.
     """
     try:
         data = guest.elf_path.read_bytes()

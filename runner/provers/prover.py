@@ -1,9 +1,10 @@
-"""What a zkVM adapter must offer, and how one is loaded by its name.
+"""The protocol of a zkVM adapter, and the loading of an adapter by its name.
 
-Plan, executor, cache, metrics and verification know this protocol and nothing of what is behind it.
-An adapter comes with the runner (:data:`BUILT_IN`), or another package installs it under the entry
-point group ``zk_batch_runner.provers``, or a config names it as ``module:class``. Its module is
-imported where it is used: in the runner, and once in each worker process.
+Plan, executor, cache, metrics and verification know this protocol and nothing about the zkVM behind
+it. Some adapters come with the runner (:data:`BUILT_IN`). Other packages install theirs in the
+entry point group ``zk_batch_runner.provers``. A config may also name an adapter as
+``module:class``. The module of an adapter is imported only where it is used, which is in the runner
+and in each worker process.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUILT_IN",
-    "Ability",
+    "Capability",
     "Diagnosis",
     "Proof",
     "Prover",
@@ -31,7 +32,6 @@ __all__ = [
     "adapters",
     "load_adapter",
     "load_prover",
-    "not_installed",
     "own_settings",
 ]
 
@@ -46,14 +46,14 @@ _GROUP = "zk_batch_runner.provers"
 
 @dataclass(frozen=True, slots=True)
 class ProverSpec:
-    """Everything that an adapter is made from. It crosses process boundaries.
+    """Everything that a prover is made from. It is sent to the worker processes.
 
     Attributes:
         adapter: The name of an adapter (see :func:`adapters`), or ``module:class``.
-        kind: The receipt that the batch's result is to be.
+        kind: The kind of receipt that the result of the batch is to have.
         settings: The adapter's own settings from its YAML file, as pairs of name and value.
-        guests: The folder of the guests, where an adapter may keep more than programs; None for
-            the folder that comes with the runner.
+        guests: The folder of the guests, or None for the folder that comes with the runner. An
+            adapter may find more than the programs there.
     """
 
     adapter: str
@@ -68,7 +68,7 @@ class Proof:
 
     Attributes:
         journal: What the guest committed.
-        receipt: The encoded receipt; None in execute mode.
+        receipt: The encoded receipt, or None in execute mode.
         cycles: The cycles of the run.
         log: What the guest printed.
     """
@@ -80,8 +80,15 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class Ability:
-    """Whether one kind of receipt can be made on this machine; if not, why, and what to do."""
+class Capability:
+    """Whether one kind of receipt can be made on this machine.
+
+    Attributes:
+        kind: The kind of receipt.
+        available: Whether it can be made.
+        reason: Why it cannot be made; empty if it can.
+        remedy: What the user can do about that; empty if it can be made.
+    """
 
     kind: str
     available: bool
@@ -94,54 +101,62 @@ class Diagnosis:
     """What an adapter can do on this machine.
 
     Attributes:
-        extension: The name of its native module.
-        build: What the native module says of its build.
-        receipts: Its kinds of receipt.
+        extension: The name of the adapter's native module.
+        build: Facts about the build of the native module, by name.
+        receipts: The kinds of receipt that the adapter knows. There is at least one, and the doctor
+            judges the adapter by the first.
     """
 
     extension: str
     build: dict[str, Any] = field(default_factory=dict)
-    receipts: tuple[Ability, ...] = ()
+    receipts: tuple[Capability, ...] = ()
 
 
 class Prover(Protocol):
-    """A zkVM. It is constructed from a :class:`ProverSpec`, and any thread may call it.
+    """A zkVM, made from a :class:`ProverSpec`. Any thread may call it.
 
-    The constructor raises InputError where the spec has settings that this zkVM does not take.
+    The constructor raises InputError if the spec has settings that this zkVM does not take.
     """
 
     def __init__(self, spec: ProverSpec) -> None: ...
 
     @classmethod
     def diagnose(cls) -> Diagnosis:
-        """What this build can do here. The doctor calls it; nothing is proved or written."""
+        """Find out what this build can do on this machine. Nothing is proved or written.
+
+        The doctor calls it.
+        """
         ...
 
     @property
     def versions(self) -> Versions:
-        """The versions that decide whether two receipts can stand for each other."""
+        """The versions that decide whether one receipt can be used in place of another."""
         ...
 
     @property
     def aggregation_cost(self) -> AggregationCost | None:
-        """The zkVM's own model of what an aggregation costs, by which ``fan_in=auto`` decides.
+        """The zkVM's own model of what an aggregation costs, which ``fan_in=auto`` minimises.
 
-        None where there is none; groups are then balanced.
+        It is None if the zkVM has no such model. The groups are then balanced.
         """
         ...
 
     def require(self, kind: ReceiptKind) -> None:
-        """Make sure that this build and machine can make ``kind`` as the spec asks.
+        """Make sure that this build can make receipts of ``kind`` on this machine.
 
         It is called once, before any proof, in the runner's own process.
 
         Raises:
-            InputError: They cannot. The error says why and how to get it.
+            InputError: It cannot. The error says why, and what the user can do about it.
         """
         ...
 
     def image_id(self, elf: bytes) -> bytes:
-        """Compute a program's image id, 32 bytes. Raises ProverError for what is no program."""
+        """Compute the image id of a program, 32 bytes.
+
+        Raises:
+            ProverError: ``elf`` is not a program for this zkVM.
+        """
         ...
 
     def run(
@@ -152,9 +167,16 @@ class Prover(Protocol):
         kind: ReceiptKind,
         threads: int,
     ) -> Proof:
-        """Execute the guest, and prove the run unless ``kind`` is execute.
+        """Run the guest, and prove the run unless ``kind`` is execute.
 
-        A worker calls it for each job. The children are distinct, and the caller has verified them.
+        A worker calls it for each job.
+
+        Args:
+            guest: The guest to run.
+            stdin: The guest's input.
+            children: The children, which are distinct. The caller has verified their receipts.
+            kind: The kind of receipt to make.
+            threads: The number of CPU threads that may be used, or 0 to leave it to the zkVM.
 
         Raises:
             ProverError: The guest failed, or the proof could not be made.
@@ -162,20 +184,27 @@ class Prover(Protocol):
         ...
 
     def verify(self, receipt: bytes, image_id: bytes) -> bytes:
-        """The receipt's journal, once it is proved that ``image_id`` committed it.
+        """Verify that a receipt proves a run of the guest ``image_id``, and return its journal.
 
         Raises:
-            ProverError: The receipt proves no such thing.
+            ProverError: The receipt does not prove such a run.
         """
         ...
 
     def describe(self, receipt: bytes) -> ReceiptInfo:
-        """What a receipt says of itself, unverified. Raises ProverError for a malformed one."""
+        """Read what a receipt says about itself, without verifying it.
+
+        Raises:
+            ProverError: The receipt is malformed.
+        """
         ...
 
 
 def adapters() -> dict[str, str]:
-    """Every adapter that is installed, as ``module:class``, by the name of its zkVM."""
+    """Every installed adapter as ``module:class``, by the name of its zkVM.
+
+    A built-in adapter hides one of the same name from another package.
+    """
     from importlib import metadata
 
     installed = {point.name: point.value for point in metadata.entry_points(group=_GROUP)}
@@ -186,13 +215,13 @@ def load_adapter(name: str) -> type[Prover]:
     """The class of an adapter.
 
     Args:
-        name: One of :func:`adapters`, or ``module:class``. The module is imported: never take a
-            name of the second form from a file of somebody else's.
+        name: A name from :func:`adapters`, or ``module:class``. Since the module is imported, a
+            name of the second form must never come from somebody else's file.
 
     Raises:
         InputError: There is no such adapter, or its native module is not installed.
     """
-    # Looking for other packages' adapters reads the metadata of all that is installed.
+    # `adapters` reads the metadata of all installed packages, so it comes last.
     target = BUILT_IN.get(name) or (name if ":" in name else adapters().get(name, ""))
     module, _, attribute = target.partition(":")
     known = f"use {', '.join(BUILT_IN)}, or module:class"
@@ -210,33 +239,28 @@ def load_adapter(name: str) -> type[Prover]:
 
 @lru_cache(maxsize=8)
 def load_prover(spec: ProverSpec) -> Prover:
-    """The prover for ``spec``, made once a process.
+    """The prover for ``spec``. Each process makes it once.
 
     Raises:
-        InputError: There is no such adapter, it is not installed, or it refuses the settings.
+        InputError: There is no such adapter, its native module is not installed, or it refuses the
+            settings.
     """
     return load_adapter(spec.adapter)(spec)
 
 
-def not_installed(adapter: str, error: ImportError, remedy: str) -> InputError:
-    """What an adapter's module raises where its native module cannot be imported."""
-    if isinstance(error, ModuleNotFoundError):
-        return InputError("prover.adapter", adapter, f"{error.name} is not installed", remedy)
-    return InputError("prover.adapter", adapter, f"does not load: {error}", remedy)
-
-
 def own_settings(spec: ProverSpec, ranges: Mapping[str, tuple[int, int]]) -> dict[str, int | None]:
-    """An adapter's own settings, each of them a whole number or None.
+    """Check an adapter's own settings. Each of them must be a whole number or None.
 
     Args:
-        spec: The spec with the settings as the user gave them.
-        ranges: The least and the largest value of each setting that the adapter takes.
+        spec: The spec, with the settings as the user gave them.
+        ranges: The smallest and the largest value of each setting that the adapter takes, by name.
 
     Returns:
-        A value for each name in ``ranges``; None where the spec has none.
+        The value of each setting in ``ranges``, by name. It is None if the spec does not give one.
 
     Raises:
-        InputError: The spec has a setting that is not in ``ranges``, or a value out of its range.
+        InputError: The spec has a setting that is not in ``ranges``, or a value that is not a whole
+            number or is out of range.
     """
     found: dict[str, int | None] = dict.fromkeys(ranges)
     for name, value in spec.settings:

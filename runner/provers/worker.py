@@ -1,4 +1,4 @@
-"""What happens in a worker: verify the children, prove, verify the proof, report."""
+"""What a worker does with one job: it verifies the children, proves, and verifies the proof."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["perform", "verify_receipt"]
 
 
 def perform(spec: ProverSpec, job: ProofJob) -> Outcome:
-    """Make one proof. Runs in a worker process; effects stay inside it.
+    """Make one proof. It is called in a worker process and writes nothing outside of it.
 
     Args:
-        spec: the prover to use, made once a process.
-        job: what to prove.
+        spec: The spec of the prover. Each process makes the prover once.
+        job: The job.
 
     Raises:
-        ReceiptRejectedError: a child, or the fresh receipt itself, does not verify.
-        ProverError: the guest failed or the proof could not be made.
+        ReceiptRejectedError: The receipt of a child, or the new receipt, does not verify.
+        ProverError: The guest failed, or the proof could not be made.
     """
     started = time.time()
     prover = load_prover(spec)
@@ -68,10 +68,18 @@ def perform(spec: ProverSpec, job: ProofJob) -> Outcome:
 def verify_receipt(
     prover: Prover, receipt: bytes, image_id: bytes, journal: bytes | None, what: str
 ) -> bytes:
-    """Verify one receipt against an image id and, if it is known, a journal; returns the journal.
+    """Verify a receipt, and return its journal.
+
+    Args:
+        prover: The prover that verifies the receipt.
+        receipt: The encoded receipt.
+        image_id: The image id that the receipt must prove a run of.
+        journal: The journal that the receipt must prove, or None if any will do.
+        what: The receipt's name in an error, e.g. ``leaf 3``.
 
     Raises:
-        ReceiptRejectedError: malformed, another program's, or another journal's.
+        ReceiptRejectedError: The receipt is malformed, or it proves a run of another guest or
+            another journal.
     """
     try:
         found = prover.verify(receipt, image_id)

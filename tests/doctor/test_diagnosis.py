@@ -12,8 +12,8 @@ from runner.doctor import diagnosis, tools
 from runner.doctor.__main__ import main
 from runner.errors import InputError, ProverError
 from runner.model import ReceiptKind
-from runner.provers.prover import Ability, Diagnosis
-from runner.provers.risc0.adapter import lacking
+from runner.provers.prover import Capability, Diagnosis
+from runner.provers.risc0.adapter import why_unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ IMAGE_ID = hashlib.sha256(b"id of " + ELF).digest()
 class FakeAdapter:
     """Answers what the doctor asks; it can prove nothing."""
 
-    receipts: tuple[Ability, ...] = (Ability("composite", available=True),)
+    receipts: tuple[Capability, ...] = (Capability("composite", available=True),)
 
     def __init__(self, spec: ProverSpec) -> None:
         self.spec = spec
@@ -45,7 +45,7 @@ class FakeAdapter:
 
 
 class CrippledAdapter(FakeAdapter):
-    receipts = (Ability("composite", available=False, reason="not built", remedy="build it"),)
+    receipts = (Capability("composite", available=False, reason="not built", remedy="build it"),)
 
 
 def loading(adapter: type[FakeAdapter]) -> Any:  # noqa: ANN401  # it has a part of the protocol
@@ -154,7 +154,7 @@ class TestWhatRisc0Lacks:
     @pytest.mark.parametrize("kind", [ReceiptKind.SUCCINCT, ReceiptKind.GROTH16])
     def test_without_recursion_programs(self, kind: ReceiptKind) -> None:
         build = {"recursion": False, "cuda": False}
-        found = lacking(kind, build, docker=True, machine="x86_64")
+        found = why_unavailable(kind, build, docker=True, machine="x86_64")
         assert found is not None
         assert "recursion programs" in found[0]
         assert "RECURSION_SRC_PATH" in found[1]
@@ -170,8 +170,8 @@ class TestWhatRisc0Lacks:
     )
     def test_groth16(self, docker: bool, machine: str, cuda: bool, can: bool) -> None:
         build = {"recursion": True, "cuda": cuda}
-        assert lacking(ReceiptKind.SUCCINCT, build, docker=docker, machine=machine) is None
-        found = lacking(ReceiptKind.GROTH16, build, docker=docker, machine=machine)
+        assert why_unavailable(ReceiptKind.SUCCINCT, build, docker=docker, machine=machine) is None
+        found = why_unavailable(ReceiptKind.GROTH16, build, docker=docker, machine=machine)
         assert (found is None) is can
         assert can or all(found or ("",))
 

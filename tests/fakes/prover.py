@@ -16,7 +16,7 @@ from runner.model import Child, Cycles, Guest, ReceiptInfo, ReceiptKind, Version
 from runner.plan import merkle
 from runner.plan.journal import AggregationResult, aggregator_stdin
 from runner.provers.guests import AGGREGATOR, read_elf
-from runner.provers.prover import Ability, Diagnosis, Proof, ProverSpec
+from runner.provers.prover import Capability, Diagnosis, Proof, ProverSpec
 from tests.fakes.behaviours import misbehave, record, rules
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class FakeProver:
 
     @classmethod
     def diagnose(cls) -> Diagnosis:
-        return Diagnosis("tests", {}, (Ability("composite", available=True),))
+        return Diagnosis("tests", {}, (Capability("composite", available=True),))
 
     @property
     def aggregation_cost(self) -> None:

@@ -1,1 +1,1 @@
-"""The OpenVM adapter (``adapter.py``) and what an aggregation costs it (``cost.py``)."""
+"""The OpenVM adapter (``adapter.py``) and its cost model of an aggregation (``cost.py``)."""

@@ -1,9 +1,9 @@
 """The OpenVM adapter, the only importer of ``runner_openvm``.
 
 An image id is ``SHA-256(executable commitment || VM commitment)``, where each commitment has 32
-bytes. Every receipt is succinct: that of a leaf and that of an aggregate have the same size. There
-is one VM, with one verifying key for all programs and all levels of a tree. It comes with the
-guests and is pinned in their manifest.
+bytes. Every receipt is succinct: the receipt of a leaf is as large as that of an aggregation. All
+programs and all levels of a tree share one VM with one verifying key. The VM comes with the guests
+and is pinned in their manifest.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from runner.errors import InputError, ProverError
 from runner.model import Cycles, ReceiptInfo, ReceiptKind, Versions
 from runner.provers.guests import default_folder, read_elf
+from runner.provers.native_module import not_installed, prover_errors
 from runner.provers.openvm.cost import AGGREGATOR, ProofCount
-from runner.provers.prover import Ability, Diagnosis, Proof, not_installed, own_settings
+from runner.provers.prover import Capability, Diagnosis, Proof, own_settings
 
 try:
     import runner_openvm as native
@@ -38,7 +39,7 @@ __all__ = ["OpenvmProver"]
 log = logging.getLogger(__name__)
 
 _RANGES = {"security_bits": (1, 128)}
-"""The least security that is accepted, in bits of proven security."""
+"""The adapter's own settings. ``security_bits`` is the lowest proven security that is accepted."""
 
 
 class OpenvmProver:
@@ -53,7 +54,7 @@ class OpenvmProver:
     def diagnose(cls) -> Diagnosis:
         """See :class:`Prover`."""
         return Diagnosis(
-            "runner_openvm", native.build_info(), (Ability("succinct", available=True),)
+            "runner_openvm", native.build_info(), (Capability("succinct", available=True),)
         )
 
     @cached_property
@@ -62,7 +63,7 @@ class OpenvmProver:
 
     @property
     def versions(self) -> Versions:
-        """See :class:`Prover`; names the security parameters too."""
+        """See :class:`Prover`. The security parameters are among them."""
         build = self._build
         parameters = json.loads(self._vm["parameters"])
         extra = {
@@ -82,9 +83,9 @@ class OpenvmProver:
         return AGGREGATOR
 
     def require(self, kind: ReceiptKind) -> None:
-        """See :class:`Prover`. It also makes the proving keys where there are none yet.
+        """See :class:`Prover`. The proving keys are made if this machine has none yet.
 
-        They take half a minute, once a machine, and must be there before workers start.
+        That takes half a minute. It must be done before the workers start, which all need the keys.
         """
         if kind not in (ReceiptKind.EXECUTE, ReceiptKind.SUCCINCT):
             raise InputError(
@@ -107,14 +108,15 @@ class OpenvmProver:
             )
         folder = _keys_folder(os.environ)
         try:
-            if native.make_keys(str(folder)):
-                log.info("proving keys made and kept in %s", folder)
-        except native.NativeError as error:
-            code, message = error.args
-            if code != "bad_keys":
-                raise _prover_error(error) from None
+            with prover_errors(native.NativeError):
+                made = native.make_keys(str(folder))
+        except ProverError as error:
+            if error.code != "bad_keys":
+                raise
             remedy = "give a writable folder as RUNNER_KEYS"
-            raise InputError("RUNNER_KEYS", str(folder), message, remedy) from None
+            raise InputError("RUNNER_KEYS", str(folder), error.message, remedy) from None
+        if made:
+            log.info("proving keys made and kept in %s", folder)
 
     def image_id(self, elf: bytes) -> bytes:
         """See :class:`Prover`."""
@@ -130,7 +132,7 @@ class OpenvmProver:
     ) -> Proof:
         """See :class:`Prover`. What a guest prints is not kept."""
         elf = read_elf(guest)
-        try:
+        with prover_errors(native.NativeError):
             if kind is ReceiptKind.EXECUTE:
                 folder = guest.elf_path.parent.parent
                 claims = [(*_commitments(folder, c.image_id), c.journal) for c in children]
@@ -143,23 +145,17 @@ class OpenvmProver:
                 keys=str(_keys_folder(os.environ)),
                 threads=threads,
             )
-        except native.NativeError as error:
-            raise _prover_error(error) from None
         return Proof(proof.execution.journal, proof.receipt, _cycles(proof.execution))
 
     def verify(self, receipt: bytes, image_id: bytes) -> bytes:
         """See :class:`Prover`."""
-        try:
+        with prover_errors(native.NativeError):
             return native.verify(receipt, image_id)
-        except native.NativeError as error:
-            raise _prover_error(error) from None
 
     def describe(self, receipt: bytes) -> ReceiptInfo:
-        """See :class:`Prover`. A proof tells nothing of its segments."""
-        try:
+        """See :class:`Prover`. A proof does not say how many segments the run had."""
+        with prover_errors(native.NativeError):
             info = native.describe(receipt)
-        except native.NativeError as error:
-            raise _prover_error(error) from None
         return ReceiptInfo(ReceiptKind.SUCCINCT.value, info.seal_bytes, 1, 0, info.journal)
 
 
@@ -168,14 +164,14 @@ def _named(parameters: Mapping[str, int]) -> str:
 
 
 def _vm_folder(spec: ProverSpec) -> Path:
-    """Of the guests' VM: theirs, or the one that comes with the runner where they have none."""
+    """The folder of the VM: that of the guests, or the runner's own if the guests bring no VM."""
     if spec.guests and (own := Path(spec.guests).absolute() / "vm.bin").is_file():
         return own.parent
     return default_folder("openvm")
 
 
 def _load_vm(folder: Path) -> dict[str, Any]:
-    """Give the extension its VM, once it is found to be the one the manifest pins."""
+    """Load the VM into the native module, after comparing it with the manifest that pins it."""
     path, remedy = folder / "vm.bin", "restore the file from git"
     try:
         data = path.read_bytes()
@@ -194,15 +190,16 @@ def _load_vm(folder: Path) -> dict[str, Any]:
 
 @lru_cache(maxsize=16)
 def _image_id(elf: bytes) -> bytes:
-    try:
+    with prover_errors(native.NativeError):
         return native.image_id(*native.commitments(elf))
-    except native.NativeError as error:
-        raise _prover_error(error) from None
 
 
 @lru_cache(maxsize=64)
 def _commitments(folder: Path, image_id: bytes) -> tuple[bytes, bytes]:
-    """Of a guest in the manifest: a run without proofs takes children on trust, but by these."""
+    """The executable commitment and the VM commitment of a guest in the manifest.
+
+    In execute mode the aggregator takes its children on trust, and they are named by these two.
+    """
     try:
         guests = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["guests"]
         for entry in guests.values():
@@ -216,7 +213,7 @@ def _commitments(folder: Path, image_id: bytes) -> tuple[bytes, bytes]:
 
 
 def _keys_folder(env: Mapping[str, str]) -> Path:
-    """``RUNNER_KEYS``, else a folder in the user's cache."""
+    """The folder of the proving keys: ``RUNNER_KEYS``, or else one in the user's cache folder."""
     if chosen := env.get("RUNNER_KEYS"):
         return Path(chosen).expanduser().absolute()
     home = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -224,10 +221,5 @@ def _keys_folder(env: Mapping[str, str]) -> Path:
 
 
 def _cycles(run: native.Execution) -> Cycles:
-    # There is no paging and no padding to tell apart: an instruction is a cycle.
+    # OpenVM reports neither paging nor padding, so an instruction counts as one cycle.
     return Cycles(run.instructions, 0, run.instructions, run.segments)
-
-
-def _prover_error(error: native.NativeError) -> ProverError:
-    code, message = error.args
-    return ProverError(code, message)

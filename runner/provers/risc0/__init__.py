@@ -1,1 +1,1 @@
-"""The RISC Zero adapter (``adapter.py``) and what an aggregation costs it (``cost.py``)."""
+"""The RISC Zero adapter (``adapter.py``) and its cost model of an aggregation (``cost.py``)."""

@@ -8,10 +8,11 @@ import subprocess
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import InputError, ProverError
+from runner.errors import InputError
 from runner.model import Cycles, ReceiptInfo, ReceiptKind, Versions
 from runner.provers.guests import read_elf
-from runner.provers.prover import Ability, Diagnosis, Proof, not_installed, own_settings
+from runner.provers.native_module import not_installed, prover_errors
+from runner.provers.prover import Capability, Diagnosis, Proof, own_settings
 from runner.provers.risc0.cost import AGGREGATOR, SEGMENT_PO2, PaddedCycles
 
 try:
@@ -25,14 +26,16 @@ if TYPE_CHECKING:
     from runner.model import Child, Guest
     from runner.provers.prover import ProverSpec
 
-__all__ = ["Risc0Prover", "lacking"]
+__all__ = ["Risc0Prover", "why_unavailable"]
 
 _RANGES = {"segment_po2": (15, 22)}
-"""The sizes that the circuit knows, as powers of two. Larger segments need more memory, some 10 GiB
-at 2^20; smaller ones cut a run into more pieces."""
+"""The adapter's own settings. ``segment_po2`` is the size of the largest segment as a power of two,
+and the circuit has no other sizes than these. Larger segments need more memory, about 10 GiB at
+2^20. Smaller segments cut a run into more pieces."""
 
 _X86_64 = {"x86_64", "amd64"}
-_WRAPPED = (ReceiptKind.SUCCINCT, ReceiptKind.GROTH16)
+_RECURSIVE = (ReceiptKind.SUCCINCT, ReceiptKind.GROTH16)
+"""The kinds of receipt that are made by recursion."""
 
 
 class Risc0Prover:
@@ -46,10 +49,10 @@ class Risc0Prover:
         """See :class:`Prover`."""
         build = native.build_info()
         docker = _docker_engine()
-        receipts = [Ability("composite", available=True)]
-        for kind in _WRAPPED:
-            why = lacking(kind, build, docker=docker, machine=platform.machine())
-            receipts.append(Ability(kind.value, why is None, *(why or ())))
+        receipts = [Capability("composite", available=True)]
+        for kind in _RECURSIVE:
+            why = why_unavailable(kind, build, docker=docker, machine=platform.machine())
+            receipts.append(Capability(kind.value, why is None, *(why or ())))
         return Diagnosis("runner_risc0", build, tuple(receipts))
 
     @cached_property
@@ -76,10 +79,10 @@ class Risc0Prover:
 
     def require(self, kind: ReceiptKind) -> None:
         """See :class:`Prover`."""
-        if kind not in _WRAPPED:
+        if kind not in _RECURSIVE:
             return
         docker = kind is ReceiptKind.GROTH16 and _docker_engine()
-        why = lacking(kind, self._build, docker=docker, machine=platform.machine())
+        why = why_unavailable(kind, self._build, docker=docker, machine=platform.machine())
         if why is not None:
             problem, remedy = why
             less = "composite" if kind is ReceiptKind.SUCCINCT else "succinct or composite"
@@ -87,10 +90,8 @@ class Risc0Prover:
 
     def image_id(self, elf: bytes) -> bytes:
         """See :class:`Prover`."""
-        try:
+        with prover_errors(native.NativeError):
             return native.image_id(elf)
-        except native.NativeError as error:
-            raise _prover_error(error) from None
 
     def run(
         self,
@@ -102,7 +103,7 @@ class Risc0Prover:
     ) -> Proof:
         """See :class:`Prover`."""
         elf = read_elf(guest)
-        try:
+        with prover_errors(native.NativeError):
             if kind is ReceiptKind.EXECUTE:
                 claims = [(child.image_id, child.journal) for child in children]
                 run = native.execute(elf, stdin, claims, segment_po2=self._segment_po2)
@@ -115,24 +116,18 @@ class Risc0Prover:
                 segment_po2=self._segment_po2,
                 threads=threads,
             )
-        except native.NativeError as error:
-            raise _prover_error(error) from None
         run = proof.execution
         return Proof(run.journal, proof.receipt, _cycles(run), run.log)
 
     def verify(self, receipt: bytes, image_id: bytes) -> bytes:
         """See :class:`Prover`."""
-        try:
+        with prover_errors(native.NativeError):
             return native.verify(receipt, image_id)
-        except native.NativeError as error:
-            raise _prover_error(error) from None
 
     def describe(self, receipt: bytes) -> ReceiptInfo:
         """See :class:`Prover`."""
-        try:
+        with prover_errors(native.NativeError):
             info = native.describe(receipt)
-        except native.NativeError as error:
-            raise _prover_error(error) from None
         return ReceiptInfo(
             info.kind, info.seal_bytes, info.segments, info.assumptions, info.journal
         )
@@ -142,21 +137,19 @@ def _cycles(run: native.Execution) -> Cycles:
     return Cycles(run.user_cycles, run.paging_cycles, run.total_cycles, run.segments)
 
 
-def _prover_error(error: native.NativeError) -> ProverError:
-    code, message = error.args
-    return ProverError(code, message)
-
-
-def lacking(
+def why_unavailable(
     kind: ReceiptKind, build: Mapping[str, Any], *, docker: bool, machine: str
 ) -> tuple[str, str] | None:
-    """Why a kind of receipt cannot be made, and what to do about it; None where it can.
+    """Find out why a kind of receipt cannot be made.
 
     Args:
-        kind: Succinct or groth16.
-        build: What the native module says of its build.
+        kind: The kind of receipt, succinct or groth16.
+        build: The facts about the build that the native module gives.
         docker: Whether a Docker engine answers.
         machine: The processor's architecture, as ``platform.machine()`` gives it.
+
+    Returns:
+        The reason and the remedy, or None if the receipt can be made.
     """
     if not build["recursion"]:
         return (
@@ -182,7 +175,7 @@ def _docker_engine() -> bool:
     docker = shutil.which("docker")
     if docker is None:
         return False
-    # The client answers without an engine; `docker info` does not.
+    # `docker info` fails without an engine, while `docker --version` needs only the client.
     command = [docker, "info", "--format", "{{.ServerVersion}}"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=10, check=False)  # noqa: S603
