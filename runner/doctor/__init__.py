@@ -1,10 +1,10 @@
-"""The doctor: what this machine can prove, and what is missing.
+"""The doctor, which finds out what this machine can prove and what is missing.
 
 May import: engines, errors, model, provers.
 
 Only this room uses:
 
 - `__main__.py`: the command ``python -m runner.doctor``.
-- `diagnosis.py`: everything the doctor finds out, as values.
-- `tools.py`: questions to the tools on the PATH, the processor, and the folders.
+- `diagnosis.py`: everything that the doctor finds out, as values.
+- `tools.py`: the versions of tools on the PATH, the processor's name, and the state of folders.
 """

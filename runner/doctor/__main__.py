@@ -1,8 +1,8 @@
-"""``python -m runner.doctor``: what this machine can prove, and what is missing.
+"""``python -m runner.doctor`` says what this machine can prove, and what is missing.
 
 The doctor reads the guests' manifest and asks the zkVM adapters, the operating system and the tools
-on the PATH. It changes nothing and needs no configuration. Its exit code is 0 when the guests can
-be proved here.
+on the PATH. It changes nothing and needs no configuration. Its exit code is 0 if the guests can be
+proved on this machine.
 """
 
 from __future__ import annotations
@@ -26,15 +26,20 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
-def spoken(value: object) -> str:
-    """A value of ``build_info()`` for people."""
+def shown(value: object) -> str:
+    """A fact about a native module's build, as people read it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def lines(report: Report) -> list[tuple[str, str, str, str]]:
-    """The report for people: heading or empty, label, text, style of the text."""
+    """The report as people read it.
+
+    Returns:
+        For each line a heading (empty if the line belongs to the last heading), a label, a text,
+        and the style of the text.
+    """
     gib = report.memory_bytes / 2**30
     memory = f"{gib:.1f} GiB" if gib else "unknown"
     good, bad, dim = "green", "red", "dim"
@@ -51,10 +56,10 @@ def lines(report: Report) -> list[tuple[str, str, str, str]]:
         if prover.diagnosis is None:
             rows.append((heading, prover.name, f"{prover.problem}; {prover.remedy}", dim))
             continue
-        said = prover.diagnosis
-        rows.append((heading, prover.name, f"{said.extension} is installed", good))
-        rows += [("", key, spoken(value), "") for key, value in said.build.items()]
-        for kind in said.receipts:
+        found = prover.diagnosis
+        rows.append((heading, prover.name, f"{found.extension} is installed", good))
+        rows += [("", key, shown(value), "") for key, value in found.build.items()]
+        for kind in found.receipts:
             text = "yes" if kind.available else f"no: {kind.reason}; {kind.remedy}"
             rows.append(("", kind.kind, text, good if kind.available else dim))
     for at, guest in enumerate(report.guests):
@@ -68,7 +73,7 @@ def lines(report: Report) -> list[tuple[str, str, str, str]]:
 
 
 def show(report: Report) -> None:
-    """Prints the report, one fact a line."""
+    """Print the report, one fact a line."""
     from rich.console import Console
     from rich.text import Text
 
@@ -88,7 +93,7 @@ def show(report: Report) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of ``python -m runner.doctor``."""
+    """The entry point of ``python -m runner.doctor``."""
     parser = argparse.ArgumentParser(
         prog="python -m runner.doctor",
         description="What this machine can prove. Exit code 0: the guests can be proved here.",

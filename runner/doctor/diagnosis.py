@@ -1,4 +1,4 @@
-"""What this machine can prove, and what is missing, as values."""
+"""Everything that the doctor finds out, as values."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ __all__ = ["GuestState", "ProverState", "Report", "diagnose"]
 
 @dataclass(frozen=True, slots=True)
 class ProverState:
-    """One zkVM adapter on this machine.
+    """The state of one zkVM adapter on this machine.
 
     Attributes:
         name: The name of the adapter.
-        diagnosis: What it can do; None where it cannot be loaded.
-        problem: Why it cannot be loaded, or else empty.
-        remedy: What to do about that.
+        diagnosis: What the adapter can do, or None if it cannot be loaded.
+        problem: Why the adapter cannot be loaded; empty if it can.
+        remedy: What the user can do about that; empty if the adapter can be loaded.
     """
 
     name: str
@@ -44,7 +44,7 @@ class ProverState:
 
     @property
     def missing(self) -> str:
-        """Why its first kind of receipt cannot be made, and the remedy; empty where it can."""
+        """Why the first kind of receipt cannot be made, with the remedy; empty if it can."""
         if self.diagnosis is None:
             return f"prover {self.name}: {self.problem}; {self.remedy}"
         first = self.diagnosis.receipts[0]
@@ -53,13 +53,14 @@ class ProverState:
 
 @dataclass(frozen=True, slots=True)
 class GuestState:
-    """One guest of the manifest against the file on disk.
+    """The state of one guest's file, compared with the manifest.
 
     Attributes:
-        name: as in the manifest.
-        image_id: as in the manifest, hex.
-        state: ``ok``, ``missing``, ``altered`` (SHA-256) or ``wrong image id``.
-        recomputed: whether the image id was computed anew from the file.
+        name: The name of the guest.
+        image_id: The image id in the manifest, in hex.
+        state: ``ok``, ``missing``, ``altered`` (another SHA-256), ``wrong image id``, or ``not a
+            program`` with the reason.
+        recomputed: Whether the image id was computed again from the file.
     """
 
     name: str
@@ -73,10 +74,19 @@ class Report:
     """Everything that the doctor found.
 
     Attributes:
-        provers: The zkVM adapters, installed or not.
-        guests: The guests of the folder that was looked at.
-        ready: Whether these guests can be proved here.
-        todo: What to do, the most important first; empty where nothing is wrong.
+        runner: The version of the runner.
+        python: The version of Python, with the path of the interpreter.
+        platform: The operating system and its version.
+        cpu: The name of the processor.
+        cores: The number of cores that this process may use.
+        memory_bytes: The memory of the machine, or 0 if it is not known.
+        provers: The zkVM adapters, whether or not their native modules are installed.
+        guests: The guests in the folder that was looked at.
+        tools: The version of each tool by its name; empty if the tool was not found.
+        proof_cache: The folder of the proof cache.
+        proof_cache_state: Whether that folder can be used, and how much space is free.
+        ready: Whether these guests can be proved on this machine.
+        todo: What the user has to do, the most important first; empty if nothing is wrong.
     """
 
     runner: str
@@ -95,7 +105,7 @@ class Report:
 
 
 def prover_state(name: str, load: Callable[[str], type[Prover]]) -> ProverState:
-    """Load one adapter and ask it for its diagnosis."""
+    """The state of one adapter, after it was loaded and asked for its diagnosis."""
     try:
         return ProverState(name, load(name).diagnose())
     except InputError as error:
@@ -103,11 +113,11 @@ def prover_state(name: str, load: Callable[[str], type[Prover]]) -> ProverState:
 
 
 def guest_state(guest: Guest, prover: Prover | None) -> GuestState:
-    """Compare one guest's file with what the manifest says of it.
+    """Compare one guest's file with the manifest.
 
     Args:
         guest: The guest.
-        prover: It computes the image id anew; None where it cannot be loaded.
+        prover: The prover that computes the image id again, or None if it cannot be loaded.
     """
     image_id = guest.image_id.hex()
     try:
@@ -134,14 +144,14 @@ def diagnose(
     load: Callable[[str], type[Prover]] = load_adapter,
     ask: Callable[[Sequence[str]], str] = tools.ask,
 ) -> Report:
-    """Look at everything, and change nothing.
+    """Find out everything, without changing anything.
 
     Args:
         guests: The folder with ``manifest.json``.
-        env: The environment, which may name the cache folder.
-        names: The names of the adapters to look at; None for all that are installed.
-        load: Loads an adapter by its name.
-        ask: Runs a tool and gives the first line that it prints.
+        env: The environment variables, which may name the cache folder.
+        names: The names of the adapters to look at, or None for all that are installed.
+        load: The function that loads an adapter by its name.
+        ask: The function that runs a tool and returns the line with its version.
     """
     provers = [prover_state(name, load) for name in names or adapters()]
     states: list[GuestState] = []
@@ -154,7 +164,7 @@ def diagnose(
         states = [guest_state(guest, prover) for guest in manifest.guests.values()]
     except InputError as error:
         todo.append(str(error))
-    # The guests are of one zkVM; that others are missing is no fault.
+    # All guests of the folder are for one zkVM. It is no fault if other adapters cannot be loaded.
     todo = [state.missing for state in provers if state.name == wanted and state.missing] + todo
     bad = [guest.name for guest in states if guest.state != "ok"]
     if bad:
@@ -181,7 +191,7 @@ def diagnose(
 
 
 def _loaded(name: str, guests: Path, load: Callable[[str], type[Prover]]) -> Prover | None:
-    """The prover that computes the guests' image ids, or None where it cannot be loaded."""
+    """The prover that computes the guests' image ids, or None if it cannot be loaded."""
     try:
         return load(name)(ProverSpec(name, ReceiptKind.EXECUTE, guests=str(guests)))
     except InputError:

@@ -1,4 +1,4 @@
-"""Questions to the tools on the PATH, the processor, and the folders that a run would use."""
+"""The versions of tools on the PATH, the processor's name, and the state of the cache folder."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ TOOLS: Mapping[str, tuple[str, ...]] = {
     "rzup": ("rzup", "--version"),
     "docker engine": ("docker", "version", "--format", "{{.Server.Version}}"),
 }
-"""The command that makes each tool say its version."""
+"""The command that makes each tool print its version, by the name of the tool."""
 
 
 def ask(command: Sequence[str]) -> str:
-    """The first line that a tool prints; empty where it is missing, fails or does not answer."""
+    """Run a tool and return the line with its version.
+
+    The line is empty if the tool is missing, fails, or takes longer than ten seconds.
+    """
     try:
         done = subprocess.run(  # noqa: S603  # fixed commands, from TOOLS
             command, capture_output=True, text=True, timeout=10, check=False
@@ -35,12 +38,12 @@ def ask(command: Sequence[str]) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     lines = [line for line in done.stdout.splitlines() if line.strip()]
-    release = [line for line in lines if "release" in line]  # nvcc says it in a later line
+    release = [line for line in lines if "release" in line]  # nvcc prints a copyright notice first
     return (release or lines)[0].strip() if done.returncode == 0 and lines else ""
 
 
 def cpu_model() -> str:
-    """The processor's name as its maker gives it, or else its architecture."""
+    """The processor's name as its maker gives it, or its architecture if there is no such name."""
     if platform.system() == "Darwin":
         return ask(("sysctl", "-n", "machdep.cpu.brand_string")) or platform.machine()
     try:
@@ -52,7 +55,7 @@ def cpu_model() -> str:
 
 
 def proof_cache(env: Mapping[str, str]) -> Path:
-    """The folder of the proof cache unless a run names another; conf/cache/disk.yaml agrees."""
+    """The default folder of the proof cache. It must be the one in ``conf/cache/disk.yaml``."""
     if chosen := env.get("RUNNER_PROOFS"):
         return Path(chosen)
     home = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -60,7 +63,7 @@ def proof_cache(env: Mapping[str, str]) -> Path:
 
 
 def folder_state(folder: Path) -> str:
-    """Whether a folder can be used, and how much space is free there."""
+    """Say in words whether a folder can be used, and how much space is free there."""
     there = folder
     while not there.exists() and there != there.parent:
         there = there.parent

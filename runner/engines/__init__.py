@@ -4,14 +4,14 @@ May import: errors.
 
 Other rooms use:
 
-- `engine.py`: what an engine is, and how its hosts share their cores among jobs.
-- `machine.py`: the machine that this process runs on: processor, cores, memory, packages.
-- `retry.py`: which failures are worth another attempt, how many, and after what wait.
+- `engine.py`: the base class of all engines, and the sharing of a host's cores among jobs.
+- `machine.py`: facts about the machine that this process runs on.
+- `retry.py`: which failures are worth another attempt, how many attempts, and after what wait.
 
 Only this room uses:
 
-- `processes.py`: the default engine: worker processes that can be ended one by one.
-- `inline.py`: jobs run one after another in the calling thread, for debugging.
-- `dask_engine.py`: jobs run on a Dask cluster.
-- `worker_process.py`: the loop inside a worker process, and its watch over its parent.
+- `processes.py`: the default engine, whose worker processes can be ended one by one.
+- `inline.py`: the engine that runs jobs in the calling thread, for debugging.
+- `dask_engine.py`: the engine that runs jobs on a Dask cluster.
+- `worker_process.py`: the loop inside a worker process, and its watch over the parent process.
 """

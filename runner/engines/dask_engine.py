@@ -1,4 +1,4 @@
-"""The engine for several machines: a Dask cluster."""
+"""The engine for several machines, which runs jobs on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -21,17 +21,19 @@ T = TypeVar("T")
 
 
 class DaskEngine(Engine):
-    """The Dask cluster at ``address``, or else a cluster of processes on this machine, on loopback.
+    """Runs jobs on the Dask cluster at ``address``, or on a cluster that it starts here.
+
+    A cluster that it starts consists of processes on this machine and listens on loopback only.
 
     Args:
-        workers: The number of processes of a cluster on this machine; None for one on each core.
-            Another cluster has the workers that it has, and takes None alone.
-        timeout_s: None, since Dask cannot end a task that runs.
-        address: The scheduler's address, for example ``tcp://10.0.0.5:8786``. TLS is a must beyond
-            a trusted network.
+        workers: The number of processes of a cluster that is started here, or None for one on each
+            core. It must be None if ``address`` is given, because such a cluster has its workers.
+        timeout_s: Always None, because Dask cannot end a running task.
+        address: The address of the scheduler, e.g. ``tcp://10.0.0.5:8786``, or empty to start a
+            cluster here. Outside a trusted network the cluster must use TLS.
 
     Raises:
-        InputError: ``distributed`` is not installed, or workers are asked of a cluster elsewhere.
+        InputError: ``distributed`` is not installed, or both ``address`` and ``workers`` are given.
     """
 
     def __init__(
@@ -58,10 +60,10 @@ class DaskEngine(Engine):
         self.transient = (distributed.KilledWorker,)
 
     def hosts(self) -> Sequence[Host]:
-        """This machine, or the machines of the cluster with the workers they have now.
+        """This machine, or the machines of the cluster with the workers that they have now.
 
         Raises:
-            InputError: Nobody answers at the address, or the cluster has no worker.
+            InputError: No scheduler answers at the address, or the cluster has no worker.
         """
         if not self._address:
             return [Host(platform.node(), cores(), self._workers)]
@@ -77,13 +79,13 @@ class DaskEngine(Engine):
         return found
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Hand a picklable call to the cluster, which is started here if it is this machine's."""
+        """Give a picklable call to the cluster. A cluster on this machine is started if needed."""
         self._connect()
         future: Future[T] = self._inner.submit(fn, *args, **kwargs)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Leave the cluster; one that was started here ends."""
+        """Leave the cluster, and end it if it was started here."""
         if self._client is None:
             return
         client, self._client = self._client, None
@@ -113,22 +115,27 @@ class DaskEngine(Engine):
                 n_workers=self._workers,
                 threads_per_worker=1,
                 host="127.0.0.1",
-                # With its fixed port, the HTTP server of a second run would collide with this one.
+                # Dask's default port is fixed, so that two runs on one machine would collide.
                 dashboard_address="127.0.0.1:0",
                 scheduler_kwargs={"dashboard": False},
             )
             self._client = Client(cluster)
-        # With pure=True a job that is submitted again after a failure would not run again.
+        # With pure=True, a job that is submitted again after a failure would not run again.
         self._inner = self._client.get_executor(pure=False, retries=0)
 
     def _cores_of(self) -> Mapping[str, int]:
-        """The cores that each worker's process may use, by the worker's address."""
+        """The number of cores that each worker process may use, by the worker's address."""
         found: Mapping[str, int] = self._client.run(cores)
         return found
 
 
 def _hosts(workers: Mapping[str, Mapping[str, Any]], cores_of: Mapping[str, int]) -> list[Host]:
-    """The machines of a cluster. Workers on one of them share its cores."""
+    """The machines of a cluster. All workers on one machine share its cores.
+
+    Args:
+        workers: Dask's description of each worker, by the worker's address.
+        cores_of: The number of cores that each worker may use, by the worker's address.
+    """
     jobs: dict[str, int] = defaultdict(int)
     most: dict[str, int] = defaultdict(int)
     for address, worker in workers.items():

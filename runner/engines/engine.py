@@ -1,8 +1,8 @@
-"""What an engine is: a ``concurrent.futures.Executor`` that says what it can do.
+"""The base class of all engines: a ``concurrent.futures.Executor`` that says what it can do.
 
-``conf/executor`` names an engine by ``_target_``. The class is called with ``workers`` (None for
-``auto``) and ``timeout_s`` (None for no limit), and with whatever else its YAML file sets. Calling
-it checks these settings and starts nothing.
+``conf/executor`` names an engine by ``_target_``. Its class is called with ``workers`` (None for
+``auto``), ``timeout_s`` (None for no limit) and all other settings of ``engine`` in the YAML file.
+The constructor checks these settings and starts nothing.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ __all__ = ["Engine", "Host", "jobs_at_once", "threads_for"]
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A machine on which workers of an engine run.
+    """A machine that runs workers of an engine.
 
     Attributes:
         name: The machine's name, for people.
-        cores: The number of CPU cores that its workers share.
-        workers: The number of jobs that it runs side by side.
+        cores: The number of CPU cores that the workers on the machine share.
+        workers: The number of jobs that run side by side on the machine.
     """
 
     name: str
@@ -34,16 +34,15 @@ class Host:
 
 
 class Engine(Executor, ABC):
-    """Runs jobs. ``submit`` is given a picklable call and may start workers when it is first used.
+    """Runs jobs. ``submit`` is given a picklable call, and may start workers on its first use.
 
-    A future fails with the exception that its call raised. When the engine itself is at fault (a
-    worker died, a machine went away) it fails with one of :attr:`transient`.
+    A future fails with the exception that its call raised. If the engine itself is at fault, e.g.
+    because a worker died, the future fails with one of the exceptions in :attr:`transient`.
 
     Attributes:
-        ends_jobs: Whether a job that runs can be ended. Without it the engine takes no
-            ``executor.timeout_s``, and a run that is stopped waits for no job but cannot end one.
-        transient: Exceptions that say nothing about the job, which may succeed when it is tried
-            again.
+        ends_jobs: Whether the engine can end a running job. If it cannot, the runner refuses
+            ``executor.timeout_s``, and jobs that run when a run is stopped go on to their end.
+        transient: Exceptions that say nothing about the job, so that another attempt may succeed.
     """
 
     ends_jobs: ClassVar[bool] = False
@@ -51,17 +50,17 @@ class Engine(Executor, ABC):
 
     @abstractmethod
     def hosts(self) -> Sequence[Host]:
-        """The machines that the workers run on, at least one of them.
+        """The machines that the workers run on, at least one.
 
-        It is called once, before the first job. An engine that has to ask a cluster connects here;
-        one that runs on this machine starts nothing.
+        It is called once, before the first job. An engine for a cluster connects to it here. An
+        engine for this machine starts nothing yet.
 
         Raises:
             InputError: The workers cannot be reached.
         """
 
     def kill(self) -> None:
-        """End as soon as possible: drop what waits and, where that is possible, end what runs."""
+        """Drop the jobs that wait and, if the engine can, end those that run. Do not wait."""
         self.shutdown(wait=False, cancel_futures=True)
 
 
@@ -71,9 +70,9 @@ def jobs_at_once(hosts: Sequence[Host]) -> int:
 
 
 def threads_for(hosts: Sequence[Host], jobs: int) -> int:
-    """CPU threads for one of so many jobs that run side by side, whatever host it comes to.
+    """The number of CPU threads for each of ``jobs`` jobs that run side by side.
 
-    The jobs on a host share its cores, and a job that runs alone has them all. Which host an engine
-    picks is not known, so the host that gives least decides.
+    The jobs on a host share its cores, and a job that runs alone has all of them. It is not known
+    which host the engine picks for a job. So the host that would give it the fewest cores decides.
     """
     return max(1, min(host.cores // max(1, min(host.workers, jobs)) for host in hosts))

@@ -1,4 +1,4 @@
-"""The engine for debugging: jobs run in the calling thread."""
+"""The engine for debugging, which runs jobs in the calling thread."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 
 class InlineEngine(Engine):
-    """Runs each job at once in the calling thread: for debugging, profiling and tests.
+    """Runs each job at once in the calling thread, for debugging, profiling and tests.
 
     Args:
-        workers: 1, or None, which means the same: there is one calling thread.
-        timeout_s: None, for no job can be ended from outside.
+        workers: The number of workers. It must be 1 or None, because there is one calling thread.
+        timeout_s: Always None, because a job in the calling thread cannot be ended.
 
     Raises:
-        InputError: More workers than one were asked for.
+        InputError: ``workers`` is not 1 or None.
     """
 
     def __init__(self, workers: int | None = None, timeout_s: float | None = None) -> None:
@@ -45,7 +45,7 @@ class InlineEngine(Engine):
         return [Host(platform.node(), cores(), 1)]
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run ``fn`` and return its finished future."""
+        """Run ``fn`` and return a future that is done."""
         future: Future[T] = Future()
         try:
             future.set_result(fn(*args, **kwargs))

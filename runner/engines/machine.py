@@ -1,4 +1,4 @@
-"""The machine that this process runs on, as every result records it and the doctor shows it."""
+"""Facts about the machine that this process runs on, for the record of a run and for the doctor."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ __all__ = ["cores", "machine", "memory_bytes", "packages", "peak_memory_mib"]
 
 
 def cores() -> int:
-    """The CPU cores this process may use; a container or taskset may grant fewer than there are."""
+    """The number of CPU cores that this process may use, which a container or taskset may limit."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def machine() -> dict[str, str | int]:
-    """Host name, system, CPU model, cores and memory in MiB. A fact that is unknown is left out."""
+    """The host name, the system, the architecture, the cores, the CPU model and the memory in MiB.
+
+    The CPU model and the memory are left out if they are not known.
+    """
     found: dict[str, str | int] = {
         "host": platform.node(),
         "system": f"{platform.system()} {platform.release()}",
@@ -36,7 +39,7 @@ def machine() -> dict[str, str | int]:
 
 
 def packages() -> dict[str, str]:
-    """The versions of the runner, of Python and of the libraries that shape a run."""
+    """The versions of the runner, of Python and of the main libraries, by name."""
     from importlib import metadata
 
     found = {"runner": runner.__version__, "python": platform.python_version()}
@@ -49,8 +52,8 @@ def packages() -> dict[str, str]:
 
 
 def peak_memory_mib() -> dict[str, int]:
-    """Peak resident memory in MiB, of this process and of the largest worker that has ended."""
-    # macOS counts bytes, Linux KiB (getrusage(2)).
+    """The peak resident memory in MiB of this process, and of the largest worker that has ended."""
+    # getrusage(2) counts in bytes on macOS, and in KiB on Linux.
     unit = 1024 * 1024 if sys.platform == "darwin" else 1024
     return {
         "runner": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit,
@@ -70,7 +73,7 @@ def _first(path: str, name: str) -> str | None:
 
 
 def memory_bytes() -> int:
-    """The machine's memory in bytes, or 0 where the system does not tell."""
+    """The machine's memory in bytes, or 0 if the system does not say."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (OSError, ValueError):

@@ -1,10 +1,10 @@
 """The default engine: worker processes on this machine, which can be ended one by one.
 
-It exists because the pools at hand (``concurrent.futures``, loky, pebble) share one result pipe
-among their workers. A worker that is killed while it writes a receipt of megabytes leaves that pipe
-locked or with half a message in it, and the whole pool hangs or breaks. Here every worker has a
-pipe of its own, so that its death is seen at once and costs one job, which can be tried again. What
-runs inside a worker is in ``worker_process.py``.
+It exists because the pools of ``concurrent.futures``, loky and pebble share one result pipe among
+all workers. A worker that is killed while it writes a receipt of several megabytes leaves this pipe
+locked, or with half a message in it. The whole pool then hangs or breaks. Here every worker has its
+own pipe. The death of a worker is noticed at once and costs one attempt at one job. What runs
+inside a worker is in ``worker_process.py``.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _LONGEST_MS = 2.0**31 - 1
-"""The longest wait that poll(2) takes: 24 days."""
+"""The longest timeout of poll(2) in milliseconds, which is 24 days."""
 
 _Call = tuple["Future[Any]", "Callable[..., Any]", tuple[Any, ...], dict[str, Any]]
 
 
 class ProcessEngine(Engine):
-    """Worker processes that can be ended. Each is started when there is a first job for it.
+    """Runs jobs in worker processes. A worker is started when the first job needs it.
 
-    A job whose worker dies fails with WorkerDiedError, and one that overruns with JobTimeoutError.
-    Either way the worker is replaced and the others go on. Workers end with their parent, also
-    when it is killed.
+    A job whose worker dies fails with WorkerDiedError, and a job that exceeds the time limit fails
+    with JobTimeoutError. In both cases the worker is replaced and the other workers go on. All
+    workers end with their parent process, even if it is killed.
 
     Args:
-        workers: The number of processes, at least 1; None for one on each core.
-        timeout_s: The seconds that one job may take in its worker; None for no limit.
+        workers: The number of processes, at least 1, or None for one on each core.
+        timeout_s: The time limit of one job in seconds, or None for no limit.
     """
 
     ends_jobs: ClassVar[bool] = True
@@ -68,7 +68,11 @@ class ProcessEngine(Engine):
         return [Host(platform.node(), cores(), len(self._slots))]
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Queue a picklable call. Raises RuntimeError after :meth:`shutdown`."""
+        """Queue a picklable call.
+
+        Raises:
+            RuntimeError: The engine is shut down.
+        """
         future: Future[T] = Future()
         with self._lock:
             if self._closed:
@@ -82,7 +86,12 @@ class ProcessEngine(Engine):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the workers when the queued jobs are done; ``cancel_futures`` drops those first."""
+        """End the workers when all jobs are done.
+
+        Args:
+            wait: Whether to return only after all workers have ended.
+            cancel_futures: Whether to drop the jobs that are queued.
+        """
         with self._lock:
             self._close(cancel_futures=cancel_futures)
         if wait:
@@ -105,7 +114,7 @@ class ProcessEngine(Engine):
             with contextlib.suppress(queue.Empty):
                 while True:
                     call = self._calls.get_nowait()
-                    # Whoever waits for several futures at once hears of it by the second call.
+                    # The second call wakes threads that wait for several futures at once.
                     if call is not None and call[0].cancel():
                         call[0].set_running_or_notify_cancel()
         if cancel_futures or not self._closed:
@@ -128,13 +137,17 @@ class ProcessEngine(Engine):
 
 
 class _Slot:
-    """One worker process and the pipe to it. One thread uses it, and any thread may kill it."""
+    """The place of one worker: its process, which may be replaced, and the pipe to it.
+
+    One thread of the engine uses it. Any thread may kill it.
+    """
 
     def __init__(self, timeout_s: float | None) -> None:
         self._timeout_s = timeout_s
         self._process: SpawnProcess | None = None
         self._pipe: Connection[Any, Any] | None = None
-        self._answer = select.poll()  # `connection.wait` would make a selector for every job
+        # `connection.wait` would make a selector for every job, so one `poll` object is kept.
+        self._answer = select.poll()
         self._dead = False
 
     @property
@@ -150,13 +163,13 @@ class _Slot:
         process, pipe = self._ready()
         try:
             pipe.send_bytes(call)
-            # The pipe is readable, too, when the worker has died: it then gives end of file.
+            # The pipe is also readable when the worker has died. Reading then gives end of file.
             if not self._answer.poll(timeout_ms):
                 process.kill()
                 self._discard()
                 raise JobTimeoutError(self._timeout_s or 0.0)
             answer = pipe.recv_bytes()
-        except (EOFError, OSError):  # an OSError comes where the worker died in mid-message
+        except (EOFError, OSError):  # OSError means that the worker died while it wrote a message
             process.kill()
             process.join()
             detail = _how_it_ended(process.exitcode)
@@ -171,15 +184,15 @@ class _Slot:
         self._dead = True
         process = self._process
         if process is not None:
-            with contextlib.suppress(ValueError):  # its own thread has closed it meanwhile
+            with contextlib.suppress(ValueError):  # the slot's own thread may have closed it
                 process.kill()
 
     def close(self) -> None:
-        """Ask the worker to end, and kill it if it does not."""
+        """Ask the worker to end, and kill it if it has not ended after two seconds."""
         if self._process is None:
             return
         if self._pipe is not None:
-            self._pipe.close()  # the worker's recv ends with EOFError
+            self._pipe.close()  # this makes the worker's `recv_bytes` raise EOFError
         self._process.join(timeout=2)
         if self._process.is_alive():
             self._process.kill()
@@ -191,19 +204,19 @@ class _Slot:
         self._discard()
         # A fork would copy locks that other threads hold, and the zkVM's thread pool.
         context = multiprocessing.get_context("spawn")
-        # A run inside joblib's launcher has loky's start method as its default. Processes that it
-        # spawns are told that name and do not know it.
+        # Inside joblib's launcher, the default start method is loky's. A spawned process is told
+        # the name of the default, and would not know that one.
         if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
             multiprocessing.set_start_method("spawn", force=True)
         pipe, theirs = context.Pipe()
         process = context.Process(target=worker_process.serve, args=(theirs,), daemon=True)
         process.start()
-        # Only the worker may hold its end. Otherwise its death would not show as end of file here.
+        # If this process kept the worker's end open, the worker's death would give no end of file.
         theirs.close()
         self._process, self._pipe = process, pipe
         self._answer.register(pipe.fileno(), select.POLLIN)
         self._answer.register(process.sentinel, select.POLLIN)
-        if self._dead:  # `kill` was called before there was a process to end
+        if self._dead:  # `kill` was called before there was a process
             process.kill()
         return process, pipe
 

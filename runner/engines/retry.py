@@ -1,4 +1,7 @@
-"""Which failures are worth another attempt, how many, and after what wait: a tenacity policy."""
+"""Which failures are worth another attempt, how many attempts a job gets, and how long they wait.
+
+The decisions are made by a policy of the library tenacity.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,12 @@ _TRANSIENT = (WorkerDiedError, JobTimeoutError, ReceiptRejectedError, BrokenExec
 
 
 def is_transient(error: BaseException, engines: tuple[type[BaseException], ...] = ()) -> bool:
-    """Whether the same job may well succeed elsewhere or later.
+    """Whether the same job may succeed elsewhere or later.
 
-    A guest that fails is no accident of the machine and would fail again.
+    The failure of a guest is not transient, because it would fail in the same way again.
 
     Args:
-        error: What the job failed with.
+        error: The exception that the job failed with.
         engines: The exceptions that the engine calls transient (:attr:`Engine.transient`).
     """
     if isinstance(error, ProverError):
@@ -33,13 +36,14 @@ def is_transient(error: BaseException, engines: tuple[type[BaseException], ...] 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How a failed job is tried again.
+    """The rules by which a failed job is tried again.
 
     Attributes:
-        attempts: The most attempts at one job, the first included.
-        wait_initial_s: Seconds before the second attempt; the wait doubles each time.
-        wait_max_s: The longest wait in seconds.
-        jitter_s: Up to this many random seconds are added to each wait.
+        attempts: The largest number of attempts at one job, including the first.
+        wait_initial_s: The seconds to wait before the second attempt. Each later wait is twice as
+            long as the one before.
+        wait_max_s: The longest wait in seconds, before jitter.
+        jitter_s: The largest random number of seconds that is added to each wait.
     """
 
     attempts: int = 3
@@ -48,12 +52,12 @@ class RetryPolicy:
     jitter_s: float = 0.5
 
     def tenacity(self, engines: tuple[type[BaseException], ...] = ()) -> tenacity.Retrying:
-        """The policy as tenacity's object. Only its decisions are used, never its sleep.
+        """The policy as an object of tenacity. Only its decisions are used, and it never sleeps.
 
         Args:
             engines: The exceptions that the engine calls transient.
         """
-        # Importing it brings asyncio, and most runs have no failure to judge.
+        # Importing tenacity also imports asyncio, and most runs have no failure to judge.
         import tenacity
 
         return tenacity.Retrying(
@@ -65,7 +69,7 @@ class RetryPolicy:
 
 
 class Attempts:
-    """The attempts at one job, judged by a tenacity policy that blocks nobody.
+    """The attempts at one job, judged by a policy of tenacity. No method waits.
 
     Args:
         retrying: The policy, shared by all jobs of a batch.
@@ -81,14 +85,14 @@ class Attempts:
 
     @property
     def number(self) -> int:
-        """The number of the attempt that is under way, from 1."""
+        """The number of the current attempt, counted from 1."""
         return self._state.attempt_number
 
     def failed(self, error: BaseException) -> float | None:
-        """Record a failure.
+        """Record that the current attempt failed.
 
         Returns:
-            The seconds to wait before the next attempt, or None where there is to be none.
+            The seconds to wait before the next attempt, or None if there is to be none.
         """
         self._state.set_exception((type(error), error, error.__traceback__))
         if not self._retrying.retry(self._state) or self._retrying.stop(self._state):

@@ -1,4 +1,4 @@
-"""What runs in a worker process: a loop that answers calls, and the watch over its parent."""
+"""What runs in a worker process: a loop that answers calls, and a watch over the parent process."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ __all__ = ["serve"]
 
 
 def serve(pipe: Connection[Any, Any]) -> None:
-    """Answer calls until the parent closes its end, or ends.
+    """Answer calls until the parent process closes its end of the pipe, or ends.
 
     Args:
-        pipe: brings pickled ``(fn, args, kwargs)``; takes ``(True, result)`` or
-            ``(False, exception)``, pickled.
+        pipe: The pipe to the parent. It receives pickled calls, ``(fn, args, kwargs)``, and sends
+            pickled answers, ``(True, result)`` or ``(False, exception)``.
     """
-    # Ctrl-C reaches the whole process group; the parent decides what happens to the workers.
+    # Ctrl-C reaches the whole process group, but the parent decides what happens to the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # An OSError, end of file in mid-message included, means that the parent is gone.
+    # An OSError means that the parent is gone. End of file within a message is an OSError too.
     with contextlib.suppress(EOFError, OSError):
         while True:
             pipe.send_bytes(_answer(pipe.recv_bytes()))
 
 
 def _answer(call: bytes) -> bytes:
-    """Run a pickled call; (True, result) or (False, exception), pickled."""
+    """Run a pickled call. The answer is ``(True, result)`` or ``(False, exception)``, pickled."""
     try:
         fn, args, kwargs = pickle.loads(call)  # noqa: S301  # from our own parent
         result = fn(*args, **kwargs)
@@ -48,7 +48,7 @@ def _answer(call: bytes) -> bytes:
 
 
 def _failure(error: Exception) -> bytes:
-    """The exception itself, or its words where it would not arrive as it is."""
+    """The answer for an exception. If it cannot be pickled, a RuntimeError quotes its message."""
     try:
         data = pickle.dumps((False, error))
         pickle.loads(data)  # noqa: S301  # made in the line above
