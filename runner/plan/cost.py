@@ -1,6 +1,6 @@
-"""The cheapest grouping of a batch, by a zkVM's own model of what an aggregation costs.
+"""The cheapest grouping of a batch, according to a zkVM's own model of what an aggregation costs.
 
-The models are beside the zkVM adapters (``runner/provers/*/cost.py``).
+Each zkVM adapter has its model beside it (``runner/provers/*/cost.py``).
 """
 
 from __future__ import annotations
@@ -19,24 +19,27 @@ __all__ = ["cheapest"]
 def cheapest(
     leaves: int, levels: int, cost: AggregationCost, journal_bytes: int
 ) -> tuple[int, ...]:
-    """The group sizes, from the bottom up, with which all aggregations together cost least.
+    """Find the group sizes with which all aggregations together cost the least.
 
-    Every grouping level makes at least two groups where there are leaves enough. Of equally cheap
-    groupings the one with the smallest groups is taken, since they run side by side.
+    If there are enough leaves, every grouping level has at least two groups. If two groupings cost
+    the same, the one with smaller groups is taken, because groups are proved side by side.
 
     Args:
-        leaves: The number of leaves of the batch, counting repeated ones.
+        leaves: The number of leaves of the batch. Repeated leaves count each time.
         levels: The number of grouping levels, without the root.
-        cost: What an aggregation costs.
-        journal_bytes: The size of a leaf's journal.
+        cost: The zkVM's model of what an aggregation costs.
+        journal_bytes: The size of a leaf's journal in bytes.
 
     Returns:
-        ``levels`` sizes of at least 2.
+        One group size for each grouping level, from the bottom up. Each is at least 2.
     """
 
     @functools.cache
     def best(nodes: int, child: int, levels: int) -> tuple[int, tuple[int, ...]] | None:
-        """The least cost above so many nodes, and its group sizes; None where there is no way."""
+        """The lowest cost of all levels above ``nodes`` nodes, with its group sizes.
+
+        It is None if there is no way to group them.
+        """
         if levels == 0:
             return (cost.aggregation(nodes * child), ()) if nodes <= MAX_CHILDREN else None
         options = []
@@ -48,14 +51,14 @@ def cheapest(
         return min(options, default=None)
 
     found = best(leaves, cost.leaf(journal_bytes), levels)
-    # With too few leaves for that many levels, each level does the least that one can do.
+    # If there are too few leaves for so many levels, the first level makes two groups of them.
     return found[1] if found else (max(2, -(-leaves // 2)),) * levels
 
 
 def _level(nodes: int, size: int, child: int, cost: AggregationCost) -> tuple[int, int]:
-    """What it costs to group so many nodes, and how many nodes are left.
+    """The cost of one grouping level, and the number of nodes that it leaves.
 
-    A last group of one moves up as it is and costs nothing.
+    If a single node remains for the last group, it moves up as it is and costs nothing.
     """
     full, rest = divmod(nodes, size)
     cycles = full * cost.aggregation(size * child)
@@ -65,10 +68,10 @@ def _level(nodes: int, size: int, child: int, cost: AggregationCost) -> tuple[in
 
 
 def _sizes(nodes: int, child: int, cost: AggregationCost) -> list[int]:
-    """The sizes of groups of so many nodes that are worth a look.
+    """The group sizes to try for ``nodes`` nodes.
 
-    They are those that the model calls good in themselves, and those that split the nodes into
-    groups of one size. The last group may be smaller, or a single node, which moves up.
+    They are the sizes that the model recommends, those that split the nodes into up to 64 even
+    groups, and small powers of two. The last group may always be smaller than the others.
     """
     good = {size for size in cost.good_sizes(child) if size < nodes}
     even = {-(-nodes // groups) for groups in range(2, 65)} | {2}

@@ -1,9 +1,10 @@
 """Strategies: pure functions from the leaves of a batch to its plan.
 
-A strategy lists the leaves in batch order, groups neighbours level by level and ends in one root.
-With fan-ins that are powers of two (``balanced`` gives such) the groups are complete subtrees of an
-RFC 6962 tree, so the root's combined hash is the same for every strategy: that of the flat tree
-over all leaves. With other fan-ins, as ``auto`` gives them, the hash depends on the plan.
+A strategy takes the leaves in the order of the batch, groups neighbours level by level, and ends in
+one root. If all fan-ins are powers of two, as ``balanced`` chooses them, the groups are complete
+subtrees of an RFC 6962 tree. The combined hash of the root is then the same for every strategy,
+namely that of the flat tree over all leaves. With other fan-ins, which ``auto`` may choose, the
+hash depends on the plan.
 
 A new strategy is one function of type :data:`Shape` and one entry in :data:`STRATEGIES`.
 """
@@ -33,25 +34,29 @@ __all__ = [
 ]
 
 AUTO = "auto"
+"""The strategy that picks another by the number of leaves, and the fan-in that costs the least."""
 BALANCED = "balanced"
+"""The fan-in that is the smallest power of two which spreads the leaves evenly over the levels."""
 _DEEPEST = "three_level"
 """The deepest strategy that ``auto`` picks."""
 
 FanIn: TypeAlias = "int | Sequence[int] | str"
-"""Group size at every grouping level, or one a level from the bottom up, or ``auto`` (the cheapest)
-or ``balanced`` (the smallest power of two that spreads the leaves evenly over the levels)."""
+"""The number of children of one aggregation. It is one number for every grouping level, or a list
+with one number for each level from the bottom up, or :data:`AUTO`, or :data:`BALANCED`."""
 
 Shape: TypeAlias = Callable[[str, Sequence[int], Sequence[int]], Plan]
-"""(name, leaf job ids by batch position, group sizes from the bottom up) -> plan."""
+"""The function that makes a plan. Its arguments are the strategy's name, the leaf job id of each
+position in the batch, and the group sizes from the bottom up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """One entry of the registry.
+    """One entry of :data:`STRATEGIES`.
 
     Attributes:
-        grouping_levels: levels between the leaves and the root; how many fan-ins it takes.
-        shape: the function that makes the plan.
+        grouping_levels: The number of levels between the leaves and the root, and so the number of
+            group sizes that the strategy takes.
+        shape: The function that makes the plan.
     """
 
     grouping_levels: int
@@ -60,15 +65,15 @@ class Strategy:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What ``auto`` picks: up to which number of proofs a batch takes which strategy.
+    """The numbers of leaves by which the strategy ``auto`` picks another one.
 
     Attributes:
-        minimum: fewer proofs than this are not aggregated.
-        two_level_from: from here two levels; ``single`` between ``minimum`` and this.
-        three_level_from: from here three levels.
+        minimum: The smallest batch that ``single`` takes. A smaller one is not aggregated.
+        two_level_from: The smallest batch that ``two_level`` takes.
+        three_level_from: The smallest batch that ``three_level`` takes.
 
     Raises:
-        InputError: not ``1 <= minimum < two_level_from < three_level_from``.
+        InputError: ``1 <= minimum < two_level_from < three_level_from`` does not hold.
     """
 
     minimum: int = 6
@@ -95,10 +100,15 @@ class Thresholds:
 
 
 def resolve(name: str, n: int, thresholds: Thresholds | None = None) -> str:
-    """The strategy that a batch of ``n`` proofs takes; a forced one whatever the number.
+    """Find the strategy for a batch of ``n`` leaves.
+
+    Args:
+        name: ``auto``, or the name of a strategy, which is then taken whatever the number.
+        n: The number of leaves.
+        thresholds: The thresholds for ``auto``, or None for the defaults.
 
     Raises:
-        InputError: an unknown name.
+        InputError: There is no strategy of this name.
     """
     if name in STRATEGIES:
         return name
@@ -113,7 +123,7 @@ def resolve(name: str, n: int, thresholds: Thresholds | None = None) -> str:
     return "two_level" if n < limits.three_level_from else _DEEPEST
 
 
-def make_plan(  # noqa: PLR0913  # what shapes a plan
+def make_plan(  # noqa: PLR0913  # everything that a plan depends on
     name: str,
     leaves: Sequence[int],
     thresholds: Thresholds | None = None,
@@ -126,23 +136,26 @@ def make_plan(  # noqa: PLR0913  # what shapes a plan
     """Plan a batch.
 
     Args:
-        name: ``auto`` or one of :data:`STRATEGIES`.
-        leaves: leaf job id by batch position, as :func:`runner.plan.plan.distinct` numbers them.
-        thresholds: for ``auto``; the defaults when None.
-        fan_in: see :data:`FanIn`. A forced strategy takes a list of exactly as many as it has
-            grouping levels (two_level 1, three_level 2). ``auto`` takes a list for the deepest
-            strategy and uses as many, from the bottom, as the one it picks has: a list is then
-            right or wrong whatever the size of the batch.
-        cost: What an aggregation costs, for fan-in ``auto``; without it ``auto`` is ``balanced``.
-        journal_bytes: The size of a leaf's journal, for ``cost``.
-        field: The setting that an empty batch is blamed on.
+        name: ``auto``, or the name of a strategy in :data:`STRATEGIES`.
+        leaves: The leaf job id of each position in the batch, numbered as in
+            :func:`runner.plan.plan.distinct`.
+        thresholds: The thresholds for ``auto``, or None for the defaults.
+        fan_in: The group sizes, see :data:`FanIn`. A list for a forced strategy must have one
+            number for each of its grouping levels (two_level 1, three_level 2). A list for ``auto``
+            must have as many as the deepest strategy that it picks needs, and a less deep one takes
+            the first of them. So it does not depend on the size of the batch whether a list is
+            valid.
+        cost: The zkVM's model of what an aggregation costs, for the fan-in ``auto``. If it is None,
+            ``auto`` means ``balanced``.
+        journal_bytes: The size of a leaf's journal in bytes, for ``cost``.
+        field: The name of the setting that an error about an empty batch shows.
 
     Returns:
-        A validated plan. ``Plan.levels`` says how many levels it really has.
+        A validated plan. It may have fewer levels than the strategy allows; see ``Plan.levels``.
 
     Raises:
-        InputError: an empty batch, an unknown strategy, an unusable fan-in, or an aggregation
-            of more children than the aggregator takes.
+        InputError: The batch is empty, the strategy is unknown, the fan-in cannot be used, or an
+            aggregation would have more children than the aggregator takes.
     """
     if not leaves:
         raise InputError(field, 0, "empty batch", "give at least one input")
@@ -165,13 +178,13 @@ def make_plan(  # noqa: PLR0913  # what shapes a plan
 
 
 def _group_sizes(fan_in: FanIn, name: str, takes: int) -> tuple[int, ...] | None:
-    """Fan-ins for ``takes`` grouping levels, checked; None for ``auto`` and ``balanced``."""
+    """Check the group sizes of ``takes`` grouping levels. None stands for auto and balanced."""
     field, remedy = "strategy.fan_in", "give a whole number of at least 2, auto or balanced"
     if fan_in in (AUTO, BALANCED):
         return None
     if isinstance(fan_in, str) or not isinstance(fan_in, (int, Sequence)):
         raise InputError(field, fan_in, "not a fan-in", remedy)
-    # One number is checked even where no level uses it.
+    # A single number is checked even if the strategy has no grouping level that uses it.
     sizes: tuple[int, ...] = (fan_in,) * max(takes, 1) if isinstance(fan_in, int) else (*fan_in,)
     for size in sizes:
         if type(size) is not int:
@@ -197,16 +210,17 @@ def _balanced(n: int, levels: int) -> int:
 
 
 def _none(name: str, leaves: Sequence[int], sizes: Sequence[int]) -> Plan:  # noqa: ARG001  # a Shape
-    """Receipts stay as they are."""
+    """A plan without aggregations."""
     return Plan(name, tuple(leaves), max(leaves) + 1, (), None)
 
 
 def _layered(name: str, leaves: Sequence[int], sizes: Sequence[int]) -> Plan:
-    """Groups of the given sizes, one level per size, and a root over whatever is left.
+    """A plan with one level of groups for each size, and a root over the last level.
 
-    A last group of one moves up as it is: aggregating it would prove nothing new. When all that
-    is left fits in one group, that group is the root and no further level is made. The root is
-    an aggregation even over a single leaf, so that a forced strategy always leaves one.
+    A single node that remains for the last group moves up as it is, because aggregating it would
+    prove nothing new. When all nodes fit in one group, this group is the root, and no further level
+    is made. The root is an aggregation even over a single leaf, so that a forced strategy always
+    leaves an aggregated receipt.
     """
     builder = _Builder(max(leaves) + 1)
     nodes = leaves
@@ -220,7 +234,7 @@ def _layered(name: str, leaves: Sequence[int], sizes: Sequence[int]) -> Plan:
 
 
 class _Builder:
-    """Numbers aggregations; the same children in the same order give the same one."""
+    """Numbers the aggregations. The same children in the same order give the same aggregation."""
 
     def __init__(self, leaf_jobs: int) -> None:
         self.leaf_jobs = leaf_jobs
@@ -231,7 +245,7 @@ class _Builder:
         job = self.leaf_jobs + len(self.aggregations)
         known = self._ids.setdefault(children, job)
         if known == job:
-            # Ids only grow with the level, so the largest child has the highest level.
+            # Ids grow with the level, so the child with the largest id has the highest level.
             highest = max(children) - self.leaf_jobs
             below = self.aggregations[highest].level if highest >= 0 else 0
             self.aggregations.append(Aggregation(id=job, level=below + 1, children=children))
@@ -244,12 +258,18 @@ STRATEGIES: dict[str, Strategy] = {
     "two_level": Strategy(grouping_levels=1, shape=_layered),
     "three_level": Strategy(grouping_levels=2, shape=_layered),
 }
-"""Every strategy by name, in the order help texts show them."""
+"""Every strategy by name, in the order of help texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class StrategySettings:
-    """A strategy's name, the thresholds for ``auto``, and the fan-in."""
+    """The settings of ``conf/strategy``.
+
+    Attributes:
+        name: The name of the strategy.
+        thresholds: The thresholds for ``auto``.
+        fan_in: The group sizes.
+    """
 
     name: str
     thresholds: Thresholds
