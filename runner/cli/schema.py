@@ -1,4 +1,4 @@
-"""The schema of ``conf/``, as Hydra and OmegaConf want it: names, types, defaults."""
+"""The schema of ``conf/`` for Hydra and OmegaConf: names, types and defaults of all settings."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = [
     "register",
 ]
 
-# OmegaConf reads these annotations itself and knows Optional, not ``X | None``.
+# OmegaConf reads these annotations itself. It knows ``Optional[X]``, but not ``X | None``.
 # ruff: noqa: UP045
 
 
 @dataclass
 class FieldConf:
-    """One input field of a guest; see :class:`runner.plan.fields.FieldSpec`."""
+    """One input field of a guest. See :class:`runner.plan.fields.FieldSpec`."""
 
     name: str = MISSING
     type: str = MISSING
@@ -39,7 +39,11 @@ class FieldConf:
 
 @dataclass
 class SeriesConf:
-    """The guest's own inputs for one field; ``kind`` is range or template."""
+    """The guest's own series of inputs for one field.
+
+    If ``kind`` is ``range``, see :class:`runner.plan.inputs.RangeSeries` for ``start``, ``step``
+    and ``modulo``. If it is ``template``, see :class:`runner.plan.inputs.TemplateSeries`.
+    """
 
     kind: str = MISSING
     start: int = 0
@@ -50,7 +54,11 @@ class SeriesConf:
 
 @dataclass
 class GuestConf:
-    """What a guest reads, and the inputs of this batch."""
+    """The input fields of a guest, and the inputs of this batch.
+
+    At most one of ``inputs``, ``count`` and ``inputs_file`` may be set. If none is,
+    ``default_count`` stands for ``count``.
+    """
 
     name: str = MISSING
     fields: list[FieldConf] = field(default_factory=list)
@@ -64,7 +72,7 @@ class GuestConf:
 
 @dataclass
 class StrategyConf:
-    """Which plan is made; thresholds count leaves."""
+    """The strategy. See :class:`runner.plan.strategy.StrategySettings`."""
 
     name: str = MISSING
     minimum: int = 6
@@ -75,7 +83,7 @@ class StrategyConf:
 
 @dataclass
 class ExecutorConf:
-    """How a plan is executed. ``engine`` names an :class:`runner.engines.engine.Engine`."""
+    """How a plan is executed. ``engine`` names a :class:`runner.engines.engine.Engine`."""
 
     workers: Any = "auto"
     timeout_s: Optional[float] = None
@@ -85,7 +93,7 @@ class ExecutorConf:
 
 @dataclass
 class RetryConf:
-    """See :class:`runner.engines.retry.RetryPolicy`."""
+    """How failed jobs are tried again. See :class:`runner.engines.retry.RetryPolicy`."""
 
     attempts: int = 3
     wait_initial_s: float = 0.5
@@ -95,7 +103,10 @@ class RetryConf:
 
 @dataclass
 class PushgatewayConf:
-    """See :class:`runner.monitoring.pushgateway.Gateway`; no ``url``, no push."""
+    """The Pushgateway, see :class:`runner.monitoring.pushgateway.Gateway`.
+
+    Without a ``url``, nothing is pushed.
+    """
 
     url: Optional[str] = None
     job: str = "runner"
@@ -105,7 +116,7 @@ class PushgatewayConf:
 
 @dataclass
 class MetricsConf:
-    """Where the figures for Prometheus go; ``ledger`` null is beside the textfile."""
+    """Where the figures for Prometheus go. Without a ``ledger``, it is kept beside the textfile."""
 
     textfile: Optional[str] = None
     ledger: Optional[str] = None
@@ -114,17 +125,17 @@ class MetricsConf:
 
 @dataclass
 class AuditConf:
-    """The log of what was done; see :mod:`runner.audit.chain`. No ``file``, no log."""
+    """The audit log, see :mod:`runner.audit.chain`. Without a ``file``, none is written."""
 
     file: Optional[str] = None
 
 
 @dataclass
 class RunnerConf:
-    """The whole configuration, which ``conf/`` fills in field by field.
+    """The whole configuration. Each field is filled in by a file or a folder in ``conf/``.
 
-    ``prover`` and ``cache`` hold the settings of an adapter or a cache, which knows and checks them
-    itself. Which settings say only where a run happens is in :data:`runner.model.PLACEMENT`.
+    ``prover`` and ``cache`` have no schema here, because each adapter and each cache checks its own
+    settings. :data:`runner.model.PLACEMENT` lists the settings that only say where a run happens.
     """
 
     guest: GuestConf = field(default_factory=GuestConf)
@@ -146,5 +157,5 @@ class RunnerConf:
 
 
 def register() -> None:
-    """Make the schema known to Hydra under the name ``conf/config.yaml`` uses."""
+    """Register the schema with Hydra under the name that ``conf/config.yaml`` uses."""
     ConfigStore.instance().store(name="runner_schema", node=RunnerConf)

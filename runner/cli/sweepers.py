@@ -13,9 +13,9 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.types import IntervalSweep, RangeSweep
 from hydra.plugins.sweeper import Sweeper
 
-from runner.cli.config import make_cache
 from runner.cli.search import Choice, Dimension, IntRange, Search, Trial
 from runner.cli.sweep_jobs import Jobs, say
+from runner.cli.targets import make_cache
 from runner.errors import InputError
 from runner.folder import write_json
 from runner.model import ReceiptKind
