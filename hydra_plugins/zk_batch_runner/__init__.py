@@ -1,7 +1,7 @@
-"""The sweepers of :mod:`runner.cli.sweepers`, where Hydra looks for plugins.
+"""The sweepers of :mod:`runner.cli.sweepers`, in the package where Hydra looks for plugins.
 
-Hydra imports this module for every command, even for ``--help``. So the modules that do the work
-are imported only when there is a sweep to set up.
+Hydra imports this module for every command, even for ``--help``. Therefore the modules that do the
+work are imported only when a sweep is set up.
 """
 
 from __future__ import annotations
@@ -19,9 +19,13 @@ __all__ = ["GridSweeper", "OptunaSweeper"]
 
 
 class _LazySweeper(Sweeper):
-    """A sweeper that is made when it is needed."""
+    """A sweeper that makes the real one when a sweep is set up, and passes all calls on to it.
 
-    def __init__(self, **settings: Any) -> None:  # noqa: ANN401  # the arguments of that sweeper
+    Args:
+        settings: The arguments of the real sweeper, from its YAML file.
+    """
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401  # passed on as they are
         self._settings = settings
         self._sweeper: Sweeper | None = None
 
@@ -31,7 +35,7 @@ class _LazySweeper(Sweeper):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Make the sweeper and set it up."""
+        """Make the real sweeper and set it up."""
         self._sweeper = self._make()
         self._sweeper.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
