@@ -1,17 +1,17 @@
-"""Brings node_exporter, Prometheus, Alertmanager, a Pushgateway and the runner's own page up.
+"""Starts node_exporter, Prometheus, Alertmanager, a Pushgateway and the runner's own page.
 
-    make stack                     on loopback, with the configuration in deploy/; Ctrl-C ends all
-    python scripts/stack.py --free-ports
+    make stack                              on the usual ports of loopback; Ctrl-C ends everything
+    python scripts/stack.py --free-ports    on any free ports
 
-Everything is written to a scratch folder that is removed at the end. Only the standard library is
-used. Missing tools are installed as Debian packages where that is allowed.
+The configuration is that of deploy/. Everything is written to a scratch folder that is removed at
+the end. Only the standard library is used. Tools that are missing are installed as Debian packages
+where that is allowed.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,76 +21,23 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from steps import SetupError, apt_install, ask, run, say
+from monitoring_tools import BROWSER, SIGNING, TOOLS, find, install
+from stack_config import PORTS, Options, substitute, write_configuration
+from steps import SetupError, say
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-__all__ = ["BROWSER", "SIGNING", "TOOLS", "Options", "Stack", "install", "missing", "substitute"]
+__all__ = ["BROWSER", "SIGNING", "TOOLS", "Options", "Stack", "find", "install", "substitute"]
 
 ROOT = Path(__file__).resolve().parent.parent
-DEPLOY = ROOT / "deploy"
-
-TOOLS = {
-    "node_exporter": ("prometheus-node-exporter", "node_exporter"),
-    "prometheus": ("prometheus",),
-    "alertmanager": ("prometheus-alertmanager", "alertmanager"),
-    "pushgateway": ("prometheus-pushgateway", "pushgateway"),
-}
-"""What is started, and the names it may have on the PATH; the first is also Debian's package."""
-
-SIGNING = {"ssh-keygen": ("openssh-client", "ssh-keygen")}
-"""Likewise, what signs batches in tests."""
-
-BROWSER = {"chromium": ("chromium",), "chromedriver": ("chromium-driver", "chromedriver")}
-"""Likewise, what looks at the runner's page in tests; no part of the stack."""
-
-PORTS = {
-    "node_exporter": 9100,
-    "prometheus": 9090,
-    "alertmanager": 9093,
-    "pushgateway": 9091,
-    "server": 9464,
-    "receiver": 9095,
-}
-"""Where they are in the shipped configuration."""
-
-
-def find(tool: str) -> str | None:
-    """The program, if it is installed."""
-    names = (TOOLS | SIGNING | BROWSER)[tool]
-    return next((path for name in names if (path := shutil.which(name))), None)
-
-
-def missing(tools: Mapping[str, tuple[str, ...]] = TOOLS) -> list[str]:
-    """Debian packages of the tools that are not installed."""
-    return [names[0] for tool, names in tools.items() if find(tool) is None]
-
-
-def install(env: Mapping[str, str], tools: Mapping[str, tuple[str, ...]] = TOOLS) -> list[str]:
-    """Installs what is missing, where that is allowed; returns what still is.
-
-    Debian starts a service with its package. What was started that way is stopped and disabled:
-    this stack runs its own, and nobody asked for one that stays.
-    """
-    wanted = missing(tools)
-    if not wanted:
-        return []
-    apt_install(wanted, "the real tools", env)
-    for unit in wanted:
-        if Path("/run/systemd/system").exists() and ask("systemctl", "is-enabled", unit):
-            sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-            with suppress(SetupError):
-                run([*sudo, "systemctl", "disable", "--quiet", "--now", unit])
-    return missing(tools)
 
 
 def free_port() -> int:
-    """A port nobody uses at the moment."""
+    """A port that nobody uses at the moment."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
@@ -104,49 +51,15 @@ def is_free(port: int) -> bool:
         return False
 
 
-def substitute(text: str, changes: Mapping[str, str]) -> str:
-    """The text with every key replaced; each must be there, or the shipped file is another one.
-
-    Raises:
-        ValueError: one is not.
-    """
-    for old, new in changes.items():
-        if old not in text:
-            raise ValueError(f"{old!r} is not in the shipped configuration")
-        text = text.replace(old, new)
-    return text
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a stack differs from what is shipped.
-
-    Attributes:
-        textfiles: folders for node_exporter, one exporter each.
-        runner: textfile of the runner's page; None for none.
-        rules: rule files in place of the shipped ones; None for those.
-        scrape: interval; the shipped one when empty.
-        group_wait: of Alertmanager; the shipped one when empty.
-        ports: by name; those not in it are chosen here.
-    """
-
-    textfiles: Sequence[Path]
-    runner: Path | None = None
-    rules: Sequence[Path] | None = None
-    scrape: str = ""
-    group_wait: str = ""
-    ports: Mapping[str, int] = field(default_factory=dict)
-
-
 class Stack:
-    """Running tools; ends them all on exit.
+    """A context in which the tools run. They all end when it is left.
 
     Args:
-        folder: for configuration, data and logs.
-        options: what is different.
+        folder: the folder for configuration, data and logs.
+        options: how the stack differs from the shipped configuration.
 
     Attributes:
-        ports: by name of tool.
+        ports: the ports by tool.
     """
 
     def __init__(self, folder: Path, options: Options) -> None:
@@ -160,12 +73,12 @@ class Stack:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def url(self, tool: str, path: str = "") -> str:
-        """Of a tool."""
+        """The address of a page of a tool."""
         return f"http://127.0.0.1:{self.ports[tool]}{path}"
 
     def __enter__(self) -> Self:
         try:
-            self._configure()
+            write_configuration(self.folder, self.options, self.ports, self.node_ports)
             self._start_all()
         except BaseException:
             self.__exit__()
@@ -184,46 +97,12 @@ class Stack:
                 process.wait()
 
     def dead(self) -> list[str]:
-        """Tools that have ended."""
+        """The tools that have ended."""
         return [name for name, process in self._running.items() if process.poll() is not None]
 
     def log(self, name: str) -> str:
         """What a tool wrote."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
-
-    # -- configuration ----------------------------------------------------------------------------
-
-    def _configure(self) -> None:
-        prometheus = self.folder / "prometheus"
-        (prometheus / "rules").mkdir(parents=True)
-        shipped = DEPLOY / "prometheus" / "rules"
-        rules = sorted(shipped.glob("*.yml")) if self.options.rules is None else self.options.rules
-        for path in rules:
-            shutil.copy(path, prometheus / "rules" / path.name)
-        nodes = ", ".join(f'"127.0.0.1:{port}"' for port in self.node_ports)
-        changes = {
-            '"127.0.0.1:9100"': nodes,
-            "(.+):9464": f"(.+):{self.ports['server']}",
-            "${1}:9100": f"${{1}}:{self.node_ports[0]}",
-        } | {
-            f"127.0.0.1:{PORTS[name]}": f"127.0.0.1:{self.ports[name]}"
-            for name in ("alertmanager", "pushgateway", "server")
-        }
-        if self.options.scrape:
-            changes |= {
-                f"{name}_interval: 15s": f"{name}_interval: {self.options.scrape}"
-                for name in ("scrape", "evaluation")
-            }
-        text = (DEPLOY / "prometheus" / "prometheus.yml").read_text()
-        (prometheus / "prometheus.yml").write_text(substitute(text, changes))
-
-        changes = {f"127.0.0.1:{PORTS['receiver']}": f"127.0.0.1:{self.ports['receiver']}"}
-        if self.options.group_wait:
-            changes["group_wait: 30s"] = f"group_wait: {self.options.group_wait}"
-        text = (DEPLOY / "alertmanager" / "alertmanager.yml").read_text()
-        (self.folder / "alertmanager.yml").write_text(substitute(text, changes))
-
-    # -- processes --------------------------------------------------------------------------------
 
     def _start_all(self) -> None:
         listen = "--web.listen-address=127.0.0.1:{}".format
@@ -249,7 +128,7 @@ class Stack:
         self._start(
             "pushgateway",
             self._tool("pushgateway"),
-            "--persistence.file=",  # in memory; Debian's would keep it in /var/lib for the next one
+            "--persistence.file=",  # Debian's default would keep the groups for the next start.
             listen(self.ports["pushgateway"]),
         )
         if self.options.runner is not None:
@@ -288,7 +167,7 @@ class Stack:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for this script, which then ends them in order
+                start_new_session=True,  # Ctrl-C reaches only this script, which ends the tools.
             )
 
     def _wait(self, name: str, url: str, seconds: float = 30.0) -> None:
@@ -306,7 +185,7 @@ class Stack:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; 0 after Ctrl-C or SIGTERM, 2 when something is missing."""
+    """The entry point. The exit code is 0 after Ctrl-C or SIGTERM, 2 when something is missing."""
     parser = argparse.ArgumentParser(description="The local monitoring stack, on loopback.")
     parser.add_argument("--free-ports", action="store_true", help="not the usual ones")
     parser.add_argument(
