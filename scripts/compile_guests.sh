@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Builds every guest under guests/ into guests/elfs/NAME.bin and writes guests/manifest.json; with
-# --zkvm openvm those in guests/openvm, into its own elfs folder and manifest.
+# Builds every guest under guests/ into guests/elfs/NAME.bin, and writes guests/manifest.json. With
+# --zkvm openvm, it builds the guests in guests/openvm, which has its own elfs folder and manifest.
 set -euo pipefail
 
 readonly TARGET=riscv32im-risc0-zkvm-elf
 readonly RISC0_ZKVM=3.0.6
 readonly OPENVM=2.0.2
-# The tag risc0-build 3.0 uses. RISC0_DOCKER_CONTAINER_TAG overrides it, as it does there.
+# This is the tag that risc0-build 3.0 uses. RISC0_DOCKER_CONTAINER_TAG overrides it here as there.
 readonly DOCKER_IMAGE="risczero/risc0-guest-builder:${RISC0_DOCKER_CONTAINER_TAG:-r0.1.88.0}"
-# Where the user program starts; below it the RISC Zero tools put the stack.
+# The user program starts at this address. The RISC Zero tools put the stack below it.
 readonly TEXT_START=0x00200800
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -21,29 +21,32 @@ usage() {
 Usage: scripts/compile_guests.sh [--zkvm risc0|openvm] [--method rzup|docker|stock] [--only NAME]...
                                  [--into DIR] [--check] [--plain]
 
-Builds the guests (every crate under guests/ with a src/main.rs, the host tool guests/pack aside)
+Builds the guests (every crate under guests/ with a src/main.rs, except the host tool guests/pack)
 and writes guests/elfs/NAME.bin and guests/manifest.json.
 
-  --zkvm X     for RISC Zero (the default), or for OpenVM: the guests in guests/openvm, by the stock
-               method only. Their commitments are computed by the native part (make setup-openvm),
-               and vm.bin, what verifying needs of the VM's keys, is derived from vm.json.
+  --zkvm X     build for risc0 (the default) or for openvm: the guests in guests/openvm, by the stock
+               method only. Their commitments are computed by the OpenVM extension (make
+               setup-openvm), and vm.bin, the part of the VM's keys that verifying needs, is derived
+               from vm.json.
   --method X   build with
                  rzup    an installed RISC Zero toolchain (https://risczero.com/install)
                  docker  RISC Zero's reproducible guest builder, in Docker
                  stock   a stock Rust with its sources (-Z build-std)
-               Without it: the first of these that is installed; with --check: the manifest's.
-  --only NAME  build only this guest; may be repeated. The manifest keeps the others' entries.
-  --into DIR   (OpenVM) write to DIR what is written to guests/openvm otherwise, for another VM: the
-               parameters are those of DIR/vm.json. Runs take it with guests=DIR.
-  --check      build into a temporary folder and compare image ids with the manifest. Changes
-               nothing. Exit status 1 and one line a guest where they differ.
-  --plain      build the yardstick guests in benchmarks/plain_guests instead, into
+               The default is the first of these that is installed, and with --check the
+               manifest's method.
+  --only NAME  build only this guest. It may be repeated. The manifest keeps the others' entries.
+  --into DIR   (OpenVM) build for another VM, with the parameters in DIR/vm.json, and write to DIR
+               what is otherwise written to guests/openvm. Runs use it with guests=DIR.
+  --check      build into a temporary folder and compare the image ids with the manifest. This
+               changes nothing. There is one line for each guest, and the exit status is 1 if any
+               image id differs.
+  --plain      build the guests that ours are compared with, in benchmarks/plain_guests, into
                benchmarks/plain_guests/elfs, with a manifest of their own.
-  --help       this text
+  --help       print this text
 
-Environment: PYTHON, the interpreter that has runner_openvm (default: .venv/bin/python); GUEST_RUSTC,
-the compiler of the stock method (default: /usr/bin/rustc if there is one, else the rustc on the
-PATH); CARGO_TARGET_DIR, for what is built on the way (default: a folder below
+Environment variables: PYTHON is the interpreter that has runner_openvm (default: .venv/bin/python).
+GUEST_RUSTC is the compiler of the stock method (default: /usr/bin/rustc if there is one, else the
+rustc on the PATH). CARGO_TARGET_DIR is the folder for intermediate results (default: a folder below
 ~/.cache/zk-batch-runner/guests).
 TEXT
 }
@@ -57,7 +60,7 @@ say() {
     printf 'compile_guests: %s\n' "$*" >&2
 }
 
-# --- what there is to build with -----------------------------------------------------------------
+# --- toolchains ----------------------------------------------------------------------------------
 
 rzup_rustc() {
     command -v rustup >/dev/null && rustup which --toolchain risc0 rustc 2>/dev/null
@@ -77,7 +80,7 @@ stock_rustc() {
     fi
 }
 
-# Prints what the stock method lacks, one a line.
+# Prints what the stock method lacks, one line for each.
 stock_missing() {
     local rustc
     if ! command -v cargo >/dev/null; then
@@ -126,8 +129,8 @@ pick_method() {
 
 # --- building ------------------------------------------------------------------------------------
 
-# The flags risc0-build passes, and the path prefixes that would otherwise be compiled in, separated
-# as CARGO_ENCODED_RUSTFLAGS wants them.
+# Prints the flags that risc0-build passes, after those that are given, separated as
+# CARGO_ENCODED_RUSTFLAGS expects.
 encoded_rustflags() {
     local separator=$'\x1f' flags=("$@")
     flags+=(
@@ -141,18 +144,18 @@ encoded_rustflags() {
     printf '%s' "${flags[*]}"
 }
 
-# build_native METHOD: into $target_dir/$TARGET/release.
+# build_native METHOD builds the guests into $target_dir/$TARGET/release.
 build_native() {
     local method=$1 rustc library name args=() flags=()
     if [[ $method == rzup ]]; then
         rustc=$(rzup_rustc)
     else
         rustc=$(stock_rustc)
-        # The whole of std, although our own guests need only core: a further guest may want it, and
-        # one set of arguments for all keeps an image id from depending on its neighbours.
+        # The whole of std is built, although our own guests need only core: another guest may need
+        # it, and with one set of arguments for all, an image id does not depend on other guests.
         args+=(-Z build-std=core,alloc,proc_macro,panic_abort,std)
         args+=(-Z build-std-features=compiler-builtins-mem)
-        # The stock compiler comes without rust-lld.
+        # The stock compiler does not include rust-lld.
         flags+=(-C linker=ld.lld)
     fi
     library=$("$rustc" --print sysroot)/lib/rustlib/src/rust
@@ -173,7 +176,8 @@ build_native() {
         export RUSTC=$rustc CARGO_TARGET_DIR=$target_dir CARGO_INCREMENTAL=0
         CARGO_ENCODED_RUSTFLAGS=$(encoded_rustflags "${flags[@]}")
         export CARGO_ENCODED_RUSTFLAGS
-        # One by one: built together, a guest would get the features its neighbours ask for.
+        # They are built one by one, because together a guest would get the features that another
+        # guest asks for.
         for name in "${names[@]}"; do
             cargo build --release --locked --target "$TARGET" "${args[@]}" -p "$name" || exit 1
         done
@@ -181,13 +185,13 @@ build_native() {
     toolchain_rustc=$("$rustc" --version)
 }
 
-# The steps of risc0-build's docker_build, for a whole workspace.
+# Builds the guests with the steps of risc0-build's docker_build, for a whole workspace.
 build_docker() {
     local context out name flags
     context=$(mktemp -d "$scratch/docker.XXXXXX")
     out=$target_dir/$TARGET/release
     mkdir -p "$out"
-    # Quoted in a Dockerfile, only quotes and backslashes need an escape.
+    # In a quoted string of a Dockerfile, only quotes and backslashes need an escape.
     flags=$(encoded_rustflags --remap-path-prefix=/src=/guests --remap-path-prefix=/root/.cargo=/cargo |
         sed -e 's/["\\]/\\&/g')
     cat >"$context/Dockerfile" <<TEXT
@@ -210,8 +214,9 @@ TEXT
     toolchain_rustc=$(cat "$out/rustc-version")
 }
 
-# Joins the ELFs with the kernel: $out/NAME.bin, and the image ids in $out/ids as "NAME ID SHA256".
-# OpenVM has no kernel: $out/NAME.elf, and "NAME ID SHA256 EXECUTABLE VM".
+# Joins each ELF with the kernel to $out/NAME.bin, and writes the image ids to $out/ids in lines of
+# "NAME ID SHA256". OpenVM has no kernel: its ELF is $out/NAME.elf, and its lines are "NAME ID SHA256
+# EXECUTABLE VM", with both commitments.
 pack() {
     mkdir -p "$out"
     if [[ $zkvm == openvm ]]; then
@@ -263,8 +268,8 @@ PYTHON
 
 # --- the manifest --------------------------------------------------------------------------------
 
-# Writes $home/manifest.json from "NAME ID SHA256" lines on standard input. With --only, the
-# other guests' entries stay.
+# Writes $home/manifest.json from the lines of $out/ids on standard input. With --only, the other
+# guests' entries remain.
 write_manifest() {
     python3 - "$home/manifest.json" "$method" "$toolchain_rustc" "$zkvm" "$zkvm_version" "$keep" "$all_names" 3<&0 <<'PYTHON'
 import hashlib
@@ -301,7 +306,7 @@ os.replace(path + ".tmp", path)
 PYTHON
 }
 
-# manifest_value KEY...: one value of the manifest, or nothing.
+# manifest_value KEY... prints one value of the manifest, or nothing.
 manifest_value() {
     python3 - "$home/manifest.json" "$@" <<'PYTHON'
 import json
@@ -386,7 +391,7 @@ command -v python3 >/dev/null || die "python3 is needed to write the manifest"
 
 workspace=$guests_dir zkvm_version=$RISC0_ZKVM suffix=bin
 ((plain)) && workspace=$repo/benchmarks/plain_guests
-# What paths in a guest are relative to; OpenVM's workspace takes sources from outside of it.
+# Paths in a guest are relative to this folder. OpenVM's workspace has sources outside of it.
 source_root=$workspace
 python=${PYTHON:-$repo/.venv/bin/python}
 case $zkvm in
@@ -411,7 +416,7 @@ else
     done
 fi
 all_names=${found[*]}
-# Where the results are and go.
+# The manifest and the results are in this folder.
 home=$workspace
 if [[ -n $into ]]; then
     [[ $zkvm == openvm ]] || die "--into is for OpenVM (--zkvm openvm)"
