@@ -39,7 +39,7 @@ use crate::{
 /// The memory that a segment may take by the library's estimate, which decides where a run is cut
 /// (the default is 15 GiB). The estimate has a floor of 6 GiB and is that of a GPU's prover. The
 /// CPU's prover takes at most 5.4 GB with this number and 7.9 GB without it, in the same time
-/// (docs/provers.md).
+/// (docs/figures/provers.md).
 const SEGMENT_MEMORY: usize = (6 << 30) + (900 << 20);
 
 /// The keys, as a file contains them.

@@ -4,8 +4,8 @@ use std::sync::Once;
 
 /// Keep freed memory for the next proof. A proof takes and frees gigabytes in large blocks. The C
 /// library would map and unmap each of them, and the kernel would clear it page by page, which
-/// takes an eighth of a proof's time (docs/provers.md). The peak remains the same, but the process
-/// does not shrink between proofs.
+/// takes an eighth of a proof's time (docs/figures/provers.md). The peak remains the same, but the
+/// process does not shrink between proofs.
 pub fn keep_freed() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
