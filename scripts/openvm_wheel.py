@@ -81,7 +81,8 @@ def install(root: Path, cache: Path, python: Path, env: Mapping[str, str]) -> bo
     if not vectors(platform.machine(), model):
         say(
             "this CPU has no vector instructions that OpenVM uses (AVX2, AVX-512 or NEON): its keys"
-            " took 9 times, a proof more than 4 times as long without them (docs/figures/provers.md)"
+            " took 9 times, a proof more than 4 times as long without them"
+            " (docs/figures/provers.md)"
         )
     parts = {
         "source": wheels.source_digest(crate, root / wheels.SHARED),
