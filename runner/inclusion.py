@@ -21,7 +21,7 @@ from runner.provers.guests import Manifest, default_folder
 from runner.provers.prover import BUILT_IN, ProverSpec, adapters, load_prover
 from runner.provers.worker import verify_receipt
 from runner.untrusted import parse_json, read_regular
-from runner.verify.checks import PinnedIds
+from runner.verify.verified import PinnedIds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -102,13 +102,9 @@ def room_of(module: str) -> str:
     return module.split(".")[1]
 
 
-def own(module: str, *, at_run_time: bool = False) -> set[str]:
-    """Modules of this package that a module imports, also where it does so late."""
-    return {
-        item.name
-        for item in IMPORTS[module]
-        if item.name.startswith("runner.") and not (at_run_time and item.typing)
-    }
+def own(module: str) -> set[str]:
+    """Modules of this package that a module imports, also late or for type checkers only."""
+    return {item.name for item in IMPORTS[module] if item.name.startswith("runner.")}
 
 
 def users(library: str) -> set[str]:
@@ -190,7 +186,7 @@ def test_imports_point_down() -> None:
 
 
 def test_no_module_imports_itself_around_a_corner() -> None:
-    graph = {module: own(module, at_run_time=True) for module in MODULES}
+    graph = {module: own(module) for module in MODULES}
     try:
         list(TopologicalSorter(graph).static_order())
     except CycleError as error:

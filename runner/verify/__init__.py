@@ -5,6 +5,7 @@ May import: errors, files, folder, model, plan, provers, signature, untrusted.
 Other rooms use:
 
 - `checks.py`: every check of a batch's folder, in order.
+- `verified.py`: the image ids that are trusted, and a batch that has passed every check.
 
 Only this room uses:
 

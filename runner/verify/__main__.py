@@ -20,14 +20,15 @@ from runner.model import ReceiptKind
 from runner.provers.guests import Manifest, default_folder
 from runner.provers.prover import ProverSpec, load_prover
 from runner.signature.check import check_signature
-from runner.verify.checks import PinnedIds, verify_folder
+from runner.verify.checks import verify_folder
 from runner.verify.claims import adapter_of
+from runner.verify.verified import PinnedIds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.plan.merkle import InclusionProof
-    from runner.verify.checks import VerifiedBatch
+    from runner.verify.verified import VerifiedBatch
 
 __all__ = ["main"]
 

@@ -20,7 +20,7 @@ from runner.provers.guests import AGGREGATOR
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runner.verify.checks import PinnedIds, VerifiedBatch
+    from runner.verify.verified import PinnedIds, VerifiedBatch
 
 __all__ = ["check_record"]
 

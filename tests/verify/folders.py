@@ -14,7 +14,8 @@ from runner.folder import LEAVES, RESULT, SUMS, write_sums
 from runner.model import ReceiptKind
 from runner.provers.guests import Manifest
 from runner.provers.prover import load_prover
-from runner.verify.checks import PinnedIds, VerifiedBatch, verify_folder
+from runner.verify.checks import verify_folder
+from runner.verify.verified import PinnedIds, VerifiedBatch
 from tests import builders
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from runner.plan import merkle
 from runner.provers.guests import Manifest
 from runner.provers.prover import load_prover
 from runner.verify.__main__ import main as verify
-from runner.verify.checks import PinnedIds, verify_folder
+from runner.verify.checks import verify_folder
+from runner.verify.verified import PinnedIds
 from tests import builders
 from tests.fakes.prover import ADAPTER
 from tests.verify.folders import SPEC, check, edit_record, make, refused, sums

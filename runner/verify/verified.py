@@ -1,0 +1,105 @@
+"""What the verifier trusts, and what a batch is once it has passed every check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runner.errors import InputError
+from runner.plan import merkle
+from runner.provers.guests import AGGREGATOR, Manifest
+
+if TYPE_CHECKING:
+    from runner.verify.claims import Claims
+
+__all__ = ["PinnedIds", "VerifiedBatch"]
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedIds:
+    """The image ids that the verifier trusts.
+
+    Attributes:
+        aggregator: the aggregator's image id, 32 bytes.
+        leaves: the image ids that a leaf may have, each with the names that the manifest gives it:
+            several where programs are the same, none where it was allowed by its id alone.
+    """
+
+    aggregator: bytes
+    leaves: dict[bytes, frozenset[str]]
+
+    def name(self, image_id: bytes) -> str:
+        """A guest's name for people."""
+        return ", ".join(sorted(self.leaves.get(image_id, ()))) or f"{image_id.hex()[:16]}..."
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> PinnedIds:
+        """Pin the aggregator of a manifest, and allow all its other guests as leaves.
+
+        Raises:
+            InputError: the manifest has no aggregator.
+        """
+        if AGGREGATOR not in manifest.guests:
+            raise InputError("guests", str(manifest.path), "has no aggregator", "restore it")
+        leaves: dict[bytes, frozenset[str]] = {}
+        for guest in manifest.guests.values():
+            if guest.name != AGGREGATOR:
+                known = leaves.get(guest.image_id, frozenset())
+                leaves[guest.image_id] = known | {guest.name}
+        return cls(manifest.guests[AGGREGATOR].image_id, leaves)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedBatch:
+    """A batch that has passed every check.
+
+    Attributes:
+        claims: what the folder claims, now proved.
+        zkvm: the zkVM whose verifier checked the receipts.
+        kind: the kind of these receipts.
+        receipts: the names of the receipt files that were verified.
+        receipt_bytes: their sizes.
+        combined_hash: the root's combined hash, 32 bytes, or None for strategy ``none``.
+        root_journal: the root's journal; empty for strategy ``none``.
+        claims_only: the fields of the record and the leaf list that nothing proved says anything
+            about, by dotted name.
+    """
+
+    claims: Claims
+    zkvm: str
+    kind: str
+    receipts: list[str]
+    receipt_bytes: list[int]
+    combined_hash: bytes | None = None
+    root_journal: bytes = b""
+    claims_only: tuple[str, ...] = ()
+
+    @property
+    def root_hex(self) -> str:
+        """The combined hash in hex; empty for strategy ``none``."""
+        return self.combined_hash.hex() if self.combined_hash is not None else ""
+
+    def inclusion(self, position: int) -> merkle.InclusionProof:
+        """Return the evidence that one leaf is in this batch.
+
+        Args:
+            position: the leaf's position in the batch, from 0.
+
+        Raises:
+            InputError: the batch has no such leaf, or nothing was aggregated.
+        """
+        if self.combined_hash is None:
+            raise InputError(
+                "--leaf", position, "the batch has no root", "its receipts stand alone"
+            )
+        claims = self.claims
+        if not 0 <= position < claims.count:
+            raise InputError("--leaf", position, "no such leaf", f"give 0 to {claims.count - 1}")
+        return merkle.InclusionProof(
+            position=position,
+            count=claims.count,
+            image_id=claims.image_ids[position],
+            journal=claims.journals[position],
+            path=tuple(merkle.inclusion_path(claims.plan, claims.hashes(), position)),
+            root=self.combined_hash,
+        )
