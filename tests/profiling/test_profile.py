@@ -101,7 +101,7 @@ def test_a_real_proof_is_seen_from_python_down_to_the_kernels(tmp_path: Path) ->
     for line in (tmp_path / "out" / "host.folded").read_text().splitlines():
         frames, _, weight = line.rpartition(" ")
         total["all"] += int(weight)
-        python = frames.find("runner.provers.risc0.Risc0Prover.run_[j]")
+        python = frames.find("runner.provers.risc0.adapter.Risc0Prover.run_[j]")
         rust = frames.find("prove_segment")
         hashing = frames.find("poseidon2_mix")
         total["proving"] += int(weight) * (0 <= python < rust)
