@@ -227,6 +227,7 @@ fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send
 }
 
 #[pymodule(gil_used = false)]
+#[cfg_attr(feature = "cuda", pyo3(name = "runner_risc0_cuda"))]
 mod runner_risc0 {
     #[pymodule_export]
     use super::{
