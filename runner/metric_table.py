@@ -220,21 +220,31 @@ EXECUTIONS = _counter(
     _OUTCOMES,
 )
 JOB_RETRIES = _counter("l2_job_retries_total", "Attempts at jobs after the first.", _OUTCOMES)
+GPU_PROOFS = _counter(
+    "l2_gpu_proofs_total",
+    "Proofs that a GPU made; they are among those of l2_proof_generation_total.",
+    _OUTCOMES,
+)
 CUDA_ERRORS = _counter(
     "l2_cuda_errors_total",
-    "Attempts at proofs that failed on the GPU; always 0 without a CUDA build.",
+    "Attempts at proofs that failed on a GPU; always 0 without the extension for GPUs.",
+    _OUTCOMES,
+)
+GPUS_SET_ASIDE = _gauge(
+    "l2_gpus_set_aside",
+    "GPUs that failed during the last run and were set aside, so that the CPU proved instead.",
     _OUTCOMES,
 )
 GPU_UTILIZATION_RATIO = Gauge(
     ByGpu,
     "l2_gpu_utilization_ratio",
-    "Mean share of the last run in which a kernel ran on the GPU; only with a CUDA build.",
+    "Mean share of the last run in which a kernel ran on the GPU; with the extension for GPUs.",
     "the NVIDIA driver, several samples a second",
 )
 GPU_MEMORY_USED_BYTES = Gauge(
     ByGpu,
     "l2_gpu_memory_used_bytes",
-    "Most GPU memory in use at once during the last run, by any process; with a CUDA build.",
+    "Most GPU memory in use at once during the last run, by any process.",
     "the NVIDIA driver, several samples a second",
     "bytes",
 )

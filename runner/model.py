@@ -154,6 +154,7 @@ class Outcome:
         finished: the Unix time at which the job ended, in seconds.
         cached: whether the receipt came from the cache. It was verified before it was used.
         attempts: the number of attempts that were started; 0 for a receipt from the cache.
+        gpu: the part that a GPU had in the proof; None if it had none.
     """
 
     job_id: int
@@ -170,6 +171,22 @@ class Outcome:
     finished: float
     cached: bool = False
     attempts: int = 1
+    gpu: GpuUse | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GpuUse:
+    """The part that a GPU had in a proof.
+
+    Attributes:
+        uuid: the id of the GPU.
+        seconds: the wall seconds for which the proof had the GPU.
+        error: why the GPU failed, and the CPU made the proof; empty if the GPU made it.
+    """
+
+    uuid: str
+    seconds: float = 0.0
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

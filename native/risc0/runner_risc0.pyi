@@ -78,6 +78,9 @@ class Proof:
     def receipt(self) -> bytes: ...
     @property
     def execution(self) -> Execution: ...
+    @property
+    def gpu_s(self) -> float:
+        """The seconds for which the GPU's lock was held; 0 without one."""
 
 @final
 class ReceiptInfo:
@@ -100,7 +103,9 @@ def build_info() -> dict[str, Any]:
     """What this build can do.
 
     The keys are ``module_version`` and ``risc0_zkvm`` (str), ``receipt_kinds`` (list of str),
-    ``recursion`` and ``cuda`` (bool), ``envelope_version`` (int) and ``simd``: the vector
+    ``recursion``, ``cuda`` and ``all_kernels`` (bool: the recursion programs are there, this is
+    ``runner_risc0_cuda``, and it proves keccak and Groth16 on the GPU too), ``envelope_version``
+    (int) and ``simd``: the vector
     instructions that proofs use on this CPU, which are ``avx512``, ``avx2`` or None. The
     environment variable ``RUNNER_SIMD``, which is read once, chooses one of them, or ``off``.
     """
@@ -148,15 +153,20 @@ def prove(
     kind: str = "composite",
     segment_po2: int = 20,
     threads: int = 0,
+    gpu_lock: str | None = None,
 ) -> Proof:
     """Run a guest and prove the run. The ``receipts`` become the guest's assumptions.
 
     The caller must have verified the receipts, because the executor matches assumptions by claim
     alone. With 0 ``threads``, the process's own pool is used, which has one thread a core.
 
+    ``runner_risc0_cuda``, which is this module compiled for GPUs, proves on the first GPU that the
+    process sees. It needs a ``gpu_lock``: the file that is locked while the GPU works, so that
+    processes share it. This module takes one too, and shares the CPU in the same way.
+
     Raises:
         NativeError: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``malformed_receipt``,
-            ``unavailable``, ``prover_failed``, or ``cuda_failed`` in its place in a CUDA build.
+            ``unavailable``, ``prover_failed``, or ``cuda_failed`` in its place on a GPU.
     """
 
 def verify(receipt: bytes, image_id: bytes, /) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from runner.provers.prover import Prover
 
 __all__ = ["BatchRun"]
+
+log = logging.getLogger(__name__)
 
 
 class BatchRun:
@@ -151,6 +154,13 @@ class BatchRun:
     def accept(self, outcome: Outcome) -> None:
         """Keep an outcome; see :meth:`runner.executor.Jobs.accept`."""
         job_id = outcome.job_id
+        if outcome.gpu is not None and outcome.gpu.error:
+            log.warning(
+                "%s: the CPU proved it, because %s failed and is set aside: %s",
+                self._batch.name(job_id),
+                outcome.gpu.uuid,
+                outcome.gpu.error,
+            )
         if outcome.receipt is not None:
             # The cache comes first. If this run is stopped here, the next one still has the proof.
             if not outcome.cached:

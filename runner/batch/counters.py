@@ -17,6 +17,8 @@ from runner.metric_table import (
     CUDA_ERRORS,
     ERRORS,
     EXECUTIONS,
+    GPU_PROOFS,
+    GPUS_SET_ASIDE,
     GUEST_CYCLES,
     JOB_RETRIES,
     PROOF_GENERATION,
@@ -31,7 +33,7 @@ from runner.model import ReceiptKind
 
 if TYPE_CHECKING:
     from runner.metrics import Recorder
-    from runner.model import Outcome, ProofJob
+    from runner.model import GpuUse, Outcome, ProofJob
     from runner.plan.plan import Plan
 
 __all__ = ["RunCounters"]
@@ -61,8 +63,10 @@ class RunCounters:
         recorder.expect(
             PROOF_GENERATION_DURATION_SECONDS, zkvm=zkvm, kind=ReceiptKind.SUCCINCT.value
         )
+        recorder.set(GPUS_SET_ASIDE, 0)
         self.retries = 0
         self.verify_s = 0.0
+        self._failed_gpus: set[str] = set()
 
     def notice(self, event: Event) -> None:
         """Count an event; see :class:`runner.events.Observer`.
@@ -130,6 +134,18 @@ class RunCounters:
         """
         self._recorder.inc(CACHE_EVICTIONS, evicted)
 
+    # -- GPUs -------------------------------------------------------------------------------------
+
+    def _used(self, gpu: GpuUse) -> None:
+        """Count what a GPU has done in a job that has finished."""
+        if not gpu.error:
+            self._recorder.inc(GPU_PROOFS)
+            return
+        self._failed_gpus.add(gpu.uuid)
+        self._recorder.inc(ERRORS)
+        self._recorder.inc(CUDA_ERRORS)
+        self._recorder.set(GPUS_SET_ASIDE, len(self._failed_gpus))
+
     # -- finished jobs ----------------------------------------------------------------------------
 
     def _finished(self, job: ProofJob, outcome: Outcome) -> None:
@@ -137,6 +153,8 @@ class RunCounters:
         if outcome.cached:
             return
         recorder = self._recorder
+        if outcome.gpu is not None:
+            self._used(outcome.gpu)
         cycles, guest = outcome.cycles, job.guest.name
         recorder.inc(GUEST_CYCLES, cycles.user, guest=guest, type="user")
         recorder.inc(GUEST_CYCLES, cycles.paging, guest=guest, type="paging")

@@ -39,6 +39,8 @@ def run(settings: Settings) -> DryRunReport:
     batch = prepare(settings)
     prover = load_prover(batch.prover)
     with settings.make_engine() as engine:
+        if prover.workers is not None:
+            engine.suggest_workers(prover.workers)
         workers = jobs_at_once(engine.hosts())
     with contextlib.ExitStack() as stack:
         view = None if batch.prover.kind is ReceiptKind.EXECUTE else settings.cache.view()

@@ -23,10 +23,11 @@ from runner.cache.cache import NoCache
 from runner.engines.engine import jobs_at_once
 from runner.errors import RunnerError, WorkerDiedError
 from runner.folder import RECEIPTS
+from runner.gpus import nvml
 from runner.metrics import Recorder
 from runner.model import ReceiptKind
 from runner.monitoring import logs
-from runner.monitoring.gpu import GpuMonitor, nvml
+from runner.monitoring.gpu import GpuMonitor
 from runner.monitoring.live_file import LiveFile
 from runner.monitoring.progress import BarProgress, LineProgress, SilentProgress
 from runner.monitoring.tally import Tally
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from runner.batch.summary import Summary
     from runner.cache.cache import Cache
     from runner.engines.engine import Engine, Host
+    from runner.gpus import Gpu
     from runner.model import Versions
 
 __all__ = ["run"]
@@ -69,6 +71,8 @@ def run(settings: Settings) -> Summary:
         # An engine may have to reach a cluster first, which is part of the run's time.
         started, clock = time.time(), time.monotonic()
         engine = settings.make_engine()
+        if prover.workers is not None:
+            engine.suggest_workers(prover.workers)
         hosts = engine.hosts()
         info = RunInfo(run_id, prover.versions, jobs_at_once(hosts), started, clock)
         spool = Spool(settings.output / RECEIPTS)
@@ -76,8 +80,7 @@ def run(settings: Settings) -> Summary:
         batch_run = BatchRun(
             batch, cache=cache, spool=spool, recorder=recorder, prover=prover, trail=trail
         )
-        on_gpu = prover.versions.extra.get("cuda") == "true"
-        gpus = GpuMonitor(nvml if on_gpu else _no_driver)
+        gpus = GpuMonitor(nvml if prover.gpus else _no_driver)
         outputs = Outputs(
             settings=settings,
             batch=batch,
@@ -88,7 +91,7 @@ def run(settings: Settings) -> Summary:
             gpus=gpus.figures,
         )
         logs.name_run(run_id)
-        _announce(batch, settings.output, hosts)
+        _announce(batch, settings.output, hosts, prover.gpus)
         _run_started(trail, batch, prover.versions)
         tally = Tally(batch.plan, info.workers, _earlier(batch, cache))
         # The live figures stay until the textfile says how the run has ended.
@@ -125,10 +128,11 @@ def _live(textfile: Path | None, batch: Batch, info: RunInfo, tally: Tally) -> L
     )
 
 
-def _announce(batch: Batch, output: Path, hosts: Sequence[Host]) -> None:
-    """Log what is to be done, on which machines, and where the outputs will be."""
+def _announce(batch: Batch, output: Path, hosts: Sequence[Host], gpus: Sequence[Gpu]) -> None:
+    """Log what is to be done, on which machines and GPUs, and where the outputs will be."""
     workers, cores = jobs_at_once(hosts), sum(host.cores for host in hosts)
     where = f" of {len(hosts)} machines" if len(hosts) > 1 else ""
+    where += f" and {len(gpus)} x {gpus[0].name}" if gpus else ""
     plan, kind = batch.plan, batch.prover.kind
     what = (
         "executing only, nothing is proved"
@@ -152,6 +156,7 @@ def _announce(batch: Batch, output: Path, hosts: Sequence[Host]) -> None:
             "workers": workers,
             "cores": cores,
             "hosts": len(hosts),
+            "gpus": len(gpus),
             "folder": str(output),
         },
     )

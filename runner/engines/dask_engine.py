@@ -53,11 +53,17 @@ class DaskEngine(Engine):
                 f"the cluster at {address} has its own number of workers",
                 "leave it at auto, and start or stop workers there",
             )
+        self._left_to_us = workers is None
         self._workers = workers or cores()
         self._address = address
         self._client: Any = None  # distributed has no type stubs
         self._inner: Any = None
         self.transient = (distributed.KilledWorker,)
+
+    def suggest_workers(self, workers: int) -> None:
+        """See :class:`Engine`. A cluster at an address has its own number of workers."""
+        if self._left_to_us:
+            self._workers = workers
 
     def hosts(self) -> Sequence[Host]:
         """This machine, or the machines of the cluster with the workers that they have now.

@@ -59,6 +59,12 @@ class Engine(Executor, ABC):
             InputError: The workers cannot be reached.
         """
 
+    def suggest_workers(self, workers: int) -> None:  # an engine may have its own mind
+        """Take this number of workers if the settings leave the number to the engine.
+
+        It is called before :meth:`hosts`, for a prover whose best number is not that of the cores.
+        """
+
     def kill(self) -> None:
         """Drop the jobs that wait and, if the engine can, end those that run. Do not wait."""
         self.shutdown(wait=False, cancel_futures=True)

@@ -58,10 +58,17 @@ class ProcessEngine(Engine):
 
     def __init__(self, workers: int | None = None, timeout_s: float | None = None) -> None:
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._left_to_us = workers is None
+        self._timeout_s = timeout_s
         self._slots = [_Slot(timeout_s) for _ in range(workers or cores())]
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._closed = False
+
+    def suggest_workers(self, workers: int) -> None:
+        """See :class:`Engine`."""
+        if self._left_to_us:
+            self._slots = [_Slot(self._timeout_s) for _ in range(workers)]
 
     def hosts(self) -> Sequence[Host]:
         """This machine."""

@@ -1,6 +1,6 @@
 """Watches runs while they run, and counts them afterwards.
 
-May import: errors, events, files, metric_kinds, metric_table, metrics, model, plan, text,
+May import: errors, events, files, gpus, metric_kinds, metric_table, metrics, model, plan, text,
 untrusted.
 
 Other rooms use:

@@ -15,11 +15,18 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.errors import InputError
-from runner.model import Cycles, ReceiptKind, Scalar, Versions  # noqa: TC001  # annotations
+from runner.model import (  # noqa: TC001  # annotations
+    Cycles,
+    GpuUse,
+    ReceiptKind,
+    Scalar,
+    Versions,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from runner.gpus import Gpu
     from runner.model import AggregationCost, Child, Guest, ReceiptInfo
 
 __all__ = [
@@ -71,12 +78,14 @@ class Proof:
         receipt: The encoded receipt, or None in execute mode.
         cycles: The cycles of the run.
         log: What the guest printed.
+        gpu: The part that a GPU had in the proof, or None if it had none.
     """
 
     journal: bytes
     receipt: bytes | None
     cycles: Cycles
     log: str = ""
+    gpu: GpuUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +140,19 @@ class Prover(Protocol):
     @property
     def versions(self) -> Versions:
         """The versions that decide whether one receipt can be used in place of another."""
+        ...
+
+    @property
+    def gpus(self) -> Sequence[Gpu]:
+        """The GPUs of this machine that :meth:`run` uses for proofs of the spec's kind."""
+        ...
+
+    @property
+    def workers(self) -> int | None:
+        """How many jobs side by side make the best use of this machine, if that is not its cores.
+
+        ``executor.workers=auto`` takes this number, or one worker for each core if it is None.
+        """
         ...
 
     @property

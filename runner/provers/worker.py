@@ -62,6 +62,7 @@ def perform(spec: ProverSpec, job: ProofJob) -> Outcome:
         worker=os.getpid(),
         started=started,
         finished=time.time(),
+        gpu=proof.gpu,
     )
 
 

@@ -22,6 +22,8 @@ from tests.fakes.behaviours import misbehave, record, rules
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from runner.gpus import Gpu
+
 ADAPTER = "tests.fakes.prover:FakeProver"
 """The fake prover's name in settings."""
 
@@ -42,6 +44,16 @@ class FakeProver:
     @classmethod
     def diagnose(cls) -> Diagnosis:
         return Diagnosis("tests", {}, (Capability("composite", available=True),))
+
+    @property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """There is none."""
+        return ()
+
+    @property
+    def workers(self) -> None:
+        """One on each core."""
+        return None
 
     @property
     def aggregation_cost(self) -> None:

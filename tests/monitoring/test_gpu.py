@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from runner.batch.counters import RunCounters
 from runner.errors import JobFailedError, ProverError
 from runner.events import JobFailed, JobRetried
+from runner.gpus import Gpu, nvml
 from runner.metric_table import CUDA_ERRORS, ERRORS, JOB_RETRIES
 from runner.metrics import Recorder
-from runner.monitoring.gpu import GpuFigures, GpuMonitor, nvml
+from runner.monitoring.gpu import GpuFigures, GpuMonitor
 from runner.plan.strategy import make_plan
 from tests.fakes.guests import sample_guest
 from tests.fakes.jobs import MemoryJobs
@@ -27,8 +28,11 @@ class FakeDriver:
         self.asked = 0
         self.enough = threading.Event()
 
-    def names(self) -> list[str]:
-        return ["H100", "A10"]
+    def version(self) -> str:
+        return "580"
+
+    def gpus(self) -> list[Gpu]:
+        return [Gpu(0, "GPU-a", "H100"), Gpu(1, "GPU-b", "A10")]
 
     def sample(self, index: int) -> tuple[float, int, int]:
         if index == 1:
@@ -50,8 +54,8 @@ def test_means_and_peaks_over_what_the_driver_said() -> None:
     with GpuMonitor(lambda: driver, interval_s=0.0) as monitor:
         driver.wait()
     assert monitor.figures() == [
-        GpuFigures("H100", 0.5, 30, 80, 3),
-        GpuFigures("A10", 0.0, 7, 100, 3),
+        GpuFigures("GPU-a", "H100", 0.5, 30, 80, 3),
+        GpuFigures("GPU-b", "A10", 0.0, 7, 100, 3),
     ]
 
 

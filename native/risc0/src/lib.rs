@@ -6,11 +6,14 @@
 mod error;
 mod program;
 mod receipt;
+mod session;
 #[cfg(simd)]
 mod simd;
 mod trace;
 mod verifier;
 mod zkvm;
+
+use std::path::PathBuf;
 
 use pyo3::{
     prelude::*,
@@ -19,7 +22,10 @@ use pyo3::{
 use risc0_zkvm::Digest;
 use runner_shared::{Error, Result, envelope, guarded};
 
-use crate::error::{NativeError, raised};
+use crate::{
+    error::{NativeError, raised},
+    session::Gpu,
+};
 
 #[pyclass(frozen, get_all, module = "runner_risc0")]
 struct Execution {
@@ -36,6 +42,7 @@ struct Execution {
 struct Proof {
     receipt: Py<PyBytes>,
     execution: Py<Execution>,
+    gpu_s: f64,
 }
 
 #[pyclass(frozen, get_all, module = "runner_risc0")]
@@ -89,6 +96,7 @@ fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     info.set_item("receipt_kinds", kinds)?;
     info.set_item("recursion", recursion)?;
     info.set_item("cuda", cfg!(feature = "cuda"))?;
+    info.set_item("all_kernels", cfg!(feature = "all-kernels"))?;
     info.set_item("simd", simd_instructions())?;
     info.set_item("envelope_version", envelope::VERSION)?;
     Ok(info)
@@ -148,7 +156,7 @@ fn profile(
 }
 
 #[pyfunction]
-#[pyo3(signature = (elf, stdin, receipts=Vec::new(), *, kind="composite", segment_po2=20, threads=0))]
+#[pyo3(signature = (elf, stdin, receipts=Vec::new(), *, kind="composite", segment_po2=20, threads=0, gpu_lock=None))]
 fn prove(
     py: Python<'_>,
     elf: &[u8],
@@ -157,13 +165,16 @@ fn prove(
     kind: &str,
     segment_po2: u32,
     threads: usize,
+    gpu_lock: Option<PathBuf>,
 ) -> PyResult<Proof> {
+    let gpu = gpu_lock.map(Gpu::new);
     let (receipt, run) = detached(py, || {
         with_threads(threads, || {
-            zkvm::prove(elf, stdin, &receipts, kind, segment_po2)
+            zkvm::prove(elf, stdin, &receipts, kind, segment_po2, gpu.as_ref())
         })
     })?;
     Ok(Proof {
+        gpu_s: gpu.as_ref().map_or(0.0, Gpu::used_s),
         receipt: PyBytes::new(py, &receipt).unbind(),
         execution: Py::new(py, Execution::new(py, run))?,
     })

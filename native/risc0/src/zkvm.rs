@@ -16,6 +16,7 @@ use runner_shared::{Error, Result, guarded};
 
 use crate::{
     program, receipt,
+    session::{self, Gpu},
     trace::{Profile, Profiler},
     verifier,
 };
@@ -85,13 +86,15 @@ fn unresolved(claims: &[(Digest, Vec<u8>)]) -> impl Iterator<Item = AssumptionRe
 }
 
 /// Run the guest and prove the run. The receipts become the guest's assumptions. The caller must
-/// have verified each of them, because the executor matches them by claim alone.
+/// have verified each of them, because the executor matches them by claim alone. A build for GPUs
+/// needs a GPU. Others take one too, for tests of how it is shared, and prove on the CPU.
 pub fn prove(
     elf: &[u8],
     stdin: &[u8],
     receipts: &[Vec<u8>],
     kind: &str,
     segment_po2: u32,
+    gpu: Option<&Gpu>,
 ) -> Result<(Vec<u8>, Run)> {
     let kind = match kind {
         "composite" => ReceiptKind::Composite,
@@ -108,6 +111,9 @@ pub fn prove(
             "this build has no recursion programs, so it makes composite receipts only".into(),
         ));
     }
+    if cfg!(feature = "cuda") && gpu.is_none() {
+        return Err(Error::BadArgument("this build proves on a GPU only".into()));
+    }
     let assumptions = receipts
         .iter()
         .map(|bytes| receipt::decode(bytes).map(AssumptionReceipt::from))
@@ -118,19 +124,16 @@ pub fn prove(
         .with_receipt_kind(kind)
         .with_dev_mode(false);
     // The prover and the context contain `Rc`s, so they are made on the thread that proves.
-    let info = guarded(|| {
-        get_prover_server(&options)
-            .and_then(|prover| prover.prove_session(&verifier::context(), &session))
-            .map_err(|error| Error::ProverFailed(format!("{error:#}")))
-    })
-    .map_err(|error| match error {
-        // Some of the library's CUDA calls return their error and others panic with it.
-        Error::ProverFailed(what) | Error::Internal(what) if cfg!(feature = "cuda") => {
-            Error::CudaFailed(what)
-        }
-        other => other,
-    })?;
-    Ok((receipt::encode(&info.receipt)?, figures(&session, log)))
+    let proved = match gpu {
+        Some(gpu) => session::prove(&options, &verifier::context(), &session, gpu),
+        None => guarded(|| {
+            get_prover_server(&options)
+                .and_then(|prover| prover.prove_session(&verifier::context(), &session))
+                .map(|info| info.receipt)
+                .map_err(|error| Error::ProverFailed(format!("{error:#}")))
+        }),
+    }?;
+    Ok((receipt::encode(&proved)?, figures(&session, log)))
 }
 
 /// Whether the recursion programs are compiled in. In a build without them, their archive is empty.

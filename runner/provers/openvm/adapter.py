@@ -31,6 +31,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from runner.gpus import Gpu
     from runner.model import Child, Guest
     from runner.provers.prover import ProverSpec
 
@@ -76,6 +77,16 @@ class OpenvmProver:
             "vectors": str(build["vectors"]),
         }
         return Versions("openvm", str(build["openvm"]), extra)
+
+    @property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """See :class:`Prover`. OpenVM proves on the CPU."""
+        return ()
+
+    @property
+    def workers(self) -> None:
+        """See :class:`Prover`."""
+        return None
 
     @property
     def aggregation_cost(self) -> ProofCount:

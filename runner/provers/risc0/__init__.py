@@ -1,1 +1,5 @@
-"""The RISC Zero adapter (``adapter.py``) and its cost model of an aggregation (``cost.py``)."""
+"""The RISC Zero adapter.
+
+``adapter.py`` is the adapter, ``cost.py`` its cost model of an aggregation, and ``gpu.py`` a
+worker's place on a GPU.
+"""

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import platform
 import shutil
 import subprocess
+import threading
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import InputError
-from runner.model import Cycles, ReceiptInfo, ReceiptKind, Versions
+from runner.errors import InputError, ProverError
+from runner.gpus import usable
+from runner.model import Cycles, GpuUse, ReceiptInfo, ReceiptKind, Versions
 from runner.provers.guests import read_elf
 from runner.provers.native_module import not_installed, prover_errors
 from runner.provers.prover import Capability, Diagnosis, Proof, own_settings
 from runner.provers.risc0.cost import AGGREGATOR, SEGMENT_PO2, PaddedCycles
+from runner.provers.risc0.gpu import PROOFS_AT_ONCE, WORKERS_PER_GPU, Seat, lock_folder, take_seat
+from runner.text import one_line
 
 try:
     import runner_risc0 as native
@@ -21,17 +28,22 @@ except ImportError as error:
     raise not_installed("risc0", error, "run `make setup`") from None
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from runner.gpus import Gpu
     from runner.model import Child, Guest
     from runner.provers.prover import ProverSpec
 
 __all__ = ["Risc0Prover", "why_unavailable"]
 
-_RANGES = {"segment_po2": (15, 22)}
+_RANGES = {"segment_po2": (15, 22), "gpus": (0, 64), "gpu_proofs": (1, 8)}
 """The adapter's own settings. ``segment_po2`` is the size of the largest segment as a power of two,
 and the circuit has no other sizes than these. Larger segments need more memory, about 10 GiB at
-2^20. Smaller segments cut a run into more pieces."""
+2^20. Smaller segments cut a run into more pieces. ``gpus`` is the number of GPUs to prove on, and
+``gpu_proofs`` the number of proofs that each makes at once."""
+
+_GPU_MODULE = "runner_risc0_cuda"
+"""The same extension, compiled to prove on a GPU. Workers load it for their first proof."""
 
 _X86_64 = {"x86_64", "amd64"}
 _RECURSIVE = (ReceiptKind.SUCCINCT, ReceiptKind.GROTH16)
@@ -39,10 +51,20 @@ _RECURSIVE = (ReceiptKind.SUCCINCT, ReceiptKind.GROTH16)
 
 
 class Risc0Prover:
-    """RISC Zero on this machine's CPU, or on its GPU in a CUDA build. See :class:`Prover`."""
+    """RISC Zero on this machine's CPU and, with the extension for GPUs, on its GPUs.
+
+    Executing and verifying is always done by the extension for the CPU. So whatever a GPU has
+    proved is verified by another build than its own. See :class:`Prover`.
+    """
 
     def __init__(self, spec: ProverSpec) -> None:
-        self._segment_po2 = own_settings(spec, _RANGES)["segment_po2"] or SEGMENT_PO2
+        own = own_settings(spec, _RANGES)
+        self._segment_po2 = own["segment_po2"] or SEGMENT_PO2
+        self._wanted_gpus = own["gpus"]
+        self._gpu_proofs = own["gpu_proofs"] or PROOFS_AT_ONCE
+        self._proves = spec.kind is not ReceiptKind.EXECUTE
+        self._seat: Seat | None = None
+        self._seating = threading.Lock()
 
     @classmethod
     def diagnose(cls) -> Diagnosis:
@@ -67,10 +89,22 @@ class Risc0Prover:
             "runner_risc0": str(build["module_version"]),
             "receipt_encoding": str(build["envelope_version"]),
             "recursion_programs": str(build["recursion"]).lower(),
-            "cuda": str(build["cuda"]).lower(),
+            "cuda": str(bool(self.gpus)).lower(),
             "simd": build["simd"] or "off",
         }
         return Versions("risc0", str(build["risc0_zkvm"]), extra)
+
+    @cached_property
+    def gpus(self) -> Sequence[Gpu]:
+        """See :class:`Prover`. There are none without the extension for GPUs."""
+        if self._wanted_gpus == 0 or not self._proves or not _has_gpu_module():
+            return ()
+        return usable()[: self._wanted_gpus]
+
+    @property
+    def workers(self) -> int | None:
+        """See :class:`Prover`."""
+        return WORKERS_PER_GPU * len(self.gpus) or None
 
     @property
     def aggregation_cost(self) -> PaddedCycles:
@@ -79,6 +113,7 @@ class Risc0Prover:
 
     def require(self, kind: ReceiptKind) -> None:
         """See :class:`Prover`."""
+        self._require_gpus()
         if kind not in _RECURSIVE:
             return
         docker = kind is ReceiptKind.GROTH16 and _docker_engine()
@@ -103,21 +138,50 @@ class Risc0Prover:
     ) -> Proof:
         """See :class:`Prover`."""
         elf = read_elf(guest)
-        with prover_errors(native.NativeError):
-            if kind is ReceiptKind.EXECUTE:
-                claims = [(child.image_id, child.journal) for child in children]
+        if kind is ReceiptKind.EXECUTE:
+            claims = [(child.image_id, child.journal) for child in children]
+            with prover_errors(native.NativeError):
                 run = native.execute(elf, stdin, claims, segment_po2=self._segment_po2)
-                return Proof(run.journal, None, _cycles(run), run.log)
-            proof = native.prove(
-                elf,
-                stdin,
-                [child.receipt for child in children if child.receipt is not None],
-                kind=kind.value,
-                segment_po2=self._segment_po2,
-                threads=threads,
-            )
-        run = proof.execution
-        return Proof(run.journal, proof.receipt, _cycles(run), run.log)
+            return Proof(run.journal, None, _cycles(run), run.log)
+        receipts = [child.receipt for child in children if child.receipt is not None]
+        prove = functools.partial(
+            _prove, elf, stdin, receipts, kind=kind.value, segment_po2=self._segment_po2
+        )
+        seat = self._take_seat() if self.gpus else None
+        if seat is None or not seat.usable:
+            return prove(native, threads=threads)
+        if seat.worker_died():
+            failure = "a worker died while it used the GPU"
+        else:
+            try:
+                with seat.trial():
+                    gpu = importlib.import_module(_GPU_MODULE)
+                    return prove(gpu, threads=threads, gpu_lock=str(seat.lock), uuid=seat.gpu.uuid)
+            except (ImportError, ProverError) as error:
+                if isinstance(error, ProverError) and error.code != "cuda_failed":
+                    raise
+                failure = one_line(error)
+        seat.set_aside()
+        return replace(prove(native, threads=threads), gpu=GpuUse(seat.gpu.uuid, error=failure))
+
+    def _take_seat(self) -> Seat:
+        with self._seating:
+            if self._seat is None:
+                self._seat = take_seat(self.gpus, lock_folder(), self._gpu_proofs)
+            return self._seat
+
+    def _require_gpus(self) -> None:
+        """Refuse a number of GPUs that this machine or this installation does not have."""
+        wanted = self._wanted_gpus
+        if not wanted or not self._proves or len(self.gpus) == wanted:
+            return
+        if not _has_gpu_module():
+            problem = f"{_GPU_MODULE} is not installed"
+            remedy = "run `RUNNER_CUDA=1 make setup`, or use prover.gpus=0"
+        else:
+            problem = f"this machine shows {len(self.gpus)} NVIDIA GPUs"
+            remedy = "use a smaller number, or look at `nvidia-smi` and CUDA_VISIBLE_DEVICES"
+        raise InputError("prover.gpus", wanted, problem, remedy)
 
     def verify(self, receipt: bytes, image_id: bytes) -> bytes:
         """See :class:`Prover`."""
@@ -131,6 +195,37 @@ class Risc0Prover:
         return ReceiptInfo(
             info.kind, info.seal_bytes, info.segments, info.assumptions, info.journal
         )
+
+
+def _has_gpu_module() -> bool:
+    return importlib.util.find_spec(_GPU_MODULE) is not None
+
+
+def _prove(  # noqa: PLR0913  # what a proof is made of
+    elf: bytes,
+    stdin: bytes,
+    receipts: list[bytes],
+    module: Any,  # noqa: ANN401  # the extension for the CPU or the one for GPUs, which are alike
+    *,
+    kind: str,
+    segment_po2: int,
+    threads: int,
+    gpu_lock: str | None = None,
+    uuid: str = "",
+) -> Proof:
+    with prover_errors(module.NativeError):
+        proof = module.prove(
+            elf,
+            stdin,
+            receipts,
+            kind=kind,
+            segment_po2=segment_po2,
+            threads=threads,
+            gpu_lock=gpu_lock,
+        )
+    run = proof.execution
+    gpu = GpuUse(uuid, proof.gpu_s) if uuid else None
+    return Proof(run.journal, proof.receipt, _cycles(run), run.log, gpu)
 
 
 def _cycles(run: native.Execution) -> Cycles:
@@ -156,17 +251,17 @@ def why_unavailable(
             "this build has no recursion programs (they are downloaded when it is built)",
             "run `make setup` with a network, or `RECURSION_SRC_PATH=FILE make setup`",
         )
-    if kind is not ReceiptKind.GROTH16 or build["cuda"]:
+    if kind is not ReceiptKind.GROTH16:
         return None
     if machine.lower() not in _X86_64:
         return (
-            f"its prover needs Docker on x86-64 (this is {machine}) or CUDA",
+            f"its prover needs Docker on x86-64, and this is {machine}",
             "use an x86-64 machine with Docker",
         )
     if not docker:
         return (
-            "no Docker engine answers, and this build is without CUDA",
-            "start Docker, or run `RUNNER_CUDA=1 make setup`",
+            "no Docker engine answers",
+            "start Docker",
         )
     return None
 
