@@ -10,6 +10,7 @@ from runner.errors import JobFailedError, ProverError
 from runner.events import JobFailed, JobRetried
 from runner.metric_table import CUDA_ERRORS, ERRORS, JOB_RETRIES
 from runner.metrics import Recorder
+from runner.model import ReceiptKind
 from runner.monitoring.gpu import GpuFigures, GpuMonitor, nvml
 from runner.plan.strategy import make_plan
 from tests.fakes.guests import sample_guest
@@ -69,7 +70,7 @@ def test_without_the_library_there_is_no_driver(monkeypatch: pytest.MonkeyPatch)
 def test_what_failed_on_the_gpu_is_counted_apart() -> None:
     recorder = Recorder()
     plan = make_plan("single", [0])
-    counters = RunCounters(recorder, plan, "risc0")
+    counters = RunCounters(recorder, plan, "risc0", ReceiptKind.COMPOSITE)
     job = MemoryJobs(plan, sample_guest(), sample_guest("aggregator"), [b""]).build(0)
     counters.notice(JobRetried(job, ProverError("cuda_failed", "out of memory"), 0.0))
     counters.notice(JobRetried(job, ProverError("internal", "?"), 0.0))
