@@ -33,6 +33,8 @@ from runner.metric_table import (
 from runner.model import ReceiptKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from runner.metrics import Recorder
     from runner.model import Outcome, ProofJob
     from runner.plan.plan import Plan
@@ -54,13 +56,22 @@ class RunCounters:
         plan: the plan that is run.
         zkvm: the name of the zkVM that proves.
         kind: the kind of the batch's receipts, or EXECUTE for a batch that proves nothing.
+        guests: the names of the guests that the batch runs.
 
     Attributes:
         retries: the number of failed attempts that are followed by another one.
         verify_s: the seconds spent on verifying receipts that hold.
     """
 
-    def __init__(self, recorder: Recorder, plan: Plan, zkvm: str, kind: ReceiptKind) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        plan: Plan,
+        *,
+        zkvm: str,
+        kind: ReceiptKind,
+        guests: Iterable[str],
+    ) -> None:
         self._recorder = recorder
         self._plan = plan
         self._zkvm = zkvm
@@ -73,6 +84,10 @@ class RunCounters:
         recorder.expect(
             PROOF_GENERATION_DURATION_SECONDS, zkvm=zkvm, kind=ReceiptKind.SUCCINCT.value
         )
+        # Those of both modes are there, so that the first run of the other one is a rise as well.
+        for guest in guests:
+            for cycles in (GUEST_CYCLES, EXECUTED_CYCLES):
+                recorder.expect(cycles, guest=guest, type="total")
         self.retries = 0
         self.verify_s = 0.0
 

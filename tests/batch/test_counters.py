@@ -14,6 +14,7 @@ from runner.batch.run_info import RunInfo
 from runner.cache.cache import NoCache
 from runner.engines.retry import RetryPolicy
 from runner.errors import BatchFailedError
+from runner.metric_table import METRICS
 from runner.model import ReceiptKind, Versions
 from runner.plan.strategy import StrategySettings, Thresholds
 from tests import builders
@@ -156,6 +157,19 @@ def test_an_executed_batch_that_fails_moves_no_counter_of_what_was_proved_either
     assert changed["l2_executed_retries_total"] == 1
     assert "l2_executed_batches_total" not in changed
     assert not proved(settings, changed)
+
+
+@pytest.mark.parametrize("kind", [ReceiptKind.COMPOSITE, ReceiptKind.EXECUTE])
+def test_every_counter_is_there_from_the_first_run_on_in_whatever_mode(
+    kind: ReceiptKind, settings: Settings, behaviours: Behaviours
+) -> None:
+    """Also when the run fails, so that the first event of every kind is a rise."""
+    behaviours.on("fail")
+    with pytest.raises(BatchFailedError):
+        run_batch(dataclasses.replace(settings, prover=builders.prover(kind)))
+    names = {name.partition("{")[0] for name in metrics(settings)}
+    missing = {one for metric in METRICS for one in metric.series()} - names
+    assert missing == {"l2_gpu_utilization_ratio", "l2_gpu_memory_used_bytes"}
 
 
 def test_executed_batches_without_a_root_are_no_aggregations(settings: Settings) -> None:

@@ -70,7 +70,7 @@ def test_without_the_library_there_is_no_driver(monkeypatch: pytest.MonkeyPatch)
 def test_what_failed_on_the_gpu_is_counted_apart() -> None:
     recorder = Recorder()
     plan = make_plan("single", [0])
-    counters = RunCounters(recorder, plan, "risc0", ReceiptKind.COMPOSITE)
+    counters = RunCounters(recorder, plan, zkvm="risc0", kind=ReceiptKind.COMPOSITE, guests=())
     job = MemoryJobs(plan, sample_guest(), sample_guest("aggregator"), [b""]).build(0)
     counters.notice(JobRetried(job, ProverError("cuda_failed", "out of memory"), 0.0))
     counters.notice(JobRetried(job, ProverError("internal", "?"), 0.0))
