@@ -30,6 +30,7 @@ _OUTCOMES = "outcomes of finished jobs"
 _CLOCK = "wall clock of the prover call in the worker"
 _LOOKUPS = "look-ups in the proof cache"
 _RUN = "the run itself"
+_BATCH = "the result of the batch"
 _GAS_MODEL = "gas per proof from the configuration; no L1 is attached"
 
 _counter = partial(Counter, NoLabels)
@@ -43,41 +44,47 @@ def _declared() -> tuple[Metric, ...]:
 
 AGGREGATION = _counter(
     "l2_aggregation_total",
-    "Aggregations made, not taken from the cache; in execute mode they were run, not proved.",
-    _OUTCOMES,
+    "Aggregations: batches whose leaf proofs were aggregated into one root that was proved by the "
+    "run itself and then verified.",
+    _BATCH,
 )
 AGGREGATION_STRATEGY = Counter(
     ByStrategy,
     "l2_aggregation_strategy_total",
-    "Aggregations made, by the strategy of their batch; in execute mode run, not proved.",
-    _OUTCOMES,
+    "Aggregations, as l2_aggregation_total counts them, by the strategy that the batch resolved "
+    "to.",
+    _BATCH,
     initial={"strategy": ("single", "two_level", "three_level")},
 )
 AGGREGATION_DURATION_MS = _counter(
     "l2_aggregation_duration_ms_total",
-    "Wall time of making aggregations, summed over jobs, which may overlap.",
+    "Wall time of making the aggregation proofs of the batches counted in l2_aggregation_total, "
+    "summed over jobs, which may overlap.",
     _CLOCK,
     "ms",
 )
 AGGREGATION_PROOF_COUNT = _counter(
     "l2_aggregation_proof_count",
-    "Leaf proofs covered by completed aggregated results.",
-    "leaves of the batches whose root was verified",
+    "Leaf proofs aggregated: all leaves of the batches counted in l2_aggregation_total, also those "
+    "whose proofs came from the cache.",
+    _BATCH,
     "proofs",
 )
 TPS_CURRENT = _gauge(
     "l2_tps_current",
-    "Leaf proofs aggregated per second of wall time, in the last batch.",
-    "leaves and wall time of the last batch",
+    "Leaf proofs made and aggregated per second of wall time, in the last batch; those from the "
+    "cache do not count, and 0 says that nothing was aggregated.",
+    "leaf proofs made and wall time of the last batch",
     "proofs/s",
 )
 TPS_AVERAGE = Quotient(
     NoLabels,
     "l2_tps_average",
-    "Leaf proofs aggregated per second of wall time, over all batches of this file.",
-    "l2_aggregation_proof_count / l2_aggregation_batch_seconds_total",
+    "Leaf proofs made and aggregated per second of wall time, over all batches counted in "
+    "l2_aggregation_total.",
+    "l2_aggregation_made_leaves_total / l2_aggregation_batch_seconds_total",
     "proofs/s",
-    of=lambda: (AGGREGATION_PROOF_COUNT, AGGREGATION_BATCH_SECONDS),
+    of=lambda: (AGGREGATION_MADE_LEAVES, AGGREGATION_BATCH_SECONDS),
 )
 GAS_SAVINGS_PERCENT = _gauge(
     "l2_gas_savings_percent",
@@ -143,7 +150,8 @@ L1_SUBMISSION_GAS_USED = _counter(
 )
 ERRORS = _counter(
     "l2_errors_total",
-    "Failed attempts at jobs, cached proofs that did not verify, and failed batches.",
+    "Failed attempts at proofs, cached proofs that did not verify, and failed batches; those of "
+    "execute mode have l2_executed_errors_total.",
     _OUTCOMES,
 )
 
@@ -152,14 +160,40 @@ CONTRACT = _declared()
 
 AGGREGATION_BATCH_SECONDS: Counter[[]] = _counter(
     "l2_aggregation_batch_seconds_total",
-    "Wall time of the batches counted in l2_aggregation_proof_count.",
+    "Wall time of the batches counted in l2_aggregation_total.",
     "wall clock of the batch",
     "seconds",
 )
-AGGREGATION_DURATION_SECONDS = Histogram(
+AGGREGATION_MADE_LEAVES: Counter[[]] = _counter(
+    "l2_aggregation_made_leaves_total",
+    "Leaf proofs that the runs counted in l2_aggregation_total made themselves; leaves that are "
+    "the same share one proof.",
+    _BATCH,
+    "proofs",
+)
+AGGREGATION_CACHED_LEAVES = _counter(
+    "l2_aggregation_cached_leaves_total",
+    "Leaf proofs that the runs counted in l2_aggregation_total took from the cache; leaves that "
+    "are the same share one proof.",
+    _BATCH,
+    "proofs",
+)
+AGGREGATION_CACHED_BATCHES = _counter(
+    "l2_aggregation_cached_batches_total",
+    "Batches whose root came from the cache and was verified, so that nothing was aggregated; "
+    "they count in no other l2_aggregation_* metric of batches.",
+    _BATCH,
+)
+AGGREGATION_PROOF_GENERATION = _counter(
+    "l2_aggregation_proof_generation_total",
+    "Aggregation proofs made: every node of the trees above the leaves, also of batches that "
+    "failed later.",
+    _OUTCOMES,
+)
+AGGREGATION_PROOF_GENERATION_DURATION_SECONDS = Histogram(
     NoLabels,
-    "l2_aggregation_duration_seconds",
-    "Wall time of making one aggregation.",
+    "l2_aggregation_proof_generation_duration_seconds",
+    "Wall time of making one aggregation proof.",
     _CLOCK,
     "seconds",
 )
@@ -205,21 +239,62 @@ RECEIPT_BYTES = Gauge(
 GUEST_CYCLES = Counter(
     ByGuestAndType,
     "l2_guest_cycles_total",
-    "zkVM cycles of guest runs, proved or only executed: instructions (user), page traffic "
-    "(paging), and all after padding to powers of two (total).",
+    "zkVM cycles of guest runs that were proved: instructions (user), page traffic (paging), and "
+    "all after padding to powers of two (total).",
     "the zkVM's executor",
     "cycles",
     initial={"type": get_args(CycleType)},
 )
 SEGMENTS = _counter(
-    "l2_segments_total", "Segments of guest runs, proved or only executed.", "the zkVM's executor"
+    "l2_segments_total", "Segments of guest runs that were proved.", "the zkVM's executor"
+)
+JOB_RETRIES = _counter("l2_job_retries_total", "Attempts at proofs after the first.", _OUTCOMES)
+EXECUTED_BATCHES = _counter(
+    "l2_executed_batches_total",
+    "Batches that execute mode ran to their end, with or without an aggregation.",
+    _BATCH,
+)
+EXECUTED_LEAVES = _counter(
+    "l2_executed_leaves_total",
+    "Leaves of the batches counted in l2_executed_batches_total.",
+    _BATCH,
+)
+EXECUTED_AGGREGATIONS = _counter(
+    "l2_executed_aggregations_total",
+    "Batches that execute mode aggregated into one root: what l2_aggregation_total counts where "
+    "batches are proved.",
+    _BATCH,
+)
+EXECUTED_AGGREGATION_RUNS = _counter(
+    "l2_executed_aggregation_runs_total",
+    "Runs of the aggregator in execute mode: what l2_aggregation_proof_generation_total counts "
+    "where batches are proved.",
+    _OUTCOMES,
 )
 EXECUTIONS = _counter(
     "l2_executions_total",
-    "Guest runs in execute mode, which prove nothing and count as proofs nowhere.",
+    "Guest runs in execute mode, of leaves and of the aggregator, which prove nothing.",
     _OUTCOMES,
 )
-JOB_RETRIES = _counter("l2_job_retries_total", "Attempts at jobs after the first.", _OUTCOMES)
+EXECUTED_CYCLES = Counter(
+    ByGuestAndType,
+    "l2_executed_cycles_total",
+    "zkVM cycles of guest runs in execute mode, of the types of l2_guest_cycles_total.",
+    "the zkVM's executor",
+    "cycles",
+    initial={"type": get_args(CycleType)},
+)
+EXECUTED_SEGMENTS = _counter(
+    "l2_executed_segments_total", "Segments of guest runs in execute mode.", "the zkVM's executor"
+)
+EXECUTED_ERRORS = _counter(
+    "l2_executed_errors_total",
+    "Failed attempts at jobs in execute mode, and failed batches of it.",
+    _OUTCOMES,
+)
+EXECUTED_RETRIES = _counter(
+    "l2_executed_retries_total", "Attempts at jobs after the first, in execute mode.", _OUTCOMES
+)
 GPU_PROOFS = _counter(
     "l2_gpu_proofs_total",
     "Proofs that a GPU made; they are among those of l2_proof_generation_total.",

@@ -79,7 +79,7 @@ _LAST_RUN = (
 
 _THROUGHPUT = (
     Panel(
-        "TPS: leaf proofs aggregated per second",
+        "TPS: leaf proofs made and aggregated per second",
         (
             Query("l2_tps_current@", f"current {TARGET}"),
             Query("l2_tps_average@", f"average {TARGET}"),
@@ -99,21 +99,21 @@ _THROUGHPUT = (
         "Totals",
         6,
         {
-            "l2_aggregation_total": "aggregations",
+            "l2_aggregation_total": "batches aggregated",
             "l2_aggregation_proof_count": "leaf proofs aggregated",
             "l2_proof_generation_total": "proofs made",
+            "l2_aggregation_proof_generation_total": "of them aggregation proofs",
             "l2_proof_verification_total": "receipts verified",
-            "l2_executions_total": "runs in execute mode",
         },
     ),
     Panel(
         "Work per interval",
         (
             Query(gained("l2_proof_generation_total"), "proofs made"),
-            Query(gained("l2_aggregation_total"), "of them aggregations"),
+            Query(gained("l2_aggregation_proof_generation_total"), "of them aggregation proofs"),
             Query(gained("l2_proof_verification_total"), "receipts verified"),
-            Query(gained("l2_executions_total"), "execute only"),
             Query(gained("l2_aggregation_proof_count"), "leaf proofs aggregated"),
+            Query(gained("l2_aggregation_total"), "batches aggregated"),
         ),
         width=12,
         style=_BARS,
@@ -137,7 +137,7 @@ _TIME = (
         "Time per phase",
         (
             Query(gained("l2_proof_generation_duration_ms_total"), "making proofs"),
-            Query(gained("l2_aggregation_duration_ms_total"), "of them aggregations"),
+            Query(gained("l2_aggregation_duration_ms_total"), "aggregating, finished batches"),
             Query(gained("l2_proof_verification_duration_ms_total"), "verifying"),
         ),
         width=12,
@@ -148,7 +148,7 @@ _TIME = (
         "Mean time of one",
         (
             Query(mean("l2_proof_generation_duration_seconds"), "proof"),
-            Query(mean("l2_aggregation_duration_seconds"), "aggregation"),
+            Query(mean("l2_aggregation_proof_generation_duration_seconds"), "aggregation proof"),
             Query(mean("l2_proof_verification_duration_seconds"), "verification"),
         ),
         "bargauge",
@@ -162,7 +162,9 @@ _TIME = (
                 quantile("l2_proof_generation_duration_seconds", "zkvm, kind"),
                 "proof, {{zkvm}} {{kind}}",
             ),
-            Query(quantile("l2_aggregation_duration_seconds"), "aggregation"),
+            Query(
+                quantile("l2_aggregation_proof_generation_duration_seconds"), "aggregation proof"
+            ),
             Query(quantile("l2_proof_verification_duration_seconds"), "verification"),
         ),
         "bargauge",
@@ -204,6 +206,24 @@ _CACHE = (
         6,
         unit="percentunit",
         options=_PLAIN,
+    ),
+    Panel(
+        "Aggregated leaf proofs: made or from the cache",
+        (
+            Query(gained("l2_aggregation_made_leaves_total"), "made"),
+            Query(gained("l2_aggregation_cached_leaves_total"), "from the cache"),
+        ),
+        width=12,
+        style=_STACKED,
+        note="TPS counts those that were made.",
+    ),
+    _totals(
+        "Batches aggregated, or served whole from the cache",
+        12,
+        {
+            "l2_aggregation_total": "aggregated",
+            "l2_aggregation_cached_batches_total": "from the cache",
+        },
     ),
 )
 
@@ -275,7 +295,44 @@ _ZKVM = (
         ),
         style=_STACKED,
     ),
-    Panel("Segments", (Query(gained("l2_segments_total"), "segments"),), style=_STACKED),
+    Panel(
+        "Segments",
+        (
+            Query(gained("l2_segments_total"), "proved"),
+            Query(gained("l2_executed_segments_total"), "executed"),
+        ),
+        style=_STACKED,
+    ),
+)
+
+_EXECUTED = (
+    _totals(
+        "Executed, nothing proved",
+        8,
+        {
+            "l2_executed_batches_total": "batches",
+            "l2_executed_leaves_total": "leaves",
+            "l2_executed_aggregations_total": "batches aggregated",
+            "l2_executed_errors_total": "errors",
+            "l2_executed_retries_total": "retries",
+        },
+    ),
+    Panel(
+        "Executions per interval",
+        (
+            Query(gained("l2_executions_total"), "guest runs"),
+            Query(gained("l2_executed_aggregation_runs_total"), "of them of the aggregator"),
+            Query(gained("l2_executed_errors_total"), "errors"),
+        ),
+        width=8,
+        style=_BARS,
+    ),
+    Panel(
+        "Cycles executed",
+        (Query(gained("l2_executed_cycles_total", "type"), "{{type}}"),),
+        width=8,
+        style=_BARS,
+    ),
 )
 
 ROWS = (
@@ -286,5 +343,6 @@ ROWS = (
     Row("Savings", _SAVINGS),
     Row("Errors", _ERRORS),
     Row("zkVM", _ZKVM),
+    Row("Execute mode", _EXECUTED),
 )
 """The dashboard from top to bottom."""

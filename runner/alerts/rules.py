@@ -10,7 +10,7 @@ from runner.alerts.config import CONF, load
 from runner.alerts.promql import problems
 from runner.alerts.table import FOREIGN
 from runner.files import SHIPPED
-from runner.metric_table import METRICS
+from runner.metric_table import METRICS, TPS_AVERAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ def totals() -> list[dict[str, Any]]:
             by = f" by ({', '.join(metric.labels)})" if metric.labels else ""
             expr = f"sum{by} ({metric.name})" if by else f"sum({metric.name})"
             rules.append({"record": f"fleet:{metric.name}:sum", "expr": expr})
-    proofs, seconds = "l2_aggregation_proof_count", "l2_aggregation_batch_seconds_total"
+    proofs, seconds = (counter.name for counter in TPS_AVERAGE.of())
     hits, misses = "l2_cache_hits_total", "l2_cache_misses_total"
     ratios = {
         "fleet:l2_tps_average:ratio": f"sum({proofs}) / sum({seconds})",

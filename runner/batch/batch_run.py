@@ -70,7 +70,13 @@ class BatchRun:
         self._cache = cache
         self._spool = spool
         self._prover = prover
-        self.counters = RunCounters(recorder, batch.plan, prover.versions.zkvm)
+        self.counters = RunCounters(
+            recorder,
+            batch.plan,
+            zkvm=prover.versions.zkvm,
+            kind=batch.prover.kind,
+            guests=(batch.guest.name, batch.aggregator.name),
+        )
         self._trail = trail if trail is not None else NoTrail()
         self._lookup = Lookup(cache, prover, self.counters, self._trail)
         self._positions = batch.plan.first_positions()

@@ -128,13 +128,21 @@ def _table(summary: Summary, last_rows: dict[str, str]) -> Table:
         if s.levels:
             grid.add_row("root verification", f"{s.root_verify_s * 1000:.0f} ms measured")
             grid.add_row("", f"{model.verification_ms_after:.1f} ms by the model (not measured)")
-            helped = f" ({s.cached} receipts from cache)" if s.cached else ""
-            grid.add_row("aggregated per second", f"{s.tps:.3g} leaf proofs measured{helped}")
+            grid.add_row("aggregated per second", _speed(s))
             grid.add_row("", f"{model.tps:.3g} by the model (not measured)")
         grid.add_row("L1 gas savings", f"{model.gas_savings_percent:.1f} % by the model; no L1")
     for name, text in last_rows.items():
         grid.add_row(name, text)
     return grid
+
+
+def _speed(s: Summary) -> str:
+    """The leaf proofs aggregated per second, in words that tell what was made from what was not."""
+    if not s.root_made:
+        return "nothing: the root came from the cache"
+    cached = s.distinct - s.made_leaves
+    helped = f"; {cached} more from the cache" if cached else ""
+    return f"{s.tps:.3g} leaf proofs made, measured{helped}"
 
 
 def _shape(s: Summary) -> str:

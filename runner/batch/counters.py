@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 from runner.errors import ProverError
 from runner.events import Event, JobFailed, JobFinished, JobRetried
 from runner.metric_table import (
-    AGGREGATION,
-    AGGREGATION_DURATION_MS,
-    AGGREGATION_DURATION_SECONDS,
-    AGGREGATION_STRATEGY,
+    AGGREGATION_PROOF_GENERATION,
+    AGGREGATION_PROOF_GENERATION_DURATION_SECONDS,
     CACHE_EVICTIONS,
     CACHE_HITS,
     CACHE_MISSES,
     CUDA_ERRORS,
     ERRORS,
+    EXECUTED_AGGREGATION_RUNS,
+    EXECUTED_CYCLES,
+    EXECUTED_ERRORS,
+    EXECUTED_RETRIES,
+    EXECUTED_SEGMENTS,
     EXECUTIONS,
     GPU_PROOFS,
     GPUS_SET_ASIDE,
@@ -32,6 +35,8 @@ from runner.metric_table import (
 from runner.model import ReceiptKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from runner.metrics import Recorder
     from runner.model import GpuUse, Outcome, ProofJob
     from runner.plan.plan import Plan
@@ -42,6 +47,9 @@ __all__ = ["RunCounters"]
 class RunCounters:
     """Counts what happens in one run. It is an observer, and look-ups tell it of the cache.
 
+    A batch that only executes counts under names of its own, so that it moves no counter of what
+    was proved.
+
     Any thread may call the methods that look-ups call, because any thread may call those of the
     recorder. Only the thread that runs the plan may call the others.
 
@@ -49,21 +57,40 @@ class RunCounters:
         recorder: the metrics of this run.
         plan: the plan that is run.
         zkvm: the name of the zkVM that proves.
+        kind: the kind of the batch's receipts, or EXECUTE for a batch that proves nothing.
+        guests: the names of the guests that the batch runs.
 
     Attributes:
         retries: the number of failed attempts that are followed by another one.
         verify_s: the seconds spent on verifying receipts that hold.
     """
 
-    def __init__(self, recorder: Recorder, plan: Plan, zkvm: str) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        plan: Plan,
+        *,
+        zkvm: str,
+        kind: ReceiptKind,
+        guests: Iterable[str],
+    ) -> None:
         self._recorder = recorder
         self._plan = plan
         self._zkvm = zkvm
+        executes = self._executes = kind is ReceiptKind.EXECUTE
+        self._errors = EXECUTED_ERRORS if executes else ERRORS
+        self._retries = EXECUTED_RETRIES if executes else JOB_RETRIES
+        self._cycles = EXECUTED_CYCLES if executes else GUEST_CYCLES
+        self._segments = EXECUTED_SEGMENTS if executes else SEGMENTS
         # The series of all kinds are made when one is expected, because the kinds are known.
         recorder.expect(
             PROOF_GENERATION_DURATION_SECONDS, zkvm=zkvm, kind=ReceiptKind.SUCCINCT.value
         )
         recorder.set(GPUS_SET_ASIDE, 0)
+        # Those of both modes are there, so that the first run of the other one is a rise as well.
+        for guest in guests:
+            for cycles in (GUEST_CYCLES, EXECUTED_CYCLES):
+                recorder.expect(cycles, guest=guest, type="total")
         self.retries = 0
         self.verify_s = 0.0
         self._failed_gpus: set[str] = set()
@@ -79,7 +106,7 @@ class RunCounters:
                 self._finished(event.job, event.outcome)
             case JobRetried():
                 self.retries += 1
-                self._recorder.inc(JOB_RETRIES)
+                self._recorder.inc(self._retries)
                 self.error(event.error)
             case JobFailed():
                 self.error(event.error.__cause__)
@@ -102,7 +129,7 @@ class RunCounters:
         Args:
             cause: the error that ended an attempt at a job; None if no attempt failed.
         """
-        self._recorder.inc(ERRORS)
+        self._recorder.inc(self._errors)
         if isinstance(cause, ProverError) and cause.code == "cuda_failed":
             self._recorder.inc(CUDA_ERRORS)
 
@@ -124,7 +151,7 @@ class RunCounters:
         """
         self._count_verified(1, seconds)
         self._recorder.inc(CACHE_MISSES)
-        self._recorder.inc(ERRORS)
+        self.error()
 
     def kept(self, evicted: int) -> None:
         """Count a proof that the cache has kept.
@@ -156,26 +183,27 @@ class RunCounters:
         if outcome.gpu is not None:
             self._used(outcome.gpu)
         cycles, guest = outcome.cycles, job.guest.name
-        recorder.inc(GUEST_CYCLES, cycles.user, guest=guest, type="user")
-        recorder.inc(GUEST_CYCLES, cycles.paging, guest=guest, type="paging")
-        recorder.inc(GUEST_CYCLES, cycles.total, guest=guest, type="total")
-        recorder.inc(SEGMENTS, cycles.segments)
-        if outcome.kind is ReceiptKind.EXECUTE:
+        recorder.inc(self._cycles, cycles.user, guest=guest, type="user")
+        recorder.inc(self._cycles, cycles.paging, guest=guest, type="paging")
+        recorder.inc(self._cycles, cycles.total, guest=guest, type="total")
+        recorder.inc(self._segments, cycles.segments)
+        aggregates = job.id >= self._plan.leaf_jobs
+        if self._executes:
             recorder.inc(EXECUTIONS)
-        else:
-            recorder.inc(PROOF_GENERATION)
-            recorder.inc(PROOF_GENERATION_DURATION_MS, outcome.prove_s * 1000)
-            recorder.observe(
-                PROOF_GENERATION_DURATION_SECONDS,
-                outcome.prove_s,
-                zkvm=self._zkvm,
-                kind=outcome.kind.value,
-            )
-        if job.id >= self._plan.leaf_jobs:
-            recorder.inc(AGGREGATION)
-            recorder.inc(AGGREGATION_STRATEGY, strategy=self._plan.strategy)
-            recorder.inc(AGGREGATION_DURATION_MS, outcome.prove_s * 1000)
-            recorder.observe(AGGREGATION_DURATION_SECONDS, outcome.prove_s)
+            if aggregates:
+                recorder.inc(EXECUTED_AGGREGATION_RUNS)
+            return
+        recorder.inc(PROOF_GENERATION)
+        recorder.inc(PROOF_GENERATION_DURATION_MS, outcome.prove_s * 1000)
+        recorder.observe(
+            PROOF_GENERATION_DURATION_SECONDS,
+            outcome.prove_s,
+            zkvm=self._zkvm,
+            kind=outcome.kind.value,
+        )
+        if aggregates:
+            recorder.inc(AGGREGATION_PROOF_GENERATION)
+            recorder.observe(AGGREGATION_PROOF_GENERATION_DURATION_SECONDS, outcome.prove_s)
 
     def _count_verified(self, count: int, seconds: float) -> None:
         if count:

@@ -1,4 +1,4 @@
-"""Sets the gauges that describe the last run."""
+"""Counts a batch that has its result, and sets the gauges that describe the last run."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING
 
 import runner
 from runner.metric_table import (
+    AGGREGATION,
     AGGREGATION_BATCH_SECONDS,
+    AGGREGATION_CACHED_BATCHES,
+    AGGREGATION_CACHED_LEAVES,
+    AGGREGATION_DURATION_MS,
+    AGGREGATION_MADE_LEAVES,
     AGGREGATION_PROOF_COUNT,
+    AGGREGATION_STRATEGY,
     BUILD_INFO,
     CACHE_HIT_RATE,
     CACHE_HIT_RATIO,
     CACHE_HITS,
     CACHE_MISSES,
+    EXECUTED_AGGREGATIONS,
+    EXECUTED_BATCHES,
+    EXECUTED_LEAVES,
     GAS_SAVINGS_PERCENT,
     GPU_MEMORY_USED_BYTES,
     GPU_UTILIZATION_RATIO,
@@ -32,6 +41,7 @@ from runner.metric_table import (
     RECEIPT_BYTES,
     TPS_CURRENT,
 )
+from runner.model import ReceiptKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +52,35 @@ if TYPE_CHECKING:
     from runner.metrics import Recorder
     from runner.monitoring.gpu import GpuFigures
 
-__all__ = ["set_gauges"]
+__all__ = ["count_batch", "set_gauges"]
+
+
+def count_batch(recorder: Recorder, summary: Summary) -> None:
+    """Count a batch that has its result, under the names of what was done with it.
+
+    An aggregation is one batch aggregated into one root, however many proofs its tree took. It
+    counts if this run proved the root. A root from the cache is no aggregation, and neither is an
+    executed one.
+
+    Args:
+        recorder: the metrics of the run.
+        summary: the summary of the run.
+    """
+    if summary.kind == ReceiptKind.EXECUTE.value:
+        recorder.inc(EXECUTED_BATCHES)
+        recorder.inc(EXECUTED_LEAVES, summary.leaves)
+        if summary.root_made:
+            recorder.inc(EXECUTED_AGGREGATIONS)
+    elif summary.root_made:
+        recorder.inc(AGGREGATION)
+        recorder.inc(AGGREGATION_STRATEGY, strategy=summary.strategy)
+        recorder.inc(AGGREGATION_DURATION_MS, summary.aggregate_s * 1000)
+        recorder.inc(AGGREGATION_PROOF_COUNT, summary.leaves)
+        recorder.inc(AGGREGATION_MADE_LEAVES, summary.made_leaves)
+        recorder.inc(AGGREGATION_CACHED_LEAVES, summary.distinct - summary.made_leaves)
+        recorder.inc(AGGREGATION_BATCH_SECONDS, summary.wall_s)
+    elif summary.levels:
+        recorder.inc(AGGREGATION_CACHED_BATCHES)
 
 
 def set_gauges(  # noqa: PLR0913  # all that the gauges say
@@ -104,8 +142,6 @@ def _set_result(recorder: Recorder, summary: Summary) -> None:
     recorder.set(RECEIPT_BYTES, summary.bytes_before, stage="before")
     recorder.set(RECEIPT_BYTES, summary.bytes_after, stage="after")
     if summary.levels:
-        recorder.inc(AGGREGATION_PROOF_COUNT, summary.leaves)
-        recorder.inc(AGGREGATION_BATCH_SECONDS, summary.wall_s)
         recorder.set(TPS_CURRENT, summary.tps)
         recorder.set(GAS_SAVINGS_PERCENT, summary.model.gas_savings_percent)
         recorder.set(MODEL_GAS_SAVINGS_RATIO, summary.model.gas_savings_percent / 100)

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from runner.audit.events import Submitted
 from runner.audit.observer import short
-from runner.batch.last_run import set_gauges
+from runner.batch.last_run import count_batch, set_gauges
 from runner.batch.record import audit_seal, leaf_lines, result_rows, run_record
 from runner.batch.summary import Summary, summarise
 from runner.errors import AuditError, BatchFailedError, InterruptedBatchError, JobFailedError
 from runner.files import atomic_write
 from runner.folder import LEAVES, RESULT, ROOT, sha256, write_json, write_sums
-from runner.metric_table import ERRORS
 from runner.model import ReceiptKind
 from runner.monitoring.publish import publish
 
@@ -107,6 +106,7 @@ class Outputs:
         write_sums(folder, [LEAVES, RESULT, *receipts])
         if receipts == [ROOT]:
             spool.clear()  # the root's receipt carries them, and everything else is written
+        count_batch(self._recorder, summary)
         self._publish(summary, 0)
         return summary
 
@@ -131,7 +131,7 @@ class Outputs:
         )
         # The counters have counted a failed job, and a run that someone stopped is no error.
         if not isinstance(error, KeyboardInterrupt | JobFailedError):
-            self._recorder.inc(ERRORS)
+            self._batch_run.counters.error()
         # What ended the run matters more than a disk that takes no record of it either.
         status, head = "interrupted" if interrupted else "failed", None
         with contextlib.suppress(AuditError):

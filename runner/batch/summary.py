@@ -29,6 +29,9 @@ class Summary:
         kind: the kind of receipts, or ``execute`` when nothing was proved.
         made: the number of jobs that were done in this run.
         cached: the number of jobs whose receipts came from the cache.
+        made_leaves: the number of distinct leaves that were done in this run.
+        root_made: whether the root was made in this run. It is False for a root from the cache, and
+            without one.
         retries: the number of failed attempts that were followed by another one.
         wall_s: the seconds from the start of the run to the verified result.
         prove_s: the seconds spent on leaf proofs, summed over the workers.
@@ -42,8 +45,8 @@ class Summary:
         bytes_after: the size of the receipts that are left to be handed over.
         size_savings_percent: by how much the second size is smaller than the first. It is negative
             if the second is larger, and None in execute mode, where there is nothing to measure.
-        tps: the number of leaf proofs aggregated per second of wall time, or 0.0 where nothing was
-            proved or aggregated.
+        tps: the number of leaf proofs made and aggregated per second of wall time, or 0.0 where
+            this run did not prove a root. Leaf proofs from the cache do not count.
         model: the model's figures for the same batch.
     """
 
@@ -56,6 +59,8 @@ class Summary:
     kind: str
     made: int
     cached: int
+    made_leaves: int
+    root_made: bool
     retries: int
     wall_s: float
     prove_s: float
@@ -93,6 +98,8 @@ def summarise(
     proved = batch.prover.kind is not ReceiptKind.EXECUTE
     before = sum(batch_run.receipt_bytes.get(job, 0) for job in range(plan.leaf_jobs))
     after = before if root is None else root.receipt_bytes
+    made_leaves = sum(outcome.job_id < plan.leaf_jobs for outcome in made)
+    root_made = plan.root is not None and not batch_run.outcomes[plan.root].cached
     return Summary(
         leaves=len(batch.leaves),
         distinct=plan.leaf_jobs,
@@ -103,6 +110,8 @@ def summarise(
         kind=batch.prover.kind.value,
         made=len(made),
         cached=len(batch_run.outcomes) - len(made),
+        made_leaves=made_leaves,
+        root_made=root_made,
         retries=batch_run.counters.retries,
         wall_s=wall_s,
         prove_s=sum(o.prove_s for o in made if o.job_id < plan.leaf_jobs),
@@ -115,6 +124,6 @@ def summarise(
         bytes_before=before,
         bytes_after=after,
         size_savings_percent=savings_percent(before, after) if proved else None,
-        tps=len(batch.leaves) / wall_s if proved and root is not None else 0.0,
+        tps=made_leaves / wall_s if proved and root_made else 0.0,
         model=estimate(len(batch.leaves), 1 if root is None else len(batch.leaves)),
     )

@@ -18,5 +18,6 @@ Other rooms use:
 
 Only this room uses:
 
+- `ledger_migrations.py`: what has become of the totals of earlier versions of the ledger.
 - `textfile.py`: the metrics file for node_exporter, written as a whole and read back.
 """

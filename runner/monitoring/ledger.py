@@ -31,6 +31,7 @@ from runner.metric_table import (
 )
 from runner.metrics import Recorder, Total
 from runner.monitoring.ledger_file import Contents, RecentRun, decode, encode
+from runner.monitoring.ledger_migrations import METRICS_OF_1, is_of_1, totals_from_1
 from runner.monitoring.textfile import read_series, write_textfile
 from runner.untrusted import read_regular
 
@@ -238,9 +239,10 @@ class Ledger:
         series: tuple[Total, ...] = ()
         if self._textfile is not None:
             with contextlib.suppress(OSError, ValueError):
-                series = read_series(
-                    read_regular(self._textfile, _MAX_BYTES, follow=True).decode(), self._metrics
-                )
+                text = read_regular(self._textfile, _MAX_BYTES, follow=True).decode()
+                series = read_series(text, self._metrics)
+                if is_of_1(series):
+                    series = totals_from_1(read_series(text, (*self._metrics, *METRICS_OF_1)))
         log.warning(
             "%s: %s; kept as %s, and totals start again from %s",
             *(self.path, error, aside.name),

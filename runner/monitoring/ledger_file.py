@@ -2,7 +2,7 @@
 
 .. code-block:: json
 
-    {"format": "zk-batch-runner metrics ledger", "version": 1, "sha256": "...",
+    {"format": "zk-batch-runner metrics ledger", "version": 2, "sha256": "...",
      "content": {"totals": [], "gauges": [], "runs": [], "recent": []}}
 
 Every version keeps the keys ``format`` and ``version``, so that an older runner can tell a later
@@ -20,16 +20,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from runner.errors import LedgerCorruptError, LedgerNewerError
 from runner.metrics import Total
+from runner.monitoring.ledger_migrations import from_1
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 __all__ = ["MIGRATIONS", "VERSION", "Contents", "RecentRun", "decode", "encode"]
 
-VERSION = 1
+VERSION = 2
 FORMAT = "zk-batch-runner metrics ledger"
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: from_1}
 """For each earlier version, a function from its content to the content of the next version. Every
 version that has ever existed is here, except the current one."""
 

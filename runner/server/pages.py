@@ -69,14 +69,16 @@ _PAGE = f"""<!doctype html>
 """
 
 _TOTALS = (
-    ("aggregations", "l2_aggregation_total", "{:,.0f}"),
-    ("leaf proofs covered", "l2_aggregation_proof_count", "{:,.0f}"),
+    ("batches aggregated", "l2_aggregation_total", "{:,.0f}"),
+    ("leaf proofs aggregated", "l2_aggregation_proof_count", "{:,.0f}"),
     ("proofs made", "l2_proof_generation_total", "{:,.0f}"),
+    ("of them aggregation proofs", "l2_aggregation_proof_generation_total", "{:,.0f}"),
     ("receipts verified", "l2_proof_verification_total", "{:,.0f}"),
     ("cache hits", "l2_cache_hits_total", "{:,.0f}"),
     ("cache misses", "l2_cache_misses_total", "{:,.0f}"),
     ("errors", "l2_errors_total", "{:,.0f}"),
-    ("leaf proofs per second, average", "l2_tps_average", "{:,.3g}"),
+    ("leaf proofs made and aggregated per second, average", "l2_tps_average", "{:,.3g}"),
+    ("batches executed, nothing proved", "l2_executed_batches_total", "{:,.0f}"),
 )
 
 

@@ -42,11 +42,17 @@ def tps(make: CaseBuilder) -> Iterator[Case]:
     threshold, window = make.number("threshold"), make.seconds("window")
     span = START + window + make.pending + 600
 
-    def run(value: float, proofs: float = 500, status: float = 0) -> dict[str, str]:
+    def run(
+        value: float, proofs: float = 500, status: float = 0, hits: float = 0
+    ) -> dict[str, str]:
         fine = make.steps((2 * threshold, START + span))
         return make.hosts(
             l2_tps_current=(make.steps((2 * threshold, START), (value, span)), fine),
             l2_aggregation_proof_count=make.steps((proofs, START + span)),
+            l2_cache_hit_rate=(
+                make.steps((0, START), (hits, span)),
+                make.steps((0, START + span)),
+            ),
             l2_last_run_exit_status=(
                 make.steps((0, START), (status, span)),
                 make.steps((0, START + span)),
@@ -61,6 +67,15 @@ def tps(make: CaseBuilder) -> Iterator[Case]:
         "a slow batch",
         run(slow),
         (Check(START), Check(late + make.pending - 60), Check(at, make.says(f"{slow:.2f}"))),
+    )
+    cached = make.number("cached")
+    slowly = (Check(START), Check(at, make.says(f"{slow:.2f}")))
+    yield Case("a slow batch, as much from the cache as may be", run(slow, hits=cached), slowly)
+    yield Case("a batch mostly from the cache", run(slow, hits=cached + 1), make.never(at))
+    yield Case(
+        "a batch that failed, mostly from the cache",
+        run(0, status=1, hits=cached + 1),
+        (Check(START), Check(at, make.says("0.00"))),
     )
     yield Case("a batch at the threshold", run(threshold), make.never(at))
     yield Case(

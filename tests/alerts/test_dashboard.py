@@ -118,7 +118,7 @@ def test_every_panel_says_what_it_shows() -> None:
 
 
 def test_the_panels_that_were_agreed_on() -> None:
-    over_time = exprs("TPS: leaf proofs aggregated per second")
+    over_time = exprs("TPS: leaf proofs made and aggregated per second")
     assert [read(expr).references[0].name for expr in over_time] == [
         "l2_tps_current",
         "l2_tps_average",

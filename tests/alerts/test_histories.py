@@ -44,6 +44,7 @@ CHANGES = [
     ("low_cache_hit_rate.yaml", {"threshold": "60"}),
     ("low_cache_hit_rate.yaml", {"for_": "10m"}),
     ("tps_drop.yaml", {"threshold": "0.05"}),
+    ("tps_drop.yaml", {"cached": "80"}),
     ("high_error_rate.yaml", {"threshold": "20"}),
     ("high_error_rate.yaml", {"window": "2m", "for_": "7m"}),
     ("error_burst.yaml", {"threshold": "100"}),
@@ -132,7 +133,7 @@ def test_nodes_and_pushed_groups_add_up(tmp_path: Path) -> None:
         series += [
             {"series": f"l2_aggregation_total{host}", "values": f"{5 * at}x10 {5 * at + 3}x10"},
             {"series": f"l2_aggregation_strategy_total{one}", "values": f"{at}x20"},
-            {"series": f"l2_aggregation_proof_count{host}", "values": "60x20"},
+            {"series": f"l2_aggregation_made_leaves_total{host}", "values": "60x20"},
             {"series": f"l2_aggregation_batch_seconds_total{host}", "values": "30x20"},
             {"series": f"l2_cache_hits_total{host}", "values": f"{at}x20"},
             {"series": f"l2_cache_misses_total{host}", "values": f"{4 - at}x20"},

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from runner.batch.run import run as run_batch
-from runner.metric_table import AGGREGATION, AGGREGATION_STRATEGY
+from runner.metric_table import AGGREGATION, AGGREGATION_PROOF_GENERATION, AGGREGATION_STRATEGY
 from runner.model import Aggregation
 from runner.monitoring.ledger import Ledger
 from runner.plan.plan import Plan
@@ -53,7 +53,7 @@ def test_an_added_strategy_is_counted_and_its_total_is_kept(
         f'l2_aggregation_strategy_total{{strategy="{name}"}}'
         for name in ("single", "two_level", "three_level")
     )
-    last = 'l2_aggregation_strategy_total{strategy="halves"} 3.0'
+    last = 'l2_aggregation_strategy_total{strategy="halves"} 1.0'
     assert counted(settings) == [f"{single} 0.0", f"{two_level} 0.0", f"{three_level} 0.0", last]
 
     # A later run of an installation without it keeps and shows what was counted.
@@ -62,5 +62,6 @@ def test_an_added_strategy_is_counted_and_its_total_is_kept(
     assert counted(settings) == [f"{single} 1.0", f"{two_level} 0.0", f"{three_level} 0.0", last]
     assert settings.metrics.ledger is not None
     totals = Ledger(settings.metrics.ledger).read()
-    assert totals.value(AGGREGATION_STRATEGY, strategy="halves") == 3
-    assert totals.value(AGGREGATION) == 4
+    assert totals.value(AGGREGATION_STRATEGY, strategy="halves") == 1
+    assert totals.value(AGGREGATION) == 2
+    assert totals.value(AGGREGATION_PROOF_GENERATION) == 4

@@ -16,7 +16,9 @@ from runner.cli import command
 from runner.errors import InterruptedBatchError
 from runner.metric_table import (
     AGGREGATION,
+    AGGREGATION_CACHED_BATCHES,
     AGGREGATION_PROOF_COUNT,
+    AGGREGATION_PROOF_GENERATION,
     CACHE_HITS,
     CACHE_MISSES,
     ERRORS,
@@ -94,10 +96,13 @@ def test_side_by_side_nothing_is_lost_or_counted_twice(
     assert {one.run_id for one in ledger.recent()} >= run_ids()
     made = sum(one["made"] for one in sums)
     assert totals.value(PROOF_GENERATION) == made
-    assert totals.value(AGGREGATION) == sum(
+    assert totals.value(AGGREGATION_PROOF_GENERATION) == sum(
         job["level"] > 0 and not job["cached"] for record in ended for job in record["jobs"]
     )
-    assert totals.value(AGGREGATION_PROOF_COUNT) == sum(one["leaves"] for one in sums)
+    aggregated = [one for one in sums if one["root_made"]]
+    assert totals.value(AGGREGATION) == len(aggregated)
+    assert totals.value(AGGREGATION_CACHED_BATCHES) == len(sums) - len(aggregated)
+    assert totals.value(AGGREGATION_PROOF_COUNT) == sum(one["leaves"] for one in aggregated)
     assert totals.value(CACHE_HITS) == sum(one["cached"] for one in sums)
     assert totals.value(CACHE_MISSES) == made + failed
     assert totals.value(ERRORS) == failed

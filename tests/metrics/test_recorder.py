@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from runner.metric_kinds import Counter, Histogram, Metric, NoLabels
 from runner.metric_table import (
-    AGGREGATION_DURATION_SECONDS,
     AGGREGATION_PROOF_COUNT,
+    AGGREGATION_PROOF_GENERATION_DURATION_SECONDS,
     AGGREGATION_STRATEGY,
     ERRORS,
     GUEST_CYCLES,
@@ -188,8 +188,8 @@ def test_a_snapshot_survives_json_and_has_no_gauges(busy: Recorder) -> None:
         Total("l2_errors_total", {}, -1),
         Total("l2_errors_total", {}, math.nan),
         Total("l2_errors_total", {}, 1, (1.0,), (1, 2)),
-        Total("l2_aggregation_duration_seconds", {}, 1),
-        Total("l2_aggregation_duration_seconds", {}, 1, (0.1, 1.0), (0, 0, 1)),
+        Total("l2_aggregation_proof_generation_duration_seconds", {}, 1),
+        Total("l2_aggregation_proof_generation_duration_seconds", {}, 1, (0.1, 1.0), (0, 0, 1)),
     ],
     ids=lambda total: f"{total.name} {total.value} {len(total.counts)}",
 )
@@ -217,11 +217,11 @@ def test_no_update_is_lost_between_threads() -> None:
     def work(_: int) -> None:
         for _ in range(10):
             recorder.inc(ERRORS, Slow(1))
-            recorder.observe(AGGREGATION_DURATION_SECONDS, Slow(2))
+            recorder.observe(AGGREGATION_PROOF_GENERATION_DURATION_SECONDS, Slow(2))
             recorder.merge([Total("l2_segments_total", {}, Slow(3))])
             recorder.render()
 
     side_by_side(work, range(4))
     assert recorder.value(ERRORS) == 40
-    assert "l2_aggregation_duration_seconds_sum 80.0" in lines(recorder)
+    assert "l2_aggregation_proof_generation_duration_seconds_sum 80.0" in lines(recorder)
     assert recorder.value(SEGMENTS) == 120

@@ -22,7 +22,7 @@ def test_names_and_types_are_the_contract() -> None:
 def test_series_names_do_not_meet() -> None:
     series = [name for metric in METRICS for name in metric.series()]
     assert len(series) == len(set(series))
-    assert "l2_aggregation_duration_seconds_bucket" in series
+    assert "l2_aggregation_proof_generation_duration_seconds_bucket" in series
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)

@@ -30,7 +30,10 @@ def test_all_is_there_and_zero_before_anything_happens() -> None:
         assert f'l2_aggregation_strategy_total{{strategy="{strategy}"}} 0.0' in text
     for stage in ("before", "after"):
         assert f'l2_receipt_bytes{{stage="{stage}"}} 0.0' in text
-    for name in ("l2_aggregation_duration_seconds", "l2_proof_verification_duration_seconds"):
+    for name in (
+        "l2_aggregation_proof_generation_duration_seconds",
+        "l2_proof_verification_duration_seconds",
+    ):
         assert f'{name}_bucket{{le="+Inf"}} 0.0' in text
         assert {f"{name}_count 0.0", f"{name}_sum 0.0"} <= set(text)
 

@@ -20,6 +20,12 @@ def aggregations(record: dict[str, Any]) -> list[dict[str, Any]]:
     return [job for job in record["jobs"] if job["level"] and not job["cached"]]
 
 
+def root_made(record: dict[str, Any]) -> bool:
+    """Whether the run made the root, which has the highest level."""
+    root = max(record["jobs"], key=lambda job: job["level"])
+    return bool(root["level"]) and not root["cached"]
+
+
 def counted(records: list[dict[str, Any]]) -> dict[str, float]:
     """Every counter and histogram as the records give it. A series that is absent is 0."""
     found: defaultdict[str, float] = defaultdict(float)
@@ -28,12 +34,8 @@ def counted(records: list[dict[str, Any]]) -> dict[str, float]:
         count_run(record, found)
         for job in record["jobs"]:
             count_job(record, job, found, timed)
-        for job in aggregations(record):
-            found["l2_aggregation_total"] += 1
-            found[f"l2_aggregation_strategy_total strategy={record['plan']['strategy']}"] += 1
-            found["l2_aggregation_duration_ms_total"] += 1000 * job["prove_s"]
-            timed.setdefault("l2_aggregation_duration_seconds", []).append(job["prove_s"])
-    found["l2_errors_total"] += found["l2_job_retries_total"]
+    for errors, retries in (("errors", "job_retries"), ("executed_errors", "executed_retries")):
+        found[f"l2_{errors}_total"] += found[f"l2_{retries}_total"]
     exact = dict(found)
     for series, values_s in timed.items():
         name, _, labels = series.partition(" ")
@@ -49,17 +51,34 @@ def counted(records: list[dict[str, Any]]) -> dict[str, float]:
 
 def count_run(record: dict[str, Any], found: defaultdict[str, float]) -> None:
     """Count what a run counts besides its jobs."""
-    found["l2_errors_total"] += record["status"] == "failed"
-    if record["status"] != "ok" or record["kind"] == "execute":
+    executed = record["kind"] == "execute"
+    found["l2_executed_errors_total" if executed else "l2_errors_total"] += (
+        record["status"] == "failed"
+    )
+    if record["status"] != "ok":
+        return
+    if executed:
+        found["l2_executed_batches_total"] += 1
+        found["l2_executed_leaves_total"] += record["summary"]["leaves"]
+        found["l2_executed_aggregations_total"] += root_made(record)
         return
     # The root is verified again when the batch ends; without a root, every leaf that a worker made.
     summary = record["summary"]
     found["l2_proof_verification_total"] += 1 if summary["levels"] else summary["made"]
     of_jobs = sum(job["verify_s"] for job in record["jobs"])
     found["l2_proof_verification_duration_ms_total"] += 1000 * (summary["verify_s"] - of_jobs)
-    if summary["levels"]:
+    if root_made(record):
+        leaves = [job["cached"] for job in record["jobs"] if not job["level"]]
+        spent = sum(job["prove_s"] for job in aggregations(record))
+        found["l2_aggregation_total"] += 1
+        found[f"l2_aggregation_strategy_total strategy={record['plan']['strategy']}"] += 1
+        found["l2_aggregation_duration_ms_total"] += 1000 * spent
         found["l2_aggregation_proof_count"] += summary["leaves"]
+        found["l2_aggregation_made_leaves_total"] += leaves.count(False)
+        found["l2_aggregation_cached_leaves_total"] += leaves.count(True)
         found["l2_aggregation_batch_seconds_total"] += summary["wall_s"]
+    elif summary["levels"]:
+        found["l2_aggregation_cached_batches_total"] += 1
 
 
 def count_job(
@@ -69,14 +88,21 @@ def count_job(
     timed: dict[str, list[float]],
 ) -> None:
     """Count what one job counts."""
-    found["l2_job_retries_total"] += max(0, job["attempts"] - 1)
+    executed = record["kind"] == "execute"
+    retries, cycles, segments = (
+        ("executed_retries", "executed_cycles", "executed_segments")
+        if executed
+        else ("job_retries", "guest_cycles", "segments")
+    )
+    found[f"l2_{retries}_total"] += max(0, job["attempts"] - 1)
     found["l2_proof_verification_total"] += job["verifications"]
     found["l2_proof_verification_duration_ms_total"] += 1000 * job["verify_s"]
     if job["cached"]:
         found["l2_cache_hits_total"] += 1
         return
-    if record["kind"] == "execute":
+    if executed:
         found["l2_executions_total"] += 1
+        found["l2_executed_aggregation_runs_total"] += job["level"] > 0
     else:
         found["l2_proof_generation_total"] += 1
         found["l2_proof_generation_duration_ms_total"] += 1000 * job["prove_s"]
@@ -84,9 +110,14 @@ def count_job(
         labels = f"kind={job['kind']} zkvm={record['versions']['zkvm']}"
         series = f"l2_proof_generation_duration_seconds {labels}"
         timed.setdefault(series, []).append(job["prove_s"])
-    found["l2_segments_total"] += job["segments"]
+        if job["level"]:
+            found["l2_aggregation_proof_generation_total"] += 1
+            series = "l2_aggregation_proof_generation_duration_seconds"
+            timed.setdefault(series, []).append(job["prove_s"])
+    found[f"l2_{segments}_total"] += job["segments"]
     for kind in ("user", "paging", "total"):
-        found[f"l2_guest_cycles_total guest={job['guest']} type={kind}"] += job[f"{kind}_cycles"]
+        series = f"l2_{cycles}_total guest={job['guest']} type={kind}"
+        found[series] += job[f"{kind}_cycles"]
 
 
 def shown(records: list[dict[str, Any]]) -> dict[str, float]:
@@ -103,7 +134,8 @@ def shown(records: list[dict[str, Any]]) -> dict[str, float]:
     }
     if totals.get("l2_aggregation_batch_seconds_total"):
         found["l2_tps_average"] = (
-            totals["l2_aggregation_proof_count"] / totals["l2_aggregation_batch_seconds_total"]
+            totals["l2_aggregation_made_leaves_total"]
+            / totals["l2_aggregation_batch_seconds_total"]
         )
     if last["kind"] != "execute":
         hits = sum(job["cached"] for job in last["jobs"]) / len(last["jobs"])

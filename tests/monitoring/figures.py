@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from runner.metric_table import AGGREGATION_DURATION_SECONDS, GUEST_CYCLES, SEGMENTS
+from runner.metric_table import (
+    AGGREGATION_PROOF_GENERATION_DURATION_SECONDS,
+    GUEST_CYCLES,
+    SEGMENTS,
+)
 from runner.metrics import METRICS, Recorder
 
 if TYPE_CHECKING:
@@ -25,7 +29,7 @@ def run(weight: int = 1) -> Recorder:
     recorder.inc(SEGMENTS, weight)
     recorder.inc(GUEST_CYCLES, weight, guest="g", type="user")
     for _ in range(weight):
-        recorder.observe(AGGREGATION_DURATION_SECONDS, 0.5)
+        recorder.observe(AGGREGATION_PROOF_GENERATION_DURATION_SECONDS, 0.5)
     return recorder
 
 
@@ -36,13 +40,17 @@ def figures(text: str) -> tuple[float, float, float]:
     assert families.keys() == FAMILIES
     by_name = {
         (sample.name, sample.labels.get("type")): sample.value
-        for name in ("l2_segments", "l2_guest_cycles", "l2_aggregation_duration_seconds")
+        for name in (
+            "l2_segments",
+            "l2_guest_cycles",
+            "l2_aggregation_proof_generation_duration_seconds",
+        )
         for sample in families[name].samples
     }
     return (
         by_name["l2_segments_total", None],
         by_name["l2_guest_cycles_total", "user"],
-        by_name["l2_aggregation_duration_seconds_count", None],
+        by_name["l2_aggregation_proof_generation_duration_seconds_count", None],
     )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runner.files import SHIPPED
-from runner.metric_table import AGGREGATION
+from runner.metric_table import EXECUTED_AGGREGATION_RUNS
 from runner.metrics import METRICS
 from runner.monitoring.ledger import Ledger
 from runner.monitoring.live import read_live
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.monitoring
 
 
-# The aggregations of a two-level batch in groups of two, by its leaves: the groups and a root.
+# The aggregator runs of a two-level batch in groups of two, by its leaves: the groups and a root.
 RUNS = {8: 5, 14: 8, 4: 3}
 FOUR = (8, 8, 14, 4)
 TREE = ("strategy=two_level", "strategy.fan_in=2")
@@ -109,7 +109,7 @@ def values(text: str) -> dict[str, float]:
 
 
 def test_four_runs_add_up(world: World) -> None:
-    prometheus, series = world.prometheus, f"l2_aggregation_total{{{world.a}}}"
+    prometheus, series = world.prometheus, f"l2_executed_aggregation_runs_total{{{world.a}}}"
     # The first run aggregates nothing: increase() misses what a counter had when it was first seen.
     world.run("strategy=none", "guest.count=1")
     prometheus.wait(series, 0)
@@ -122,13 +122,16 @@ def test_four_runs_add_up(world: World) -> None:
     assert total == 21
 
     ledger = Ledger(world.textfile.with_name("runner.prom.ledger.json"))
-    assert ledger.read().value(AGGREGATION) == 21
+    assert ledger.read().value(EXECUTED_AGGREGATION_RUNS) == 21
     last = prometheus.value(f"timestamp({series})")
     assert last is not None
     # Nothing is extrapolated beyond the last sample, or to values below 0.
     assert prometheus.value(f"increase({series}[5m])", last) == pytest.approx(21, abs=1e-9)
     assert prometheus.value(f"resets({series}[5m])") == 0
-    assert prometheus.value(f"sum(l2_aggregation_strategy_total{{{world.a}}})") == 21
+    # Each batch is one aggregation, and nothing was proved.
+    assert prometheus.value(f"l2_executed_aggregations_total{{{world.a}}}") == 4
+    assert prometheus.value(f"l2_aggregation_total{{{world.a}}}") == 0
+    assert prometheus.value(f"sum(l2_aggregation_strategy_total{{{world.a}}})") == 0
 
 
 def test_node_exporter_takes_the_file_as_it_is_meant(world: World) -> None:
@@ -171,8 +174,8 @@ def test_hosts_and_pushed_groups_add_up(world: World) -> None:
             RUNNER_LEDGER=str(world.base / name / "ledger.json"),
         )
     # 21 on host a, and 3, 5 and 8. The runner's own page shows host a's again, and must not count.
-    prometheus.wait("fleet:l2_aggregation_total:sum", 21 + 3 + 5 + 8)
-    by_instance = prometheus.query("sum by (instance) (l2_aggregation_total)")
+    prometheus.wait("fleet:l2_executed_aggregation_runs_total:sum", 21 + 3 + 5 + 8)
+    by_instance = prometheus.query("sum by (instance) (l2_executed_aggregation_runs_total)")
     assert sorted(value for _, value in by_instance) == [3, 5, 8, 21]
     assert {"ci-1", "ci-2"} < {labels["instance"] for labels, _ in by_instance}
 
@@ -214,7 +217,7 @@ def test_a_failed_run_reaches_alertmanager(world: World) -> None:
     assert json.loads(mt.get(world.stack.url("server", "/health")))["status"] == "ok"
 
 
-def test_a_thousand_aggregations_are_counted_and_watched(world: World) -> None:
+def test_a_thousand_runs_of_the_aggregator_are_counted_and_watched(world: World) -> None:
     prometheus = world.prometheus
     command = [
         *(sys.executable, "-m", "runner", "prover=execute", "guest=sha256", "guest.count=2000"),
@@ -237,7 +240,7 @@ def test_a_thousand_aggregations_are_counted_and_watched(world: World) -> None:
     assert record["summary"]["aggregations"] == 1001
     world.records.append(record)
     total = sum(len(aggregations(record)) for record in world.records)
-    prometheus.wait(f"l2_aggregation_total{{{world.a}}}", total)
+    prometheus.wait(f"l2_executed_aggregation_runs_total{{{world.a}}}", total)
     assert_counted(world.textfile, world.records)
 
 
@@ -254,5 +257,7 @@ def test_real_proofs_and_then_the_same_from_the_cache(tmp_path: Path) -> None:
     text = textfile.read_text()
     assert "\nl2_proof_generation_total 3.0\n" in text
     assert "\nl2_cache_hits_total 3.0\n" in text
-    assert "\nl2_aggregation_proof_count 4.0\n" in text
+    assert "\nl2_aggregation_total 1.0\n" in text
+    assert "\nl2_aggregation_proof_count 2.0\n" in text
+    assert "\nl2_aggregation_cached_batches_total 1.0\n" in text
     assert "\nl2_cache_hit_rate 100.0\n" in text

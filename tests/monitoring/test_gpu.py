@@ -11,6 +11,7 @@ from runner.events import JobFailed, JobRetried
 from runner.gpus import Gpu, nvml
 from runner.metric_table import CUDA_ERRORS, ERRORS, JOB_RETRIES
 from runner.metrics import Recorder
+from runner.model import ReceiptKind
 from runner.monitoring.gpu import GpuFigures, GpuMonitor
 from runner.plan.strategy import make_plan
 from tests.fakes.guests import sample_guest
@@ -73,7 +74,7 @@ def test_without_the_library_there_is_no_driver(monkeypatch: pytest.MonkeyPatch)
 def test_what_failed_on_the_gpu_is_counted_apart() -> None:
     recorder = Recorder()
     plan = make_plan("single", [0])
-    counters = RunCounters(recorder, plan, "risc0")
+    counters = RunCounters(recorder, plan, zkvm="risc0", kind=ReceiptKind.COMPOSITE, guests=())
     job = MemoryJobs(plan, sample_guest(), sample_guest("aggregator"), [b""]).build(0)
     counters.notice(JobRetried(job, ProverError("cuda_failed", "out of memory"), 0.0))
     counters.notice(JobRetried(job, ProverError("internal", "?"), 0.0))

@@ -14,7 +14,7 @@ from runner.errors import LedgerCorruptError
 from runner.metric_kinds import Counter, NoLabels
 from runner.metric_table import (
     AGGREGATION_BATCH_SECONDS,
-    AGGREGATION_PROOF_COUNT,
+    AGGREGATION_MADE_LEAVES,
     BUILD_INFO,
     PUSH_FAILURES,
     TPS_AVERAGE,
@@ -88,7 +88,7 @@ def test_a_clock_set_back_takes_nothing_away(ledger: Ledger, textfile: Path) -> 
 def test_the_average_is_over_all_batches(ledger: Ledger, textfile: Path) -> None:
     for i, (proofs, seconds) in enumerate([(6, 2), (100, 8)]):
         recorder = Recorder()
-        recorder.inc(AGGREGATION_PROOF_COUNT, proofs)
+        recorder.inc(AGGREGATION_MADE_LEAVES, proofs)
         recorder.inc(AGGREGATION_BATCH_SECONDS, seconds)
         ledger.record(str(i), recorder)
     ledger.record("one that failed", run())

@@ -5,25 +5,32 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from typing import TYPE_CHECKING, Any, TypedDict
+import shutil
+from pathlib import Path
+from typing import Any, TypedDict
 
 import pytest
 
 from runner.errors import LedgerNewerError
 from runner.metric_kinds import Counter, Gauge, Histogram, Metric, NoLabels
-from runner.metric_table import AGGREGATION, ERRORS, PUSH_FAILURES
+from runner.metric_table import (
+    AGGREGATION,
+    AGGREGATION_PROOF_GENERATION,
+    ERRORS,
+    EXECUTIONS,
+    PUSH_FAILURES,
+)
 from runner.metrics import METRICS, Recorder, Total
 from runner.monitoring import ledger_file
 from runner.monitoring.ledger import Ledger
-from runner.monitoring.ledger_file import Contents, encode
+from runner.monitoring.ledger_file import Contents, decode, encode
 from runner.monitoring.textfile import read_series
 from tests.monitoring.ledger_runs import DURATION, SUCCESS, run
 
-if TYPE_CHECKING:
-    from pathlib import Path
+DATA = Path(__file__).parent / "data"
 
 
-def sealed(content: object, version: object = 1) -> bytes:
+def sealed(content: object, version: object = ledger_file.VERSION) -> bytes:
     checksum = ledger_file._checksum(version, content)  # type: ignore[arg-type]
     return json.dumps(
         {"format": ledger_file.FORMAT, "version": version, "sha256": checksum, "content": content}
@@ -34,7 +41,7 @@ def total(**changed: object) -> dict[str, object]:
     return {**dataclasses.asdict(Total("x", {}, 1)), **changed}
 
 
-EMPTY: dict[str, Any] = {"totals": [], "gauges": [], "runs": []}
+EMPTY: dict[str, Any] = {"totals": [], "gauges": [], "runs": [], "recent": []}
 GOOD = encode(Contents((Total("l2_errors_total", {}, 5),), (), ("a",)))
 DAMAGED = {
     "empty": b"",
@@ -49,7 +56,7 @@ DAMAGED = {
     "not a number": GOOD.replace(b'"value":5', b'"value":NaN'),
     "no version": sealed(EMPTY, None),
     "version 0, which never was": sealed(EMPTY, 0),
-    "no runs": sealed({"totals": [], "gauges": []}),
+    "no runs": sealed({"totals": [], "gauges": [], "recent": []}),
     "content is null": sealed(None),
     "a run is a number": sealed({**EMPTY, "runs": [5]}),
     "negative": sealed({**EMPTY, "totals": [total(value=-1)]}),
@@ -118,7 +125,7 @@ def test_every_series_is_read_back_from_a_textfile() -> None:
     assert read_series("# TYPE other gauge\nother 5\n") == ()
 
 
-@pytest.mark.parametrize("data", [sealed({"other": "shape"}, 2), b'{"version": 2, "format": "%s"}'])
+@pytest.mark.parametrize("data", [sealed({"other": "shape"}, 3), b'{"version": 3, "format": "%s"}'])
 def test_a_ledger_of_a_later_version_is_left_alone(
     data: bytes, ledger: Ledger, textfile: Path, tmp_path: Path
 ) -> None:
@@ -126,7 +133,7 @@ def test_a_ledger_of_a_later_version_is_left_alone(
     ledger.record("a", run(5))
     shown = textfile.read_bytes()
     ledger.path.write_bytes(data)
-    with pytest.raises(LedgerNewerError, match=r"format 2.*up to 1"):
+    with pytest.raises(LedgerNewerError, match=r"format 3.*up to 2"):
         ledger.record("b", run(3))
     with pytest.raises(LedgerNewerError):
         ledger.count(PUSH_FAILURES)
@@ -141,15 +148,78 @@ def test_a_ledger_of_an_earlier_version_is_migrated(
 ) -> None:
     def named(content: dict[str, Any]) -> dict[str, Any]:
         totals = [total(name=name, value=value) for name, value in content["counters"].items()]
-        return {"totals": totals, "gauges": [], "runs": content["runs"]}
+        return {**EMPTY, "totals": totals, "runs": content["runs"]}
 
     monkeypatch.setitem(ledger_file.MIGRATIONS, 0, named)
-    ledger.path.write_bytes(sealed({"counters": {"l2_aggregation_total": 5}, "runs": ["a"]}, 0))
+    counters = {"l2_executions_total": 5, "l2_aggregation_total": 7}
+    ledger.path.write_bytes(sealed({"counters": counters, "runs": ["a"]}, 0))
     ledger.record("a", run(5))
     after = ledger.record("b", run(3))
-    assert after.value(AGGREGATION) == 8
+    # It goes through every version in between.
+    assert (after.value(EXECUTIONS), after.value(AGGREGATION)) == (5, 3)
+    assert after.value(AGGREGATION_PROOF_GENERATION) == 7
     data = json.loads(ledger.path.read_bytes())
-    assert (data["version"], data["content"]["runs"]) == (1, ["a", "b"])
+    assert (data["version"], data["content"]["runs"]) == (2, ["a", "b"])
+
+
+# The file was left by version 1 after a batch of 6 leaves under single, one of 60 under two_level
+# with nine aggregations, the first once more from the cache, and 25 executed leaves under single.
+MIGRATED = {
+    "l2_aggregation_total": 0,
+    'l2_aggregation_strategy_total{strategy="single"}': 0,
+    'l2_aggregation_strategy_total{strategy="two_level"}': 0,
+    "l2_aggregation_duration_ms_total": 0,
+    "l2_aggregation_batch_seconds_total": 0,
+    "l2_aggregation_made_leaves_total": 0,
+    "l2_tps_average": 0,
+    "l2_aggregation_proof_generation_total": 11,
+    "l2_aggregation_proof_generation_duration_seconds_count": 11,
+    "l2_aggregation_proof_count": 72,
+    "l2_proof_generation_total": 70,
+    "l2_cache_hits_total": 13,
+    "l2_cache_misses_total": 70,
+    "l2_executions_total": 26,
+    "l2_executed_batches_total": 0,
+    "l2_segments_total": 96,
+}
+
+
+def shown(textfile: Path) -> dict[str, float]:
+    lines = (line.rsplit(" ", 1) for line in textfile.read_text().splitlines())
+    return {name: float(number) for name, number in lines if name in MIGRATED}
+
+
+def test_version_1_goes_on_with_its_aggregations_as_aggregation_proofs(
+    ledger: Ledger, textfile: Path
+) -> None:
+    shutil.copy(DATA / "ledger-v1.json", ledger.path)
+    before = decode(ledger.path.read_bytes()).runs
+    assert len(before) == 4
+    # A run that was counted is not counted again, and the textfile is of the new version at once.
+    ledger.record(before[0], run(5))
+    assert shown(textfile) == MIGRATED
+    after = ledger.record("new", run(3))
+    assert after.value(AGGREGATION) == 3
+    assert decode(ledger.path.read_bytes()).runs == (*before, "new")
+    assert json.loads(ledger.path.read_bytes())["version"] == 2
+
+
+def test_totals_that_are_recovered_from_a_textfile_of_version_1_mean_the_same(
+    ledger: Ledger, textfile: Path
+) -> None:
+    shutil.copy(DATA / "textfile-v1.prom", textfile)
+    ledger.path.write_bytes(b"{")
+    ledger.record("new", Recorder())
+    assert shown(textfile) == MIGRATED
+    # The textfile is of this version now, and what is recovered from it stays as it is.
+    ledger.record("newer", run(3))
+    ledger.path.write_bytes(b"{")
+    ledger.record("newest", Recorder())
+    assert shown(textfile) == {
+        **MIGRATED,
+        "l2_aggregation_total": 3,
+        "l2_aggregation_proof_generation_duration_seconds_count": 14,
+    }
 
 
 # -- another table ---------------------------------------------------------------------------------

@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.metric_table import AGGREGATION, AGGREGATION_DURATION_SECONDS, AGGREGATION_PROOF_COUNT
+from runner.metric_table import (
+    AGGREGATION,
+    AGGREGATION_PROOF_COUNT,
+    AGGREGATION_PROOF_GENERATION_DURATION_SECONDS,
+)
 from runner.metrics import METRICS, Recorder
 from runner.monitoring.ledger import Ledger
 from runner.monitoring.pushgateway import Gateway, push
@@ -118,7 +122,7 @@ def test_the_real_gateway_takes_it_and_keeps_types_and_groups(tmp_path: Path) ->
                     run = Recorder()
                     run.inc(AGGREGATION, count)
                     run.inc(AGGREGATION_PROOF_COUNT, 10 * count)
-                    run.observe(AGGREGATION_DURATION_SECONDS, 0.3)
+                    run.observe(AGGREGATION_PROOF_GENERATION_DURATION_SECONDS, 0.3)
                     _push(gateway, ledger.record(str(i), run).render())
             with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as answer:
                 text = answer.read().decode()
@@ -131,7 +135,7 @@ def test_the_real_gateway_takes_it_and_keeps_types_and_groups(tmp_path: Path) ->
         labels = f'instance="{host}",job="runner"'
         assert f"\nl2_aggregation_total{{{labels}}} 21\n" in text
         assert f"\nl2_aggregation_proof_count{{{labels}}} 210\n" in text
-        assert f"\nl2_aggregation_duration_seconds_count{{{labels}}} 4\n" in text
+        assert f"\nl2_aggregation_proof_generation_duration_seconds_count{{{labels}}} 4\n" in text
         assert f"\npush_failure_time_seconds{{{labels}}} 0\n" in text
 
 

@@ -10,8 +10,8 @@ from prometheus_client.openmetrics import parser as openmetrics
 
 from runner.metric_table import (
     AGGREGATION,
-    AGGREGATION_DURATION_SECONDS,
     AGGREGATION_PROOF_COUNT,
+    AGGREGATION_PROOF_GENERATION_DURATION_SECONDS,
     GUEST_CYCLES,
     LAST_RUN_COMPLETION_TIMESTAMP_SECONDS,
     LAST_RUN_EXIT_STATUS,
@@ -64,7 +64,7 @@ def text(exit_status: int = 0, completed: float = NOW - 10) -> bytes:
     recorder.inc(AGGREGATION, 5)
     recorder.inc(AGGREGATION_PROOF_COUNT, 8)
     recorder.inc(GUEST_CYCLES, 9, guest='a"b\\c\n', type="user")
-    recorder.observe(AGGREGATION_DURATION_SECONDS, 0.3)
+    recorder.observe(AGGREGATION_PROOF_GENERATION_DURATION_SECONDS, 0.3)
     recorder.set(LAST_RUN_START_TIMESTAMP_SECONDS, completed - 5)
     recorder.set(LAST_RUN_COMPLETION_TIMESTAMP_SECONDS, completed)
     recorder.set(LAST_RUN_EXIT_STATUS, exit_status)
