@@ -6,6 +6,7 @@ that never ends. What reads it here follows no link, waits for nobody, and stops
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["digest_of", "open_regular", "parse_json", "read_regular", "unhex"]
+__all__ = ["check_regular", "digest_of", "open_regular", "parse_json", "read_regular", "unhex"]
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE = 1 << 20
@@ -49,6 +50,19 @@ def open_regular(path: Path, *, inside: Path | None = None, follow: bool = False
     except BaseException:
         os.close(handle)
         raise
+
+
+def check_regular(path: Path) -> None:
+    """Refuse a file that another library is to open, unless it is a regular file or missing.
+
+    Raises:
+        OSError: it is a link, a device, a FIFO, a socket or a folder, or cannot be looked at.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if not stat.S_ISREG(mode):
+            what = "a symbolic link" if stat.S_ISLNK(mode) else "not a regular file"
+            raise OSError(errno.EINVAL, what, str(path))
 
 
 def read_regular(
@@ -142,6 +156,8 @@ def _open_in(folder: Path, parts: tuple[str, ...]) -> int:
 
 def _pieces(file: BinaryIO, path: Path, most: int) -> Iterator[bytes]:
     left = most
+    if os.fstat(file.fileno()).st_size > most:  # a file with a hole may be larger than any disk
+        raise OSError(errno.EFBIG, f"larger than {most} bytes", str(path))
     while piece := file.read(_PIECE):
         left -= len(piece)
         if left < 0:  # a file of /proc says that it has no bytes, and gives any number of them
