@@ -1,6 +1,6 @@
 """Guest programs, the zkVM adapters, and the proving of one job.
 
-May import: errors, files, model.
+May import: errors, files, model, untrusted.
 
 Other rooms use:
 
