@@ -76,6 +76,8 @@ def proof_in(blob: Path) -> bytes:
 def rewrite(
     blob: Path,
     proof: Callable[[bytes], bytes] = bytes,
+    *,
+    fields: object = None,
     **changes: Any,  # noqa: ANN401  # any JSON value
 ) -> None:
     """Change the proof or the label in a blob, as a forger would: the digest in it is right again.
@@ -83,13 +85,14 @@ def rewrite(
     Args:
         blob: The file.
         proof: Makes the new proof from the old one.
+        fields: All that the label says instead.
         changes: The fields of the label that are to be another value, by name.
     """
     labelled = split(blob.read_bytes())
     assert labelled is not None
     line = blob.read_bytes()[labelled.first_line : labelled.start]
-    fields = json.loads(line) | changes
-    rest = json.dumps(fields, sort_keys=True).encode() + b"\n" + proof(proof_in(blob))
+    said = json.loads(line) | changes if fields is None else fields
+    rest = json.dumps(said, sort_keys=True).encode() + b"\n" + proof(proof_in(blob))
     digest = hashlib.sha256(rest).hexdigest().encode()
     blob.write_bytes(MAGIC + digest + b"\n" + rest)
 
