@@ -11,6 +11,8 @@ import copy
 import dataclasses
 import json
 import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -40,13 +42,12 @@ from runner.verify.__main__ import main as verify
 from runner.verify.checks import verify_folder
 from runner.verify.verified import PinnedIds
 from tests import builders
-from tests.cache.entries import rewrite
+from tests.cache.entries import MEMORY, rewrite
 from tests.fakes.guests import write_guests
 from tests.fakes.prover import ADAPTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 Where = tuple[str | int, ...]
 
@@ -136,10 +137,22 @@ def one_line(error: Exception) -> None:
     assert len(str(error).splitlines()) == 1
 
 
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    # Hundreds of waits for a disk would take most of the time.
+    with tempfile.TemporaryDirectory(dir=MEMORY) as made:
+        yield Path(made)
+
+
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Guests, and a batch of them with an audit log, a ledger, a cache and an inclusion proof."""
-    home = tmp_path_factory.mktemp("home")
+def home() -> Iterator[Path]:
+    """Guests, and a batch of them with an audit log, a cache and an inclusion proof."""
+    with tempfile.TemporaryDirectory(dir=MEMORY) as made:
+        _make(Path(made))
+        yield Path(made)
+
+
+def _make(home: Path) -> None:
     guests = home / "guests"
     write_guests(guests)
     config = {"guest": {"journal": "hex", "name": "sha256"}, "strategy": {"name": "auto"}}
@@ -158,7 +171,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = ["--guests", str(guests), "--adapter", ADAPTER]
     proof = ["--leaf", "3", "--out", str(home / "proof.json")]
     assert verify([str(home / "batch"), *command, *proof]) == 0
-    return home
 
 
 @pytest.fixture
@@ -419,8 +431,8 @@ def test_a_run_asks_for_every_field_of_a_label(home: Path) -> None:
     made = MadeFrom(guest.image_id.hex(), "composite", asked)
     others = [dataclasses.replace(made, image_id="x"), dataclasses.replace(made, kind="x")]
     changed: list[dict[str, Any]] = [{"stdin": "x"}, {"zkvm": "x"}, {"zkvm_version": "x"}]
-    for change in (*changed, {"children": 9}):
-        others.append(dataclasses.replace(made, origin=dataclasses.replace(asked, **change)))
+    origins = [dataclasses.replace(asked, **change) for change in (*changed, {"children": 9})]
+    others += [dataclasses.replace(made, origin=origin) for origin in origins]
     found = [name for other in others for name in other.differences(made)]
     assert set(found) == names - {"guest", "origin"}
     assert len(found) == len(others)
