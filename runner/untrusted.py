@@ -96,17 +96,27 @@ def digest_of(path: Path, most: int, *, inside: Path | None = None) -> str:
     return digest.hexdigest()
 
 
-def parse_json(text: str | bytes) -> Any:  # noqa: ANN401  # any JSON value
+def parse_json(text: str | bytes, *, halves: bool = False) -> Any:  # noqa: ANN401  # any JSON value
     """Parse JSON that may be anybody's, so that two readers cannot take it differently.
 
+    Args:
+        text: the JSON.
+        halves: whether texts may have halves of surrogate pairs. Python has them in paths that are
+            not UTF-8. They can be neither written to a file nor put into a page or a database.
+
     Raises:
-        ValueError: it is not JSON, is nested too deeply, has a key twice in one object, or has a
-            number that JSON does not know (NaN, Infinity).
+        ValueError: it is not JSON, is nested too deeply, has a key twice in one object, has a
+            number that JSON does not know (NaN, Infinity), or has half of a surrogate pair.
     """
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+        found = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+        if not halves and _may_have_halves(text):
+            json.dumps(found, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except UnicodeEncodeError:
+        raise ValueError("half of a surrogate pair, which is no text") from None
+    return found
 
 
 def unhex(text: object, size: int | None = None) -> bytes:
@@ -172,6 +182,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise ValueError(f"the key {twice[:80]!r} stands twice in one object")
     return found
+
+
+def _may_have_halves(text: str | bytes) -> bool:
+    """Whether the text of a JSON value has escapes of surrogates, or is not UTF-8 itself."""
+    if isinstance(text, str):
+        return "\\ud" in text or "\\uD" in text or not text.isascii()
+    # Python guesses UTF-16 and UTF-32 too, in which every other byte of such an escape is zero.
+    return b"\\ud" in text or b"\\uD" in text or b"\0" in text or b"\xed" in text
 
 
 def _no_constant(name: str) -> Any:  # noqa: ANN401  # never returns

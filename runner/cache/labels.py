@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
+import sys
 
 from runner.cache.origins import MadeFrom, Origin
 from runner.model import Cycles, ReceiptKind
@@ -121,7 +121,7 @@ def _parse(line: bytes) -> Label:
     if not all(_is_count(count) for count in (*counts, fields.get("children", 0))):
         raise ValueError("a count is no whole number")
     seconds = fields["prove_s"]
-    if type(seconds) not in {int, float} or not (math.isfinite(seconds) and seconds >= 0):
+    if type(seconds) not in {int, float} or not 0 <= seconds <= sys.float_info.max:
         raise ValueError("prove_s is no number of seconds")
     return Label(
         key=fields["key"],

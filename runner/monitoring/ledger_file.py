@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -164,7 +165,8 @@ def _text(value: object) -> str:
 
 
 def _number(value: float, least: float) -> float:
-    if type(value) not in {int, float} or not math.isfinite(value) or value < least:
+    largest = sys.float_info.max  # JSON's whole numbers may be larger than any of these
+    if type(value) not in {int, float} or not max(least, -largest) <= value <= largest:
         raise ValueError(f"{value!r} is not a number it can be")
     return value
 

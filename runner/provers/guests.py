@@ -63,7 +63,7 @@ class Manifest:
             if type(data["format"]) is not int or data["format"] != _FORMAT:
                 raise ValueError(f"format {data['format']!r}, this version reads {_FORMAT}")
             guests = {
-                _text(name): Guest(
+                name: Guest(
                     name=name,
                     image_id=unhex(entry["image_id"], 32),
                     elf_path=folder / _below(entry["elf"]),
@@ -167,10 +167,4 @@ def _below(name: object) -> str:
     path = PurePath(name)
     if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name:
         raise ValueError(f"elf {name!r} leads out of the folder")
-    return _text(name)
-
-
-def _text(name: str) -> str:
-    """A name that a file and a terminal can take. JSON can have half of a surrogate pair."""
-    name.encode()
     return name

@@ -191,13 +191,13 @@ WRONG: dict[str, list[Any]] = {
     "key": [None, 1, "", "AB" * 32, "ab" * 31, ["ab" * 32]],
     "image_id": [None, 1, "", "AB" * 32, "ab" * 33],
     "kind": [None, 1, "", "Composite", ["composite"], {}],
-    "guest": [None, 1, ["fibonacci"]],
+    "guest": [None, 1, ["fibonacci"], "\ud800"],
     "stdin": [None, 1, "", "xy" * 32],
     "zkvm": [None, 1, {}],
     "zkvm_version": [None, 3.0, []],
     "children": [None, -1, 1.0, True, "0", 1 << 63],
     "cycles": [None, 1, [], [1, 2, 3], [1, 2, 3, 4, 5], [1, 2, 3, -4], [1, 2, 3, True], [1.0] * 4],
-    "prove_s": [None, "1", -1.0, True, [1.0]],
+    "prove_s": [None, "1", -1.0, True, [1.0], 10**400],
     "another": [1],
 }
 
