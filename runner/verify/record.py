@@ -178,7 +178,7 @@ def _fields(found: object, where: str) -> Iterator[str]:
 
 def _below(where: str, name: object) -> str:
     # The names are the file's: nothing in them may steer a terminal or fill it.
-    shown = "".join(c if c.isprintable() else "?" for c in str(name))[:80]
+    shown = "".join(c if c.isprintable() else "?" for c in str(name))[:80] or '""'
     return f"{where}.{shown}" if where else shown
 
 

@@ -114,10 +114,11 @@ def test_a_field_that_is_named_can_say_anything(batch: Path, guests: Path) -> No
     record["machine"]["host"] = "elsewhere"
     record["summary"]["wall_s"] = 0.001
     record["a field"] = {"of nobody\x1b[31m": 1}
+    record[""] = {"": 1}
     (batch / RESULT).write_text(json.dumps(record))
     sums(batch)
     claims = check(batch, guests).claims_only
-    assert {"machine.host", "summary.wall_s", "a field.of nobody?[31m"} <= set(claims)
+    assert {"machine.host", "summary.wall_s", "a field.of nobody?[31m", '"".""'} <= set(claims)
 
 
 def test_what_people_rely_on_is_compared(batch: Path, guests: Path) -> None:
