@@ -22,7 +22,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from runner.errors import InputError, VerificationFailedError
@@ -219,7 +219,8 @@ def check_sums(folder: Path) -> list[str]:
     named: dict[str, str] = {}
     for line in read_file(folder, SUMS).decode("utf-8", "replace").splitlines():
         digest, _, name = line.partition("  ")
-        usable = name and not Path(name).is_absolute() and ".." not in Path(name).parts
+        path = PurePath(name)
+        usable = name == str(path) and not path.is_absolute() and ".." not in path.parts
         if not usable or name in named or "\0" in name:
             raise VerificationFailedError(SUMS, f"cannot read the line {line[:80]!r}")
         named[name] = digest

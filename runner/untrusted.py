@@ -6,6 +6,7 @@ that never ends. What reads it here follows no link, waits for nobody, and stops
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["digest_of", "open_regular", "parse_json", "read_regular", "unhex"]
+__all__ = ["check_regular", "digest_of", "open_regular", "parse_json", "read_regular", "unhex"]
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE = 1 << 20
@@ -49,6 +50,19 @@ def open_regular(path: Path, *, inside: Path | None = None, follow: bool = False
     except BaseException:
         os.close(handle)
         raise
+
+
+def check_regular(path: Path) -> None:
+    """Refuse a file that another library is to open, unless it is a regular file or missing.
+
+    Raises:
+        OSError: it is a link, a device, a FIFO, a socket or a folder, or cannot be looked at.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if not stat.S_ISREG(mode):
+            what = "a symbolic link" if stat.S_ISLNK(mode) else "not a regular file"
+            raise OSError(errno.EINVAL, what, str(path))
 
 
 def read_regular(
@@ -82,17 +96,27 @@ def digest_of(path: Path, most: int, *, inside: Path | None = None) -> str:
     return digest.hexdigest()
 
 
-def parse_json(text: str | bytes) -> Any:  # noqa: ANN401  # any JSON value
+def parse_json(text: str | bytes, *, halves: bool = False) -> Any:  # noqa: ANN401  # any JSON value
     """Parse JSON that may be anybody's, so that two readers cannot take it differently.
 
+    Args:
+        text: the JSON.
+        halves: whether texts may have halves of surrogate pairs. Python has them in paths that are
+            not UTF-8. They can be neither written to a file nor put into a page or a database.
+
     Raises:
-        ValueError: it is not JSON, is nested too deeply, has a key twice in one object, or has a
-            number that JSON does not know (NaN, Infinity).
+        ValueError: it is not JSON, is nested too deeply, has a key twice in one object, has a
+            number that JSON does not know (NaN, Infinity), or has half of a surrogate pair.
     """
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+        found = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+        if not halves and _may_have_halves(text):
+            json.dumps(found, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except UnicodeEncodeError:
+        raise ValueError("half of a surrogate pair, which is no text") from None
+    return found
 
 
 def unhex(text: object, size: int | None = None) -> bytes:
@@ -142,6 +166,8 @@ def _open_in(folder: Path, parts: tuple[str, ...]) -> int:
 
 def _pieces(file: BinaryIO, path: Path, most: int) -> Iterator[bytes]:
     left = most
+    if os.fstat(file.fileno()).st_size > most:  # a file with a hole may be larger than any disk
+        raise OSError(errno.EFBIG, f"larger than {most} bytes", str(path))
     while piece := file.read(_PIECE):
         left -= len(piece)
         if left < 0:  # a file of /proc says that it has no bytes, and gives any number of them
@@ -156,6 +182,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise ValueError(f"the key {twice[:80]!r} stands twice in one object")
     return found
+
+
+def _may_have_halves(text: str | bytes) -> bool:
+    """Whether the text of a JSON value has escapes of surrogates, or is not UTF-8 itself."""
+    if isinstance(text, str):
+        return "\\ud" in text or "\\uD" in text or not text.isascii()
+    # Python guesses UTF-16 and UTF-32 too, in which every other byte of such an escape is zero.
+    return b"\\ud" in text or b"\\uD" in text or b"\0" in text or b"\xed" in text
 
 
 def _no_constant(name: str) -> Any:  # noqa: ANN401  # never returns

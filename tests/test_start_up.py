@@ -63,6 +63,8 @@ def test_a_worker_loads_the_prover_and_little_else() -> None:
     ours = {name.removeprefix("runner.") for name in found if name.startswith("runner.")}
     rooms = {"engines", "provers", "provers.risc0", "provers.risc0.adapter", "provers.risc0.cost"}
     prover = {f"provers.{name}" for name in ("guests", "native_module", "prover", "worker")}
-    assert ours == {"errors", "files", "model", "engines.worker_process"} | rooms | prover
+    assert (
+        ours == {"errors", "files", "model", "untrusted", "engines.worker_process"} | rooms | prover
+    )
     needless = {"hydra", "omegaconf", "yaml", "rich", "sqlite3", "asyncio", "prometheus_client"}
     assert found & (NEVER | needless) == set()

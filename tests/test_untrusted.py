@@ -84,6 +84,28 @@ def test_json_that_deceives_is_refused(text: str) -> None:
         parse_json(text)
 
 
+HALVES = [
+    '"\\ud800"',
+    '{"\\uDfff": 1}',
+    b'"\xed\xa0\x80"',
+    '"\ud800"',
+    '"\\ud800"'.encode("utf-16"),
+]
+
+
+@pytest.mark.parametrize("text", HALVES)
+def test_half_of_a_surrogate_pair_is_no_text(text: str | bytes) -> None:
+    with pytest.raises(ValueError, match="surrogate"):
+        parse_json(text)
+    assert parse_json(text, halves=True)
+
+
+def test_a_whole_surrogate_pair_is_a_character() -> None:
+    assert (
+        parse_json('"\\ud83d\\ude00"') == parse_json('"\N{GRINNING FACE}"') == "\N{GRINNING FACE}"
+    )
+
+
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=9))
 def test_other_json_is_what_it_is(value: object) -> None:
     import json

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 
 from runner.errors import InputError, RunnerError
 from runner.files import SHIPPED, atomic_write
+from runner.untrusted import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 __all__ = ["command", "parser"]
+
+_MOST_BYTES = 64 << 20
 
 
 def parser(module: str, description: str, default: Path) -> argparse.ArgumentParser:
@@ -73,7 +76,7 @@ def command(
 
 def _check(path: Path, content: str, prog: str) -> int:
     try:
-        found = path.read_bytes()
+        found = read_regular(path, _MOST_BYTES, follow=True)
     except OSError as error:
         sys.stderr.write(f"{_short(path)}: {error.strerror}; make it with {prog}\n")
         return 1

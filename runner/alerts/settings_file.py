@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import yaml
 
 from runner.errors import InputError
+from runner.untrusted import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,6 +19,7 @@ __all__ = ["Duration", "SettingsFile"]
 
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+_MOST_BYTES = 1 << 16
 _TEN_YEARS = 3650 * 86_400_000
 
 
@@ -45,15 +47,27 @@ class Duration:
 
 
 class _Loader(yaml.SafeLoader):
-    """A loader that refuses a key given twice; YAML's own would let the second one win."""
+    """A loader that refuses a key given twice; YAML's own would let the second one win.
+
+    It refuses aliases as well. A few lines of them are a value that takes hours to print.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # not in the stubs
+            raise yaml.composer.ComposerError(None, None, "an alias, which nothing needs", mark)
+        return super().compose_node(parent, index)
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key) for key, _ in node.value]
-    for key in keys:
-        if keys.count(key) > 1:
+    content = loader.construct_mapping(node, deep=True)
+    seen = set()
+    for name, _ in node.value:
+        key = loader.construct_object(name, deep=True)
+        if key in seen:
             raise yaml.constructor.ConstructorError(None, None, f"{key} is there twice")
-    return loader.construct_mapping(node, deep=True)
+        seen.add(key)
+    return content
 
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
@@ -74,7 +88,7 @@ class SettingsFile:
         self._path = path
         try:
             # The loader is a subclass of SafeLoader, so it builds plain values only.
-            content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506
+            content = yaml.load(read_regular(path, _MOST_BYTES), _Loader)  # noqa: S506
         except FileNotFoundError:
             raise InputError(
                 str(path), "", "no such file", "restore it from git; `enabled: false` turns it off"

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import AuditBrokenError
+from runner.untrusted import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,9 +133,9 @@ def read_line(raw: bytes) -> Line:
     if digest != said:
         raise ValueError(f"it was changed: its hash is {digest[:16]}..., it says {said[:16]}...")
     try:
-        fields = json.loads(raw)
+        fields = parse_json(raw, halves=True)
         seq, prev = fields["seq"], fields["prev"]
-    except (ValueError, KeyError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         raise ValueError("not a line that a runner wrote") from None
     if type(seq) is not int or not isinstance(prev, str):
         raise ValueError("not a line that a runner wrote")

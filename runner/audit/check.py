@@ -113,9 +113,15 @@ def read_recorded_end(folder: Path) -> RecordedEnd | None:
         if said is None:
             problem, remedy = "the run had no audit log", "give the log itself"
             raise InputError("folder", str(folder), problem, remedy)
-        head = Head(int(said["lines"]), str(said["hash"]))
-        status = str(record["status"])
-        return RecordedEnd(folder, folder / str(said["file"]), head, str(record["run_id"]), status)
+        file, digest, run_id, status = texts = (
+            *(said["file"], said["hash"]),
+            *(record["run_id"], record["status"]),
+        )
+        if type(said["lines"]) is not int or not all(isinstance(text, str) for text in texts):
+            raise TypeError("a field is of another type")
+        if not file.isprintable():  # a path with a null byte cannot even be looked for
+            raise ValueError(f"{file!r} is no path")
+        return RecordedEnd(folder, folder / file, Head(said["lines"], digest), run_id, status)
     except (ValueError, KeyError, TypeError) as error:
         reason = f"names no audit log ({type(error).__name__}: {error})"
         raise VerificationFailedError(RESULT, reason) from None

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import time
 import uuid
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ class AuditLog:
         with self._errors():
             if not self.path.exists():
                 return
-            handle = os.open(self.path, os.O_RDWR | os.O_APPEND)
+            handle = self._open()
             try:
                 with _locked(handle):
                     self._tail(handle)
@@ -117,13 +118,21 @@ class AuditLog:
         """
         with self._errors():
             make_folder(self.path.parent)
-            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
-            handle = os.open(self.path, flags, 0o644)
+            handle = self._open(os.O_CREAT)
             try:
                 with _locked(handle):
                     return self._append(handle, events)
             finally:
                 os.close(handle)
+
+    def _open(self, more: int = 0) -> int:
+        """Open the log to append to it, once it is known to be a regular file or a link to one."""
+        flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+        handle = os.open(self.path, flags | more, 0o644)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise OSError(errno.EINVAL, "not a regular file", str(self.path))
+        return handle
 
     def _append(self, handle: int, events: list[dict[str, Any]]) -> Head:
         tail = self._tail(handle)

@@ -185,7 +185,7 @@ class Forecast:
             reason, detail, differs = self._explain(view, job, key)
             return Decision(job_id, reason, detail, key, differs, journal=job.expected)
         try:
-            journal = verify_entry(self._prover, job, key, found.data)
+            journal = verify_entry(self._prover, job, key, found.data, found.made_from)
         except ReceiptRejectedError as error:
             return Decision(job_id, Reason.REJECTED, error.reason, key, journal=job.expected)
         return Decision(job_id, Reason.HIT, "in the cache, verified", key, journal=journal)

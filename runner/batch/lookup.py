@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from runner.audit.observer import rejected
 from runner.cache.keys import proof_key
-from runner.cache.origins import Origin
+from runner.cache.origins import MadeFrom, Origin
 from runner.errors import CacheError, ReceiptRejectedError
 from runner.model import Outcome
 from runner.provers.worker import verify_receipt
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from runner.model import ProofJob
     from runner.provers.prover import Prover
 
-__all__ = ["Lookup", "job_key", "verify_entry"]
+__all__ = ["Lookup", "job_key", "job_origin", "verify_entry"]
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Lookup:
             return None
         clock = time.perf_counter()
         try:
-            journal = verify_entry(self._prover, job, key, entry.data)
+            journal = verify_entry(self._prover, job, key, entry.data, entry.made_from)
         except ReceiptRejectedError as error:
             log.warning("%s; set aside, proving anew", error)
             with contextlib.suppress(CacheError):
@@ -110,23 +110,13 @@ class Lookup:
                 kind=outcome.kind,
                 cycles=outcome.cycles,
                 prove_s=outcome.prove_s,
-                origin=self._origin(job),
+                origin=job_origin(self._prover, job),
             )
         except CacheError as error:
             log.warning("%s not cached: %s", job.name, error.reason)
             self._counters.error()
         else:
             self._counters.kept(evicted)
-
-    def _origin(self, job: ProofJob) -> Origin:
-        versions = self._prover.versions
-        return Origin(
-            guest=job.guest.name,
-            stdin=hashlib.sha256(job.stdin).hexdigest(),
-            zkvm=versions.zkvm,
-            zkvm_version=versions.zkvm_version,
-            children=len(job.children),
-        )
 
 
 def job_key(prover: Prover, job: ProofJob) -> str:
@@ -141,23 +131,46 @@ def job_key(prover: Prover, job: ProofJob) -> str:
     )
 
 
-def verify_entry(prover: Prover, job: ProofJob, key: str, data: bytes) -> bytes:
+def job_origin(prover: Prover, job: ProofJob) -> Origin:
+    """Return what a job's proof is made from, as the cache records it."""
+    versions = prover.versions
+    return Origin(
+        guest=job.guest.name,
+        stdin=hashlib.sha256(job.stdin).hexdigest(),
+        zkvm=versions.zkvm,
+        zkvm_version=versions.zkvm_version,
+        children=len(job.children),
+    )
+
+
+def verify_entry(
+    prover: Prover, job: ProofJob, key: str, data: bytes, made_from: MadeFrom | None
+) -> bytes:
     """Verify that a cache entry is the proof of a job.
+
+    A leaf's receipt proves its journal, and not which input the guest read. So what the entry was
+    made from is compared as well, where the cache says it.
 
     Args:
         prover: the prover that verifies the receipt.
         job: the job that was looked up.
         key: the key of the entry, which an error names.
         data: the encoded receipt in the entry.
+        made_from: what the entry was made from, or None if the cache does not say.
 
     Returns:
         The journal that the receipt proves.
 
     Raises:
-        ReceiptRejectedError: the receipt does not verify, or is of another kind than the job asks
-            for.
+        ReceiptRejectedError: the receipt does not verify, is of another kind than the job asks
+            for, or was made from something else.
     """
     what = f"cache entry {key[:16]}"
+    if made_from is not None:
+        asked = MadeFrom(job.guest.image_id.hex(), job.kind.value, job_origin(prover, job))
+        if differences := made_from.differences(asked):
+            words = ", ".join(differences)
+            raise ReceiptRejectedError(what, f"it was made from something else ({words})")
     journal = verify_receipt(prover, data, job.guest.image_id, job.expected, what)
     found = prover.describe(data).kind
     if found != job.kind.value:

@@ -1,6 +1,6 @@
 """Finished proofs kept between runs, and verified before each use.
 
-May import: errors, files, model.
+May import: errors, files, model, untrusted.
 
 Other rooms use:
 
@@ -14,5 +14,6 @@ Only this room uses:
 - `view.py`: the cache on disk as a dry run reads it, without changing anything.
 - `store.py`: opens the index and the blobs, keeps them consistent, and repairs them.
 - `index.py`: the SQLite index of the entries, their order of use, and what they cost to prove.
+- `labels.py`: what a blob says about its proof, before the proof.
 - `blobs.py`: the files: blobs, half-written blobs, and blobs in quarantine.
 """

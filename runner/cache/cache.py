@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.cache.origins import Origin, ProofVariant
+    from runner.cache.origins import MadeFrom, Origin, ProofVariant
     from runner.model import Cycles, ReceiptKind
 
 __all__ = ["ESTIMATE_FROM", "Cache", "CacheStats", "CacheView", "Entry", "LookupResult", "NoCache"]
@@ -29,11 +29,14 @@ class Entry:
         data: The encoded receipt, as it was put in.
         cycles: The cycles of the run that was proved, or zeros if they are no longer known.
         prove_s: The wall seconds that the proof took, or 0 if they are no longer known.
+        made_from: What the entry was made from, or None if the cache does not say. Where it says,
+            the runner compares it with what it asked for.
     """
 
     data: bytes
     cycles: Cycles
     prove_s: float
+    made_from: MadeFrom | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +60,12 @@ class LookupResult:
         data: The encoded receipt, as it was put in, or None if there is no usable entry.
         fault: What is wrong with the entry. It is empty if the entry is usable, and also if there
             is no entry.
+        made_from: What the entry was made from, or None if the cache does not say.
     """
 
     data: bytes | None
     fault: str = ""
+    made_from: MadeFrom | None = None
 
 
 class CacheView(Protocol):

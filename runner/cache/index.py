@@ -13,15 +13,23 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING
 
+from runner.cache.origins import SCHEMA as ORIGINS_SCHEMA
 from runner.cache.origins import Origins
+from runner.untrusted import check_regular, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["Index", "Row", "is_corruption"]
+    from runner.cache.labels import Label
+    from runner.cache.origins import Origin
+
+__all__ = ["FILE_SUFFIXES", "Index", "Row", "damaged", "is_corruption"]
 
 _VERSION = 1
+FILE_SUFFIXES = ("-wal", "-shm", "-journal", "")
+"""What SQLite appends to the index's name for its own files. The last one is the index itself."""
+
 _WAIT_S = 60.0
 """The seconds to wait for another process's transaction. A transaction takes milliseconds."""
 
@@ -53,13 +61,13 @@ _SCHEMA = (
 class Row:
     """One entry of the index. The fields have the order of the table's columns.
 
-    After the index was rebuilt from the blobs, only the key and the size of an entry are known.
+    An earlier version knew only the key and the size of an entry after it had rebuilt the index.
 
     Attributes:
         key: The key of the proof, 64 hexadecimal characters.
-        size: The size of the blob in bytes.
-        sha256: The SHA-256 of the blob in hex. It is None after the index was rebuilt, until the
-            blob is read.
+        size: The size of the proof in bytes, without its label.
+        sha256: The SHA-256 of the blob in hex, without its first line if it has a label. It is None
+            where an earlier version rebuilt the index and has not read the blob since.
         image_id: The image id of the guest in hex, or None if it is not known.
         kind: The value of a ``ReceiptKind``, or None if it is not known.
         prove_s: The wall seconds that the proof took, or None if they are not known.
@@ -80,12 +88,31 @@ class Row:
     total: int = 0
     segments: int = 0
 
+    @classmethod
+    def of(cls, label: Label, size: int, sha256: str) -> Row:
+        """The row of a blob with a label.
+
+        Args:
+            label: The label.
+            size: The size of the proof in bytes.
+            sha256: The digest that the blob's first line has, in hex.
+        """
+        made, counted = label.made_from, dataclasses.astuple(label.cycles)
+        return cls(label.key, size, sha256, made.image_id, made.kind, label.prove_s, *counted)
+
 
 def is_corruption(error: sqlite3.Error) -> bool:
     """Whether the error says that the file is damaged, rather than busy or not accessible."""
     code = getattr(error, "sqlite_errorcode", None)
     # The low byte is the primary error code. The other bytes distinguish variants of it.
     return code is not None and code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def damaged(why: str) -> sqlite3.DatabaseError:
+    """The error of an index whose content cannot be what this program wrote."""
+    error = sqlite3.DatabaseError(why)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
 
 
 class Index:
@@ -105,11 +132,14 @@ class Index:
 
     Raises:
         sqlite3.DatabaseError: The file cannot be opened, or another version wrote it.
+        OSError: The file, or one that SQLite keeps beside it, is no regular file.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self.pid = os.getpid()
+        for suffix in FILE_SUFFIXES:
+            check_regular(path.with_name(path.name + suffix))
         # Autocommit mode leaves BEGIN to `transaction`. The owner lets in one thread at a time.
         self._db = sqlite3.connect(
             _read_only(path) if read_only else path,
@@ -120,6 +150,7 @@ class Index:
         )
         self.origins = Origins(self._db)
         try:
+            self._db.execute("PRAGMA trusted_schema = OFF")
             # In WAL mode readers do not wait for writers. A file system without shared memory
             # cannot do this. There SQLite keeps its rollback journal, which is slower but as safe.
             if not read_only:
@@ -129,10 +160,21 @@ class Index:
                 raise sqlite3.DatabaseError(
                     f"{path.name} has version {self._version()}, this program reads {_VERSION}"
                 )
+            if not self.is_new:
+                self._check_schema()
             self._file = self._identity()
         except BaseException:
             self._db.close()
             raise
+
+    def _check_schema(self) -> None:
+        """Refuse tables that this program did not make: a view or a trigger can run for ever."""
+        known = {_plain(statement) for statement in (*_SCHEMA, *ORIGINS_SCHEMA)}
+        query = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite^_%' ESCAPE '^'"
+        found = self._db.execute(query).fetchall()
+        strange = [name for name, sql in found if _plain(str(sql)) not in known]
+        if strange or not {"entries", "intents", "totals"} <= {name for name, _ in found}:
+            raise damaged(f"{self.path.name} has other tables than this program makes")
 
     def _version(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
@@ -184,10 +226,15 @@ class Index:
             " total_cycles, segments FROM entries WHERE key = ?",
             (key,),
         ).fetchone()
-        return None if found is None else Row(*found)
+        return None if found is None else _row(found)
 
-    def insert(self, row: Row) -> None:
-        """Insert ``row`` as the newest and last used entry, in place of one with the same key."""
+    def insert(self, row: Row, origin: Origin | None = None) -> None:
+        """Insert ``row`` as the newest and last used entry, in place of one with the same key.
+
+        Args:
+            row: The entry.
+            origin: What the entry was made from, if that is known.
+        """
         self.delete(row.key)
         # The order is a sequence number, because a clock may be set back. The next number may have
         # belonged to an entry that was removed, but it is above those of all other entries.
@@ -196,13 +243,14 @@ class Index:
             " (SELECT coalesce(max(last_used), 0) + 1 AS next FROM entries)",
             dataclasses.astuple(row),
         )
+        if origin is not None:
+            self.origins.put(row.key, origin)
 
-    def touch(self, key: str, sha256: str) -> None:
-        """Make ``key`` the last used entry, and record its digest if it has none yet."""
+    def touch(self, key: str) -> None:
+        """Make ``key`` the last used entry."""
         self._db.execute(
-            "UPDATE entries SET sha256 = coalesce(sha256, ?),"
-            " last_used = (SELECT max(last_used) + 1 FROM entries) WHERE key = ?",
-            (sha256, key),
+            "UPDATE entries SET last_used = (SELECT max(last_used) + 1 FROM entries) WHERE key = ?",
+            (key,),
         )
 
     def delete(self, key: str) -> None:
@@ -229,7 +277,7 @@ class Index:
         """
         found = self._db.execute(
             "SELECT prove_s FROM entries WHERE image_id = ? AND kind = ?"
-            " AND prove_s IS NOT NULL ORDER BY created DESC LIMIT ?",
+            " AND prove_s IS NOT NULL AND typeof(prove_s) = 'real' ORDER BY created DESC LIMIT ?",
             (image_id, kind, newest),
         )
         return [float(row[0]) for row in found]
@@ -243,11 +291,36 @@ class Index:
     def intents(self) -> list[tuple[str, Row]]:
         """The intents that are not settled, from writers at work and from writers that died."""
         found = self._db.execute("SELECT temp, entry FROM intents").fetchall()
-        return [(temp, Row(*json.loads(entry))) for temp, entry in found]
+        try:
+            return [(_file_name(temp), _row(parse_json(entry))) for temp, entry in found]
+        except (ValueError, TypeError) as error:
+            raise damaged(f"an intent cannot be read: {error}") from None
 
     def settle(self, temp: str) -> None:
         """Delete an intent, because it was carried out or given up."""
         self._db.execute("DELETE FROM intents WHERE temp = ?", (temp,))
+
+
+def _plain(statement: str) -> str:
+    """A statement of the schema as SQLite records it, in one spelling."""
+    return " ".join(statement.replace(" IF NOT EXISTS", "").split())
+
+
+def _row(values: Sequence[object]) -> Row:
+    """Make a row of values whose types SQLite does not check."""
+    key, size, sha256, image_id, kind, prove_s, *counts = values
+    texts = all(text is None or isinstance(text, str) for text in (sha256, image_id, kind))
+    numbers = all(type(count) is int and count >= 0 for count in (size, *counts))
+    seconds = prove_s is None or type(prove_s) in {int, float}
+    if not (isinstance(key, str) and texts and numbers and seconds and len(counts) == 4):
+        raise damaged("a row has values that this program does not write")
+    return Row(*values)  # type: ignore[arg-type]  # as just checked
+
+
+def _file_name(text: object) -> str:
+    if not isinstance(text, str) or "/" in text or "\0" in text:
+        raise ValueError("no name of a file")
+    return text
 
 
 def _read_only(path: Path) -> str:

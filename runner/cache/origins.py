@@ -3,7 +3,7 @@
 Two keys that differ do not say what the difference is. This table says it: for each entry it has
 the guest, the input and the zkVM. It is a separate table in the index. An index from an earlier
 version gets the table when it is next opened, and earlier versions can still use such an index.
-Their entries have no origin, and neither have those whose writer was killed.
+Their entries have no origin.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["Origin", "Origins", "ProofVariant"]
+__all__ = ["SCHEMA", "MadeFrom", "Origin", "Origins", "ProofVariant"]
 
-_SCHEMA = (
+SCHEMA = (
     """CREATE TABLE IF NOT EXISTS origins (
         key TEXT PRIMARY KEY, guest TEXT NOT NULL, stdin TEXT NOT NULL,
         zkvm TEXT NOT NULL, zkvm_version TEXT NOT NULL, children INTEGER NOT NULL
@@ -44,6 +44,33 @@ class Origin:
     zkvm: str
     zkvm_version: str
     children: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MadeFrom:
+    """All that an entry was made from. It is compared whenever a run uses the entry.
+
+    Attributes:
+        image_id: The image id of the guest, in hex.
+        kind: The value of a ``ReceiptKind``.
+        origin: What else the entry was made from, or None if whoever put it in did not say.
+    """
+
+    image_id: str
+    kind: str
+    origin: Origin | None
+
+    def differences(self, asked: MadeFrom) -> list[str]:
+        """The names of the fields that are not what a run asks for.
+
+        The name of the guest is not compared, because one program may have two names.
+        """
+        mine, other = (
+            {"image_id": made.image_id, "kind": made.kind}
+            | (dataclasses.asdict(made.origin) if made.origin else {})
+            for made in (self, asked)
+        )
+        return [name for name in other if name != "guest" and mine.get(name, None) != other[name]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,7 +102,7 @@ class Origins:
 
     def create(self) -> None:
         """Make the table if it is missing."""
-        for statement in _SCHEMA:
+        for statement in SCHEMA:
             self._db.execute(statement)
 
     def exists(self) -> bool:
@@ -96,7 +123,7 @@ class Origins:
             " ORDER BY created DESC",
             (guest, stdin),
         )
-        return [ProofVariant(*row) for row in found]
+        return [ProofVariant(*map(str, row)) for row in found]
 
     def builds(self, guest: str, newest: int) -> list[str]:
         """The image ids in the ``newest`` entries of guests of this name."""
@@ -111,7 +138,7 @@ class Origins:
         """The wall seconds of a guest's ``newest`` measured proofs with this number of children."""
         found = self._db.execute(
             "SELECT prove_s FROM entries JOIN origins USING (key) WHERE image_id = ? AND kind = ?"
-            " AND children = ? AND prove_s IS NOT NULL ORDER BY created DESC LIMIT ?",
+            " AND children = ? AND typeof(prove_s) = 'real' ORDER BY created DESC LIMIT ?",
             (image_id, kind, children, newest),
         )
         return [float(row[0]) for row in found]

@@ -2,7 +2,7 @@
 
 ::
 
-    objects/ab/ab12...      one blob for each proof, named by its key
+    objects/ab/ab12...      one blob for each proof, named by its key, with what it was made from
     tmp/                    blobs that are being written
     quarantine/             blobs that were taken out of use, each with a note of the reason
     index.sqlite            the entries: their digests, their order of use, what they cost to prove
@@ -11,13 +11,12 @@
 A blob appears, changes or disappears only inside a write transaction of the index. So whoever is in
 such a transaction sees files and rows that agree. The one exception is a crash. A blob without a
 row, which it may leave, is repaired when the cache is next opened, and a row without a blob when it
-is next used. A reader takes no lock. It checks the digest of the blob, and only if that fails it
-reads again while writers are excluded.
+is next used. A reader takes no lock. It checks the digest of the blob and the key in it, and only
+if one of them is wrong it reads again while writers are excluded.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import statistics
 from pathlib import Path
@@ -25,13 +24,15 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from runner.cache.cache import ESTIMATE_FROM, Cache, CacheStats, Entry
 from runner.cache.index import Index, Row
+from runner.cache.labels import Label
+from runner.cache.origins import MadeFrom
 from runner.cache.store import Store
 from runner.cache.view import DiskView
 from runner.errors import InputError
 from runner.model import Cycles, ReceiptKind
 
 if TYPE_CHECKING:
-    from runner.cache.blobs import Blobs
+    from runner.cache.blobs import Blob, Blobs
     from runner.cache.origins import Origin
 
 __all__ = ["ProofCache"]
@@ -45,18 +46,19 @@ class ProofCache(Cache):
     Threads may share one object. Every process makes its own, even after a fork. Every method but
     ``close`` raises CacheError if the disk or the index fails for good, and ValueError for a key
     that is not 64 lower-case hexadecimal characters. An index that is damaged or missing is rebuilt
-    from the blobs with a warning. The order of use and the measured figures are then lost.
+    with a warning, from what the blobs say they were made from. The order of use is then lost.
 
     Args:
         folder: A folder on a local disk. It is made when the cache is opened.
         max_entries: The largest number of proofs to keep, at least 1.
-        max_bytes: The largest size of all blobs together, at least 1. Both bounds hold after every
-            ``put``, so that after a bound was lowered the next ``put`` evicts what exceeds it.
+        max_bytes: The largest size of all proofs together, at least 1. What a blob says about its
+            proof, about half a kilobyte, is not counted. Both bounds hold after every ``put``, so
+            that after a bound was lowered the next ``put`` evicts what exceeds it.
 
     Attributes:
         folder: The folder of the cache.
         max_entries: The largest number of proofs to keep.
-        max_bytes: The largest size of all blobs together.
+        max_bytes: The largest size of all proofs together.
 
     Raises:
         InputError: The name of the folder is empty, or a bound is below 1.
@@ -95,9 +97,9 @@ class ProofCache(Cache):
     def get(self, key: str) -> Entry | None:
         """Look up a proof and mark it as used.
 
-        Only the bytes that were put in are returned. A blob that has changed is moved to
-        quarantine, and an entry whose blob is gone is dropped. The look-up then misses. The caller
-        verifies every time whether the bytes are a valid proof.
+        Only the bytes that were put in under this key are returned. A blob that has changed, or is
+        another key's, is moved to quarantine, and an entry whose blob is gone is dropped. The
+        look-up then misses. The caller verifies every time whether the bytes are a valid proof.
         """
         self._store.blobs.path(key)
 
@@ -105,11 +107,11 @@ class ProofCache(Cache):
             row = index.row(key)
             if row is None:
                 return None
-            data, digest, fault = blobs.read(key, row.sha256)
-            if not fault:
+            blob = blobs.read(key, row)
+            if not blob.fault:
                 with index.transaction():
-                    index.touch(key, digest)
-                return _entry(row, data)
+                    index.touch(key)
+                return _entry(row, blob)
             # Another process may have replaced or evicted the blob since the row was read, or may
             # have died while doing so.
             with index.transaction(durable=True):
@@ -117,12 +119,12 @@ class ProofCache(Cache):
                 row = index.row(key)
                 if row is None:
                     return None
-                data, digest, fault = blobs.read(key, row.sha256)
-                if fault:
-                    self._store.set_aside(index, key, fault)
+                blob = blobs.read(key, row)
+                if blob.fault:
+                    self._store.set_aside(index, key, blob.fault)
                     return None
-                index.touch(key, digest)
-                return _entry(row, data)
+                index.touch(key)
+                return _entry(row, blob)
 
         return self._store.run(work)
 
@@ -149,7 +151,8 @@ class ProofCache(Cache):
             kind: The kind of receipt, never ``EXECUTE``.
             cycles: The cycles of the run.
             prove_s: The wall seconds that the proof took.
-            origin: What the proof was made from, so that later misses can be explained.
+            origin: What else the proof was made from. It is compared when the proof is used, and
+                explains later misses.
 
         Returns:
             The number of other proofs that were evicted to stay within the bounds.
@@ -164,30 +167,19 @@ class ProofCache(Cache):
                 self.max_bytes,
             )
             return 0
-        row = Row(
-            key=key,
-            size=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
-            image_id=image_id.hex(),
-            kind=kind.value,
-            prove_s=prove_s,
-            user=cycles.user,
-            paging=cycles.paging,
-            total=cycles.total,
-            segments=cycles.segments,
-        )
+        label = Label(key, MadeFrom(image_id.hex(), kind.value, origin), cycles, prove_s)
+        content, sha256 = label.before(data)
+        row = Row.of(label, len(data), sha256)
 
         def work(index: Index, blobs: Blobs) -> int:
-            temp = blobs.prepare(data)
+            temp = blobs.prepare(content)
             try:
                 with index.transaction(durable=True):
                     index.intend(temp.name, row)
                 # From here on Store.finish can complete the work if this process crashes.
                 with index.transaction(durable=True):
                     blobs.place(temp, key)
-                    index.insert(row)
-                    if origin is not None:
-                        index.origins.put(key, origin)
+                    index.insert(row, origin)
                     evicted = self._store.evict(index)
                     index.settle(temp.name)
             except BaseException:
@@ -224,6 +216,7 @@ class ProofCache(Cache):
         return statistics.fmean(times) if times else None
 
 
-def _entry(row: Row, data: bytes) -> Entry:
+def _entry(row: Row, blob: Blob) -> Entry:
     cycles = Cycles(user=row.user, paging=row.paging, total=row.total, segments=row.segments)
-    return Entry(data, cycles, row.prove_s or 0.0)
+    made_from = blob.label.made_from if blob.label else None
+    return Entry(blob.data, cycles, row.prove_s or 0.0, made_from)

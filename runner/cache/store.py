@@ -11,8 +11,9 @@ import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from runner.cache.blobs import Blobs
-from runner.cache.index import Index, Row, is_corruption
+from runner.cache.index import FILE_SUFFIXES, Index, Row, is_corruption
 from runner.errors import CacheError
+from runner.untrusted import check_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,13 +112,13 @@ class Store:
         for temp, row in index.intents():
             if self.blobs.is_being_written(temp):
                 continue  # the blob is not in place yet, and its writer may still be alive
-            _, _, fault = self.blobs.read(row.key, row.sha256)
-            if not fault:
+            blob = self.blobs.read(row.key, row)
+            if not blob.fault:
                 # The blob is in place. Evicting again removes the entries that the writer removed.
-                index.insert(row)
+                index.insert(row, blob.label.made_from.origin if blob.label else None)
                 self.evict(index)
-            elif index.row(row.key) is None and self.blobs.path(row.key).exists():
-                self.blobs.set_aside(row.key, f"left by a crash; {fault}")
+            elif index.row(row.key) is None and os.path.lexists(self.blobs.path(row.key)):
+                self.blobs.set_aside(row.key, f"left by a crash; {blob.fault}")
             index.settle(temp)
 
     # -- the index's life -----------------------------------------------------------------------
@@ -174,14 +175,24 @@ class Store:
         return index
 
     def _adopt(self, index: Index) -> None:
-        """Fill a new index from the blobs in the folder, as if they were used in order of age."""
-        adopted = 0
-        for key, size in self.blobs.all():
-            # Reading a large cache takes minutes, so the first `get` of a blob records its digest.
-            index.insert(Row(key, size))
+        """Fill a new index from the labels of the blobs, as if these were used in order of age.
+
+        A blob that does not say what it was made from is set aside. It could be under any key.
+        """
+        adopted, refused = 0, 0
+        for key in self.blobs.all():
+            # Reading a large cache takes minutes, so the digest is compared by each `get`.
+            found, size, fault = self.blobs.labelled(key)
+            if found is None or fault:
+                self.blobs.set_aside(key, fault)
+                refused += 1
+                continue
+            row = Row.of(found.label, size, found.sha256)
+            index.insert(row, found.label.made_from.origin)
             adopted += 1
-        if adopted:
-            _log.warning("cache index in %s rebuilt from %d blobs", self._folder, adopted)
+        if adopted or refused:
+            text = "cache index in %s rebuilt from %d blobs; %d were set aside"
+            _log.warning(text, self._folder, adopted, refused)
 
 
 def _move_aside(index: Path) -> None:
@@ -190,7 +201,7 @@ def _move_aside(index: Path) -> None:
     while (target := index.with_name(f"{index.name}.corrupt-{n}")).exists():
         n += 1
     _log.warning("cache index is damaged: kept as %s, rebuilding it from the blobs", target)
-    for suffix in ("-wal", "-shm", "-journal", ""):
+    for suffix in FILE_SUFFIXES:
         with contextlib.suppress(FileNotFoundError):
             index.with_name(index.name + suffix).replace(target.with_name(target.name + suffix))
 
@@ -198,6 +209,7 @@ def _move_aside(index: Path) -> None:
 @contextlib.contextmanager
 def _exclusive(path: Path) -> Iterator[None]:
     """Hold a lock between processes. The operating system releases it if its holder dies."""
+    check_regular(path)
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         try:

@@ -7,8 +7,8 @@ killed. This view shows the cache as it would be after such a repair.
 
 from __future__ import annotations
 
-import contextlib
 import logging
+import os
 import sqlite3
 import threading
 from functools import cached_property
@@ -80,16 +80,17 @@ class DiskView(CacheView):
         for _ in range(2):
             row = self._read(lambda index: index.row(key), None)
             placed = self._placed.get(key)
-            digests = [found.sha256 for found in (row, placed) if found is not None]
-            if self._index is None:
-                digests = [None]  # a run would rebuild the index and take every blob into it
-            for digest in digests:
-                data, _, fault = self._blobs.read(key, digest)
+            rows = [found for found in (row, placed) if found is not None]
+            # Without an index, a run would make one from the labels of all blobs.
+            for known in [None] if self._index is None else rows:
+                blob = self._blobs.read(key, known)
+                fault = blob.fault
                 if not fault:
-                    return LookupResult(data)
+                    made_from = blob.label.made_from if blob.label else None
+                    return LookupResult(blob.data, made_from=made_from)
             if row is None:
                 return LookupResult(None)
-        gone = not self._blobs.path(key).exists()
+        gone = not os.path.lexists(self._blobs.path(key))
         return LookupResult(None, "its file is gone" if gone else fault)
 
     def quarantine_reason(self, key: str) -> str | None:
@@ -133,15 +134,10 @@ class DiskView(CacheView):
 
     @cached_property
     def _reasons(self) -> dict[str, str]:
-        found = {}
-        with contextlib.suppress(OSError):
-            notes = sorted(
-                (self._folder / "quarantine").glob("*.reason"),
-                key=lambda note: note.stat().st_mtime_ns,
-            )
-            for note in notes:
-                found[note.name.partition("-")[0]] = note.read_text("utf-8", "replace").strip()
-        return found
+        try:
+            return self._blobs.reasons()
+        except OSError:
+            return {}
 
     def _ask(self, question: Callable[[Index], _T], otherwise: _T) -> _T:
         """Ask the index about origins, which an index from an earlier version does not have."""

@@ -13,7 +13,7 @@ from runner.doctor import tools
 from runner.engines.machine import cores, memory_bytes
 from runner.errors import InputError, ProverError
 from runner.model import ReceiptKind
-from runner.provers.guests import Manifest
+from runner.provers.guests import Manifest, read_elf_file
 from runner.provers.prover import BUILT_IN, Diagnosis, ProverSpec, adapters, load_adapter
 
 if TYPE_CHECKING:
@@ -121,9 +121,11 @@ def guest_state(guest: Guest, prover: Prover | None) -> GuestState:
     """
     image_id = guest.image_id.hex()
     try:
-        content = guest.elf_path.read_bytes()
-    except OSError:
+        content = read_elf_file(guest)
+    except FileNotFoundError:
         return GuestState(guest.name, image_id, "missing")
+    except OSError as error:
+        return GuestState(guest.name, image_id, f"cannot be read ({error.strerror})")
     if hashlib.sha256(content).hexdigest() != guest.elf_sha256:
         return GuestState(guest.name, image_id, "altered")
     if prover is None:

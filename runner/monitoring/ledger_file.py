@@ -15,12 +15,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from runner.errors import LedgerCorruptError, LedgerNewerError
 from runner.metrics import Total
 from runner.monitoring.ledger_migrations import from_1
+from runner.untrusted import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -99,18 +101,22 @@ def decode(data: bytes) -> Contents:
         LedgerNewerError: a later version wrote the file.
     """
     try:
-        file = json.loads(data, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
+        file = parse_json(data)
+    except ValueError as error:
         raise LedgerCorruptError(f"not JSON: {error}") from None
     if not isinstance(file, dict) or file.get("format") != FORMAT:
         raise LedgerCorruptError("not a metrics ledger")
     version: object = file.get("version")
     content: Any = file.get("content")
-    if not isinstance(version, int):
+    if type(version) is not int:
         raise LedgerCorruptError("no version")
     if version > VERSION:
         raise LedgerNewerError(version, VERSION)
-    if file.get("sha256") != _checksum(version, content):
+    try:
+        checksum = _checksum(version, content)
+    except RecursionError:
+        raise LedgerCorruptError("nested too deeply") from None
+    if file.get("sha256") != checksum:
         raise LedgerCorruptError("the checksum does not match the content")
     try:
         for number in range(version, VERSION):
@@ -160,13 +166,10 @@ def _text(value: object) -> str:
 
 
 def _number(value: float, least: float) -> float:
-    if type(value) not in {int, float} or not math.isfinite(value) or value < least:
+    largest = sys.float_info.max  # JSON's whole numbers may be larger than any of these
+    if type(value) not in {int, float} or not max(least, -largest) <= value <= largest:
         raise ValueError(f"{value!r} is not a number it can be")
     return value
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a number")
 
 
 def _checksum(version: int, content: object) -> str:

@@ -7,14 +7,13 @@ share a textfile also share this file, which then shows the run that wrote last.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.untrusted import open_regular
+from runner.untrusted import open_regular, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +36,7 @@ BEAT_S = 2.0
 MOST_JOBS = 128
 """The largest number of running jobs that the file lists. Jobs beyond it are only counted."""
 
-_MOST_BYTES = 64 * 1024
+MOST_BYTES = 64 * 1024
 
 
 def live_path(textfile: Path) -> Path:
@@ -167,7 +166,7 @@ def read_last(
     lookup = started or process_started
     try:
         with open_regular(live_path(textfile), follow=True) as file:
-            found = json.loads(file.read(_MOST_BYTES))
+            found = parse_json(file.read(MOST_BYTES))
         if found["format"] != FORMAT:
             return None, False
         then, now = int(found["process_started"]), lookup(int(found["pid"]))

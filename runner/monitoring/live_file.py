@@ -10,7 +10,15 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from runner.monitoring.live import BEAT_S, FORMAT, MOST_JOBS, live_path, process_started
+from runner.monitoring.live import (
+    BEAT_S,
+    FORMAT,
+    MOST_BYTES,
+    MOST_JOBS,
+    live_path,
+    process_started,
+)
+from runner.untrusted import parse_json, read_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,7 +121,8 @@ class LiveFile:
             self._ended.wait(self._every_s)
         with contextlib.suppress(OSError, ValueError):
             # Another run may have put its own file there meanwhile.
-            if json.loads(path.read_bytes())["run_id"] == self._run_id:
+            found = parse_json(read_regular(path, MOST_BYTES, follow=True))
+            if isinstance(found, dict) and found.get("run_id") == self._run_id:
                 path.unlink()
 
     def _content(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Nothing here has effects, except that ``input_file.py`` reads the file it is given.
 
-May import: errors, model, text.
+May import: errors, model, text, untrusted.
 
 Other rooms use:
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import InputError
 from runner.plan.fields import INTEGER_SIZES
+from runner.untrusted import open_regular, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["read_inputs"]
 
 _FILE = "guest.inputs_file"
+_MOST_LINE_BYTES = 256 << 20
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,99})")
 
 
@@ -58,9 +60,15 @@ def read_inputs(path: Path, fields: Sequence[FieldSpec]) -> Iterator[tuple[str, 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     # The file is decoded line by line, so that an error can name its line.
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
+    # The user names the file, so it may be a link. A sweep reads it more than once, so it cannot be
+    # a FIFO, which can be read once.
+    with open_regular(path, follow=True) as file:
+        lines = iter(lambda: file.readline(_MOST_LINE_BYTES + 1), b"")
+        for number, raw in enumerate(lines, start=1):
             where = f"{path}:{number}"
+            if len(raw) > _MOST_LINE_BYTES:
+                problem = f"a line of more than {_MOST_LINE_BYTES} bytes"
+                raise InputError(_FILE, where, problem, "write one value a line")
             try:
                 yield where, raw.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
@@ -73,8 +81,8 @@ def _read_json(path: Path, fields: Sequence[FieldSpec]) -> Iterator[tuple[str, o
         if not line.strip():
             continue
         try:
-            value = json.loads(line, object_pairs_hook=_unique)
-        except (ValueError, RecursionError) as error:
+            value = parse_json(line)
+        except ValueError as error:
             detail = str(error)
             if isinstance(error, json.JSONDecodeError):
                 # The error's own text would also give a line, counted within this one line.
@@ -82,13 +90,6 @@ def _read_json(path: Path, fields: Sequence[FieldSpec]) -> Iterator[tuple[str, o
             problem, remedy = f"not JSON: {detail}", "write one JSON value a line"
             raise InputError(_FILE, where, problem, remedy) from None
         yield where, value
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name stands twice in one object")
-    return found
 
 
 def _read_csv(path: Path, fields: Sequence[FieldSpec]) -> Iterator[tuple[str, object]]:

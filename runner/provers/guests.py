@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath
+from typing import Any
 
 from runner.errors import InputError
 from runner.files import SHIPPED
 from runner.model import Guest
+from runner.untrusted import parse_json, read_regular, unhex
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["AGGREGATOR", "DEFAULT_FOLDER", "Manifest", "default_folder", "read_elf"]
+__all__ = [
+    "AGGREGATOR",
+    "DEFAULT_FOLDER",
+    "Manifest",
+    "default_folder",
+    "read_elf",
+    "read_elf_file",
+    "read_manifest",
+]
 
 AGGREGATOR = "aggregator"
 """The guest that verifies and binds the receipts of others."""
@@ -24,6 +30,9 @@ DEFAULT_FOLDER = SHIPPED / "guests"
 """The folder of the guests that come with the runner."""
 
 _FORMAT = 1
+_MANIFEST = "manifest.json"
+_MOST_MANIFEST_BYTES = 16 << 20
+_MOST_ELF_BYTES = 256 << 20
 _REBUILD = "run scripts/compile_guests.sh, or restore the file from git"
 
 
@@ -48,17 +57,17 @@ class Manifest:
         Raises:
             InputError: The file is missing, or is not a manifest that this version can read.
         """
-        path = folder / "manifest.json"
+        path = folder / _MANIFEST
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            if data["format"] != _FORMAT:
+            data = read_manifest(folder)
+            if type(data["format"]) is not int or data["format"] != _FORMAT:
                 raise ValueError(f"format {data['format']!r}, this version reads {_FORMAT}")
             guests = {
-                str(name): Guest(
-                    name=str(name),
-                    image_id=_digest(entry["image_id"]),
-                    elf_path=folder / str(entry["elf"]),
-                    elf_sha256=_digest(entry["elf_sha256"]).hex(),
+                name: Guest(
+                    name=name,
+                    image_id=unhex(entry["image_id"], 32),
+                    elf_path=folder / _below(entry["elf"]),
+                    elf_sha256=unhex(entry["elf_sha256"], 32).hex(),
                 )
                 for name, entry in data["guests"].items()
             }
@@ -94,13 +103,23 @@ class Manifest:
         return next((g.name for g in self.guests.values() if g.image_id == image_id), None)
 
 
+def read_manifest(folder: Path) -> Any:  # noqa: ANN401  # any JSON value
+    """The content of the manifest in a folder. The folder may be a link, the manifest may not.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is not JSON, or JSON that two readers may take differently.
+    """
+    return parse_json(read_regular(Path(_MANIFEST), _MOST_MANIFEST_BYTES, inside=folder))
+
+
 def default_folder(adapter: str) -> Path:
     """The folder of the guests that come with the runner for one adapter.
 
     An adapter that has no folder of its own shares :data:`DEFAULT_FOLDER`.
     """
     own = DEFAULT_FOLDER / adapter
-    return own if (own / "manifest.json").is_file() else DEFAULT_FOLDER
+    return own if (own / _MANIFEST).is_file() else DEFAULT_FOLDER
 
 
 @lru_cache(maxsize=16)
@@ -113,7 +132,7 @@ def read_elf(guest: Guest) -> bytes:
         InputError: The file is missing or altered.
     """
     try:
-        data = guest.elf_path.read_bytes()
+        data = read_elf_file(guest)
     except OSError as error:
         raise InputError(
             f"guests.{guest.name}.elf",
@@ -132,8 +151,20 @@ def read_elf(guest: Guest) -> bytes:
     return data
 
 
-def _digest(text: object) -> bytes:
-    digest = bytes.fromhex(str(text))
-    if len(digest) != 32:
-        raise ValueError(f"{text!r} is not 32 bytes of hex")
-    return digest
+def read_elf_file(guest: Guest) -> bytes:
+    """Read a guest's program binary, whatever it holds. A link in its place is not followed.
+
+    Raises:
+        OSError: The file cannot be read, or is larger than a program can be.
+    """
+    return read_regular(guest.elf_path, _MOST_ELF_BYTES)
+
+
+def _below(name: object) -> str:
+    """The path of a file below the manifest's folder."""
+    if not isinstance(name, str):
+        raise TypeError(f"elf {name!r} is no path")
+    path = PurePath(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise ValueError(f"elf {name!r} leads out of the folder")
+    return name

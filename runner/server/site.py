@@ -14,6 +14,7 @@ from runner.monitoring.ledger import Ledger, ledger_path
 from runner.monitoring.live import read_last
 from runner.server import exposition, pages
 from runner.server.health import health
+from runner.untrusted import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +134,7 @@ class Site:
             The content, or None if there is none; and why it cannot be read, or an empty text.
         """
         try:
-            with self._textfile.open("rb") as file:
+            with open_regular(self._textfile, follow=True) as file:
                 text = file.read(_MOST_BYTES + 1)
         except FileNotFoundError:
             return None, ""

@@ -43,7 +43,7 @@ def check_record(record: dict[str, Any], pins: PinnedIds, verified: VerifiedBatc
     names = _names(record, pins, verified)
     _check_leaf_list(record, names, verified)
     claims = dict.fromkeys(_compare(_expected(names, pins, verified), record, ""))
-    return [*(name for name in claims if not name.startswith("guests.")), f"{LEAVES}: input"]
+    return [*claims, f"{LEAVES}: input"]
 
 
 def _names(record: dict[str, Any], pins: PinnedIds, verified: VerifiedBatch) -> dict[bytes, str]:
@@ -52,6 +52,8 @@ def _names(record: dict[str, Any], pins: PinnedIds, verified: VerifiedBatch) -> 
     found: dict[bytes, str] = {}
     for name, guest in guests.items() if isinstance(guests, dict) else ():
         image_id = guest.get("image_id") if isinstance(guest, dict) else None
+        if name == AGGREGATOR:  # the record has it also where nothing was aggregated
+            _same(f"{RESULT}: guests.{AGGREGATOR}.image_id", pins.aggregator.hex(), image_id)
         for known in {*verified.claims.image_ids, pins.aggregator}:
             if image_id == known.hex():
                 found[known] = name
@@ -176,7 +178,7 @@ def _fields(found: object, where: str) -> Iterator[str]:
 
 def _below(where: str, name: object) -> str:
     # The names are the file's: nothing in them may steer a terminal or fill it.
-    shown = "".join(c if c.isprintable() else "?" for c in str(name))[:80]
+    shown = "".join(c if c.isprintable() else "?" for c in str(name))[:80] or '""'
     return f"{where}.{shown}" if where else shown
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.audit.log import AuditLog, read_log
+from runner.folder import RESULT, SUMS, write_sums
 from tests.audit.runs import check
 
 if TYPE_CHECKING:
@@ -118,3 +119,33 @@ def test_unusable_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     (tmp_path / "audit.jsonl").touch()
     code, line = check(capsys, tmp_path)
     assert (code, "line 1: the log is empty" in line) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("file", "a\0b"),
+        ("file", "\ud800"),
+        ("file", "\x1b[31m"),
+        ("file", "/dev/zero"),
+        ("file", "../nothing"),
+        ("file", 1),
+        ("lines", "5"),
+        ("lines", 1.5),
+        ("lines", True),
+        ("lines", 10**400),
+        ("hash", None),
+        ("hash", ["x"]),
+    ],
+)
+def test_a_record_that_names_no_log_is_refused_in_one_line(
+    field: str, value: object, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = json.loads((finished / RESULT).read_text())
+    record["audit"][field] = value
+    (finished / RESULT).write_text(json.dumps(record))
+    names = [line.partition("  ")[2] for line in (finished / SUMS).read_text().splitlines()]
+    write_sums(finished, names)
+    code, line = check(capsys, finished)
+    assert code in {1, 2}
+    assert "\x1b" not in line

@@ -24,6 +24,7 @@ from runner.model import ReceiptKind
 from tests import builders
 from tests.audit.runs import check, counts, events, sealed, sha256
 from tests.builders import stdin
+from tests.cache.entries import rewrite
 from tests.fakes.behaviours import FOLDER_VARIABLE, Behaviours
 from tests.fakes.prover import ADAPTER, forged, leaf_journal
 
@@ -155,7 +156,7 @@ def test_a_cache_entry_that_does_not_hold_is_logged(settings: Settings) -> None:
     run_batch(settings)
     blobs = sorted((builders.cache_folder(settings) / "objects").glob("*/*"))
     for blob in blobs:  # the index goes too, so that only the verifier can tell
-        blob.write_bytes(forged(blob.read_bytes()))
+        rewrite(blob, forged)
     (builders.cache_folder(settings) / "index.sqlite").unlink()
     again = dataclasses.replace(settings, output=settings.output.with_name("again"))
     run_batch(dataclasses.replace(again, audit=again.output / "audit.jsonl"))

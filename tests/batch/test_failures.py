@@ -19,16 +19,19 @@ from runner.batch.run import run as run_batch
 from runner.engines.processes import ProcessEngine
 from runner.errors import BatchFailedError, InputError, InterruptedBatchError
 from runner.monitoring import ledger
+from runner.provers.worker import perform
 from tests import builders
 from tests.batch.outcomes import made, metrics, record
 from tests.builders import stdin
-from tests.fakes.prover import ADAPTER
+from tests.fakes.prover import ADAPTER, forged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from runner.batch.settings import Settings
+    from runner.model import Outcome, ProofJob
+    from runner.provers.prover import ProverSpec
     from tests.fakes.behaviours import Behaviours
 
 
@@ -91,6 +94,23 @@ def test_a_forged_receipt_never_counts(settings: Settings, behaviours: Behaviour
         run_batch(settings)
     assert not (settings.output / "root.receipt").exists()
     assert 1 not in [job["id"] for job in record(settings)["jobs"]]
+
+
+def test_the_root_of_a_worker_that_lies_is_refused(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker says that it has verified the receipt, and it has not."""
+
+    def lying(spec: ProverSpec, job: ProofJob) -> Outcome:
+        outcome = perform(spec, job)
+        if not job.children or outcome.receipt is None:
+            return outcome
+        return dataclasses.replace(outcome, receipt=forged(outcome.receipt))
+
+    monkeypatch.setattr("runner.batch.batch_run.perform", lying)
+    with pytest.raises(BatchFailedError, match="root: receipt rejected"):
+        run_batch(settings)
+    assert not (settings.output / "root.receipt").exists()
 
 
 @pytest.fixture

@@ -17,11 +17,12 @@ from runner.cache.cache import NoCache
 from runner.cache.keys import proof_key
 from runner.cache.proof_cache import ProofCache
 from runner.errors import BatchFailedError, CacheError
-from runner.model import Cycles, ReceiptKind
+from runner.model import ReceiptKind
 from runner.provers.guests import Manifest
 from tests import builders
 from tests.batch.outcomes import made, metrics, record
 from tests.builders import stdin
+from tests.cache.entries import blob_at, proof_in, rewrite
 from tests.fakes.prover import ADAPTER, forged
 
 if TYPE_CHECKING:
@@ -84,10 +85,26 @@ def test_a_damaged_cache_entry_is_set_aside_and_proved_anew(
 ) -> None:
     run_batch(settings)
     victim = next((tmp_path / "proofs" / "objects").rglob("*/*"))
-    victim.write_bytes(forged(victim.read_bytes()))
+    rewrite(victim, forged)
     again = dataclasses.replace(settings, output=settings.output.with_name("again"))
     assert made(run_batch(again)) == (1, 6)
     assert list((tmp_path / "proofs" / "quarantine").iterdir())
+
+
+def replace_proof(cache: ProofCache, key: str, data: bytes) -> None:
+    """Put other bytes under a key, with all that the cache says about the entry."""
+    entry = cache.get(key)
+    assert entry is not None
+    assert entry.made_from is not None
+    cache.put(
+        key,
+        data,
+        image_id=bytes.fromhex(entry.made_from.image_id),
+        kind=ReceiptKind(entry.made_from.kind),
+        cycles=entry.cycles,
+        prove_s=entry.prove_s,
+        origin=entry.made_from.origin,
+    )
 
 
 def test_a_valid_receipt_of_another_run_under_a_key_is_not_a_hit(
@@ -96,33 +113,50 @@ def test_a_valid_receipt_of_another_run_under_a_key_is_not_a_hit(
     """The entry's checksum holds and its receipt verifies, but the journal is another run's.
 
     The zkVM proves journals and not inputs, so for a leaf only the cache ties one to the other.
-    What is caught is the receipt of another program: here an aggregation's, under a leaf's key.
+    What is caught here is the receipt of another program, an aggregation's, under a leaf's key.
     """
     run_batch(settings)
     root = (settings.output / "root.receipt").read_bytes()
-    guest = Manifest.load(settings.guests).get("sha256")
-    key = proof_key(
-        zkvm="fake",
-        zkvm_version="1.0.0",
-        kind=ReceiptKind.COMPOSITE,
-        image_id=guest.image_id,
-        stdin=stdin(0),
-    )
+    key = leaf_key(settings, 0)
     with builders.disk_cache(tmp_path / "proofs") as cache:
-        assert cache.get(key) is not None
-        cache.put(
-            key,
-            root,
-            image_id=guest.image_id,
-            kind=ReceiptKind.COMPOSITE,
-            cycles=Cycles(),
-            prove_s=1.0,
-        )
+        replace_proof(cache, key, root)
     again = dataclasses.replace(settings, output=settings.output.with_name("again"))
     summary = run_batch(again)
     assert made(summary) == (1, 6)
     found = metrics(again)
     assert (found["l2_cache_misses_total"], found["l2_errors_total"]) == (7 + 1, 1)
+
+
+def leaf_key(settings: Settings, index: int) -> str:
+    return proof_key(
+        zkvm="fake",
+        zkvm_version="1.0.0",
+        kind=ReceiptKind.COMPOSITE,
+        image_id=Manifest.load(settings.guests).get("sha256").image_id,
+        stdin=stdin(index),
+    )
+
+
+@pytest.mark.parametrize("with_their_label", [True, False])
+def test_two_leaf_receipts_that_change_places_are_no_hits_without_the_index_either(
+    with_their_label: bool, settings: Settings, tmp_path: Path
+) -> None:
+    """Both receipts verify as leaves, and nothing in them says what input the guest read."""
+    run_batch(settings)
+    proofs = tmp_path / "proofs"
+    keys = [leaf_key(settings, index) for index in (0, 1)]
+    one, other = (blob_at(proofs, key) for key in keys)
+    first, second = one.read_bytes(), other.read_bytes()
+    one.write_bytes(second)
+    other.write_bytes(first)
+    if not with_their_label:  # a forger gives each blob the key that it now has
+        for blob, key in zip((one, other), keys, strict=True):
+            rewrite(blob, key=key)
+    (proofs / "index.sqlite").unlink()
+    again = dataclasses.replace(settings, output=settings.output.with_name("again"))
+    assert made(run_batch(again)) == (2, 5)
+    lists = [(s.output / "leaves.jsonl").read_text() for s in (settings, again)]
+    assert lists[0] == lists[1]
 
 
 def test_another_aggregations_receipt_under_a_key_is_set_aside(
@@ -136,14 +170,10 @@ def test_another_aggregations_receipt_under_a_key_is_set_aside(
     key = next(
         path.name
         for path in (tmp_path / "proofs" / "objects").rglob("*/*")
-        if path.read_bytes() == ours
+        if proof_in(path) == ours
     )
-    aggregator = Manifest.load(settings.guests).get("aggregator")
-    kind = ReceiptKind.COMPOSITE
     with builders.disk_cache(tmp_path / "proofs") as cache:
-        cache.put(
-            key, theirs, image_id=aggregator.image_id, kind=kind, cycles=Cycles(), prove_s=1.0
-        )
+        replace_proof(cache, key, theirs)
     again = dataclasses.replace(settings, output=settings.output.with_name("again"))
     assert made(run_batch(again)) == (1, 6)
     assert (again.output / "root.receipt").read_bytes() == ours

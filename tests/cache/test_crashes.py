@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 import random
@@ -17,8 +16,9 @@ import pytest
 from runner.cache.blobs import Blobs
 from runner.cache.cache import CacheStats
 from runner.cache.index import Index, Row
+from runner.cache.labels import Label
 from runner.cache.proof_cache import ProofCache
-from tests.cache.entries import CYCLES, in_child, key, on_disk, open_and_close, put
+from tests.cache.entries import CYCLES, MADE_FROM, in_child, key, on_disk, open_and_close, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,11 +147,13 @@ def test_writer_killed_at_random_moments(folder: Path) -> None:
 def test_opening_leaves_a_writer_at_work_its_announcement(folder: Path) -> None:
     """Without the announcement, nobody would know of the blob if the writer died a moment later."""
     with ProofCache(folder, 3, 100) as cache:
-        temp = cache._store.blobs.prepare(b"data")
+        label = Label(key("a"), MADE_FROM, CYCLES, 1.0)
+        content, sha256 = label.before(b"data")
+        temp = cache._store.blobs.prepare(content)
 
         def announce(index: Index, _: Blobs) -> None:
             with index.transaction():
-                index.intend(temp.name, Row(key("a"), 4, hashlib.sha256(b"data").hexdigest()))
+                index.intend(temp.name, Row.of(label, 4, sha256))
 
         cache._store.run(announce)
         with ProofCache(folder, 3, 100) as other:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import sqlite3
@@ -13,10 +12,24 @@ import pytest
 import runner.cache.blobs
 from runner.cache.cache import CacheStats, Entry
 from runner.cache.index import Index, Row
+from runner.cache.labels import split
 from runner.cache.proof_cache import ProofCache
+from runner.cache.view import DiskView
 from runner.errors import CacheError
-from runner.model import Cycles, ReceiptKind
-from tests.cache.entries import IMAGE, blob, held, key, on_disk, open_and_close, put
+from runner.model import ReceiptKind
+from tests.cache.entries import (
+    CYCLES,
+    IMAGE,
+    MADE_FROM,
+    blob,
+    held,
+    key,
+    on_disk,
+    open_and_close,
+    proof_in,
+    put,
+    rewrite,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,11 +42,15 @@ def test_changed_blob_is_quarantined_and_missed(
 ) -> None:
     put(cache, "a", b"data")
     put(cache, "b", b"fine")
+    whole = blob(folder, "a").read_bytes()
+    damage = whole.replace(b"\ndata", b"\n" + damage) if damage else b""
     blob(folder, "a").write_bytes(damage)
     assert cache.get(key("a")) is None
     assert (folder / "quarantine" / f"{key('a')}-1").read_bytes() == damage
     reason = (folder / "quarantine" / f"{key('a')}-1.reason").read_text()
-    assert hashlib.sha256(b"data").hexdigest() in reason
+    recorded = split(whole)
+    assert recorded is not None
+    assert f"recorded was {recorded.sha256}" in reason
     assert cache.stats() == CacheStats(1, 4) == on_disk(folder)
     put(cache, "a", b"again")
     found = cache.get(key("a"))
@@ -70,10 +87,10 @@ def test_quarantine_numbers_its_files_and_keeps_the_newest(
             os.utime(path, (before.st_atime, before.st_mtime - 1))
     assert cache.get(key("a")) is None
     kept = sorted(path for path in (folder / "quarantine").iterdir() if path.suffix == "")
-    assert sorted(path.read_bytes() for path in kept) == [b"2", b"3", b"4"]
+    assert sorted(proof_in(path) for path in kept) == [b"2", b"3", b"4"]
     for path in kept:
         reason = path.with_name(path.name + ".reason").read_text()
-        assert reason == f"refused {path.read_text()}\n"
+        assert reason == f"refused {proof_in(path).decode()}\n"
     assert len(list((folder / "quarantine").iterdir())) == 6
 
 
@@ -105,11 +122,11 @@ def test_damaged_index_is_set_aside_and_rebuilt(
         assert cache.stats() == CacheStats(3, 3)
         assert put(cache, "d") == 1
         assert held(cache, "abcd") == "abd"  # c is the oldest file
-        assert cache.get(key("a")) == Entry(b"a", Cycles(), 0.0)
-        assert cache.mean_prove_s(IMAGE, ReceiptKind.COMPOSITE) == 17.5  # the one of d
-        blob(folder, "a").write_bytes(b"?")
-        assert cache.get(key("a")) is None  # the first get recorded the digest
-    assert "rebuilt from 3 blobs" in caplog.text
+        assert cache.get(key("a")) == Entry(b"a", CYCLES, 17.5, MADE_FROM)
+        assert cache.mean_prove_s(IMAGE, ReceiptKind.COMPOSITE) == 17.5
+        rewrite(blob(folder, "a"), lambda _: b"?")
+        assert cache.get(key("a")) is None  # the digest is recorded again
+    assert "rebuilt from 3 blobs; 0 were set aside" in caplog.text
     aside = folder / "index.sqlite.corrupt-1"
     assert aside.exists() == (spoil is not remove)
     with ProofCache(folder, 3, 100) as cache:
@@ -163,7 +180,10 @@ def test_unusable_folders_are_cache_errors(tmp_path: Path) -> None:
         pass
     assert caught.value.folder == str(tmp_path / "file")
     (tmp_path / "cache" / "index.sqlite").mkdir(parents=True)
-    with pytest.raises(CacheError, match="unable to open"), ProofCache(tmp_path / "cache", 1, 1):
+    with (
+        pytest.raises(CacheError, match="not a regular file"),
+        ProofCache(tmp_path / "cache", 1, 1),
+    ):
         pass
 
 
@@ -192,3 +212,86 @@ def test_full_disk_is_a_cache_error_and_leaves_things_as_they_were(
     assert list((folder / "tmp").iterdir()) == []
     assert held(cache, "ab") == "a"
     assert cache.stats() == on_disk(folder)
+
+
+# -- a folder from elsewhere -------------------------------------------------------------------
+
+
+def to_zero(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def huge(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
+@pytest.mark.parametrize("index", ["there", "removed"])
+@pytest.mark.parametrize("fault", [to_zero, os.mkfifo, huge], ids=lambda f: f.__name__)
+def test_a_blob_that_is_not_what_it_seems_is_set_aside(
+    fault: Callable[[Path], None], index: str, cache: ProofCache, folder: Path
+) -> None:
+    put(cache, "a")
+    put(cache, "b")
+    cache.close()
+    blob(folder, "a").unlink()
+    fault(blob(folder, "a"))
+    if index == "removed":
+        (folder / "index.sqlite").unlink()
+    with DiskView(folder) as view:
+        assert view.find(key("a")).data is None
+        assert view.find(key("b")).data == b"data"
+    with cache:
+        assert cache.get(key("a")) is None
+        assert cache.get(key("b")) is not None
+        put(cache, "a")
+        assert cache.get(key("a")) is not None
+    assert os.path.lexists(folder / "quarantine" / f"{key('a')}-1")
+
+
+def test_no_way_to_a_blob_leads_over_a_link(cache: ProofCache, folder: Path) -> None:
+    put(cache, "a")
+    away = folder.parent / "away"
+    blob(folder, "a").parent.rename(away)
+    blob(folder, "a").parent.symlink_to(away)
+    with DiskView(folder) as view:
+        assert "Not a directory" in view.find(key("a")).fault
+    assert cache.get(key("a")) is None
+    assert [path.name for path in away.iterdir()] == [key("a")]  # what is there is left alone
+
+
+@pytest.mark.parametrize("name", ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm", "lock"])
+@pytest.mark.parametrize("fault", [to_zero, os.mkfifo], ids=lambda f: f.__name__)
+def test_files_of_the_cache_that_are_no_files_are_one_clear_error(
+    fault: Callable[[Path], None], name: str, folder: Path
+) -> None:
+    open_and_close(folder)
+    (folder / name).unlink(missing_ok=True)
+    fault(folder / name)
+    with pytest.raises(CacheError, match=r"a symbolic link|not a regular file") as caught:
+        open_and_close(folder)
+    assert "\n" not in str(caught.value)
+    if name != "lock":  # which a dry run does not take
+        with pytest.raises(CacheError, match=r"a symbolic link|not a regular file"):
+            DiskView(folder)
+
+
+@pytest.mark.parametrize("name", ["objects", "tmp", "quarantine"])
+def test_a_folder_of_the_cache_that_is_a_link_is_one_clear_error(name: str, folder: Path) -> None:
+    open_and_close(folder)
+    (folder / name).rename(folder.parent / "away")
+    (folder / name).symlink_to(folder.parent / "away")
+    with pytest.raises(CacheError, match="a symbolic link"):
+        open_and_close(folder)
+
+
+@pytest.mark.parametrize("fault", [to_zero, os.mkfifo, huge], ids=lambda f: f.__name__)
+def test_a_reason_that_never_ends_is_left_out(
+    fault: Callable[[Path], None], cache: ProofCache, folder: Path
+) -> None:
+    put(cache, "a")
+    cache.quarantine(key("a"), "for a test")
+    fault(folder / "quarantine" / f"{key('b')}-1.reason")
+    with DiskView(folder) as view:
+        assert view.quarantine_reason(key("a")) == "for a test"
+        assert view.quarantine_reason(key("b")) is None

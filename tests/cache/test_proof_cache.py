@@ -18,7 +18,7 @@ from runner.cache.cache import CacheStats, Entry, NoCache
 from runner.cache.proof_cache import ProofCache
 from runner.errors import InputError
 from runner.model import ReceiptKind
-from tests.cache.entries import CYCLES, IMAGE, MEMORY, blob, held, key, on_disk, put
+from tests.cache.entries import CYCLES, IMAGE, MADE_FROM, MEMORY, blob, held, key, on_disk, put
 
 
 def test_returns_what_was_put_also_after_reopening(folder: Path) -> None:
@@ -26,18 +26,18 @@ def test_returns_what_was_put_also_after_reopening(folder: Path) -> None:
         assert cache.get(key("a")) is None
         assert put(cache, "a", b"\0receipt\xff") == 0
         assert put(cache, "empty", b"") == 0
-    expected = Entry(b"\0receipt\xff", CYCLES, 17.5)
+    expected = Entry(b"\0receipt\xff", CYCLES, 17.5, MADE_FROM)
     with ProofCache(folder, 10, 1000) as cache:
         assert cache.get(key("a")) == expected
-        assert cache.get(key("empty")) == Entry(b"", CYCLES, 17.5)
+        assert cache.get(key("empty")) == Entry(b"", CYCLES, 17.5, MADE_FROM)
         assert cache.stats() == CacheStats(2, 9) == on_disk(folder)
-    assert blob(folder, "a").read_bytes() == b"\0receipt\xff"
+    assert blob(folder, "a").read_bytes().endswith(b"}\n\0receipt\xff")
 
 
 def test_put_again_replaces(cache: ProofCache, folder: Path) -> None:
     put(cache, "a", b"old")
     assert put(cache, "a", b"newer", prove_s=2.0) == 0
-    assert cache.get(key("a")) == Entry(b"newer", CYCLES, 2.0)
+    assert cache.get(key("a")) == Entry(b"newer", CYCLES, 2.0, MADE_FROM)
     assert cache.stats() == CacheStats(1, 5) == on_disk(folder)
 
 

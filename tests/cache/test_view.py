@@ -11,12 +11,13 @@ import pytest
 
 from runner.cache.cache import LookupResult
 from runner.cache.index import Index
-from runner.cache.origins import Origin, ProofVariant
+from runner.cache.origins import MadeFrom, Origin, ProofVariant
 from runner.cache.proof_cache import ProofCache
 from runner.cache.view import DiskView
 from runner.errors import CacheError
 from runner.model import Cycles, ReceiptKind
-from tests.cache.entries import CYCLES, IMAGE, blob, key, tree
+from tests.cache import entries
+from tests.cache.entries import IMAGE, blob, key, tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,15 +62,12 @@ def put(
     origin: Origin | None = ORIGIN,
     prove_s: float = 17.5,
 ) -> None:
-    cache.put(
-        key(name),
-        data,
-        image_id=IMAGE,
-        kind=ReceiptKind.COMPOSITE,
-        cycles=CYCLES,
-        prove_s=prove_s,
-        origin=origin,
-    )
+    entries.put(cache, name, data, origin=origin, prove_s=prove_s)
+
+
+def found(data: bytes) -> LookupResult:
+    """What is found under a key that ``data`` was put under."""
+    return LookupResult(data, made_from=MadeFrom(IMAGE.hex(), "composite", ORIGIN))
 
 
 def row(name: str, data: bytes, image_id: bytes = IMAGE) -> tuple[object, ...]:
@@ -127,9 +125,9 @@ def test_an_index_of_the_first_version_goes_on(folder: Path) -> None:
         assert view.prove_times(IMAGE, ReceiptKind.COMPOSITE, 0) == []
     assert tree(folder) == before
     with ProofCache(folder, 100, 10_000) as cache:
-        found = cache.get(key("old"))
-        assert found is not None
-        assert (found.data, found.cycles) == (b"of old", Cycles(1, 2, 4, 1))
+        entry = cache.get(key("old"))
+        assert entry is not None
+        assert (entry.data, entry.cycles, entry.made_from) == (b"of old", Cycles(1, 2, 4, 1), None)
         put(cache, "a")
         assert cache.stats().entries == 2
     with DiskView(folder) as view:
@@ -173,7 +171,7 @@ def test_looking_changes_nothing(folder: Path) -> None:
     before = tree(folder)
     time.sleep(0.01)
     with DiskView(folder) as view:
-        assert view.find(key("a")) == LookupResult(b"a")
+        assert view.find(key("a")) == found(b"a")
         assert view.find(key("b")).data is None
         assert "SHA-256 is" in view.find(key("b")).fault
         assert view.find(key("c")) == LookupResult(None, "its file is gone")
@@ -193,30 +191,30 @@ def test_a_folder_that_is_not_there_is_not_made(folder: Path) -> None:
 def test_what_others_do_meanwhile_is_seen(cache: ProofCache, folder: Path) -> None:
     put(cache, "a")
     with DiskView(folder) as view:
-        assert view.find(key("a")) == LookupResult(b"data")
+        assert view.find(key("a")) == found(b"data")
         put(cache, "a", b"another")
         put(cache, "b", b"new")
-        assert view.find(key("a")) == LookupResult(b"another")
-        assert view.find(key("b")) == LookupResult(b"new")
+        assert view.find(key("a")) == found(b"another")
+        assert view.find(key("b")) == found(b"new")
 
 
 def test_a_blob_that_is_replaced_while_it_is_read(
     cache: ProofCache, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(cache, "a")
-    found, calls = Index.row, []
+    real, calls = Index.row, []
 
     def then_replaced(self: Index, wanted: str) -> object:
-        before = found(self, wanted)
+        before = real(self, wanted)
         calls.append(wanted)
         if len(calls) == 1:
-            monkeypatch.setattr(Index, "row", found)
+            monkeypatch.setattr(Index, "row", real)
             put(cache, "a", b"another")
         return before
 
     with DiskView(folder) as view:
         monkeypatch.setattr(Index, "row", then_replaced)
-        assert view.find(key("a")) == LookupResult(b"another")
+        assert view.find(key("a")) == found(b"another")
 
 
 @pytest.mark.parametrize("index", ["missing", "damaged", "empty"])
@@ -234,7 +232,7 @@ def test_without_an_index_every_blob_is_an_entry_as_after_a_rebuild(
             path.touch()
     before = tree(folder)
     with DiskView(folder) as view:
-        assert view.find(key("a")) == LookupResult(b"data")
+        assert view.find(key("a")) == found(b"data")
         assert view.find(key("b")) == LookupResult(None)
     assert tree(folder) == before
     with ProofCache(folder, 100, 10_000) as cache:
@@ -254,7 +252,7 @@ def test_a_put_that_was_killed_is_seen_as_a_run_would_find_it(placed: bool, fold
     if not placed:
         blob(folder, "a").replace(folder / "tmp" / ".x.tmp")
     with DiskView(folder) as view:
-        assert view.find(key("a")) == LookupResult(b"data" if placed else None)
+        assert view.find(key("a")) == (found(b"data") if placed else LookupResult(None))
     with ProofCache(folder, 100, 10_000) as cache:
         assert (cache.get(key("a")) is not None) == placed
 

@@ -60,6 +60,8 @@ DAMAGED = {
     "content is null": sealed(None),
     "a run is a number": sealed({**EMPTY, "runs": [5]}),
     "negative": sealed({**EMPTY, "totals": [total(value=-1)]}),
+    "larger than any float": sealed({**EMPTY, "totals": [total(value=10**400)]}),
+    "half of a pair": sealed({**EMPTY, "runs": ["\ud800"]}),
     "true": sealed({**EMPTY, "totals": [total(value=True)]}),
     "a text": sealed({**EMPTY, "totals": [total(value="5")]}),
     "labels": sealed({**EMPTY, "totals": [total(labels=[])]}),

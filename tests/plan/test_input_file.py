@@ -55,7 +55,7 @@ def test_a_csv_with_several_fields_in_any_order(tmp_path: Path) -> None:
         ("a.jsonl", "1\n94\n", 2, "n = 94: larger than 93: fibonacci"),
         ("a.jsonl", "1\n\ntrue\n", 3, "n = True: not a whole number"),
         ("a.jsonl", "null\n", 1, "n = None: no value"),
-        ("a.jsonl", "NaN\n", 1, "n = nan: not a whole number"),
+        ("a.jsonl", "NaN\n", 1, "not JSON: NaN is no number of JSON"),
         ("a.jsonl", "[1, 2]\n", 1, "not one input of this guest"),
         ("a.jsonl", "1\n{'n': 2}\n", 2, "not JSON: .* at column 2"),
         ("a.jsonl", "[\n1\n]\n", 1, "not JSON"),
@@ -122,7 +122,7 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
         leaves(FIBONACCI, inputs_file=tmp_path / "none.csv")
     folder = tmp_path / "folder.jsonl"
     folder.mkdir()
-    with pytest.raises(InputError, match="Is a directory"):
+    with pytest.raises(InputError, match="not a regular file"):
         leaves(FIBONACCI, inputs_file=folder)
 
 

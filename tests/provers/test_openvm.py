@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -51,6 +53,36 @@ def test_the_vm_is_the_one_the_manifest_pins(native: FakeNative, home: Path, dam
         native.fails = ("bad_argument", "this process already has another one")
     else:
         (home / "openvm" / damage).unlink()
+    with pytest.raises(InputError, match=r"guests\.vm = '.*vm\.bin'"):
+        load_prover(SPEC)
+
+
+def to_zero(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def huge(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
+@pytest.mark.parametrize("name", ["vm.bin", "manifest.json"])
+@pytest.mark.parametrize("fault", [to_zero, os.mkfifo, huge], ids=lambda f: f.__name__)
+def test_a_vm_from_elsewhere_that_never_ends_is_refused(
+    fault: Callable[[Path], None], name: str, native: FakeNative, home: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(home / "openvm", tmp_path / "elsewhere")
+    (folder / name).unlink()
+    fault(folder / name)
+    with pytest.raises(InputError, match=r"a symbolic link|not a regular file|larger than"):
+        load_prover(replace(SPEC, guests=str(folder)))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"vm_sha256": 1, "vm_sha256": 2}', "[]", "NaN"])
+def test_a_manifest_of_a_vm_of_other_json_is_refused(
+    text: str, native: FakeNative, home: Path
+) -> None:
+    (home / "openvm" / "manifest.json").write_text(text)
     with pytest.raises(InputError, match=r"guests\.vm = '.*vm\.bin'"):
         load_prover(SPEC)
 

@@ -88,7 +88,16 @@ def test_only_allowed_guests_may_be_leaves(batch: Path, guests: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["00  ../../etc/passwd", "00  /etc/passwd", "nonsense", "\x00\xff", "0" * 200]
+    "line",
+    [
+        "00  ../../etc/passwd",
+        "00  /etc/passwd",
+        "nonsense",
+        "\x00\xff",
+        "0" * 200,
+        "00  ./root.receipt",
+        "00  root.receipt/",
+    ],
 )
 def test_sums_cannot_lead_outside_the_folder(line: str, batch: Path, guests: Path) -> None:
     with (batch / SUMS).open("a", encoding="latin-1") as file:

@@ -164,7 +164,11 @@ def test_a_leaf_dropped_from_list_and_plan_alike_is_caught(batch: Path, guests: 
         (("root", "verified_count"), 7, "result.json: root.verified_count"),
         (("root", "combined_hash"), "00" * 32, "result.json: root.combined_hash"),
         (("guests", "sha256", "image_id"), "00" * 32, "result.json: guests"),
-        (("guests", "aggregator", "image_id"), "00" * 32, "result.json: guests"),
+        (
+            ("guests", "aggregator", "image_id"),
+            "00" * 32,
+            "result.json: guests.aggregator.image_id",
+        ),
         (("receipts",), [], "result.json: receipts"),
         (("plan", "leaf_jobs"), 10**12, "plan"),
         (("plan", "aggregations"), None, "plan"),

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import InputError, ProverError
 from runner.model import Cycles, ReceiptInfo, ReceiptKind, Versions
-from runner.provers.guests import default_folder, read_elf
+from runner.provers.guests import default_folder, read_elf, read_manifest
 from runner.provers.native_module import not_installed, prover_errors
 from runner.provers.openvm.cost import AGGREGATOR, ProofCount
 from runner.provers.prover import Capability, Diagnosis, Proof, own_settings
+from runner.untrusted import read_regular, unhex
 
 try:
     import runner_openvm as native
@@ -39,6 +40,7 @@ __all__ = ["OpenvmProver"]
 
 log = logging.getLogger(__name__)
 
+_MOST_VM_BYTES = 256 << 20
 _RANGES = {"security_bits": (1, 128)}
 """The adapter's own settings. ``security_bits`` is the lowest proven security that is accepted."""
 
@@ -176,7 +178,7 @@ def _named(parameters: Mapping[str, int]) -> str:
 
 def _vm_folder(spec: ProverSpec) -> Path:
     """The folder of the VM: that of the guests, or the runner's own if the guests bring no VM."""
-    if spec.guests and (own := Path(spec.guests).absolute() / "vm.bin").is_file():
+    if spec.guests and os.path.lexists(own := Path(spec.guests).absolute() / "vm.bin"):
         return own.parent
     return default_folder("openvm")
 
@@ -185,8 +187,8 @@ def _load_vm(folder: Path) -> dict[str, Any]:
     """Load the VM into the native module, after comparing it with the manifest that pins it."""
     path, remedy = folder / "vm.bin", "restore the file from git"
     try:
-        data = path.read_bytes()
-        pinned = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["vm_sha256"]
+        data = read_regular(Path(path.name), _MOST_VM_BYTES, inside=folder)
+        pinned = read_manifest(folder)["vm_sha256"]
         if hashlib.sha256(data).hexdigest() != pinned:
             raise ValueError("its SHA-256 is not the one in the manifest")
         return native.load_vm(data)
@@ -212,10 +214,9 @@ def _commitments(folder: Path, image_id: bytes) -> tuple[bytes, bytes]:
     In execute mode the aggregator takes its children on trust, and they are named by these two.
     """
     try:
-        guests = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["guests"]
-        for entry in guests.values():
-            if bytes.fromhex(entry["image_id"]) == image_id:
-                pair = bytes.fromhex(entry["executable"]), bytes.fromhex(entry["vm"])
+        for entry in read_manifest(folder)["guests"].values():
+            if unhex(entry["image_id"], 32) == image_id:
+                pair = unhex(entry["executable"], 32), unhex(entry["vm"], 32)
                 if native.image_id(*pair) == image_id:
                     return pair
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

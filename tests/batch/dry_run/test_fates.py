@@ -10,11 +10,11 @@ import pytest
 
 from runner.batch import dry_run
 from runner.batch.forecast import Reason
+from runner.cache.labels import split
 from runner.model import Cycles
-from runner.provers.guests import Manifest
 from tests import builders
 from tests.batch.dry_run.reports import COMPOSITE, blob_of, blobs, prove, reasons
-from tests.cache.entries import tree
+from tests.cache.entries import proof_in, rewrite, tree
 from tests.fakes.prover import forged
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def test_what_is_said_comes_true(seed: int, settings: Settings) -> None:
         elif fate == "damaged":
             blob.write_bytes(b"damaged")
         elif fate.startswith("forged"):
-            blob.write_bytes(forged(blob.read_bytes()))
+            rewrite(blob, forged)
     if seed % 2:  # then only the verifier can tell
         (builders.cache_folder(settings) / "index.sqlite").unlink()
     report = dry_run.run(settings)
@@ -101,10 +101,19 @@ def test_damaged_and_rejected_and_set_aside(
     blob_of(settings, first, 0).write_bytes(b"damaged")
     blob = blob_of(settings, first, 1)
     key = blob.name
-    data = forged(blob.read_bytes())
+    data, labelled = forged(proof_in(blob)), split(blob.read_bytes())
+    assert labelled is not None
+    made = labelled.label.made_from
     with settings.cache as cache:
-        image_id = Manifest.load(settings.guests).get("sha256").image_id
-        cache.put(key, data, image_id=image_id, kind=COMPOSITE, cycles=Cycles(), prove_s=1)
+        cache.put(
+            key,
+            data,
+            image_id=bytes.fromhex(made.image_id),
+            kind=COMPOSITE,
+            cycles=Cycles(),
+            prove_s=1,
+            origin=made.origin,
+        )
         cache.quarantine(str(first.decisions[2].key), "it \x1b[31mlooked\nwrong")
     report = dry_run.run(settings)
     assert reasons(report)[:4] == ["damaged", "rejected", "set_aside", "hit"]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import shutil
+import sqlite3
 from typing import TYPE_CHECKING
 
 from runner.batch import dry_run
-from runner.cache.proof_cache import ProofCache
 from runner.model import Versions
 from runner.provers.guests import Manifest
 from tests import builders
@@ -97,10 +98,11 @@ def test_entries_of_unknown_origin_are_reported(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prove(settings)
-    (builders.cache_folder(settings) / "index.sqlite").unlink()
-    folder = builders.cache_folder(settings)
-    with ProofCache(folder, 1000, 10_000_000):
-        pass  # to open it rebuilds the index from the blobs
+    with contextlib.closing(
+        sqlite3.connect(builders.cache_folder(settings) / "index.sqlite")
+    ) as db:
+        db.execute("DROP TABLE origins")  # as the first version left its index
+        db.commit()
     succinct = builders.prover(SUCCINCT)
     report = dry_run.run(dataclasses.replace(settings, prover=succinct))
     assert reasons(report)[0] == "no_entry"
