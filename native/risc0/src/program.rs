@@ -7,10 +7,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use risc0_binfmt::{AbiKind, MemoryImage, ProgramBinary};
-use runner_shared::{
-    Error, Result,
-    elf::{loaded_bytes, word},
-};
+use runner_shared::{Error, Result, elf::Headers};
 
 /// Programs and their memory images, the one used last first. Loading a program and hashing its
 /// pages takes as long as all the rest of a small run. A copy of an image shares its pages.
@@ -46,8 +43,10 @@ fn loaded() -> MutexGuard<'static, Vec<(Vec<u8>, MemoryImage)>> {
 /// Load a program as `ExecutorImpl::from_elf` does, which does not give its image away.
 fn load(binary: &[u8]) -> Result<MemoryImage> {
     let refused = |why: &str| Error::BadElf(format!("not a program binary: {why}"));
-    check_size(binary)?;
     let program = ProgramBinary::decode(binary).map_err(|error| refused(&format!("{error:#}")))?;
+    for elf in [program.user_elf, program.kernel_elf] {
+        Headers::read(elf, MAX_LOADED_BYTES).map_err(|problem| refused(&problem))?;
+    }
     let header = &program.header;
     if header.abi_kind != AbiKind::V1Compat || header.abi_version.major != 1 {
         return Err(refused("of another ABI than v1compat 1"));
@@ -55,25 +54,4 @@ fn load(binary: &[u8]) -> Result<MemoryImage> {
     program
         .to_image()
         .map_err(|error| refused(&format!("{error:#}")))
-}
-
-/// Refuse a binary if one of its ELFs asks for more than [`MAX_LOADED_BYTES`].
-fn check_size(binary: &[u8]) -> Result<()> {
-    for elf in elves(binary).unwrap_or_default() {
-        let bytes = loaded_bytes(elf).unwrap_or(0);
-        if bytes > MAX_LOADED_BYTES {
-            return Err(Error::BadElf(format!(
-                "not a program binary: segments of {bytes} bytes, more than {MAX_LOADED_BYTES}"
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// The user's ELF and the kernel's, or `None` where the bytes end too early to be a binary.
-fn elves(binary: &[u8]) -> Option<[&[u8]; 2]> {
-    let header = word(binary, 8)? as usize;
-    let rest = binary.get(12..)?.get(header..)?;
-    let user = word(rest, 0)? as usize;
-    rest.get(4..)?.split_at_checked(user).map(<[_; 2]>::from)
 }

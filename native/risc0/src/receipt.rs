@@ -13,6 +13,8 @@
 //! megabytes of nested composites end the process. Here borsh decodes only the parts that cannot
 //! nest (it never allocates more than a page ahead of the bytes it has read), and the nesting is
 //! walked with a limit. Fake receipts have no encoding.
+//!
+//! A receipt has one encoding: bytes that decode to a receipt whose encoding is another are refused.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use risc0_zkvm::{
@@ -21,7 +23,9 @@ use risc0_zkvm::{
 };
 use runner_shared::{
     Error, Result,
-    envelope::{Reader, Zkvm, encode_envelope, malformed, open_envelope, put_blob, put_count},
+    envelope::{
+        Reader, Zkvm, encode_envelope, is_canonical, malformed, open_envelope, put_blob, put_count,
+    },
 };
 
 const RISC_ZERO: Zkvm = Zkvm {
@@ -52,6 +56,13 @@ pub fn encode(receipt: &Receipt) -> Result<Vec<u8>> {
 }
 
 pub fn decode(bytes: &[u8]) -> Result<Receipt> {
+    let receipt = decode_any(bytes)?;
+    is_canonical(bytes, &encode(&receipt)?)?;
+    Ok(receipt)
+}
+
+/// Decode what may also have other encodings.
+fn decode_any(bytes: &[u8]) -> Result<Receipt> {
     let (kind, input) = open_envelope(bytes, &RISC_ZERO)?;
     let (journal, body) = input.payload()?;
     let inner = match kind {
