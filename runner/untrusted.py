@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import stat
@@ -87,10 +88,12 @@ def parse_json(text: str | bytes) -> Any:  # noqa: ANN401  # any JSON value
 
     Raises:
         ValueError: it is not JSON, is nested too deeply, has a key twice in one object, or has a
-            number that JSON does not know (NaN, Infinity).
+            number that JSON does not know (NaN, Infinity) or that is read as such a one (1e999).
     """
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+        return json.loads(
+            text, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite
+        )
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -156,6 +159,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise ValueError(f"the key {twice[:80]!r} stands twice in one object")
     return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"the number {text[:80]} is too large")
+    return number
 
 
 def _no_constant(name: str) -> Any:  # noqa: ANN401  # never returns

@@ -64,3 +64,35 @@ pub fn image_id(executable: &[u8; 32], vm: &[u8; 32]) -> [u8; 32] {
 fn bad(what: &str) -> Error {
     Error::BadElf(format!("not a program for OpenVM: {what}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    include!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../shared/src/mutation.rs"
+    ));
+
+    fn read(name: &str) -> Vec<u8> {
+        let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests/openvm");
+        std::fs::read(guests.join(name)).unwrap()
+    }
+
+    #[test]
+    fn a_damaged_program_is_loaded_or_refused() {
+        vm::load(&read("vm.bin")).unwrap();
+        let whole = read("elfs/fibonacci.elf");
+        assert!(load(&whole).is_ok());
+        for round in 0..300 {
+            let loaded = runner_shared::guarded(|| load(&mutated(&whole, round)));
+            match loaded {
+                Err(Error::BadElf(_)) => (),
+                Ok(exe) => assert!(exe.program.pc_base < MAX_CODE_ADDRESS, "round {round}"),
+                Err(other) => panic!("round {round}: {other:?}"),
+            }
+        }
+    }
+}

@@ -8,11 +8,11 @@
 
 use std::borrow::Borrow;
 
-use openvm_sdk::F;
 use openvm_stark_backend::{
     codec::{Decode, Encode},
     p3_field::{PrimeCharacteristicRing, PrimeField32},
 };
+use openvm_stark_sdk::config::baby_bear_poseidon2::F;
 use openvm_verify_stark_host::{
     VmStarkProof,
     pvs::{DEF_PVS_AIR_ID, DeferralPvs},
@@ -110,6 +110,11 @@ mod tests {
 
     use super::*;
 
+    include!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../shared/src/mutation.rs"
+    ));
+
     /// The stored receipt of a real proof.
     fn stored() -> Vec<u8> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -206,5 +211,19 @@ mod tests {
             message(&vec![0; MAX_BYTES + 1]),
             "not a receipt: 1048577 bytes, more than 1048576"
         );
+    }
+
+    #[test]
+    fn what_decodes_is_encoded_in_the_same_bytes() {
+        let whole = stored();
+        let mut read = 0;
+        for round in 0..1000 {
+            let bytes = mutated(&whole, round);
+            if let Ok(receipt) = decode(&bytes) {
+                assert_eq!(encode(&receipt.journal, &receipt.proof).unwrap(), bytes);
+                read += 1;
+            }
+        }
+        assert!(read > 50, "{read}");
     }
 }

@@ -55,3 +55,62 @@ fn load(binary: &[u8]) -> Result<MemoryImage> {
         .to_image()
         .map_err(|error| refused(&format!("{error:#}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    include!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../shared/src/mutation.rs"
+    ));
+
+    fn refusal(binary: &[u8]) -> String {
+        match load(binary) {
+            Err(Error::BadElf(message)) => message,
+            Err(other) => panic!("{other:?}"),
+            Ok(_) => panic!("it is a program"),
+        }
+    }
+
+    fn fibonacci() -> Vec<u8> {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../guests/elfs/fibonacci.bin"
+        );
+        std::fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn a_damaged_program_is_loaded_or_refused() {
+        let whole = fibonacci();
+        assert!(load(&whole).is_ok());
+        for round in 0..200 {
+            let loaded = runner_shared::guarded(|| load(&mutated(&whole, round)));
+            assert!(
+                matches!(loaded, Ok(_) | Err(Error::BadElf(_))),
+                "round {round}"
+            );
+        }
+    }
+
+    #[test]
+    fn program_headers_speak_of_bytes_that_are_there() {
+        let whole = fibonacci();
+        let elf = whole
+            .windows(4)
+            .position(|bytes| bytes == b"\x7fELF")
+            .unwrap();
+        let table = elf + u32::from_le_bytes(*whole[elf + 28..].first_chunk().unwrap()) as usize;
+        let header = (table..)
+            .step_by(32)
+            .find(|at| whole[*at] == 1 && whole[*at + 16..*at + 20] != [0; 4])
+            .unwrap();
+        for (at, problem) in [(header + 7, "ends at byte"), (header + 19, "more than its")] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x40;
+            let message = refusal(&damaged);
+            assert!(message.contains(problem), "{message}");
+        }
+    }
+}

@@ -165,6 +165,11 @@ mod tests {
     use super::*;
     use risc0_zkvm::{FakeReceipt, MaybePruned};
 
+    include!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../shared/src/mutation.rs"
+    ));
+
     /// A segment with this seal and an empty claim. It proves nothing.
     fn segment(seal: &[u32]) -> SegmentReceipt {
         let claim = ReceiptClaim::ok(Digest::ZERO, MaybePruned::<Vec<u8>>::Pruned(Digest::ZERO));
@@ -285,5 +290,23 @@ mod tests {
             bytes[at..at + size].fill(0xff);
             assert_eq!(code(decode(&bytes)), "malformed", "{at}");
         }
+    }
+
+    #[test]
+    fn what_decodes_is_encoded_in_the_same_bytes() {
+        let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/native/data");
+        let stored = std::fs::read(format!("{data}/fibonacci-10.receipt")).unwrap();
+        let small = encode(&nested(3)).unwrap();
+        let mut read = 0;
+        for (whole, rounds) in [(stored, 1000), (small, 20_000)] {
+            for round in 0..rounds {
+                let bytes = mutated(&whole, round);
+                if let Ok(receipt) = decode(&bytes) {
+                    assert_eq!(encode(&receipt).unwrap(), bytes, "round {round}");
+                    read += 1;
+                }
+            }
+        }
+        assert!(read > 500, "{read}");
     }
 }

@@ -112,6 +112,8 @@ pub fn word(bytes: &[u8], at: usize) -> Option<u32> {
 mod tests {
     use super::*;
 
+    include!("mutation.rs");
+
     const NOTE: u32 = 4;
     const READ: u32 = 4;
     const TABLE: usize = 52;
@@ -207,6 +209,28 @@ mod tests {
             bytes[at..at + size].fill(0xff);
             refused(&bytes);
         }
+    }
+
+    #[test]
+    fn whatever_the_headers_say_what_is_read_keeps_its_bounds() {
+        let whole = elf(&[
+            (LOAD, 64, 16, READ),
+            (LOAD, 128, 20, EXECUTABLE),
+            (NOTE, 0, 9, 0),
+        ]);
+        let mut read = 0;
+        for round in 0..100_000 {
+            let Ok(headers) = Headers::read(&mutated(&whole, round), 1000) else {
+                continue;
+            };
+            let ordered = |range: &Range<u32>| range.start <= range.end;
+            let addresses = headers.segments.iter().map(|segment| &segment.addresses);
+            assert!(addresses.clone().all(ordered), "round {round}");
+            assert!(addresses.map(|range| range.len()).sum::<usize>() <= 1000);
+            assert!(ordered(&headers.code()), "round {round}");
+            read += 1;
+        }
+        assert!((1000..99_000).contains(&read), "{read}");
     }
 
     #[test]
