@@ -97,6 +97,7 @@ def test_no_byte_of_a_proof_can_be_changed(data: st.DataObject) -> None:
         prover.verify(bytes(damaged), image_id)
 
 
+@pytest.mark.usefixtures("prover")
 def test_a_sample_of_all_bytes_is_noticed(fibonacci: Guest, receipt: bytes) -> None:
     places = [
         *range(HEADER),
@@ -106,16 +107,17 @@ def test_a_sample_of_all_bytes_is_noticed(fibonacci: Guest, receipt: bytes) -> N
     assert unnoticed_flips(native, receipt, places, fibonacci.image_id, random.Random(1)) == []
 
 
-def test_a_yes_has_one_spelling(fibonacci: Guest, receipt: bytes) -> None:
+def test_a_yes_has_one_spelling(receipt: bytes) -> None:
     """The library's decoder takes every byte but zero for a yes."""
     refusals = []
     for place in (place for place in range(HEADER, len(receipt)) if receipt[place] == 1):
         damaged = bytearray(receipt)
         damaged[place] = 3
-        with pytest.raises(native.NativeError) as caught:
-            native.verify(bytes(damaged), fibonacci.image_id)
-        refusals.append(caught.value.args[1])
-    assert sum("are not its encoding" in refusal for refusal in refusals) > 1
+        try:
+            native.describe(bytes(damaged))
+        except native.NativeError as error:
+            refusals.append(error.args[1])
+    assert sum("are not its encoding" in refusal for refusal in refusals) == 1
 
 
 @pytest.mark.parametrize("length", [0, 3, 4, 7, 8, 15, 16, 40, 1000])
@@ -205,7 +207,7 @@ def test_damaged_program_headers_take_no_memory(fibonacci: Guest) -> None:
         (code + 17, 0x40, "in the file"),  # it has more bytes in the file than in memory
         (code + 23, 0x7F, "more than"),  # it is enormous
         (27, 0x10, "outside of its code"),  # the first instruction is elsewhere
-        (28, 0x40, "bad"),  # the table is elsewhere
+        (30, 1, "no segment table"),
         (42, 1, "no segment table"),
         (45, 0x10, "no segment table"),
     ]
@@ -222,7 +224,7 @@ def test_damaged_program_headers_take_no_memory(fibonacci: Guest) -> None:
     assert {code for code, _ in refused} == {"bad_elf"}
     assert len(refused) == len(damage)
     for (_, message), (place, _, problem) in zip(refused, damage, strict=True):
-        assert problem == "bad" or problem in message, place
+        assert problem in message, place
 
 
 def test_there_is_one_vm_a_process(prover: Prover) -> None:

@@ -7,6 +7,9 @@ mod receipt;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Ok(found) = receipt::decode(data) {
-        assert_eq!(receipt::encode(&found.journal, &found.proof).as_deref(), Ok(data));
+        assert_eq!(
+            receipt::encode(&found.journal, &found.proof).as_deref(),
+            Ok(data)
+        );
     }
 });
