@@ -153,14 +153,14 @@ class TestGuests:
 class TestWhatRisc0Lacks:
     @pytest.mark.parametrize("kind", [ReceiptKind.SUCCINCT, ReceiptKind.GROTH16])
     def test_without_recursion_programs(self, kind: ReceiptKind) -> None:
-        build = {"recursion": False, "cuda": False}
+        build = {"recursion": False}
         found = why_unavailable(kind, build, docker=True, machine="x86_64")
         assert found is not None
         assert "recursion programs" in found[0]
         assert "RECURSION_SRC_PATH" in found[1]
 
     @pytest.mark.parametrize(
-        ("docker", "machine", "cuda", "can"),
+        ("docker", "machine", "on_gpu", "can"),
         [
             (True, "x86_64", False, True),
             (False, "x86_64", False, False),
@@ -168,10 +168,12 @@ class TestWhatRisc0Lacks:
             (False, "aarch64", True, True),
         ],
     )
-    def test_groth16(self, docker: bool, machine: str, cuda: bool, can: bool) -> None:
-        build = {"recursion": True, "cuda": cuda}
+    def test_groth16(self, docker: bool, machine: str, on_gpu: bool, can: bool) -> None:
+        build = {"recursion": True}
         assert why_unavailable(ReceiptKind.SUCCINCT, build, docker=docker, machine=machine) is None
-        found = why_unavailable(ReceiptKind.GROTH16, build, docker=docker, machine=machine)
+        found = why_unavailable(
+            ReceiptKind.GROTH16, build, docker=docker, machine=machine, on_gpu=on_gpu
+        )
         assert (found is None) is can
         assert can or all(found or ("",))
 
