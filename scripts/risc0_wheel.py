@@ -1,6 +1,6 @@
 """The wheel of RISC Zero's extension: what it depends on, and how it is compiled.
 
-It has C++ kernels beside its crates, it can be compiled for a GPU, and it contains the recursion
+It has C++ kernels beside its crates, it has a twin for GPUs, and it contains the recursion
 programs where they can be had (`recursion.py`).
 """
 
@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cuda_toolkit
 import recursion
 import wheels
-from steps import SetupError, ask, enabled, run, say, step
+from steps import SetupError, enabled, run, say, step
 from toolchain import Compiler, Rust, cargo_home, ensure_compiler, find_rust
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["CRATE", "SWITCHES", "build_env", "cpu", "install", "preflight", "run_tests"]
 
 CRATE = Path("native/risc0")
 """The crate's folder, relative to the repository's root."""
+
+CUDA_CRATE = CRATE / "cuda"
+"""The crate of the extension for GPUs. It compiles the same sources."""
+
+ALL_KERNELS = "all"
+"""The value of ``RUNNER_CUDA`` that adds the kernels for keccak and Groth16."""
 
 PORTABLE = "portable"
 V3 = {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}
@@ -33,8 +41,17 @@ LEVELS = {
 """The x86-64 psABI's levels above the portable one, the best first, each with the flags that Linux
 shows for it."""
 
-SWITCHES: tuple[str, ...] = (
+CUDA_SWITCHES = (
     "RUNNER_CUDA",
+    "NVCC_APPEND_FLAGS",
+    "NVCC_PREPEND_FLAGS",
+    "NVCC_CCBIN",
+    "RISC0_CUDART_LINKAGE",
+)
+"""Environment variables that change the extension for GPUs alone."""
+
+SWITCHES: tuple[str, ...] = (
+    *CUDA_SWITCHES,
     "RUNNER_CPU",
     "CC",
     "CXX",
@@ -42,35 +59,8 @@ SWITCHES: tuple[str, ...] = (
     "CXXFLAGS",
     "RUSTFLAGS",
     "CARGO_ENCODED_RUSTFLAGS",
-    "NVCC_APPEND_FLAGS",
-    "NVCC_PREPEND_FLAGS",
-    "NVCC_CCBIN",
-    "RISC0_CUDART_LINKAGE",
 )
 """Environment variables that change what is built. All of them are part of a wheel's key."""
-
-
-def cuda_parts(env: Mapping[str, str]) -> dict[str, str]:
-    """What a CUDA build adds to a key, because its kernels are compiled for this machine's GPU.
-
-    Raises:
-        SetupError: CUDA was asked for, and nvcc or protoc is not there.
-    """
-    if not enabled(env, "RUNNER_CUDA"):
-        return {}
-    nvcc = ask("nvcc", "--version")
-    if not nvcc:
-        raise SetupError(
-            "RUNNER_CUDA=1 but nvcc is not on PATH; install the CUDA toolkit (12 or newer) and"
-            " add its bin folder, usually /usr/local/cuda/bin, to PATH, or unset RUNNER_CUDA"
-        )
-    if "PROTOC" not in env and shutil.which("protoc", path=env.get("PATH")) is None:
-        raise SetupError(
-            "RUNNER_CUDA=1 but protoc is not on PATH; install Debian's protobuf-compiler, or name"
-            " the program in PROTOC, or unset RUNNER_CUDA"
-        )
-    gpus = ask("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
-    return {"nvcc": nvcc.splitlines()[-1], "gpus": gpus}
 
 
 def build_env(
@@ -96,11 +86,6 @@ def build_env(
     if (level := cpu(env)) != PORTABLE:
         # This is for Rust only. The C++ that takes time chooses its instructions at run time.
         result["RUSTFLAGS"] = f"{env.get('RUSTFLAGS', '')} -C target-cpu={level}".strip()
-    if enabled(env, "RUNNER_CUDA") and "NVCC_PREPEND_FLAGS" not in env:
-        # CUDA 13's headers need C++17, which is not clang 14's default. And risc0's build names
-        # this machine's GPU only if no flags are given.
-        native = [] if "NVCC_APPEND_FLAGS" in env else ["-arch=native"]
-        result["NVCC_PREPEND_FLAGS"] = " ".join(["-std=c++17", *native])
     if shutil.which("cc") is None:
         triple = rust.host.upper().replace("-", "_")
         result.setdefault(f"CARGO_TARGET_{triple}_LINKER", compiler.cc)
@@ -126,11 +111,8 @@ def cpu(env: Mapping[str, str]) -> str:
     return next((level for level, needed in LEVELS.items() if needed <= flags), PORTABLE)
 
 
-def without_driver_link(env: Mapping[str, str], programs: Path | None) -> list[str]:
-    """The linker arguments that a CUDA build lacks where ``DOCS_RS`` is set."""
-    if programs is not None or not enabled(env, "RUNNER_CUDA"):
-        return []
-    home = Path(env.get("CUDA_PATH") or "/usr/local/cuda")
+def driver_link(home: Path) -> list[str]:
+    """The linker arguments that a build for GPUs lacks where ``DOCS_RS`` is set."""
     folders = [home / "lib64", home / "lib64/stubs"]
     return ["--", *(f"-Lnative={folder}" for folder in folders), "-ldylib=cuda"]
 
@@ -155,14 +137,20 @@ def forget_interrupted(target: Path) -> bool:
     return removed
 
 
+def for_gpus(env: Mapping[str, str]) -> bool:
+    """Whether the extension for GPUs is wanted as well."""
+    return enabled(env, "RUNNER_CUDA") or env.get("RUNNER_CUDA", "").strip().lower() == ALL_KERNELS
+
+
 def preflight(root: Path, env: Mapping[str, str]) -> None:
     """Raises an error for what a person must install, before anything slow begins.
 
     Raises:
-        SetupError: there is no usable Rust, or CUDA was asked for and is not there.
+        SetupError: there is no usable Rust, or CUDA was asked for and there is no GPU.
     """
     find_rust(env, root / CRATE)
-    cuda_parts(env)
+    if for_gpus(env):
+        cuda_toolkit.architecture(env)
 
 
 def install(root: Path, cache: Path, python: Path, env: Mapping[str, str]) -> bool:
@@ -182,7 +170,6 @@ def install(root: Path, cache: Path, python: Path, env: Mapping[str, str]) -> bo
     """
     crate = root / CRATE
     rust = find_rust(env, crate)
-    cuda = cuda_parts(env)
     compiler = ensure_compiler(env)
     manifest = crate / "Cargo.toml"
     fetch: list[str | Path] = [rust.cargo, "fetch", "--quiet", "--locked"]
@@ -200,11 +187,72 @@ def install(root: Path, cache: Path, python: Path, env: Mapping[str, str]) -> bo
         "platform": wheels.platform_name(),
         "cpu": wheels.cpu_model() if level == "native" else level,
         **{name: env.get(name, "") for name in SWITCHES},
-        **cuda,
     }
     cargo = build_env(env, target_folder(cache, env), rust, compiler, programs)
-    wheels.install("RISC Zero", cache, python, parts, lambda to: build(crate, to, python, cargo))
+    wheels.install(
+        "RISC Zero",
+        cache,
+        python,
+        parts | dict.fromkeys(CUDA_SWITCHES, ""),
+        lambda to: build(crate, to, python, cargo),
+    )
+    if for_gpus(env):
+        install_for_gpus(Where(root, cache, python), env, parts, cargo, compiler)
+    else:
+        # It would be left from other sources than the CPU's.
+        run([python, *wheels.PIP, "uninstall", "--quiet", "--yes", "runner-risc0-cuda"])
     return programs is not None
+
+
+@dataclass(frozen=True)
+class Where:
+    """The repository's root, the cache folder, and the virtual environment's interpreter."""
+
+    root: Path
+    cache: Path
+    python: Path
+
+
+def install_for_gpus(
+    where: Where,
+    env: Mapping[str, str],
+    parts: Mapping[str, str],
+    cargo: Mapping[str, str],
+    compiler: Compiler,
+) -> None:
+    """Installs the extension for GPUs beside the one for the CPU.
+
+    Args:
+        where: the folders and the interpreter.
+        env: the caller's environment.
+        parts: what decides the content of the CPU's wheel, which decides this one's too.
+        cargo: the environment that cargo builds the CPU's extension in.
+        compiler: the C++ compiler.
+
+    Raises:
+        SetupError: the wheel cannot be built here.
+    """
+    cuda_toolkit.ensure_protoc(env)
+    toolkit = cuda_toolkit.ensure_toolkit(env, where.cache, where.python, compiler)
+    everything = env["RUNNER_CUDA"].strip().lower() == ALL_KERNELS
+    more = {"for": cuda_toolkit.architecture(env), "nvcc": toolkit.version}
+    build_in = {**cargo, **cuda_toolkit.build_env(cargo, toolkit)}
+    wheels.install(
+        "RISC Zero for GPUs",
+        where.cache,
+        where.python,
+        {**parts, **more},
+        lambda to: build(
+            where.root / CUDA_CRATE,
+            to,
+            where.python,
+            build_in,
+            arguments=[
+                *(["--features", "all-kernels"] if everything else []),
+                *(driver_link(toolkit.home) if "DOCS_RS" in build_in else []),
+            ],
+        ),
+    )
 
 
 def target_folder(cache: Path, env: Mapping[str, str]) -> Path:
@@ -227,18 +275,29 @@ def run_tests(root: Path, cache: Path, env: Mapping[str, str]) -> None:
     wheels.cargo_test(crate, rust, cargo)
 
 
-def build(crate: Path, folder: Path, python: Path, env: Mapping[str, str]) -> None:
-    """Compiles the wheel into a folder, which appears only when the wheel is complete."""
+def build(
+    crate: Path,
+    folder: Path,
+    python: Path,
+    env: Mapping[str, str],
+    arguments: Sequence[str] = (),
+) -> None:
+    """Compiles the wheel into a folder, which appears only when the wheel is complete.
+
+    Args:
+        crate: the extension's crate.
+        folder: the folder that the wheel is kept in.
+        python: the virtual environment's interpreter.
+        env: the environment that cargo runs in.
+        arguments: more arguments for maturin.
+    """
     target = Path(env["CARGO_TARGET_DIR"])
-    programs = Path(env["RECURSION_SRC_PATH"]) if "RECURSION_SRC_PATH" in env else None
-    cuda = enabled(env, "RUNNER_CUDA")
+    left_out = "RECURSION_SRC_PATH" not in env
+    what = f"compiling {crate.name} (minutes the first time, kept afterwards)"
 
     def run_maturin(command: list[str | Path]) -> None:
-        command += ["--features", "cuda"] if cuda else []
-        command += without_driver_link(env, programs)
-        what = "compiling with CUDA" if cuda else "compiling for CPU"
-        with step(f"RISC Zero extension: {what} (minutes the first time, kept afterwards)"):
-            left_out = programs is None
+        command += arguments
+        with step(f"RISC Zero extension: {what}"):
             if left_out:
                 forget_interrupted(target)
             try:

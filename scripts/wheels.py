@@ -47,7 +47,8 @@ SHARED = Path("native/shared")
 """The crate that all extensions depend on, relative to the repository's root."""
 
 KEPT_WHEELS = 8
-PIP_INSTALL = ("-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check")
+PIP = ("-m", "pip", "--disable-pip-version-check")
+PIP_INSTALL = (*PIP, "install", "--quiet", "--no-input")
 ONLY_THIS_WHEEL = ("--no-index", "--no-deps", "--force-reinstall")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from runner.files import SHIPPED
 
 sys.path.insert(0, str(SHIPPED / "scripts"))
 
+import cuda_toolkit
 import openvm_wheel
 import risc0_wheel
 import toolchain
@@ -137,32 +139,83 @@ class TestBuildEnvironment:
         with pytest.raises(SetupError, match=r"RUNNER_CPU=fast is not a choice; give one of"):
             risc0_wheel.cpu({"RUNNER_CPU": "fast"})
 
-    def test_cuda_is_compiled_for_this_gpu_unless_flags_say_otherwise(self) -> None:
-        cuda = {"RUNNER_CUDA": "1"}
-        assert "NVCC_PREPEND_FLAGS" not in self.env({})
-        assert self.env(cuda)["NVCC_PREPEND_FLAGS"] == "-std=c++17 -arch=native"
-        other = self.env({**cuda, "NVCC_APPEND_FLAGS": "-arch=sm_90"})
-        assert other["NVCC_PREPEND_FLAGS"] == "-std=c++17"
-        assert self.env({**cuda, "NVCC_PREPEND_FLAGS": "-g"})["NVCC_PREPEND_FLAGS"] == "-g"
 
-    def test_cuda_driver_is_linked_where_docs_rs_drops_it(self) -> None:
-        cuda = {"RUNNER_CUDA": "1", "CUDA_PATH": "/opt/cuda"}
-        assert risc0_wheel.without_driver_link({}, None) == []
-        assert risc0_wheel.without_driver_link(cuda, Path("r.zip")) == []
-        assert "-ldylib=cuda" in risc0_wheel.without_driver_link(cuda, None)
+class TestForGpus:
+    TOOLKIT = cuda_toolkit.Toolkit(Path("/opt/cuda"), "release 13.0")
 
-    def test_cuda_without_nvcc(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(risc0_wheel, "ask", lambda *_: "")
-        assert risc0_wheel.cuda_parts({}) == {}
-        with pytest.raises(SetupError, match="nvcc is not on PATH"):
-            risc0_wheel.cuda_parts({"RUNNER_CUDA": "1"})
+    @pytest.mark.parametrize(
+        ("value", "wanted"), [("1", True), ("all", True), ("0", False), ("", False), ("gpu", False)]
+    )
+    def test_the_switch(self, value: str, wanted: bool) -> None:
+        assert risc0_wheel.for_gpus({"RUNNER_CUDA": value}) is wanted
+        assert not risc0_wheel.for_gpus({})
 
-    def test_cuda_without_protoc(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr(risc0_wheel, "ask", lambda *_: "release 13.0")
-        env = {"RUNNER_CUDA": "1", "PATH": str(tmp_path)}
+    def test_kernels_are_compiled_for_this_gpu_unless_flags_say_otherwise(self) -> None:
+        def flags(env: dict[str, str]) -> str:
+            return cuda_toolkit.build_env(env, self.TOOLKIT)["NVCC_PREPEND_FLAGS"]
+
+        assert flags({}) == "-std=c++17 -arch=native"
+        assert flags({"NVCC_APPEND_FLAGS": "-arch=sm_90"}) == "-std=c++17"
+        assert flags({"NVCC_PREPEND_FLAGS": "-g"}) == "-g"
+
+    def test_the_build_finds_the_toolkit(self) -> None:
+        env = cuda_toolkit.build_env({"PATH": "/bin"}, self.TOOLKIT)
+        assert env["PATH"] == "/opt/cuda/bin:/bin"
+        assert {env[name] for name in ("CUDA_PATH", "CUDA_ROOT", "CUDA_LIBRARY_PATH")} == {
+            "/opt/cuda"
+        }
+        assert "-Lnative=/opt/cuda/lib64/stubs" in risc0_wheel.driver_link(self.TOOLKIT.home)
+
+    def test_without_a_gpu_its_kind_must_be_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(cuda_toolkit, "ask", lambda *_: "")
+        flags = {"NVCC_APPEND_FLAGS": "-arch=sm_90"}
+        assert cuda_toolkit.architecture(flags) == "-arch=sm_90"
+        with pytest.raises(SetupError, match=r"shows no GPU .* NVCC_APPEND_FLAGS=-arch=sm_90"):
+            cuda_toolkit.architecture({"NVCC_APPEND_FLAGS": "-O3"})
+        monkeypatch.setattr(cuda_toolkit, "ask", lambda *_: "NVIDIA H100")
+        assert cuda_toolkit.architecture({}) == "NVIDIA H100"
+
+    def test_without_protoc(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setattr(cuda_toolkit, "apt_install", lambda *_: False)
+        env = {"PATH": str(tmp_path)}
         with pytest.raises(SetupError, match="protoc is not on PATH"):
-            risc0_wheel.cuda_parts(env)
-        assert risc0_wheel.cuda_parts(env | {"PROTOC": "/opt/protoc"})["nvcc"] == "release 13.0"
+            cuda_toolkit.ensure_protoc(env)
+        cuda_toolkit.ensure_protoc(env | {"PROTOC": "/opt/protoc"})
+
+    def test_a_toolkit_on_path_is_taken(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        nvcc = tmp_path / "cuda/bin/nvcc"
+        nvcc.parent.mkdir(parents=True)
+        nvcc.write_text("#!/bin/sh\necho nvcc\necho release 12.9\n")
+        nvcc.chmod(0o755)
+        env = {"PATH": str(nvcc.parent)}
+        found = cuda_toolkit.ensure_toolkit(env, tmp_path, Path("python"), self.compiler())
+        assert found == cuda_toolkit.Toolkit(tmp_path / "cuda", "release 12.9")
+        env["CUDA_PATH"] = "/usr/local/cuda"
+        found = cuda_toolkit.ensure_toolkit(env, tmp_path, Path("python"), self.compiler())
+        assert found.home == Path("/usr/local/cuda")
+
+    def test_the_stand_in_for_the_driver_has_all_its_functions(self, tmp_path: Path) -> None:
+        source = cuda_toolkit.stand_in(
+            "#define cuMemAlloc cuMemAlloc_v2\n"
+            "#define cuMemcpy __CUDA_API_PTDS(cuMemcpy)\n"
+            "CUresult CUDAAPI cuInit(unsigned int Flags);\n"
+            "typedef struct CUfoo_st CUfoo;\n"
+        )
+        (tmp_path / "driver.c").write_text(source)
+        library = tmp_path / "libcuda.so"
+        subprocess.run(
+            ["cc", "-shared", "-fPIC", "-o", library, tmp_path / "driver.c"], check=True, timeout=60
+        )
+        driver = ctypes.CDLL(str(library))
+        for name in ("cuInit", "cuMemAlloc", "cuMemAlloc_v2", "cuMemcpy", "cuProfilerInitialize"):
+            assert getattr(driver, name)() == 34
+        assert not hasattr(driver, "CUfoo")
+
+    @staticmethod
+    def compiler() -> toolchain.Compiler:
+        return toolchain.Compiler("cc", "c++", "none")
 
 
 class TestOpenvmWheel:
