@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Driver", "Gpu", "nvml", "usable"]
+__all__ = ["VISIBLE", "Driver", "Gpu", "nvml", "usable"]
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 """The variable by which CUDA is told which GPUs a process may use: indices or ids."""

@@ -153,8 +153,8 @@ ALERTS: tuple[Alert, ...] = (
         "GPUSetAside",
         "l2_gpus_set_aside > 0",
         f"The last run set a GPU aside on {_WHERE}",
-        'GPUs that failed and were set aside: {{ printf "%.0f" $value }}. The CPU made their proofs,'
-        " which takes much longer.",
+        'GPUs that failed and were set aside: {{ printf "%.0f" $value }}. The CPU proved in their'
+        " place, which takes much longer.",
     ),
     Alert(
         "BatchStale",

@@ -153,23 +153,23 @@ class TestGuests:
 class TestWhatRisc0Lacks:
     @pytest.mark.parametrize("kind", [ReceiptKind.SUCCINCT, ReceiptKind.GROTH16])
     def test_without_recursion_programs(self, kind: ReceiptKind) -> None:
-        build = {"recursion": False, "cuda": False}
+        build = {"recursion": False}
         found = why_unavailable(kind, build, docker=True, machine="x86_64")
         assert found is not None
         assert "recursion programs" in found[0]
         assert "RECURSION_SRC_PATH" in found[1]
 
     @pytest.mark.parametrize(
-        ("docker", "machine", "cuda", "can"),
+        ("docker", "machine", "can"),
         [
-            (True, "x86_64", False, True),
-            (False, "x86_64", False, False),
-            (True, "aarch64", False, False),
-            (False, "aarch64", True, True),
+            (True, "x86_64", True),
+            (False, "x86_64", False),
+            (True, "aarch64", False),
+            (False, "aarch64", False),
         ],
     )
-    def test_groth16(self, docker: bool, machine: str, cuda: bool, can: bool) -> None:
-        build = {"recursion": True, "cuda": cuda}
+    def test_groth16(self, docker: bool, machine: str, can: bool) -> None:
+        build = {"recursion": True}
         assert why_unavailable(ReceiptKind.SUCCINCT, build, docker=docker, machine=machine) is None
         found = why_unavailable(ReceiptKind.GROTH16, build, docker=docker, machine=machine)
         assert (found is None) is can

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from runner.errors import InputError, ProverError
 from runner.gpus import usable
 from runner.model import Cycles, GpuUse, ReceiptInfo, ReceiptKind, Versions
+from runner.provers.gpu_extension import gpu_extension
 from runner.provers.guests import read_elf
 from runner.provers.native_module import not_installed, prover_errors
 from runner.provers.prover import Capability, Diagnosis, Proof, own_settings
@@ -44,6 +45,8 @@ and the circuit has no other sizes than these. Larger segments need more memory,
 
 _GPU_MODULE = "runner_risc0_cuda"
 """The same extension, compiled to prove on a GPU. Workers load it for their first proof."""
+
+_INSTALL_GPU_MODULE = "run `RUNNER_CUDA=1 make setup`"
 
 _X86_64 = {"x86_64", "amd64"}
 _RECURSIVE = (ReceiptKind.SUCCINCT, ReceiptKind.GROTH16)
@@ -75,7 +78,8 @@ class Risc0Prover:
         for kind in _RECURSIVE:
             why = why_unavailable(kind, build, docker=docker, machine=platform.machine())
             receipts.append(Capability(kind.value, why is None, *(why or ())))
-        return Diagnosis("runner_risc0", build, tuple(receipts))
+        gpu = gpu_extension(_GPU_MODULE, _INSTALL_GPU_MODULE)
+        return Diagnosis("runner_risc0", build, tuple(receipts), gpu)
 
     @cached_property
     def _build(self) -> dict[str, Any]:
@@ -177,7 +181,7 @@ class Risc0Prover:
             return
         if not _has_gpu_module():
             problem = f"{_GPU_MODULE} is not installed"
-            remedy = "run `RUNNER_CUDA=1 make setup`, or use prover.gpus=0"
+            remedy = f"{_INSTALL_GPU_MODULE}, or use prover.gpus=0"
         else:
             problem = f"this machine shows {len(self.gpus)} NVIDIA GPUs"
             remedy = "use a smaller number, or look at `nvidia-smi` and CUDA_VISIBLE_DEVICES"
