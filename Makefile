@@ -26,7 +26,7 @@ fast := -n auto --dist worksteal -m "$(quick)"
 .NOTPARALLEL:
 .PHONY: help run verify setup setup-openvm test test-fast lint format stubtest test-guests test-native \
 	report doctor stack guests guests-check bench bench-compare bench-exact bench-history \
-	bench-proof profile clean alerts dashboard docs
+	bench-proof profile clean alerts dashboard docs fuzz
 
 help: ## this list
 	@echo 'make run ARGS="guest=fibonacci ..." does everything from a fresh clone. Targets:'
@@ -88,6 +88,10 @@ test-guests: ## Rust tests of the guests' logic
 test-native: ## Rust tests of the native extensions and of the crate they share
 	$(set-up) test
 	$(set-up) native-tests
+
+fuzz: ## fuzz all readers of files from elsewhere, guided by coverage: make fuzz ARGS="60 ledger"
+	$(set-up) tools
+	@scripts/fuzz.sh $(ARGS)
 
 bench: ## what the runner itself costs, saved for bench-history; real proofs: ARGS="-m real"
 	$(set-up) dev

@@ -46,7 +46,10 @@ class RunnerError(Exception):
         self.args = tuple(vars(self).values())
 
     def __str__(self) -> str:
-        return " ".join(self._words().split())
+        line = " ".join(self._words().split())
+        # Words may be those of a file from elsewhere, which must not steer or fill a terminal.
+        line = line if len(line) <= 2000 else f"{line[:1500]}...{line[-450:]}"
+        return line if line.isprintable() else "".join(map(_visible, line))
 
     def _words(self) -> str:
         return super().__str__()
@@ -287,6 +290,10 @@ class VerificationFailedError(RunnerError):
 
     def _words(self) -> str:
         return f"NOT VERIFIED: {self.check}: {self.reason}"
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() else ascii(character)[1:-1]
 
 
 def _shown(value: object) -> str:

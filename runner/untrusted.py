@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import stat
@@ -106,10 +107,13 @@ def parse_json(text: str | bytes, *, halves: bool = False) -> Any:  # noqa: ANN4
 
     Raises:
         ValueError: it is not JSON, is nested too deeply, has a key twice in one object, has a
-            number that JSON does not know (NaN, Infinity), or has half of a surrogate pair.
+            number that JSON does not know (NaN, Infinity) or that is read as such a one (1e999),
+            or has half of a surrogate pair.
     """
     try:
-        found = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+        found = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite
+        )
         if not halves and _may_have_halves(text):
             json.dumps(found, ensure_ascii=False).encode()
     except RecursionError:
@@ -190,6 +194,13 @@ def _may_have_halves(text: str | bytes) -> bool:
         return "\\ud" in text or "\\uD" in text or not text.isascii()
     # Python guesses UTF-16 and UTF-32 too, in which every other byte of such an escape is zero.
     return b"\\ud" in text or b"\\uD" in text or b"\0" in text or b"\xed" in text
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"the number {text[:80]} is too large")
+    return number
 
 
 def _no_constant(name: str) -> Any:  # noqa: ANN401  # never returns

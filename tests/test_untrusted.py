@@ -77,10 +77,19 @@ def test_a_link_that_the_user_names_is_followed_to_a_regular_file_alone(folder: 
 
 
 @pytest.mark.parametrize(
-    "text", ['{"a": 1, "a": 1}', '{"b": {"a": 1, "a": 2}}', "[NaN]", "[1, Infinity]", "[" * 100_000]
+    "text",
+    [
+        '{"a": 1, "a": 1}',
+        '{"b": {"a": 1, "a": 2}}',
+        "[NaN]",
+        "[1, Infinity]",
+        "[1e999]",
+        "[-1.5e400]",
+        "[" * 100_000,
+    ],
 )
 def test_json_that_deceives_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"twice|no number|deeply"):
+    with pytest.raises(ValueError, match=r"twice|no number|too large|deeply"):
         parse_json(text)
 
 

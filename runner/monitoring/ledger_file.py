@@ -114,7 +114,7 @@ def decode(data: bytes) -> Contents:
         raise LedgerNewerError(version, VERSION)
     try:
         checksum = _checksum(version, content)
-    except RecursionError:
+    except RecursionError:  # writing goes through nesting that is just not too deep for reading
         raise LedgerCorruptError("nested too deeply") from None
     if file.get("sha256") != checksum:
         raise LedgerCorruptError("the checksum does not match the content")
@@ -127,7 +127,7 @@ def decode(data: bytes) -> Contents:
             runs=tuple(map(_text, content["runs"])),
             recent=tuple(map(_recent_run, content["recent"])),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise LedgerCorruptError(f"of the wrong shape: {error!r}") from None
 
 

@@ -105,7 +105,7 @@ def _read_csv(path: Path, fields: Sequence[FieldSpec]) -> Iterator[tuple[str, ob
             if header is None:
                 header = row
                 if sorted(header) != sorted(types):
-                    problem = f"header {','.join(header)} does not name the guest's fields"
+                    problem = f"header {_start(','.join(header))} does not name the guest's fields"
                     raise InputError(_FILE, where, problem, f"begin with {','.join(types)}")
                 continue
             if len(row) != len(header):
@@ -115,6 +115,10 @@ def _read_csv(path: Path, fields: Sequence[FieldSpec]) -> Iterator[tuple[str, ob
     except csv.Error as error:
         remedy = "mend the row, or use JSON lines"
         raise InputError(_FILE, f"{path}:{rows.line_num}", f"not CSV: {error}", remedy) from None
+
+
+def _start(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _cell(kind: str, text: str) -> Scalar:

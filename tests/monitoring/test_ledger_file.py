@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 import pytest
 
-from runner.errors import LedgerNewerError
+from runner.errors import LedgerCorruptError, LedgerNewerError
 from runner.metric_kinds import Counter, Gauge, Histogram, Metric, NoLabels
 from runner.metric_table import (
     AGGREGATION,
@@ -54,6 +54,8 @@ DAMAGED = {
     "a list": b"[]",
     "a digit changed": GOOD.replace(b'"value":5', b'"value":6'),
     "not a number": GOOD.replace(b'"value":5', b'"value":NaN'),
+    "infinite": GOOD.replace(b'"value":5', b'"value":1e999'),
+    "no float": sealed({**EMPTY, "recent": [], "gauges": [], "totals": [total(value=10**400)]}),
     "no version": sealed(EMPTY, None),
     "version 0, which never was": sealed(EMPTY, 0),
     "no runs": sealed({"totals": [], "gauges": [], "recent": []}),
@@ -89,6 +91,14 @@ def test_a_damaged_ledger_is_set_aside_and_totals_go_on_from_the_textfile(
     for part in (ledger.path.name, aside.name, "damaged metrics ledger", str(textfile)):
         assert part in warning.getMessage()
     assert "\n" not in warning.getMessage()
+
+
+def test_no_depth_of_nesting_is_more_than_damage() -> None:
+    """Reading and writing JSON run out of depth at different ones."""
+    for depth in range(300, 1000):
+        nested = b"[" * depth + b"]" * depth
+        with pytest.raises(LedgerCorruptError):
+            decode(GOOD.replace(b'"runs":["a"]', b'"runs":' + nested))
 
 
 @pytest.mark.parametrize("text", [None, b"", b"l2_aggregation_total many\n", b"\xff"])

@@ -17,8 +17,7 @@ from runner.plan.journal import AggregationResult, aggregator_stdin
 from runner.provers.guests import AGGREGATOR, DEFAULT_FOLDER, Manifest, read_elf
 
 if TYPE_CHECKING:
-    import random
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
 
 CODES = {
@@ -32,7 +31,6 @@ CODES = {
     "cuda_failed",
     "internal",
 }
-REJECTED = {"malformed_receipt", "verification_failed"}
 RECURSION = bool(native.build_info()["recursion"])
 
 Claim = tuple[bytes, bytes]
@@ -106,23 +104,6 @@ def python(code: str, *args: str, **environment: str) -> str:
 
 
 # Real proofs.
-
-
-def unnoticed_flips(
-    receipt: bytes, places: Iterable[int], image_id: bytes, chance: random.Random
-) -> list[int]:
-    """The places in a receipt at which a flipped bit, which ``chance`` picks, goes unnoticed."""
-    found = []
-    for place in places:
-        damaged = bytearray(receipt)
-        damaged[place] ^= 1 << chance.randrange(8)
-        try:
-            native.verify(bytes(damaged), image_id)
-        except native.NativeError as error:
-            if error.args[0] in REJECTED:
-                continue
-        found.append(place)
-    return found
 
 
 class Proofs(NamedTuple):

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from runner.model import Child, ReceiptKind
 from runner.plan.journal import AggregationResult, aggregator_stdin
 from runner.provers.guests import AGGREGATOR, Manifest, default_folder
 from runner.provers.prover import ProverSpec, load_prover
+from tests.native.flips import unnoticed_flips
 
 if TYPE_CHECKING:
     from runner.model import Guest
@@ -95,6 +97,29 @@ def test_no_byte_of_a_proof_can_be_changed(data: st.DataObject) -> None:
         prover.verify(bytes(damaged), image_id)
 
 
+@pytest.mark.usefixtures("prover")
+def test_a_sample_of_all_bytes_is_noticed(fibonacci: Guest, receipt: bytes) -> None:
+    places = [
+        *range(HEADER),
+        *range(HEADER, len(receipt), 1009),
+        *range(len(receipt) - 4000, len(receipt), 29),
+    ]
+    assert unnoticed_flips(native, receipt, places, fibonacci.image_id, random.Random(1)) == []
+
+
+def test_a_yes_has_one_spelling(receipt: bytes) -> None:
+    """The library's decoder takes every byte but zero for a yes."""
+    refusals = []
+    for place in (place for place in range(HEADER, len(receipt)) if receipt[place] == 1):
+        damaged = bytearray(receipt)
+        damaged[place] = 3
+        try:
+            native.describe(bytes(damaged))
+        except native.NativeError as error:
+            refusals.append(error.args[1])
+    assert sum("are not its encoding" in refusal for refusal in refusals) == 1
+
+
 @pytest.mark.parametrize("length", [0, 3, 4, 7, 8, 15, 16, 40, 1000])
 def test_a_receipt_that_ends_early_is_malformed(
     prover: Prover, fibonacci: Guest, receipt: bytes, length: int
@@ -146,6 +171,60 @@ def test_an_elf_that_asks_for_gigabytes_is_refused(prover: Prover, fibonacci: Gu
     elf[load + 20 : load + 24] = (0x7FFF_FFFC).to_bytes(4, "little")
     with pytest.raises(ProverError, match="not a program"):
         prover.image_id(bytes(elf))
+
+
+DAMAGE = """
+import json, resource, sys
+from pathlib import Path
+import runner_openvm as native
+native.load_vm(Path(sys.argv[2]).read_bytes())
+# Without a limit, the machine would be out of memory before the test failed.
+resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+elf = Path(sys.argv[1]).read_bytes()
+refused = []
+for place, change in json.loads(sys.argv[3]):
+    damaged = bytearray(elf)
+    damaged[place] ^= change
+    try:
+        native.commitments(bytes(damaged))
+    except native.NativeError as error:
+        refused.append(error.args)
+print(json.dumps(refused))
+"""
+
+
+def test_damaged_program_headers_take_no_memory(fibonacci: Guest) -> None:
+    """The library's tables have an entry for every address below the code."""
+    elf = fibonacci.elf_path.read_bytes()
+    table = int.from_bytes(elf[28:32], "little")
+    headers = range(table, table + 32 * elf[44], 32)
+    code = next(at for at in headers if elf[at] == 1 and elf[at + 24] & 1)
+    damage = [
+        (code, 0x7F, "outside of its code"),  # it is not loaded
+        (code + 24, 1, "outside of its code"),  # it is not executable
+        (code + 7, 0x10, "ends at byte"),  # it begins beyond the file's end
+        (code + 11, 0x10, "outside of its code"),  # it is loaded elsewhere
+        (code + 17, 0x40, "in the file"),  # it has more bytes in the file than in memory
+        (code + 23, 0x7F, "more than"),  # it is enormous
+        (27, 0x10, "outside of its code"),  # the first instruction is elsewhere
+        (30, 1, "no segment table"),
+        (42, 1, "no segment table"),
+        (45, 0x10, "no segment table"),
+    ]
+    vm = default_folder("openvm") / "vm.bin"
+    places = json.dumps([(place, change) for place, change, _ in damage])
+    done = subprocess.run(
+        [sys.executable, "-c", DAMAGE, fibonacci.elf_path, vm, places],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    refused = json.loads(done.stdout)
+    assert {code for code, _ in refused} == {"bad_elf"}
+    assert len(refused) == len(damage)
+    for (_, message), (place, _, problem) in zip(refused, damage, strict=True):
+        assert problem in message, place
 
 
 def test_there_is_one_vm_a_process(prover: Prover) -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runner.provers.guests import default_folder
+from runner.model import ReceiptKind
+from runner.provers.guests import AGGREGATOR, Manifest, default_folder
+from runner.provers.prover import ProverSpec, load_prover
 from tests.native.commands import call, run_and_kill_a_worker
+from tests.native.flips import unnoticed_flips
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytest.importorskip(
+native = pytest.importorskip(
     "runner_openvm", reason="the OpenVM extension is not installed (make setup-openvm)"
 )
 pytestmark = pytest.mark.real
@@ -72,6 +76,19 @@ def test_two_proofs_become_one_of_the_same_size(base: Path, batch: dict[str, Any
     assert batch["summary"]["size_savings_percent"] == pytest.approx(50, abs=0.1)
     done = call("runner.verify", str(base / "batch"), cwd=base)
     assert "VERIFIED: 2 leaves" in done.stdout, done.stderr
+
+
+@pytest.mark.usefixtures("batch")
+def test_no_byte_of_an_aggregate_can_be_changed(base: Path) -> None:
+    receipt = (base / "batch" / "root.receipt").read_bytes()
+    prover = load_prover(ProverSpec("openvm", ReceiptKind.SUCCINCT))
+    own = Manifest.load(default_folder("openvm")).get(AGGREGATOR).image_id
+    assert prover.verify(receipt, own)
+    # The ends have the head and the paths to the children's results.
+    ends = [*range(100), *range(len(receipt) - 8000, len(receipt), 13)]
+    places = [*ends, *range(100, len(receipt), 997)]
+    places += [place for place in range(len(receipt)) if receipt[place] == 1][:300]
+    assert unnoticed_flips(native, receipt, places, own, random.Random(1)) == []
 
 
 @pytest.mark.usefixtures("batch")

@@ -13,15 +13,14 @@ import runner_risc0 as native
 from runner.plan import merkle
 from runner.plan.journal import AggregationResult, aggregator_stdin, padded
 from runner.provers.guests import AGGREGATOR
+from tests.native.flips import REJECTED, unnoticed_flips
 from tests.native.risc0 import (
     RECURSION,
-    REJECTED,
     Proofs,
     elf,
     failure,
     image_id,
     result_over,
-    unnoticed_flips,
     word,
 )
 
@@ -218,7 +217,7 @@ def test_every_flipped_byte_of_an_aggregation_is_noticed(proofs: Proofs) -> None
         start += 9 + len(body)
         places += range(start - 200, min(start + 60, children_end), 11)
     places += chance.sample(range(seal_start, children_end), 120)
-    assert unnoticed_flips(receipt, places, image_id(AGGREGATOR), chance) == []
+    assert unnoticed_flips(native, receipt, places, image_id(AGGREGATOR), chance) == []
 
 
 @pytest.mark.real
@@ -261,3 +260,34 @@ def test_succinct(proofs: Proofs) -> None:
         flipped[place] ^= 1 << chance.randrange(8)
         code, _ = failure(native.verify, bytes(flipped), image_id(AGGREGATOR))
         assert code in REJECTED
+
+
+def path_index(succinct: bytes) -> range:
+    """The bytes of the position of a succinct receipt's control id, which the path follows.
+
+    The path has eight digests of 32 bytes, after their number, and ends the receipt.
+    """
+    start = len(succinct) - 8 * 32 - 4 - 4
+    return range(start, start + 4)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not RECURSION, reason="this build has no recursion programs")
+def test_labels_of_a_succinct_assumption_are_compared(proofs: Proofs) -> None:
+    """The library reads eight bits of the position of a control id."""
+    child = native.prove(elf("fibonacci"), word(10), kind="succinct").receipt
+    own = image_id("fibonacci")
+    chance = random.Random(4)
+    assert native.verify(child, own) == proofs.children[0][1]
+    assert unnoticed_flips(native, child, path_index(child), own, chance) == []
+    stdin = aggregator_stdin(image_id(AGGREGATOR), proofs.children[:1])
+    top = native.prove(elf(AGGREGATOR), stdin, [child]).receipt
+    assert native.verify(top, image_id(AGGREGATOR))
+    parts = Parts.of(top)
+    ((kind, inner),) = parts.assumptions
+    assert kind == 2
+    assert top.endswith(inner)
+    seal = 4 + 4 * struct.unpack_from("<I", inner)[0]
+    places = range(len(top) - len(inner) + seal, len(top))
+    assert set(path_index(top)) < set(places)
+    assert unnoticed_flips(native, top, places, image_id(AGGREGATOR), chance) == []

@@ -7,6 +7,7 @@ import random
 import pytest
 import runner_risc0 as native
 
+from tests.native.flips import unnoticed_flips
 from tests.native.receipts import (
     AFTER_SEAL,
     IMAGE,
@@ -21,7 +22,6 @@ from tests.native.receipts import (
     seal_words,
     with_seal,
 )
-from tests.native.risc0 import unnoticed_flips
 
 # The stored receipt.
 
@@ -47,7 +47,7 @@ def test_every_flipped_byte_is_noticed() -> None:
     chance = random.Random(1)
     places = [*range(SEAL + 8), *range(AFTER_SEAL, len(RECEIPT), 2)]
     places += chance.sample(range(SEAL, AFTER_SEAL), 150)
-    assert unnoticed_flips(RECEIPT, places, IMAGE, chance) == []
+    assert unnoticed_flips(native, RECEIPT, places, IMAGE, chance) == []
 
 
 @pytest.mark.parametrize(

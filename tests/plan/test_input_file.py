@@ -126,11 +126,20 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
         leaves(FIBONACCI, inputs_file=folder)
 
 
-def test_long_values_do_not_flood_the_message(tmp_path: Path) -> None:
-    path = written(tmp_path, "a.jsonl", json.dumps("x" * 10_000))
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.jsonl", json.dumps("x" * 10_000)), ("a.csv", "x" * 10_000)]
+)
+def test_long_values_do_not_flood_the_message(tmp_path: Path, name: str, content: str) -> None:
     with pytest.raises(InputError) as caught:
-        leaves(FIBONACCI, inputs_file=path)
+        leaves(FIBONACCI, inputs_file=written(tmp_path, name, content))
     assert len(str(caught.value)) < 400
+
+
+def test_a_file_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "\x1b[2J\u202en\n1\n")
+    with pytest.raises(InputError, match=r"header \\x1b\[2J\\u202en does not name") as caught:
+        leaves(FIBONACCI, inputs_file=path)
+    assert str(caught.value).isprintable()
 
 
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=8))

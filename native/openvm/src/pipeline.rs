@@ -10,20 +10,16 @@
 //! a run without children is that small already. So here only a mixed proof, which has two proofs
 //! below it, gets the layer.
 
-use std::{borrow::Borrow, fmt::Display};
+use std::fmt::Display;
 
 use openvm_circuit::{
     arch::hasher::poseidon2::vm_poseidon2_hasher, system::memory::merkle::MerkleTree,
 };
 use openvm_sdk::{DeferralInput, F, StdIn, prover::compute_deferral_merkle_proofs};
-use openvm_stark_backend::p3_field::PrimeField32;
-use openvm_verify_stark_host::{
-    VmStarkProof,
-    pvs::{DEF_PVS_AIR_ID, DeferralPvs},
-};
+use openvm_verify_stark_host::VmStarkProof;
 use runner_shared::{Error, Result};
 
-use crate::{keys::Keys, program::App};
+use crate::{keys::Keys, program::App, receipt::deferral_height};
 
 /// Prove one run. `children` are the encoded proofs that the guest verifies, in the guest's order.
 pub fn prove(
@@ -48,14 +44,8 @@ pub fn prove(
             .map_err(failed)?;
         proof = aggregator.wrap_proof(proof, &mut layers).map_err(failed)?;
     }
-    let values = proof
-        .inner
-        .public_values
-        .get(DEF_PVS_AIR_ID)
-        .filter(|values| values.len() == DeferralPvs::<u8>::width())
+    let depth = deferral_height(&proof)
         .ok_or_else(|| Error::ProverFailed("a proof without deferral values".into()))?;
-    let values: &DeferralPvs<F> = values.as_slice().borrow();
-    let depth = values.depth.as_canonical_u32() as usize;
     proof.deferral_merkle_proofs = Some(compute_deferral_merkle_proofs(
         app.memory_dimensions(),
         &before,

@@ -3,13 +3,23 @@
 //! The envelope is that of `runner_shared::envelope`, and its body is a `VmStarkProof` in the
 //! library's own encoding (`openvm_stark_backend::codec`). The library's decoder allocates at most
 //! 1024 elements ahead of what it has read. It refuses field elements that are not canonical and
-//! bytes that are left over.
+//! bytes that are left over, but it takes every byte that is not zero for a "yes". So the proof is
+//! encoded again, and bytes that are not its encoding are refused.
 
-use openvm_stark_backend::codec::{Decode, Encode};
-use openvm_verify_stark_host::VmStarkProof;
+use std::borrow::Borrow;
+
+use openvm_stark_backend::{
+    codec::{Decode, Encode},
+    p3_field::{PrimeCharacteristicRing, PrimeField32},
+};
+use openvm_stark_sdk::config::baby_bear_poseidon2::F;
+use openvm_verify_stark_host::{
+    VmStarkProof,
+    pvs::{DEF_PVS_AIR_ID, DeferralPvs},
+};
 use runner_shared::{
     Error, Result,
-    envelope::{Malformed, Zkvm, encode_envelope, malformed, open_envelope},
+    envelope::{Malformed, Zkvm, encode_envelope, is_canonical, malformed, open_envelope},
 };
 
 const OPENVM: Zkvm = Zkvm {
@@ -28,6 +38,30 @@ pub struct Receipt {
     pub journal: Vec<u8>,
     pub proof: VmStarkProof,
     pub proof_bytes: usize,
+}
+
+/// The height of the subtree of children's results that a proof is about: zero without children,
+/// and `None` for what is no proof of a VM that can have children.
+pub fn deferral_height(proof: &VmStarkProof) -> Option<usize> {
+    let values = proof.inner.public_values.get(DEF_PVS_AIR_ID)?;
+    if values.len() != DeferralPvs::<u8>::width() {
+        return None;
+    }
+    let values: &DeferralPvs<F> = values.as_slice().borrow();
+    Some(values.depth.as_canonical_u32() as usize)
+}
+
+/// Whether those elements are zero that the library's verifier skips: the paths to the children's
+/// results begin at the leaves, and count only from their subtree's height on.
+pub fn skipped_are_zero(proof: &VmStarkProof) -> bool {
+    let Some(paths) = &proof.deferral_merkle_proofs else {
+        return true;
+    };
+    let height = deferral_height(proof).unwrap_or(0);
+    [&paths.initial_merkle_proof, &paths.final_merkle_proof]
+        .into_iter()
+        .flat_map(|path| path.iter().take(height).flatten())
+        .all(|element| *element == F::ZERO)
 }
 
 pub fn encode(journal: &[u8], proof: &VmStarkProof) -> Result<Vec<u8>> {
@@ -51,6 +85,7 @@ pub fn decode(bytes: &[u8]) -> Result<Receipt> {
     let (journal, body) = input.payload().map_err(refusal)?;
     let proof = VmStarkProof::decode_from_bytes(body)
         .map_err(|error| malformed(&format!("the proof cannot be read: {error}")))?;
+    is_canonical(bytes, &encode(journal, &proof)?)?;
     Ok(Receipt {
         journal: journal.to_vec(),
         proof,
@@ -71,7 +106,21 @@ fn refusal(problem: Malformed) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::{borrow::BorrowMut, path::Path};
+
     use super::*;
+
+    include!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../shared/src/mutation.rs"
+    ));
+
+    /// The stored receipt of a real proof.
+    fn stored() -> Vec<u8> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../tests/native/data/openvm-fibonacci-10.receipt");
+        std::fs::read(path).unwrap()
+    }
 
     fn message(bytes: &[u8]) -> String {
         match decode(bytes) {
@@ -96,6 +145,52 @@ mod tests {
         assert!(message(&whole).starts_with("not a receipt: the proof cannot be read: "));
     }
 
+    /// The library's decoder takes every byte but zero for a yes.
+    #[test]
+    fn a_proof_has_one_encoding() {
+        let bytes = stored();
+        let mut not_read = 0;
+        for at in (8 + 8 + 8 + 8..bytes.len()).filter(|at| bytes[*at] == 1) {
+            let mut changed = bytes.clone();
+            changed[at] = 3;
+            if let Ok(receipt) = decode(&changed) {
+                assert_eq!(encode(&receipt.journal, &receipt.proof).unwrap(), changed);
+            } else if message(&changed).contains("are not its encoding") {
+                not_read += 1;
+            }
+        }
+        assert_eq!(not_read, 1);
+    }
+
+    #[test]
+    fn what_the_verifier_skips_is_zero() {
+        let mut proof = decode(&stored()).unwrap().proof;
+        assert_eq!(deferral_height(&proof), Some(0));
+        assert!(skipped_are_zero(&proof));
+        let set = |proof: &mut VmStarkProof, at: usize, digest: [F; 8]| {
+            let paths = proof.deferral_merkle_proofs.as_mut().unwrap();
+            paths.initial_merkle_proof[at] = digest;
+            paths.final_merkle_proof[at] = digest;
+        };
+        let mut one = [F::ZERO; 8];
+        one[7] = F::ONE;
+        let values = &mut proof.inner.public_values[DEF_PVS_AIR_ID];
+        let values: &mut DeferralPvs<F> = values.as_mut_slice().borrow_mut();
+        values.depth = F::TWO;
+        for at in [0, 1] {
+            set(&mut proof, at, [F::ZERO; 8]);
+        }
+        assert_eq!(deferral_height(&proof), Some(2));
+        // The verifier reads the third element, so it may be anything here.
+        set(&mut proof, 2, one);
+        assert!(skipped_are_zero(&proof));
+        for at in [0, 1] {
+            let mut changed = proof.clone();
+            set(&mut changed, at, one);
+            assert!(!skipped_are_zero(&changed));
+        }
+    }
+
     #[test]
     fn only_succinct_receipts_of_openvm_are_read() {
         let other = Zkvm {
@@ -118,5 +213,19 @@ mod tests {
             message(&vec![0; MAX_BYTES + 1]),
             "not a receipt: 1048577 bytes, more than 1048576"
         );
+    }
+
+    #[test]
+    fn what_decodes_is_encoded_in_the_same_bytes() {
+        let whole = stored();
+        let mut read = 0;
+        for round in 0..1000 {
+            let bytes = mutated(&whole, round);
+            if let Ok(receipt) = decode(&bytes) {
+                assert_eq!(encode(&receipt.journal, &receipt.proof).unwrap(), bytes);
+                read += 1;
+            }
+        }
+        assert!(read > 50, "{read}");
     }
 }

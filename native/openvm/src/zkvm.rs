@@ -154,6 +154,9 @@ pub fn verify(receipt: &[u8], image_id: &[u8; 32]) -> Result<Vec<u8>> {
         Err(Error::Internal(panic)) => Err(failed(&format!("the verifier gave up on it: {panic}"))),
         other => other,
     }?;
+    if !receipt::skipped_are_zero(&receipt.proof) {
+        return Err(failed("it has values that no proof needs"));
+    }
     let values = &receipt.proof.user_pvs_proof.public_values;
     let digest = Sha256::digest(&receipt.journal);
     if !values

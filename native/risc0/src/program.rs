@@ -7,10 +7,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use risc0_binfmt::{AbiKind, MemoryImage, ProgramBinary};
-use runner_shared::{
-    Error, Result,
-    elf::{loaded_bytes, word},
-};
+use runner_shared::{Error, Result, elf::Headers};
 
 /// Programs and their memory images, the one used last first. Loading a program and hashing its
 /// pages takes as long as all the rest of a small run. A copy of an image shares its pages.
@@ -46,8 +43,10 @@ fn loaded() -> MutexGuard<'static, Vec<(Vec<u8>, MemoryImage)>> {
 /// Load a program as `ExecutorImpl::from_elf` does, which does not give its image away.
 fn load(binary: &[u8]) -> Result<MemoryImage> {
     let refused = |why: &str| Error::BadElf(format!("not a program binary: {why}"));
-    check_size(binary)?;
     let program = ProgramBinary::decode(binary).map_err(|error| refused(&format!("{error:#}")))?;
+    for elf in [program.user_elf, program.kernel_elf] {
+        Headers::read(elf, MAX_LOADED_BYTES).map_err(|problem| refused(&problem))?;
+    }
     let header = &program.header;
     if header.abi_kind != AbiKind::V1Compat || header.abi_version.major != 1 {
         return Err(refused("of another ABI than v1compat 1"));
@@ -57,23 +56,61 @@ fn load(binary: &[u8]) -> Result<MemoryImage> {
         .map_err(|error| refused(&format!("{error:#}")))
 }
 
-/// Refuse a binary if one of its ELFs asks for more than [`MAX_LOADED_BYTES`].
-fn check_size(binary: &[u8]) -> Result<()> {
-    for elf in elves(binary).unwrap_or_default() {
-        let bytes = loaded_bytes(elf).unwrap_or(0);
-        if bytes > MAX_LOADED_BYTES {
-            return Err(Error::BadElf(format!(
-                "not a program binary: segments of {bytes} bytes, more than {MAX_LOADED_BYTES}"
-            )));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    include!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../shared/src/mutation.rs"
+    ));
+
+    fn refusal(binary: &[u8]) -> String {
+        match load(binary) {
+            Err(Error::BadElf(message)) => message,
+            Err(other) => panic!("{other:?}"),
+            Ok(_) => panic!("it is a program"),
         }
     }
-    Ok(())
-}
 
-/// The user's ELF and the kernel's, or `None` where the bytes end too early to be a binary.
-fn elves(binary: &[u8]) -> Option<[&[u8]; 2]> {
-    let header = word(binary, 8)? as usize;
-    let rest = binary.get(12..)?.get(header..)?;
-    let user = word(rest, 0)? as usize;
-    rest.get(4..)?.split_at_checked(user).map(<[_; 2]>::from)
+    fn fibonacci() -> Vec<u8> {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../guests/elfs/fibonacci.bin"
+        );
+        std::fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn a_damaged_program_is_loaded_or_refused() {
+        let whole = fibonacci();
+        assert!(load(&whole).is_ok());
+        for round in 0..200 {
+            let loaded = runner_shared::guarded(|| load(&mutated(&whole, round)));
+            assert!(
+                matches!(loaded, Ok(_) | Err(Error::BadElf(_))),
+                "round {round}"
+            );
+        }
+    }
+
+    #[test]
+    fn program_headers_speak_of_bytes_that_are_there() {
+        let whole = fibonacci();
+        let elf = whole
+            .windows(4)
+            .position(|bytes| bytes == b"\x7fELF")
+            .unwrap();
+        let table = elf + u32::from_le_bytes(*whole[elf + 28..].first_chunk().unwrap()) as usize;
+        let header = (table..)
+            .step_by(32)
+            .find(|at| whole[*at] == 1 && whole[*at + 16..*at + 20] != [0; 4])
+            .unwrap();
+        for (at, problem) in [(header + 7, "ends at byte"), (header + 19, "more than its")] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x40;
+            let message = refusal(&damaged);
+            assert!(message.contains(problem), "{message}");
+        }
+    }
 }

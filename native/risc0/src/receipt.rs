@@ -13,6 +13,8 @@
 //! megabytes of nested composites end the process. Here borsh decodes only the parts that cannot
 //! nest (it never allocates more than a page ahead of the bytes it has read), and the nesting is
 //! walked with a limit. Fake receipts have no encoding.
+//!
+//! A receipt has one encoding: bytes that decode to a receipt whose encoding is another are refused.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use risc0_zkvm::{
@@ -21,7 +23,9 @@ use risc0_zkvm::{
 };
 use runner_shared::{
     Error, Result,
-    envelope::{Reader, Zkvm, encode_envelope, malformed, open_envelope, put_blob, put_count},
+    envelope::{
+        Reader, Zkvm, encode_envelope, is_canonical, malformed, open_envelope, put_blob, put_count,
+    },
 };
 
 const RISC_ZERO: Zkvm = Zkvm {
@@ -52,6 +56,13 @@ pub fn encode(receipt: &Receipt) -> Result<Vec<u8>> {
 }
 
 pub fn decode(bytes: &[u8]) -> Result<Receipt> {
+    let receipt = decode_any(bytes)?;
+    is_canonical(bytes, &encode(&receipt)?)?;
+    Ok(receipt)
+}
+
+/// Decode what may also have other encodings.
+fn decode_any(bytes: &[u8]) -> Result<Receipt> {
     let (kind, input) = open_envelope(bytes, &RISC_ZERO)?;
     let (journal, body) = input.payload()?;
     let inner = match kind {
@@ -153,6 +164,11 @@ fn from_borsh<T: BorshDeserialize>(bytes: &[u8]) -> Result<T> {
 mod tests {
     use super::*;
     use risc0_zkvm::{FakeReceipt, MaybePruned};
+
+    include!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../shared/src/mutation.rs"
+    ));
 
     /// A segment with this seal and an empty claim. It proves nothing.
     fn segment(seal: &[u32]) -> SegmentReceipt {
@@ -274,5 +290,23 @@ mod tests {
             bytes[at..at + size].fill(0xff);
             assert_eq!(code(decode(&bytes)), "malformed", "{at}");
         }
+    }
+
+    #[test]
+    fn what_decodes_is_encoded_in_the_same_bytes() {
+        let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/native/data");
+        let stored = std::fs::read(format!("{data}/fibonacci-10.receipt")).unwrap();
+        let small = encode(&nested(3)).unwrap();
+        let mut read = 0;
+        for (whole, rounds) in [(stored, 1000), (small, 20_000)] {
+            for round in 0..rounds {
+                let bytes = mutated(&whole, round);
+                if let Ok(receipt) = decode(&bytes) {
+                    assert_eq!(encode(&receipt).unwrap(), bytes, "round {round}");
+                    read += 1;
+                }
+            }
+        }
+        assert!(read > 500, "{read}");
     }
 }

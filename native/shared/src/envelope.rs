@@ -72,6 +72,22 @@ pub fn malformed(reason: &str) -> Error {
     Error::MalformedReceipt(format!("not a receipt: {reason}"))
 }
 
+/// Refuse bytes that decode to a receipt and are not the encoding of that receipt. A byte that the
+/// decoder does not tell from another could be changed unnoticed.
+pub fn is_canonical(bytes: &[u8], encoded: &[u8]) -> Result<()> {
+    if bytes == encoded {
+        return Ok(());
+    }
+    let same = bytes
+        .iter()
+        .zip(encoded)
+        .take_while(|(one, other)| one == other);
+    let at = same.count();
+    Err(malformed(&format!(
+        "its bytes from {at} on are not its encoding"
+    )))
+}
+
 /// What is wrong with the outer form of an encoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Malformed {
@@ -243,6 +259,16 @@ mod tests {
         assert_eq!(input.end(), Err(Malformed::LeftOver(1)));
         assert_eq!(input.array(), Ok([5]));
         assert_eq!(input.end(), Ok(()));
+    }
+
+    #[test]
+    fn only_the_encoding_of_a_receipt_is_that_receipt() {
+        assert_eq!(is_canonical(b"abc", b"abc"), Ok(()));
+        for (bytes, at) in [(b"abd".as_slice(), 2), (b"ab", 2), (b"abcd", 3), (b"", 0)] {
+            let reason = format!("not a receipt: its bytes from {at} on are not its encoding");
+            let refused = is_canonical(bytes, b"abc");
+            assert_eq!(refused, Err(Error::MalformedReceipt(reason)));
+        }
     }
 
     #[test]

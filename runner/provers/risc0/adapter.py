@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from runner.errors import InputError, ProverError
 from runner.gpus import usable
 from runner.model import Cycles, GpuUse, ReceiptInfo, ReceiptKind, Versions
-from runner.provers.gpu_extension import gpu_extension
 from runner.provers.guests import read_elf
 from runner.provers.native_module import not_installed, prover_errors
 from runner.provers.prover import Capability, Diagnosis, Proof, own_settings
@@ -72,6 +71,8 @@ class Risc0Prover:
     @classmethod
     def diagnose(cls) -> Diagnosis:
         """See :class:`Prover`."""
+        from runner.provers.gpu_extension import gpu_extension  # for the doctor, not for workers
+
         build = native.build_info()
         docker = _docker_engine()
         receipts = [Capability("composite", available=True)]

@@ -1,0 +1,1 @@
+"""Fuzzers of everything that reads what may be anybody's; ``python -m tests.fuzz`` runs one."""
