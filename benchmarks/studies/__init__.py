@@ -3,9 +3,9 @@
 Files:
 
 - `audit_cost.py`: what the audit log adds to a batch.
-- `builds.py`: real proofs by several builds of the extension, such as CPU against GPU.
-- `gpu.py`: whether proofs on a GPU work on this machine, and what they gain over its CPU.
-- `gpu_probe.py`: a tiny kernel, and a process that takes a GPU's memory, by the driver alone.
+- `builds.py`: real proofs by several builds of the extension, such as instruction sets.
+- `gpu.py`: whether proofs on a GPU work here, and what they gain over the CPU.
+- `gpu_probe.py`: a tiny kernel, and taking a GPU's memory; `gpu.py` uses it.
 - `metrics_cost.py`: what metrics add to a batch.
 - `plain_guests.py`: real proofs of the plain std guests and of ours (``make bench-proof``).
 - `provers.py`: real proofs by every prover that this machine has, in one table.
