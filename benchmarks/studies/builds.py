@@ -1,7 +1,7 @@
 """Real proofs by several builds of the extension, side by side in one run.
 
     python -m benchmarks.studies.builds off=,RUNNER_SIMD=off best=          instruction sets
-    python -m benchmarks.studies.builds cpu=FOLDER cuda=FOLDER              CPU against GPU
+    python -m benchmarks.studies.builds old=FOLDER new=FOLDER               two versions
 
 A build is given as ``NAME=FOLDER[,VARIABLE=VALUE...]``. The folder holds ``runner_risc0.abi3.so``;
 an empty one means the installed extension. The variables are set for the build's process. Each

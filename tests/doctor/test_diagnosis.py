@@ -12,7 +12,8 @@ from runner.doctor import diagnosis, tools
 from runner.doctor.__main__ import main
 from runner.errors import InputError, ProverError
 from runner.model import ReceiptKind
-from runner.provers.prover import Capability, Diagnosis
+from runner.provers.prover import Capability, Diagnosis, GpuExtension
+from runner.provers.risc0 import adapter
 from runner.provers.risc0.adapter import why_unavailable
 
 if TYPE_CHECKING:
@@ -160,20 +161,36 @@ class TestWhatRisc0Lacks:
         assert "RECURSION_SRC_PATH" in found[1]
 
     @pytest.mark.parametrize(
-        ("docker", "machine", "can"),
+        ("docker", "machine", "on_gpu", "can"),
         [
-            (True, "x86_64", True),
-            (False, "x86_64", False),
-            (True, "aarch64", False),
-            (False, "aarch64", False),
+            (True, "x86_64", False, True),
+            (False, "x86_64", False, False),
+            (True, "aarch64", False, False),
+            (False, "aarch64", True, True),
         ],
     )
-    def test_groth16(self, docker: bool, machine: str, can: bool) -> None:
+    def test_groth16(self, docker: bool, machine: str, on_gpu: bool, can: bool) -> None:
         build = {"recursion": True}
         assert why_unavailable(ReceiptKind.SUCCINCT, build, docker=docker, machine=machine) is None
-        found = why_unavailable(ReceiptKind.GROTH16, build, docker=docker, machine=machine)
+        found = why_unavailable(
+            ReceiptKind.GROTH16, build, docker=docker, machine=machine, on_gpu=on_gpu
+        )
         assert (found is None) is can
         assert can or all(found or ("",))
+
+    @pytest.mark.parametrize("kernels", [True, False])
+    def test_the_extension_for_gpus_decides_about_groth16(
+        self, kernels: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        build = {"recursion": True, "cuda": False}
+        gpu = GpuExtension("cuda", installed=True, build={"all_kernels": kernels})
+        monkeypatch.setattr(adapter.native, "build_info", lambda: build)
+        monkeypatch.setattr(adapter, "_docker_engine", lambda: False)
+        monkeypatch.setattr("runner.provers.gpu_extension.gpu_extension", lambda *_: gpu)
+        found = adapter.Risc0Prover.diagnose()
+        assert found.gpu is gpu
+        can = {kind.kind: kind.available for kind in found.receipts}
+        assert can == {"composite": True, "succinct": True, "groth16": kernels}
 
 
 class TestTools:

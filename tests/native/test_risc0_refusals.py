@@ -101,6 +101,7 @@ def test_build_info() -> None:
         "receipt_kinds",
         "recursion",
         "cuda",
+        "all_kernels",
         "envelope_version",
         "simd",
     }

@@ -74,12 +74,14 @@ class Risc0Prover:
         from runner.provers.gpu_extension import gpu_extension  # for the doctor, not for workers
 
         build = native.build_info()
-        docker = _docker_engine()
+        gpu = gpu_extension(_GPU_MODULE, _INSTALL_GPU_MODULE)
+        docker, wraps = _docker_engine(), bool(gpu.build.get("all_kernels"))
         receipts = [Capability("composite", available=True)]
         for kind in _RECURSIVE:
-            why = why_unavailable(kind, build, docker=docker, machine=platform.machine())
+            why = why_unavailable(
+                kind, build, docker=docker, machine=platform.machine(), on_gpu=wraps
+            )
             receipts.append(Capability(kind.value, why is None, *(why or ())))
-        gpu = gpu_extension(_GPU_MODULE, _INSTALL_GPU_MODULE)
         return Diagnosis("runner_risc0", build, tuple(receipts), gpu)
 
     @cached_property
@@ -94,7 +96,6 @@ class Risc0Prover:
             "runner_risc0": str(build["module_version"]),
             "receipt_encoding": str(build["envelope_version"]),
             "recursion_programs": str(build["recursion"]).lower(),
-            "cuda": str(bool(self.gpus)).lower(),
             "simd": build["simd"] or "off",
         }
         return Versions("risc0", str(build["risc0_zkvm"]), extra)
@@ -121,8 +122,14 @@ class Risc0Prover:
         self._require_gpus()
         if kind not in _RECURSIVE:
             return
-        docker = kind is ReceiptKind.GROTH16 and _docker_engine()
-        why = why_unavailable(kind, self._build, docker=docker, machine=platform.machine())
+        wraps = kind is ReceiptKind.GROTH16
+        why = why_unavailable(
+            kind,
+            self._build,
+            docker=wraps and _docker_engine(),
+            on_gpu=wraps and bool(self.gpus) and _gpu_wraps(),
+            machine=platform.machine(),
+        )
         if why is not None:
             problem, remedy = why
             less = "composite" if kind is ReceiptKind.SUCCINCT else "succinct or composite"
@@ -206,6 +213,14 @@ def _has_gpu_module() -> bool:
     return importlib.util.find_spec(_GPU_MODULE) is not None
 
 
+def _gpu_wraps() -> bool:
+    """Whether the extension for GPUs has the kernels of Groth16."""
+    try:
+        return bool(importlib.import_module(_GPU_MODULE).build_info()["all_kernels"])
+    except ImportError:
+        return False
+
+
 def _prove(  # noqa: PLR0913  # what a proof is made of
     elf: bytes,
     stdin: bytes,
@@ -238,7 +253,12 @@ def _cycles(run: native.Execution) -> Cycles:
 
 
 def why_unavailable(
-    kind: ReceiptKind, build: Mapping[str, Any], *, docker: bool, machine: str
+    kind: ReceiptKind,
+    build: Mapping[str, Any],
+    *,
+    docker: bool,
+    machine: str,
+    on_gpu: bool = False,
 ) -> tuple[str, str] | None:
     """Find out why a kind of receipt cannot be made.
 
@@ -247,6 +267,7 @@ def why_unavailable(
         build: The facts about the build that the native module gives.
         docker: Whether a Docker engine answers.
         machine: The processor's architecture, as ``platform.machine()`` gives it.
+        on_gpu: Whether a GPU can make a Groth16 proof.
 
     Returns:
         The reason and the remedy, or None if the receipt can be made.
@@ -256,17 +277,17 @@ def why_unavailable(
             "this build has no recursion programs (they are downloaded when it is built)",
             "run `make setup` with a network, or `RECURSION_SRC_PATH=FILE make setup`",
         )
-    if kind is not ReceiptKind.GROTH16:
+    if kind is not ReceiptKind.GROTH16 or on_gpu:
         return None
     if machine.lower() not in _X86_64:
         return (
-            f"its prover needs Docker on x86-64, and this is {machine}",
+            f"its prover needs Docker on x86-64 (this is {machine}) or a GPU",
             "use an x86-64 machine with Docker",
         )
     if not docker:
         return (
-            "no Docker engine answers",
-            "start Docker",
+            "no Docker engine answers, and no GPU has the kernels for it",
+            "start Docker, or run `RUNNER_CUDA=all make setup` (docs/gpu.md)",
         )
     return None
 
