@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Driver", "Gpu", "nvml", "usable"]
+__all__ = ["VISIBLE", "Driver", "Gpu", "nvml", "usable"]
 
 log = logging.getLogger(__name__)
 

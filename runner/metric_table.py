@@ -315,6 +315,7 @@ GPU_UTILIZATION_RATIO = Gauge(
     "l2_gpu_utilization_ratio",
     "Mean share of the last run in which a kernel ran on the GPU; with the extension for GPUs.",
     "the NVIDIA driver, several samples a second",
+    "ratio",
 )
 GPU_MEMORY_USED_BYTES = Gauge(
     ByGpu,

@@ -305,6 +305,51 @@ _ZKVM = (
     ),
 )
 
+_EACH_GPU = f"GPU {{{{gpu}}}} {TARGET}"
+
+_GPUS = (
+    Panel(
+        "GPU utilization",
+        (Query("l2_gpu_utilization_ratio@", _EACH_GPU),),
+        width=12,
+        limits=(0, 1),
+        empty="no GPU was used",
+        style=_STEPS,
+    ),
+    Panel(
+        "GPU memory",
+        (Query("l2_gpu_memory_used_bytes@", _EACH_GPU),),
+        width=12,
+        limits=(0, None),
+        empty="no GPU was used",
+        style=_STEPS,
+    ),
+    Panel(
+        "Proofs by GPUs and by the CPU",
+        (
+            Query(gained("l2_gpu_proofs_total"), "by a GPU"),
+            Query(
+                f"{gained('l2_proof_generation_total')} - {gained('l2_gpu_proofs_total')}",
+                "by the CPU",
+            ),
+        ),
+        style=_STACKED,
+    ),
+    Panel(
+        "Errors on GPUs per interval",
+        (Query(gained("l2_cuda_errors_total", "job, instance")),),
+        style=_BARS,
+        note="The CPU makes the proof that failed on a GPU.",
+    ),
+    Panel(
+        "GPUs set aside",
+        (Query("l2_gpus_set_aside@"),),
+        "stat",
+        thresholds=((None, "green"), (1, "red")),
+        options={"graphMode": "none"},
+    ),
+)
+
 _EXECUTED = (
     _totals(
         "Executed, nothing proved",
@@ -343,6 +388,7 @@ ROWS = (
     Row("Savings", _SAVINGS),
     Row("Errors", _ERRORS),
     Row("zkVM", _ZKVM),
+    Row("GPUs", _GPUS),
     Row("Execute mode", _EXECUTED),
 )
 """The dashboard from top to bottom."""

@@ -150,6 +150,13 @@ ALERTS: tuple[Alert, ...] = (
         '{{ printf "%.0f" $value }} workers are busy, as many as the run may use.',
     ),
     Alert(
+        "GPUSetAside",
+        "l2_gpus_set_aside > 0",
+        f"The last run set a GPU aside on {_WHERE}",
+        'GPUs that failed and were set aside: {{ printf "%.0f" $value }}. The CPU proved in their'
+        " place, which takes much longer.",
+    ),
+    Alert(
         "BatchStale",
         # last_over_time() keeps the last value of a host whose metrics have disappeared, so that
         # the alert does not resolve when the host goes silent.

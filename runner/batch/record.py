@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runner.batch.batch_run import BatchRun
     from runner.batch.run_info import RunInfo
     from runner.batch.summary import Summary
+    from runner.model import GpuUse
     from runner.monitoring.gpu import GpuFigures
 
 __all__ = ["audit_seal", "job_rows", "leaf_lines", "result_rows", "run_record"]
@@ -167,4 +168,12 @@ def job_rows(batch: Batch, batch_run: BatchRun) -> Iterator[dict[str, Any]]:
             "total_cycles": outcome.cycles.total,
             "segments": outcome.cycles.segments,
             "receipt_bytes": batch_run.receipt_bytes.get(job_id, 0),
+            **_gpu_fields(outcome.gpu),
         }
+
+
+def _gpu_fields(gpu: GpuUse | None) -> dict[str, Any]:
+    """What a job's row says in addition if a GPU had a part in the proof."""
+    if gpu is None:
+        return {}
+    return {"gpu": gpu.uuid, "gpu_s": gpu.seconds, "gpu_error": gpu.error}

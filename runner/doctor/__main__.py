@@ -19,9 +19,12 @@ from runner.doctor.diagnosis import Report, diagnose
 from runner.provers.guests import DEFAULT_FOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.text import Text
+
+    from runner.doctor.gpus import GpuState
+    from runner.provers.prover import GpuExtension
 
 __all__ = ["main"]
 
@@ -49,6 +52,7 @@ def lines(report: Report) -> list[tuple[str, str, str, str]]:
         ("", "platform", report.platform, ""),
         ("", "processor", f"{report.cpu}, {report.cores} cores for this process", ""),
         ("", "memory", memory, ""),
+        *gpu_rows(report.gpus),
         ("", "proof cache", f"{report.proof_cache} ({report.proof_cache_state})", ""),
     ]
     for at, prover in enumerate(report.provers):
@@ -62,6 +66,10 @@ def lines(report: Report) -> list[tuple[str, str, str, str]]:
         for kind in found.receipts:
             text = "yes" if kind.available else f"no: {kind.reason}; {kind.remedy}"
             rows.append(("", kind.kind, text, good if kind.available else dim))
+        if found.gpu is not None:
+            failed = bad if found.gpu.installed and report.gpus.usable else dim
+            text = gpu_proofs(found.gpu, found.build)
+            rows.append(("", "on GPUs", text, failed if found.gpu.reason else good))
     for at, guest in enumerate(report.guests):
         note = ", image id recomputed" if guest.recomputed else ""
         style = good if guest.state == "ok" else bad
@@ -70,6 +78,33 @@ def lines(report: Report) -> list[tuple[str, str, str, str]]:
     for at, (name, version) in enumerate(report.tools.items()):
         rows.append(("" if at else "tools", name, version or "not found", "" if version else dim))
     return rows
+
+
+def gpu_rows(gpus: GpuState) -> list[tuple[str, str, str, str]]:
+    """The lines about the machine's GPUs, as in :func:`lines`."""
+    if not gpus.usable:
+        return [("", "GPUs", f"none: {gpus.problem}", "dim")]
+    return [
+        ("", "GPU driver", gpus.driver, ""),
+        *(("", f"GPU {gpu.index}", f"{gpu.name}, {gpu.uuid}", "") for gpu in gpus.usable),
+    ]
+
+
+def gpu_proofs(extension: GpuExtension, build: Mapping[str, object]) -> str:
+    """Say whether proofs are made on GPUs, and how the extension differs from the CPU's.
+
+    Args:
+        extension: The state of the adapter's extension for GPUs.
+        build: The facts about the build of its extension for the CPU.
+    """
+    if extension.reason:
+        return f"no: {extension.reason}; {extension.remedy}"
+    other = ", ".join(
+        f"{name}: {shown(value)}"
+        for name, value in extension.build.items()
+        if value != build.get(name)
+    )
+    return f"yes, by {extension.extension}{other and f' ({other})'}"
 
 
 def show(report: Report) -> None:

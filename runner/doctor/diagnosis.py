@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from runner import __version__
 from runner.doctor import tools
+from runner.doctor.gpus import GpuState, gpu_state
 from runner.engines.machine import cores, memory_bytes
 from runner.errors import InputError, ProverError
 from runner.model import ReceiptKind
@@ -80,6 +81,7 @@ class Report:
         cpu: The name of the processor.
         cores: The number of cores that this process may use.
         memory_bytes: The memory of the machine, or 0 if it is not known.
+        gpus: The GPUs of the machine that this process may use.
         provers: The zkVM adapters, whether or not their native modules are installed.
         guests: The guests in the folder that was looked at.
         tools: The version of each tool by its name; empty if the tool was not found.
@@ -95,6 +97,7 @@ class Report:
     cpu: str
     cores: int
     memory_bytes: int
+    gpus: GpuState
     provers: list[ProverState]
     guests: list[GuestState]
     tools: dict[str, str]
@@ -182,6 +185,7 @@ def diagnose(
         cpu=tools.cpu_model(),
         cores=cores(),
         memory_bytes=memory_bytes(),
+        gpus=gpu_state(),
         provers=provers,
         guests=states,
         tools={name: ask(command) for name, command in tools.TOOLS.items()},

@@ -12,6 +12,7 @@ Other rooms use:
 Only this room uses:
 
 - `native_module.py`: the errors of an adapter's native module, in the runner's terms.
+- `gpu_extension.py`: whether an adapter's native module for GPUs works here, for the doctor.
 - `risc0/`: the RISC Zero adapter, the only importer of ``runner_risc0``.
 - `openvm/`: the OpenVM adapter, the only importer of ``runner_openvm``.
 """

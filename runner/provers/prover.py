@@ -33,6 +33,7 @@ __all__ = [
     "BUILT_IN",
     "Capability",
     "Diagnosis",
+    "GpuExtension",
     "Proof",
     "Prover",
     "ProverSpec",
@@ -106,6 +107,25 @@ class Capability:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuExtension:
+    """The state of an adapter's native module for GPUs on this machine.
+
+    Attributes:
+        extension: The name of the module.
+        installed: Whether it is installed.
+        build: Facts about its build, by name; empty if it was not loaded.
+        reason: Why no proof is made on a GPU; empty if GPUs are used.
+        remedy: What the user can do about that; empty if GPUs are used.
+    """
+
+    extension: str
+    installed: bool
+    build: dict[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """What an adapter can do on this machine.
 
@@ -114,11 +134,13 @@ class Diagnosis:
         build: Facts about the build of the native module, by name.
         receipts: The kinds of receipt that the adapter knows. There is at least one, and the doctor
             judges the adapter by the first.
+        gpu: The state of the adapter's native module for GPUs, or None if it has no such module.
     """
 
     extension: str
     build: dict[str, Any] = field(default_factory=dict)
     receipts: tuple[Capability, ...] = ()
+    gpu: GpuExtension | None = None
 
 
 class Prover(Protocol):

@@ -35,7 +35,10 @@ class Column:
 
 
 def columns(runs: Runs) -> list[Column]:
-    """The columns for these runs, including one per aggregation level and differing setting."""
+    """The columns for these runs, including one per aggregation level and differing setting.
+
+    Those about GPUs are there if any of the runs used one.
+    """
     deepest = max((row.run.plan.levels for row in runs.all), default=0)
     levels = [
         Column(f"aggregation_level_{n}_s", float, lambda row, n=n: _at(row.level_s, n))  # type: ignore[misc]
@@ -45,7 +48,8 @@ def columns(runs: Runs) -> list[Column]:
         Column(f"config.{name}", str, lambda row, name=name: row.run.config.get(name))  # type: ignore[misc]
         for name in runs.differing
     ]
-    return [*_RUN, *_TIMES, *levels, *_FIGURES, *_MODEL, *_PLACE, *settings]
+    gpus = _GPUS if any(row.used_gpus for row in runs.all) else ()
+    return [*_RUN, *_TIMES, *levels, *gpus, *_FIGURES, *_MODEL, *_PLACE, *settings]
 
 
 def write_csv(runs: Runs, file: Path) -> None:
@@ -172,6 +176,12 @@ _TIMES = (
     Column("leaf_proofs_per_s", float, lambda row: _per_s(row, executed=False)),
     Column("leaf_executions_per_s", float, lambda row: _per_s(row, executed=True)),
     Column("leaves_s", float, lambda row: row.level_s[0]),
+)
+
+_GPUS = (
+    Column("gpu_proofs", int, lambda row: row.gpu_proofs),
+    Column("gpu_s", float, lambda row: row.gpu_s),
+    Column("gpu_errors", int, lambda row: row.gpu_errors),
 )
 
 _FIGURES = (

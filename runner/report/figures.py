@@ -54,6 +54,9 @@ class Figures:
         bytes_after: the size of the receipts that are left to ship; None likewise.
         workers: the number of workers that did a job.
         busy: the share of the time, from the first job to the last, in which workers had a job.
+        gpu_proofs: the number of jobs whose proof a GPU made.
+        gpu_s: the seconds for which these jobs had a GPU, summed.
+        gpu_errors: the number of jobs in which a GPU failed, so that the CPU made the proof.
     """
 
     name: str
@@ -77,6 +80,14 @@ class Figures:
     bytes_after: int | None
     workers: int
     busy: float
+    gpu_proofs: int
+    gpu_s: float
+    gpu_errors: int
+
+    @property
+    def used_gpus(self) -> bool:
+        """Whether a GPU had a part in any of the jobs."""
+        return self.gpu_proofs + self.gpu_errors > 0
 
     @property
     def series(self) -> tuple[tuple[str, str], ...]:
@@ -159,6 +170,7 @@ def figures(run: RunRecord, name: str = "", settings: dict[str, str] | None = No
     wall_s = summary.wall_s if summary else max(0.0, run.finished - run.started)
     shipped = None if run.executed or summary is None else summary
     workers = len({job.worker for job in made})
+    on_gpus = [job.gpu for job in made if job.gpu is not None]
     return Figures(
         name=name or run.folder.name,
         run=run,
@@ -183,6 +195,9 @@ def figures(run: RunRecord, name: str = "", settings: dict[str, str] | None = No
         bytes_after=shipped.bytes_after if shipped else None,
         workers=workers,
         busy=_busy([(job.started, job.finished) for job in made], workers),
+        gpu_proofs=sum(not gpu.error for gpu in on_gpus),
+        gpu_s=sum(gpu.seconds for gpu in on_gpus),
+        gpu_errors=sum(bool(gpu.error) for gpu in on_gpus),
     )
 
 

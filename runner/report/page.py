@@ -80,6 +80,7 @@ def run_page(run: RunRecord, to: Path) -> bytes:
         phases=list(_phases(row)),
         slowest=sorted(made, key=lambda job: job.started - job.finished)[:_SLOWEST],
         retried=[job for job in made if job.attempts > 1][:_SLOWEST],
+        gpu_failures=[job for job in made if job.gpu and job.gpu.error][:_SLOWEST],
         missing=_missing(run),
         command=_command(run),
         commands=_commands(run),
@@ -173,6 +174,8 @@ def _phases(row: Figures) -> Iterator[dict[str, Any]]:
     for level, seconds in enumerate(row.level_s):
         name = f"aggregations, level {level}" if level else "leaves"
         yield {"name": name, "jobs": made[level], "seconds": seconds}
+    if row.used_gpus:
+        yield {"name": "of all proofs, on a GPU", "jobs": row.gpu_proofs, "seconds": row.gpu_s}
     yield {"name": "cache look-ups that found one", "jobs": row.cached, "seconds": row.lookup_s}
     checked = sum(job.verifications for job in row.run.jobs)
     checked += 1 if row.run.summary and row.run.summary.root_verify_s else 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import InputError
 from runner.folder import FORMAT, MAX_JSON_BYTES, RESULT
-from runner.model import flat
+from runner.model import GpuUse, flat
 from runner.plan.plan import Plan
 from runner.report.checked_json import JsonObject, one_line
 from runner.untrusted import parse_json, read_regular
@@ -47,6 +47,7 @@ class JobRow:
         total_cycles: all cycles, with padding.
         segments: the number of segments of the guest's run.
         receipt_bytes: the size of the receipt, 0 in execute mode.
+        gpu: the part that a GPU had in the proof; None if it had none.
     """
 
     id: int
@@ -65,6 +66,7 @@ class JobRow:
     total_cycles: int
     segments: int
     receipt_bytes: int
+    gpu: GpuUse | None = None
 
     @property
     def name(self) -> str:
@@ -218,9 +220,14 @@ def _jobs(record: JsonObject, plan: Plan) -> tuple[JobRow, ...]:
                 prove_s=row.number("prove_s"),
                 verify_s=row.number("verify_s"),
                 **{name: row.count(name) for name in _COUNTS},
+                gpu=_gpu(row) if "gpu" in row.data else None,
             )
         )
     return tuple(rows)
+
+
+def _gpu(row: JsonObject) -> GpuUse:
+    return GpuUse(row.text("gpu"), row.number("gpu_s"), row.text("gpu_error"))
 
 
 _COUNTS = (

@@ -177,6 +177,22 @@ def saturation(make: CaseBuilder) -> Iterator[Case]:
     yield Case("no limit known", run(0, 0), make.never(span))
 
 
+def set_aside(make: CaseBuilder) -> Iterator[Case]:
+    metric = "l2_gpus_set_aside"
+    span = START + make.pending + 600
+
+    def run(gpus: int) -> dict[str, str]:
+        bad = make.steps((0, START), (gpus, span), (0, span))
+        return make.hosts(**{metric: (bad, make.steps((0, START + 2 * span)))})
+
+    yield Case("a GPU failed", run(1), make.fired(make.says("1"), until=START + span))
+    yield Case("all eight failed", run(8), make.fired(make.says("8"), until=START + span))
+    yield Case("no GPU failed", run(0), make.never(span))
+    first = make.steps(("_", START), (1, span))
+    fired = make.fired(make.says("1"))
+    yield Case("the first run of a host", make.hosts(**{metric: (first, "_")}), fired)
+
+
 def stale(make: CaseBuilder) -> Iterator[Case]:
     late = make.number("intervals") * make.seconds("interval")
     memory = make.seconds("memory")
@@ -272,6 +288,7 @@ CASES: dict[str, Callable[[CaseBuilder], Iterator[Case]]] = {
     "ErrorBurst": stepped("l2_errors_total"),
     "L1GasAnomaly": gas,
     "WorkerSaturation": saturation,
+    "GPUSetAside": set_aside,
     "BatchStale": stale,
     "BatchFailed": failed,
     "MetricsMissing": missing,

@@ -84,6 +84,31 @@ def test_every_name_of_the_contract_is_shown() -> None:
     assert {metric.name for metric in CONTRACT} <= shown
 
 
+def test_every_metric_is_shown_but_those_that_say_what_others_do() -> None:
+    shown = {r.name for expr in dashboard.expressions() for r in read(expr).references}
+    left_out = {metric.name for metric in METRICS if not shown & set(metric.series())}
+    assert left_out == {
+        "l2_aggregation_batch_seconds_total",  # it divides the leaf proofs in l2_tps_average
+        "l2_cache_hit_ratio",
+        "l2_proof_size_savings_ratio",
+        "l2_model_gas_savings_ratio",
+        "l2_last_run_start_timestamp_seconds",  # the end and the duration are shown
+    }
+
+
+def test_gpus_are_told_apart_and_their_share_of_the_proofs_is_shown() -> None:
+    for title, unit in (("GPU utilization", "percentunit"), ("GPU memory", "bytes")):
+        panel = PANELS[title]
+        assert panel["targets"][0]["legendFormat"] == "GPU {{gpu}} {{job}} {{instance}}"
+        assert panel["fieldConfig"]["defaults"]["unit"] == unit
+    by_gpu, by_cpu = exprs("Proofs by GPUs and by the CPU")
+    assert [use.name for use in read(by_gpu).references] == ["l2_gpu_proofs_total"]
+    both = ["l2_proof_generation_total", "l2_gpu_proofs_total"]
+    assert [use.name for use in read(by_cpu).references] == both
+    steps = PANELS["GPUs set aside"]["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    assert steps[-1] == {"value": 1, "color": "red"}
+
+
 def test_ids_and_titles_are_unique() -> None:
     ids = [panel["id"] for panel in MADE["panels"]]
     titles = [panel["title"] for panel in MADE["panels"]]

@@ -50,6 +50,7 @@ CHANGES = [
     ("error_burst.yaml", {"threshold": "100"}),
     ("l1_gas_anomaly.yaml", {"threshold": "300000", "window": "2h"}),
     ("worker_saturation.yaml", {"for_": "30m"}),
+    ("gpu_set_aside.yaml", {"for_": "10m"}),
     ("batch_stale.yaml", {"interval": "20m"}),
     ("batch_failed.yaml", {"severity": "critical"}),
     ("metrics_missing.yaml", {"for_": "1h"}),

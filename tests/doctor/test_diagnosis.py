@@ -12,7 +12,8 @@ from runner.doctor import diagnosis, tools
 from runner.doctor.__main__ import main
 from runner.errors import InputError, ProverError
 from runner.model import ReceiptKind
-from runner.provers.prover import Capability, Diagnosis
+from runner.provers.prover import Capability, Diagnosis, GpuExtension
+from runner.provers.risc0 import adapter
 from runner.provers.risc0.adapter import why_unavailable
 
 if TYPE_CHECKING:
@@ -176,6 +177,20 @@ class TestWhatRisc0Lacks:
         )
         assert (found is None) is can
         assert can or all(found or ("",))
+
+    @pytest.mark.parametrize("kernels", [True, False])
+    def test_the_extension_for_gpus_decides_about_groth16(
+        self, kernels: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        build = {"recursion": True, "cuda": False}
+        gpu = GpuExtension("cuda", installed=True, build={"all_kernels": kernels})
+        monkeypatch.setattr(adapter.native, "build_info", lambda: build)
+        monkeypatch.setattr(adapter, "_docker_engine", lambda: False)
+        monkeypatch.setattr("runner.provers.gpu_extension.gpu_extension", lambda *_: gpu)
+        found = adapter.Risc0Prover.diagnose()
+        assert found.gpu is gpu
+        can = {kind.kind: kind.available for kind in found.receipts}
+        assert can == {"composite": True, "succinct": True, "groth16": kernels}
 
 
 class TestTools:

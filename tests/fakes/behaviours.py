@@ -35,6 +35,8 @@ TRICKS = {
     "exit": "The process ends with exit code 3.",
     "forge": "The receipt does not verify.",
     "none": "There is no receipt.",
+    "on_gpu": "A GPU makes the proof.",
+    "gpu_fails": "A GPU fails, and the CPU makes the proof.",
 }
 """Every trick by its name, with what happens."""
 

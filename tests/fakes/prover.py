@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from runner.errors import InputError, ProverError
-from runner.model import Child, Cycles, Guest, ReceiptInfo, ReceiptKind, Versions
+from runner.model import Child, Cycles, GpuUse, Guest, ReceiptInfo, ReceiptKind, Versions
 from runner.plan import merkle
 from runner.plan.journal import AggregationResult, aggregator_stdin
 from runner.provers.guests import AGGREGATOR, read_elf
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 ADAPTER = "tests.fakes.prover:FakeProver"
 """The fake prover's name in settings."""
+
+GPU_USES = {
+    "on_gpu": GpuUse("GPU-fake", 0.25),
+    "gpu_fails": GpuUse("GPU-fake", error="out of memory"),
+}
+"""What a proof says of a GPU, by the trick that asks for it."""
 
 MAGIC = b"fake"
 _SEAL = 32
@@ -91,7 +97,10 @@ class FakeProver:
             return Proof(journal, None, cycles)
         claims = [claim(child.image_id, child.journal) for child in children]
         receipt = fake_receipt(image_id, journal, kind, claims)
-        return Proof(journal, forged(receipt) if trick == "forge" else receipt, cycles, "ran\n")
+        gpu = GPU_USES.get(trick or "")
+        return Proof(
+            journal, forged(receipt) if trick == "forge" else receipt, cycles, "ran\n", gpu
+        )
 
     def verify(self, receipt: bytes, image_id: bytes) -> bytes:
         seal, body = _parse(receipt)

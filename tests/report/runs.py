@@ -69,6 +69,13 @@ def failed(folder: Path, guests: Path, behaviours: Behaviours) -> dict[str, Any]
     return raw(folder)
 
 
+def on_gpus(folder: Path, guests: Path, behaviours: Behaviours) -> dict[str, Any]:
+    """A run in which a GPU proves the third leaf and fails at the fourth."""
+    behaviours.on("on_gpu", stdin=padded(b"leaf-2"))
+    behaviours.on("gpu_fails", stdin=padded(b"leaf-3"))
+    return run(folder, guests)
+
+
 def raw(folder: Path) -> dict[str, Any]:
     data: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     return data

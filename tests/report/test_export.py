@@ -12,7 +12,7 @@ from runner.report.export import columns, write_csv, write_parquet
 from runner.report.figures import compare
 from runner.report.find import find
 from runner.report.read import read
-from tests.report.runs import failed, run, write
+from tests.report.runs import failed, on_gpus, run, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +47,25 @@ def test_csv_and_parquet_give_back_what_went_in(
     assert wanted[0]["aggregation_level_3_s"] is None
     assert wanted[1]["config.strategy.name"] == "three_level"
     assert wanted[2]["error"] is not None
+
+
+def test_gpus_have_columns_where_a_run_used_one(
+    tmp_path: Path, guests: Path, behaviours: Behaviours
+) -> None:
+    without = [run(tmp_path / "cpu", guests)]
+    names = [column.name for column in columns(compare([read(tmp_path / "cpu")]))]
+    assert not [name for name in names if "gpu" in name]
+    data = on_gpus(tmp_path / "gpu", guests, behaviours)
+    # A job's row says of a GPU what there is to say, and nothing where there was none.
+    usual = set(without[0]["jobs"][0])
+    said = {job["id"]: {name: job[name] for name in job.keys() - usual} for job in data["jobs"]}
+    assert {job: row for job, row in said.items() if row} == {
+        2: {"gpu": "GPU-fake", "gpu_s": 0.25, "gpu_error": ""},
+        3: {"gpu": "GPU-fake", "gpu_s": 0.0, "gpu_error": "out of memory"},
+    }
+    runs = compare([read(tmp_path / "cpu"), read(tmp_path / "gpu")])
+    found = {c.name: [c.value(row) for row in runs.all] for c in columns(runs) if "gpu" in c.name}
+    assert found == {"gpu_proofs": [0, 1], "gpu_s": [0.0, 0.25], "gpu_errors": [0, 1]}
 
 
 def test_a_text_from_a_file_is_not_a_formula_in_a_spreadsheet(tmp_path: Path, guests: Path) -> None:

@@ -18,10 +18,12 @@ from runner.report.page import run_page, sweep_page
 from runner.report.read import read
 from runner.report.run_charts import timeline, tree
 from tests.report.hostile import EVIL, assert_alone_and_harmless, evil
-from tests.report.runs import Page, raw, run, write
+from tests.report.runs import Page, on_gpus, raw, run, write
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.fakes.behaviours import Behaviours
 
 
 @pytest.fixture
@@ -88,6 +90,18 @@ def test_a_runs_page_is_whole_and_alone_and_says_how_to_check_it(
         assert ("there is nothing to verify" in page.text) is not proved
         aggregated = proved and folder.name != "3"
         assert (f"--receipt {folder.name}/root.receipt" in page.text) is aggregated
+
+
+def test_a_runs_page_says_what_gpus_did(
+    tmp_path: Path, guests: Path, behaviours: Behaviours
+) -> None:
+    data = on_gpus(tmp_path / "out", guests, behaviours)
+    text = Page(run_page(read(tmp_path / "out"), tmp_path / "report.html")).text
+    assert "of all proofs, on a GPU10.25" in text  # one job, and its seconds
+    assert "leaf 3proved by the CPU, because GPU-fake failed: out of memory" in text
+    write(tmp_path / "out", evil(data))
+    made = run_page(read(tmp_path / "out"), tmp_path / "report.html")
+    assert_alone_and_harmless(Page(made), made.decode())
 
 
 def test_hostile_texts_are_shown_and_do_nothing(

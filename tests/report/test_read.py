@@ -44,6 +44,9 @@ BROKEN: dict[str, Callable[[dict[str, Any]], Any]] = {
     "true for a number": lambda data: data | {"jobs": [data["jobs"][0] | {"attempts": True}]},
     "a count below 0": lambda data: data | {"jobs": [data["jobs"][0] | {"segments": -1}]},
     "a count of 80 digits": lambda data: data | {"jobs": [data["jobs"][0] | {"worker": 10**80}]},
+    "a GPU without its seconds": lambda data: (
+        data | {"jobs": [data["jobs"][0] | {"gpu": "GPU-a", "gpu_error": ""}]}
+    ),
     "ok without a summary": lambda data: {k: v for k, v in data.items() if k != "summary"},
 }
 

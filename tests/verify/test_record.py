@@ -121,6 +121,15 @@ def test_a_field_that_is_named_can_say_anything(batch: Path, guests: Path) -> No
     assert {"machine.host", "summary.wall_s", "a field.of nobody?[31m", '"".""'} <= set(claims)
 
 
+def test_what_the_record_says_of_gpus_is_the_runs_own_word(batch: Path, guests: Path) -> None:
+    record = json.loads((batch / RESULT).read_bytes())
+    record["jobs"][1] |= {"gpu": "GPU-a", "gpu_s": 0.5, "gpu_error": ""}
+    (batch / RESULT).write_text(json.dumps(record))
+    sums(batch)
+    claims = check(batch, guests).claims_only
+    assert {"jobs[].gpu", "jobs[].gpu_s", "jobs[].gpu_error"} <= set(claims)
+
+
 def test_what_people_rely_on_is_compared(batch: Path, guests: Path) -> None:
     """The fields that the record repeats from what is proved are not among the claims."""
     claims = check(batch, guests).claims_only

@@ -45,6 +45,8 @@ and the circuit has no other sizes than these. Larger segments need more memory,
 _GPU_MODULE = "runner_risc0_cuda"
 """The same extension, compiled to prove on a GPU. Workers load it for their first proof."""
 
+_INSTALL_GPU_MODULE = "run `RUNNER_CUDA=1 make setup`"
+
 _X86_64 = {"x86_64", "amd64"}
 _RECURSIVE = (ReceiptKind.SUCCINCT, ReceiptKind.GROTH16)
 """The kinds of receipt that are made by recursion."""
@@ -69,13 +71,18 @@ class Risc0Prover:
     @classmethod
     def diagnose(cls) -> Diagnosis:
         """See :class:`Prover`."""
+        from runner.provers.gpu_extension import gpu_extension  # for the doctor, not for workers
+
         build = native.build_info()
-        docker = _docker_engine()
+        gpu = gpu_extension(_GPU_MODULE, _INSTALL_GPU_MODULE)
+        docker, wraps = _docker_engine(), bool(gpu.build.get("all_kernels"))
         receipts = [Capability("composite", available=True)]
         for kind in _RECURSIVE:
-            why = why_unavailable(kind, build, docker=docker, machine=platform.machine())
+            why = why_unavailable(
+                kind, build, docker=docker, machine=platform.machine(), on_gpu=wraps
+            )
             receipts.append(Capability(kind.value, why is None, *(why or ())))
-        return Diagnosis("runner_risc0", build, tuple(receipts))
+        return Diagnosis("runner_risc0", build, tuple(receipts), gpu)
 
     @cached_property
     def _build(self) -> dict[str, Any]:
@@ -182,7 +189,7 @@ class Risc0Prover:
             return
         if not _has_gpu_module():
             problem = f"{_GPU_MODULE} is not installed"
-            remedy = "run `RUNNER_CUDA=1 make setup`, or use prover.gpus=0"
+            remedy = f"{_INSTALL_GPU_MODULE}, or use prover.gpus=0"
         else:
             problem = f"this machine shows {len(self.gpus)} NVIDIA GPUs"
             remedy = "use a smaller number, or look at `nvidia-smi` and CUDA_VISIBLE_DEVICES"
