@@ -99,7 +99,9 @@ class Check:
         self.step("gpu_sizes", lambda: self.sizes_of("runner_risc0_cuda", self.sizes, rounds=3))
         self.step("gpu_batch", lambda: self.batch("gpu", leaves=self.leaves, gpus=1))
         self.step("gpu_out_of_memory", self.out_of_memory)
-        self.step("gpu_segments", lambda: self.batch("long", leaves=1, gpus=1, segments=16))
+        self.step(
+            "gpu_segments", lambda: self.batch("long", leaves=1, gpus=1, segments=self.segments)
+        )
         self.step("gpu_same", lambda: self.batch("gpu-same", **self.both, gpus=1))
         self.step("cpu_sizes", lambda: self.sizes_of("runner_risc0", self.sizes[::2], rounds=1))
         self.step("cpu_batch", lambda: self.batch("cpu", **self.both, gpus=0, workers="4"))
@@ -108,6 +110,11 @@ class Check:
     @property
     def leaves(self) -> int:
         """The leaves of a batch on the GPU."""
+        return 2 if self.rehearse else 16
+
+    @property
+    def segments(self) -> int:
+        """How much longer than a segment a long run is, about."""
         return 2 if self.rehearse else 16
 
     @property
