@@ -184,7 +184,7 @@ class TestWhatRisc0Lacks:
     ) -> None:
         build = {"recursion": True, "cuda": False}
         gpu = GpuExtension("cuda", installed=True, build={"all_kernels": kernels})
-        monkeypatch.setattr(adapter.native, "build_info", lambda: build)
+        monkeypatch.setattr("runner_risc0.build_info", lambda: build)
         monkeypatch.setattr(adapter, "_docker_engine", lambda: False)
         monkeypatch.setattr("runner.provers.gpu_extension.gpu_extension", lambda *_: gpu)
         found = adapter.Risc0Prover.diagnose()
