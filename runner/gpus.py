@@ -7,6 +7,7 @@ are no GPUs.
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 __all__ = ["VISIBLE", "Driver", "Gpu", "nvml", "usable"]
+
+log = logging.getLogger(__name__)
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 """The variable by which CUDA is told which GPUs a process may use: indices or ids."""
@@ -104,7 +107,11 @@ def usable(driver: Callable[[], Driver | None] = nvml) -> Sequence[Gpu]:
     found = driver()
     if found is None:
         return ()
-    gpus = found.gpus()
+    try:
+        gpus = found.gpus()
+    except Exception as error:  # noqa: BLE001  # a GPU that is lost must not end a batch
+        log.warning("no GPU is used, because the driver fails: %s", error)
+        return ()
     visible = os.environ.get(VISIBLE)
     if visible is None:
         return tuple(gpus)

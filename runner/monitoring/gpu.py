@@ -6,6 +6,7 @@ without GPUs (:mod:`runner.gpus`), none are reported.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -70,7 +71,9 @@ class GpuMonitor:
         """Start watching."""
         self._driver = self._find()
         if self._driver is not None:
-            self._gpus = self._driver.gpus()
+            # A driver that fails leaves the run without figures, and no more than that.
+            with contextlib.suppress(Exception):
+                self._gpus = self._driver.gpus()
             self._busy = [0.0] * len(self._gpus)
             self._used = [0] * len(self._gpus)
             self._total = [0] * len(self._gpus)

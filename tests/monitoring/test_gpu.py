@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runner.batch.counters import RunCounters
 from runner.errors import JobFailedError, ProverError
-from runner.events import JobFailed, JobRetried
+from runner.events import JobFailed, JobFinished, JobRetried
 from runner.gpus import Gpu, nvml
-from runner.metric_table import CUDA_ERRORS, ERRORS, JOB_RETRIES
+from runner.metric_table import CUDA_ERRORS, ERRORS, GPU_PROOFS, GPUS_SET_ASIDE, JOB_RETRIES
 from runner.metrics import Recorder
-from runner.model import ReceiptKind
+from runner.model import GpuUse, ReceiptKind
 from runner.monitoring.gpu import GpuFigures, GpuMonitor
 from runner.plan.strategy import make_plan
 from tests.fakes.guests import sample_guest
-from tests.fakes.jobs import MemoryJobs
+from tests.fakes.jobs import MemoryJobs, outcome_of
 
 if TYPE_CHECKING:
     import pytest
@@ -84,3 +85,19 @@ def test_what_failed_on_the_gpu_is_counted_apart() -> None:
     assert recorder.value(CUDA_ERRORS) == 2
     assert recorder.value(ERRORS) == 3
     assert recorder.value(JOB_RETRIES) == 2
+
+
+def test_what_gpus_did_for_jobs_is_counted() -> None:
+    recorder = Recorder()
+    plan = make_plan("none", [0, 1, 2, 3, 4])
+    counters = RunCounters(recorder, plan, zkvm="risc0", kind=ReceiptKind.COMPOSITE, guests=())
+    jobs = MemoryJobs(plan, sample_guest(), sample_guest("aggregator"), [b""] * 5)
+    assert recorder.value(GPUS_SET_ASIDE) == 0
+    uses = [GpuUse("a"), GpuUse("a", error="lost"), GpuUse("a", error="lost"), None]
+    for number, use in enumerate([*uses, GpuUse("b", error="lost")]):
+        job = jobs.build(number)
+        counters.notice(JobFinished(job, replace(outcome_of(job), gpu=use)))
+    assert recorder.value(GPU_PROOFS) == 1
+    assert recorder.value(CUDA_ERRORS) == recorder.value(ERRORS) == 3
+    assert recorder.value(GPUS_SET_ASIDE) == 2
+    assert recorder.value(JOB_RETRIES) == 0

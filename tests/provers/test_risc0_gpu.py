@@ -66,6 +66,15 @@ def test_the_gpus_that_cuda_may_use(
     assert usable(lambda: None) == ()
 
 
+def test_a_driver_that_fails_shows_no_gpus(caplog: pytest.LogCaptureFixture) -> None:
+    class LostDriver(FakeDriver):
+        def gpus(self) -> list[Gpu]:
+            raise RuntimeError("GPU is lost")
+
+    assert usable(LostDriver) == ()
+    assert "the driver fails: GPU is lost" in caplog.text
+
+
 class TestSeats:
     @pytest.fixture(autouse=True)
     def _environment(self, monkeypatch: pytest.MonkeyPatch) -> None:

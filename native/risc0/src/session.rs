@@ -184,3 +184,30 @@ fn assemble(
     let journal = session.journal.clone().unwrap_or_default().bytes;
     Ok(Receipt::new(InnerReceipt::Composite(composite), journal))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_ends_before_the_stack_that_it_quotes() {
+        let quoted =
+            "allocation failed\n\nCaused by:\n    \"out of memory\"\n\nStack backtrace:\n   0: a";
+        let message = "allocation failed\n\nCaused by:\n    \"out of memory\"";
+        assert_eq!(without_backtrace(quoted), message);
+        assert_eq!(without_backtrace(message), message);
+    }
+
+    #[test]
+    fn a_failure_and_a_panic_end_the_use_of_the_gpu() {
+        let lock = std::env::temp_dir().join(format!("runner-gpu-{}", std::process::id()));
+        let gpu = Gpu::new(lock.clone());
+        let failure = gpu.run(|| Err::<(), _>("no"));
+        assert_eq!(failure, Err(Error::ProverFailed("no".into())));
+        let panic = gpu.run(|| -> std::result::Result<(), String> { panic!("gone") });
+        assert_eq!(panic, Err(Error::Internal("gone".into())));
+        assert_eq!(gpu.run(|| Ok::<_, String>(1)), Ok(1));
+        assert!(gpu.used_s() > 0.0);
+        std::fs::remove_file(lock).expect("the lock is a file");
+    }
+}
