@@ -46,13 +46,12 @@ def gpu_state(find: Callable[[], Driver | None] = nvml) -> GpuState:
         return GpuState(problem="no NVIDIA driver answers")
     try:
         version = driver.version()
-        found = usable(lambda: driver)
-        if found:
-            return GpuState(version, found)
-        hidden = bool(driver.gpus())
+        shown = driver.gpus()
     except Exception as error:  # noqa: BLE001  # a driver may raise anything
         return GpuState(problem=f"the NVIDIA driver fails: {one_line(error)}")
-    if hidden:
+    if found := usable(lambda: driver):
+        return GpuState(version, found)
+    if shown:
         chosen = f"{VISIBLE}={os.environ.get(VISIBLE)!r}"
         return GpuState(version, problem=f"{chosen} hides every GPU of this machine")
     return GpuState(version, problem="the NVIDIA driver shows none")

@@ -53,12 +53,7 @@ def gpu_extension(
     if importlib.util.find_spec(name) is None:
         return GpuExtension(name, installed=False, reason=f"{name} is not installed", remedy=remedy)
     look = "look at `nvidia-smi`"
-    try:
-        found = gpus()
-    except Exception as error:  # noqa: BLE001  # a driver may raise anything
-        reason = f"{name} is installed, but the GPUs cannot be listed: {one_line(error)}"
-        return GpuExtension(name, installed=True, reason=reason, remedy=look)
-    if not found:
+    if not gpus():
         reason = f"{name} is installed, but this process sees no NVIDIA GPU"
         remedy = f"{look} and CUDA_VISIBLE_DEVICES"
         return GpuExtension(name, installed=True, reason=reason, remedy=remedy)
