@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runner.audit.log import AuditLog
 from runner.batch.batch import Batch
 from runner.errors import AuditError, InputError
+from runner.files import check_replaceable, followed
 from runner.plan.inputs import leaves
 from runner.plan.journal import journal_bytes
 from runner.plan.plan import distinct
@@ -106,16 +107,29 @@ def _check_audit(log: Path) -> None:
 
 
 def _check_writable(settings: Settings) -> None:
-    """Refuse folders that cannot be written, now rather than after minutes of proving."""
+    """Refuse what cannot be written, now rather than after minutes of proving."""
     folders = [("output", settings.output)]
     metrics = settings.metrics
     for field, file in (("textfile", metrics.textfile), ("ledger", metrics.ledger)):
         if file is not None:
-            folders.append((f"metrics.{field}", file.parent))
+            folders.append((f"metrics.{field}", _replaced(f"metrics.{field}", file).parent))
     # An audit log that exists may stand in a folder that takes no other file.
     if settings.audit is not None and not settings.audit.exists():
-        folders.append(("audit.file", settings.audit.parent))
+        folders.append(("audit.file", followed(settings.audit).parent))
     _check_folders(folders)
+
+
+def _replaced(field: str, file: Path) -> Path:
+    """The file that is replaced where the setting names ``file``. Raises InputError."""
+    try:
+        return check_replaceable(file, follow=True)
+    except OSError as error:
+        raise InputError(
+            field,
+            str(file),
+            f"cannot be replaced ({error.strerror})",
+            "give a file of its own, or null for none",
+        ) from None
 
 
 def _check_folders(folders: Sequence[tuple[str, Path]]) -> None:
