@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from runner.audit.log import AuditLog
 from runner.batch.batch import Batch
 from runner.errors import AuditError, InputError
-from runner.files import check_replaceable, followed
+from runner.files import check_replaceable, followed, make_folder
 from runner.plan.inputs import leaves
 from runner.plan.journal import journal_bytes
 from runner.plan.plan import distinct
@@ -135,13 +135,19 @@ def _replaced(field: str, file: Path) -> Path:
 def _check_folders(folders: Sequence[tuple[str, Path]]) -> None:
     """Make folders, and refuse those that take no file.
 
+    Those of metrics get the mode 0755 whatever the umask is, because node_exporter and the status
+    server, which reads the ledger, run as other users.
+
     Args:
         folders: the folders, each with the name of the setting that an error names.
     """
     for field, folder in folders:
         probe = folder / f".probe-{uuid.uuid4().hex}"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            if field.startswith("metrics."):
+                make_folder(folder)
+            else:
+                folder.mkdir(parents=True, exist_ok=True)
             probe.touch()
             probe.unlink()
         except OSError as error:

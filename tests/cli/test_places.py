@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,3 +85,25 @@ def test_a_link_to_a_ledger_and_an_audit_log_is_followed(
     }
     assert _counted(Path("x.prom").read_text()).startswith("2")
     assert ledger_path(tmp_path / "x.prom") == tmp_path / "x.prom.ledger.json"
+
+
+def test_others_can_read_metrics_of_a_batch_under_umask_077(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("own").mkdir(mode=0o700)
+    before = os.umask(0o077)
+    try:
+        places = ["metrics.textfile=new/deep/x.prom", "metrics.ledger=ledger/l.json"]
+        assert run(monkeypatch, *EXECUTE, "output=out", "audit.file=log/a.jsonl", *places) == 0
+        assert run(monkeypatch, *EXECUTE, "metrics.textfile=own/x.prom") == 0
+    finally:
+        os.umask(before)
+
+    def mode(name: str) -> int:
+        return stat.S_IMODE(Path(name).stat().st_mode)
+
+    assert [mode(name) for name in ("new", "new/deep", "ledger")] == [0o755] * 3
+    files = ("new/deep/x.prom", "ledger/l.json", "own/x.prom", "own/x.prom.ledger.json")
+    assert [mode(name) for name in files] == [0o644] * 4
+    # What is not for other users stays as the umask says, and a folder as its owner made it.
+    assert [mode(name) for name in ("out", "log", "own")] == [0o700] * 3
