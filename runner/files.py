@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,15 +15,36 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SHIPPED",
+    "STDOUT",
     "atomic_write",
+    "check_replaceable",
+    "followed",
     "fsync_folder",
+    "is_stdout",
     "make_folder",
     "remove_leftovers",
+    "write_out",
     "write_temp",
 ]
 
 SHIPPED = Path(__file__).resolve().parent.parent
 """The folder that holds ``conf/``, ``guests/``, ``deploy/`` and ``docs/`` as they are shipped."""
+
+STDOUT = Path("-")
+"""What stands for standard output on a command line."""
+
+_MOST_LINKS = 40
+"""The number of links after which Linux itself takes a chain of them for a loop."""
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFLNK: "a stream of a process",
+}
+"""What is never replaced, by its file type. A link stands here only where it leads to a stream."""
 
 
 def write_temp(
@@ -76,17 +99,72 @@ def fsync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def atomic_write(path: Path, data: bytes | Iterable[bytes], mode: int = 0o644) -> None:
+def followed(path: Path) -> Path:
+    """Return the file that a path stands for once its links are followed, as far as they lead.
+
+    Only links of the file itself are followed, because two paths through linked folders have the
+    same files beside them anyway. The links of ``/proc`` that stand for the open files of a process
+    name no file, so that they are returned themselves. So is ``path`` if its links form a loop.
+
+    Args:
+        path: the path as the user gave it. There need be nothing, also at the end of the links.
+    """
+    found = path
+    for _ in range(_MOST_LINKS):
+        if not found.is_symlink() or Path("/proc") in Path(os.path.realpath(found.parent)).parents:
+            return found
+        try:
+            found = found.parent / found.readlink()
+        except OSError:  # it has just been replaced
+            return found
+    return path
+
+
+def check_replaceable(path: Path, *, follow: bool = False) -> Path:
+    """Return the file that :func:`atomic_write` would replace, once it is known that it may.
+
+    Args:
+        path: the file to write. There need be none.
+        follow: see :func:`atomic_write`.
+
+    Raises:
+        OSError: it is a folder, a device, a FIFO, a socket or a stream, or its links form a loop,
+            or the user may not look at it.
+    """
+    file = followed(path) if follow else path
+    kind = None
+    try:
+        # The system follows the links here, because it knows links that must not be followed.
+        kind = stat.S_IFMT(path.stat(follow_symlinks=follow).st_mode)
+        if follow and kind == stat.S_IFREG:
+            kind = stat.S_IFMT(file.lstat().st_mode)
+    except FileNotFoundError:
+        return file
+    if kind == stat.S_IFREG or (kind == stat.S_IFLNK and not follow):
+        return file
+    code = errno.EISDIR if kind == stat.S_IFDIR else errno.EINVAL
+    raise OSError(code, f"{_KINDS[kind]}, not a regular file", str(path))
+
+
+def atomic_write(
+    path: Path, data: bytes | Iterable[bytes], mode: int = 0o644, *, follow: bool = False
+) -> None:
     """Replace the file at ``path`` so that a reader sees the old content or the new, never a part.
+
+    Only a regular file is replaced, or a link where links are not followed. A device would cease to
+    be one for the whole machine.
 
     Args:
         path: the file to write, in an existing folder.
         data: the content, or its pieces in order.
         mode: the file's permission bits, which are set whatever the umask is.
+        follow: whether a link's target is replaced in its place, as where the user named the file.
+            In a folder from elsewhere a link may lead to any file of the user's.
 
     Raises:
         OSError: the file could not be written. No temporary file is left behind.
     """
+    path = check_replaceable(path, follow=follow)
     temp = write_temp(path.parent, data, mode, f".{path.name}.")
     try:
         temp.replace(path)
@@ -94,6 +172,71 @@ def atomic_write(path: Path, data: bytes | Iterable[bytes], mode: int = 0o644) -
         temp.unlink(missing_ok=True)
         raise
     fsync_folder(path.parent)
+
+
+def is_stdout(path: Path) -> bool:
+    """Whether a path that the user named is this process's standard output."""
+    return path == STDOUT or _descriptor(path) == 1
+
+
+def write_out(path: Path, data: bytes) -> None:
+    """Write what a command was asked for to the file or the stream that the user named.
+
+    A file is replaced as :func:`atomic_write` does it, with its links followed. A stream is written
+    to: standard output (also as ``-``), another open file of this process (``/dev/fd/3``), a FIFO
+    that is being read, or a character device such as a terminal.
+
+    Args:
+        path: the file or stream.
+        data: the content.
+
+    Raises:
+        OSError: it could not be written, or it is a disk, a socket or a folder.
+    """
+    if is_stdout(path):
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "standard output is closed", str(path))
+        sys.stdout.flush()  # what was written as text comes first
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    handle = _open_stream(path)
+    if handle is None:
+        atomic_write(path, data, follow=True)
+        return
+    with os.fdopen(handle, "wb", buffering=0) as stream:
+        os.set_blocking(handle, True)
+        left = memoryview(data)
+        while left:
+            left = left[stream.write(left) :]
+
+
+def _open_stream(path: Path) -> int | None:
+    """Open what is written to and not replaced; None if ``path`` is something else."""
+    descriptor = _descriptor(path)
+    if descriptor is not None:
+        return os.dup(descriptor)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return None
+    if not (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)):
+        return None
+    try:
+        return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # to wait for a reader could be to wait for ever
+            raise OSError(errno.ENXIO, "nobody reads from it", str(path)) from None
+        raise
+
+
+def _descriptor(path: Path) -> int | None:
+    """The number of the open file of this process that a path stands for, as ``/dev/fd/3`` does."""
+    name = followed(path)
+    if not name.name.isdecimal() or not name.is_symlink():
+        return None
+    here = os.path.realpath(name.parent)
+    return int(name.name) if here == f"/proc/{os.getpid()}/fd" else None
 
 
 def remove_leftovers(path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import InputError, RunnerError
-from runner.files import SHIPPED, atomic_write
+from runner.files import SHIPPED, STDOUT, is_stdout, write_out
 from runner.untrusted import read_regular
 
 if TYPE_CHECKING:
@@ -64,10 +64,7 @@ def command(
         content = make(options)
         if options.check:
             return _check(Path(options.out), content, parser.prog)
-        if options.out == "-":
-            sys.stdout.write(content)
-        else:
-            _write(Path(options.out), content)
+        _write(Path(options.out), content)
     except RunnerError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
@@ -89,12 +86,14 @@ def _check(path: Path, content: str, prog: str) -> int:
 
 def _write(path: Path, content: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, content.encode())
+        if path != STDOUT:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_out(path, content.encode())
     except OSError as error:
         remedy = "choose a file that this user can write"
         raise InputError("--out", str(path), error.strerror or str(error), remedy) from None
-    sys.stdout.write(f"wrote {_short(path)}\n")
+    if not is_stdout(path):
+        sys.stdout.write(f"wrote {_short(path)}\n")
 
 
 def _short(path: Path) -> str:

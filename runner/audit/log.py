@@ -32,7 +32,7 @@ from runner.audit.chain import (
     torn,
 )
 from runner.errors import AuditError
-from runner.files import fsync_folder, make_folder
+from runner.files import check_replaceable, followed, fsync_folder, make_folder
 from runner.untrusted import open_regular
 
 if TYPE_CHECKING:
@@ -79,12 +79,13 @@ class AuditLog:
     """A log that lines are appended to.
 
     Args:
-        path: the path of the file, which is made together with its folder if it is missing.
+        path: the path of the file, which is made together with its folder if it is missing. A link
+            is followed.
         clock: a function that returns the Unix time in seconds.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        self.path = path
+        self.path = followed(path)
         self._clock = clock
 
     def check(self) -> None:
@@ -94,7 +95,7 @@ class AuditLog:
             AuditError: lines cannot be appended.
         """
         with self._errors():
-            if not self.path.exists():
+            if not check_replaceable(self.path, follow=True).exists():
                 return
             handle = self._open()
             try:

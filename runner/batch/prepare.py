@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runner.audit.log import AuditLog
 from runner.batch.batch import Batch
 from runner.errors import AuditError, InputError
+from runner.files import check_replaceable, followed, make_folder
 from runner.plan.inputs import leaves
 from runner.plan.journal import journal_bytes
 from runner.plan.plan import distinct
@@ -106,20 +107,36 @@ def _check_audit(log: Path) -> None:
 
 
 def _check_writable(settings: Settings) -> None:
-    """Refuse folders that cannot be written, now rather than after minutes of proving."""
+    """Refuse what cannot be written, now rather than after minutes of proving."""
     folders = [("output", settings.output)]
     metrics = settings.metrics
     for field, file in (("textfile", metrics.textfile), ("ledger", metrics.ledger)):
         if file is not None:
-            folders.append((f"metrics.{field}", file.parent))
+            folders.append((f"metrics.{field}", _replaced(f"metrics.{field}", file).parent))
     # An audit log that exists may stand in a folder that takes no other file.
     if settings.audit is not None and not settings.audit.exists():
-        folders.append(("audit.file", settings.audit.parent))
+        folders.append(("audit.file", followed(settings.audit).parent))
     _check_folders(folders)
+
+
+def _replaced(field: str, file: Path) -> Path:
+    """The file that is replaced where the setting names ``file``. Raises InputError."""
+    try:
+        return check_replaceable(file, follow=True)
+    except OSError as error:
+        raise InputError(
+            field,
+            str(file),
+            f"cannot be replaced ({error.strerror})",
+            "give a file of its own, or null for none",
+        ) from None
 
 
 def _check_folders(folders: Sequence[tuple[str, Path]]) -> None:
     """Make folders, and refuse those that take no file.
+
+    Those of metrics get the mode 0755 whatever the umask is, because node_exporter and the status
+    server, which reads the ledger, run as other users.
 
     Args:
         folders: the folders, each with the name of the setting that an error names.
@@ -127,7 +144,10 @@ def _check_folders(folders: Sequence[tuple[str, Path]]) -> None:
     for field, folder in folders:
         probe = folder / f".probe-{uuid.uuid4().hex}"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            if field.startswith("metrics."):
+                make_folder(folder)
+            else:
+                folder.mkdir(parents=True, exist_ok=True)
             probe.touch()
             probe.unlink()
         except OSError as error:

@@ -18,7 +18,7 @@ import logging
 from typing import TYPE_CHECKING, ParamSpec
 
 from runner.errors import LedgerCorruptError
-from runner.files import atomic_write, make_folder, remove_leftovers
+from runner.files import atomic_write, followed, make_folder, remove_leftovers
 from runner.metric_kinds import Gauge
 from runner.metric_table import (
     BUILD_INFO,
@@ -64,7 +64,8 @@ class Ledger:
     """The totals of all runs, in a file that any number of processes may use at once.
 
     Args:
-        path: the ledger's file. Missing folders are made, and ``<path>.lock`` stays beside it.
+        path: the ledger's file. Missing folders are made, and ``<path>.lock`` stays beside it. Of a
+            link it is the target that counts, so that all names of a ledger have one lock.
         textfile: the metrics file for node_exporter that is written from the ledger, or None.
         metrics: the table of all metrics.
     """
@@ -72,8 +73,8 @@ class Ledger:
     def __init__(
         self, path: Path, textfile: Path | None = None, metrics: Iterable[Metric] = METRICS
     ) -> None:
-        self.path = path
-        self._textfile = textfile
+        self.path = followed(path)
+        self._textfile = None if textfile is None else followed(textfile)
         self._metrics = tuple(metrics)
 
     def record(self, run_id: str, run: Recorder) -> Recorder:
@@ -259,7 +260,11 @@ class Ledger:
 
 
 def ledger_path(textfile: Path) -> Path:
-    """Return the path of a textfile's ledger, unless the configuration names another."""
+    """Return the path of a textfile's ledger, unless the configuration names another.
+
+    It is beside the file that a link leads to, so that all names of a textfile have one ledger.
+    """
+    textfile = followed(textfile)
     return textfile.with_name(f"{textfile.name}.ledger.json")
 
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.files import followed
 from runner.untrusted import open_regular, parse_json
 
 if TYPE_CHECKING:
@@ -42,8 +43,10 @@ MOST_BYTES = 64 * 1024
 def live_path(textfile: Path) -> Path:
     """Return the path of the live figures that belong to a textfile.
 
-    The name does not end in ``.prom``, so that node_exporter does not read the file.
+    The name does not end in ``.prom``, so that node_exporter does not read the file. It is beside
+    the file that a link leads to, so that all names of a textfile have one file of live figures.
     """
+    textfile = followed(textfile)
     return textfile.with_name(f"{textfile.name}.live.json")
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+from runner.files import check_replaceable
 from runner.monitoring.live import (
     BEAT_S,
     FORMAT,
@@ -154,6 +155,7 @@ def _replace(path: Path, data: bytes, run_id: str) -> None:
 
     After a crash of the machine the file is stale in any case.
     """
+    check_replaceable(path)
     part = path.with_name(f".live.{path.name}.{run_id}.tmp")
     try:
         with part.open("wb") as file:

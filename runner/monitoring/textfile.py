@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from runner.files import atomic_write, make_folder
+from runner.files import atomic_write, followed, make_folder
 from runner.metric_kinds import Histogram, Metric, Quotient
 from runner.metric_table import METRICS
 from runner.metrics import Total
@@ -26,7 +26,8 @@ def write_textfile(path: Path, data: bytes) -> None:
     """Replace the metrics file as a whole.
 
     The file gets the mode 0644, and missing parent folders the mode 0755, because node_exporter
-    runs as another user. Under the umask 077 of a cron job it could otherwise read neither.
+    runs as another user. Under the umask 077 of a cron job it could otherwise read neither. A link
+    is followed, and what it leads to is replaced.
 
     Args:
         path: the file to write, e.g. ``/var/lib/node_exporter/zk_batch.prom``.
@@ -38,8 +39,8 @@ def write_textfile(path: Path, data: bytes) -> None:
     """
     if not data.endswith(b"\n"):
         raise ValueError("a metrics file must end in a newline")
-    make_folder(path.parent)
-    atomic_write(path, data, mode=0o644)
+    make_folder(followed(path).parent)
+    atomic_write(path, data, mode=0o644, follow=True)
 
 
 def read_series(text: str, metrics: Iterable[Metric] = METRICS) -> tuple[Total, ...]:

@@ -56,7 +56,9 @@ def _write_page(runs: Runs, folders: Sequence[Path], to: Path | None) -> Path:
     folder = folders[0]
     if len(folders) == 1 and (folder / RESULT).is_file():
         return write_run(folder, to)
-    return write_sweep(runs, to or (folder / REPORT if len(folders) == 1 else Path(REPORT)))
+    if to is not None:
+        return write_sweep(runs, to, named=True)
+    return write_sweep(runs, folder / REPORT if len(folders) == 1 else Path(REPORT))
 
 
 if __name__ == "__main__":

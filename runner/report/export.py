@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.errors import InputError
-from runner.files import atomic_write
+from runner.files import atomic_write, write_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -102,19 +102,22 @@ def write_parquet(runs: Runs, file: Path) -> None:
     write_file("--parquet", file, sink.getvalue().to_pybytes())
 
 
-def write_file(option: str, file: Path, data: bytes) -> None:
-    """Write a file that the user asked for; a reader never sees a part of it.
+def write_file(option: str, file: Path, data: bytes, *, named: bool = True) -> None:
+    """Write what the user asked for, to a file or a stream.
 
     Args:
         option: the option that names the file, for the error message.
         file: the file to write.
         data: the file's content.
+        named: whether the user named the file, which is then written as
+            :func:`runner.files.write_out` does it. A file of the runner's own naming may stand in a
+            folder from elsewhere, where a link leads to what its maker chose.
 
     Raises:
         InputError: the file cannot be written.
     """
     try:
-        atomic_write(file, data)
+        (write_out if named else atomic_write)(file, data)
     except OSError as error:
         raise InputError(
             option, str(file), f"cannot be written ({error.strerror})", "choose another file"

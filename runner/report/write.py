@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from runner.errors import InputError
+from runner.files import is_stdout
 from runner.folder import REPORT
 from runner.report.export import write_file
 from runner.report.figures import compare
@@ -54,15 +55,16 @@ def write_run(folder: Path, to: Path | None = None) -> Path:
     _check_libraries(place)
     from runner.report.page import run_page
 
-    return _write(place, run_page(read(folder), place))
+    return _write(place, run_page(read(folder), place), named=to is not None)
 
 
-def write_sweep(runs: Runs, to: Path) -> Path:
+def write_sweep(runs: Runs, to: Path, *, named: bool = False) -> Path:
     """Write the page of runs side by side and return its path.
 
     Args:
         runs: the runs that the page shows.
         to: the file to write.
+        named: whether the user named the file; see :func:`runner.report.export.write_file`.
 
     Raises:
         InputError: a library is missing, or the file cannot be written.
@@ -70,7 +72,7 @@ def write_sweep(runs: Runs, to: Path) -> Path:
     _check_libraries(to)
     from runner.report.page import sweep_page
 
-    return _write(to, sweep_page(runs, to))
+    return _write(to, sweep_page(runs, to), named=named)
 
 
 def finish_sweep(folder: Path, *, quiet: bool = False) -> None:
@@ -104,13 +106,17 @@ def finish_sweep(folder: Path, *, quiet: bool = False) -> None:
 def show(runs: Runs, written: Sequence[Path] = ()) -> None:
     """Print runs as a table, and the files that were written.
 
+    Where one of these is standard output, nothing else may go there.
+
     Args:
         runs: the runs that the table shows.
         written: the paths of the files that were written.
     """
-    console = Console()
+    other = any(map(is_stdout, written))
+    console = Console(stderr=other)
     if not console.is_terminal:
-        console = Console(width=200)  # A log has no edge at which lines would have to break.
+        # A log has no edge at which lines would have to break.
+        console = Console(stderr=other, width=200)
     for part in table(runs):
         console.print(part)
     for file in written:
@@ -130,6 +136,6 @@ def _check_libraries(to: Path) -> None:
         ) from None
 
 
-def _write(to: Path, page: bytes) -> Path:
-    write_file("--output", to, page)
+def _write(to: Path, page: bytes, *, named: bool) -> Path:
+    write_file("--output", to, page, named=named)
     return to

@@ -72,7 +72,7 @@ class Site:
         ledger: Path | None = None,
     ) -> None:
         self._textfile = textfile
-        self._ledger = Ledger(ledger or ledger_path(textfile))
+        self._ledger = ledger
         self._stale_after = stale_after
         self._clock = clock
 
@@ -123,7 +123,8 @@ class Site:
 
     def _recent(self) -> tuple[RecentRun, ...]:
         try:
-            return self._ledger.recent()
+            # A textfile may become a link while the server runs, and its ledger is another then.
+            return Ledger(self._ledger or ledger_path(self._textfile)).recent()
         except (OSError, LedgerCorruptError, LedgerNewerError):
             return ()  # The page still shows the last run, which the textfile has.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import InputError, RunnerError
-from runner.files import atomic_write
+from runner.files import STDOUT, is_stdout, write_out
 from runner.folder import SUMS
 from runner.model import ReceiptKind
 from runner.provers.guests import Manifest, default_folder
@@ -42,7 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="output folder of the batch")
     parser.add_argument("--leaf", type=int, metavar="N", help="prove that leaf N is in the batch")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="where --leaf writes (default: standard output)"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        default=STDOUT,
+        help="where --leaf writes; - is standard output (default: %(default)s)",
     )
     parser.add_argument(
         "--guests",
@@ -73,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     # Where the inclusion proof goes to standard output, nothing else may.
-    to = sys.stderr if options.leaf is not None and options.out is None else sys.stdout
+    to = sys.stderr if options.leaf is not None and is_stdout(options.out) else sys.stdout
 
     def say(line: str) -> None:
         checks.append(line)
@@ -143,13 +147,10 @@ def _pins(guests: Path, allow: Sequence[str] | None) -> PinnedIds:
     return PinnedIds(pins.aggregator, allowed)
 
 
-def _write_inclusion(proof: InclusionProof, out: Path | None) -> None:
+def _write_inclusion(proof: InclusionProof, out: Path) -> None:
     text = json.dumps(proof.to_json(), indent=1) + "\n"
-    if out is None:
-        sys.stdout.write(text)
-        return
     try:
-        atomic_write(out, text.encode())
+        write_out(out, text.encode())
     except OSError as error:
         raise InputError("--out", str(out), str(error.strerror), "choose another file") from None
 

@@ -12,6 +12,7 @@ from runner.alerts.__main__ import main as alerts
 from runner.alerts.table import ALERTS
 from runner.errors import InputError
 from tests.alerts.rule_files import NAMES, change, rules
+from tests.special_files import identity, make_special
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,3 +157,16 @@ def test_check_writes_nothing_and_says_what_to_do(
     out.unlink()
     out.mkdir()
     assert alerts(["--out", str(out)]) == 2
+
+
+def test_streams_are_written_to_and_what_is_none_stays(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert alerts(["--out", "-"]) == 0
+    rules = capfd.readouterr().out
+    assert alerts(["--out", "/dev/stdout"]) == 0
+    assert capfd.readouterr().out == rules
+    for kind, code in (("device", 0), ("fifo", 2), ("socket", 2)):
+        before = make_special(kind, tmp_path / kind)
+        assert alerts(["--out", str(tmp_path / kind)]) == code
+        assert identity(tmp_path / kind) == before

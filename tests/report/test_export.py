@@ -13,6 +13,7 @@ from runner.report.figures import compare
 from runner.report.find import find
 from runner.report.read import read
 from tests.report.runs import failed, on_gpus, run, write
+from tests.special_files import identity, make_special
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,3 +89,31 @@ def test_with_csv_the_page_is_written_only_where_it_is_asked_for(
     out = capsys.readouterr().out
     assert f"report: {tmp_path / 'runs.csv'}" in out
     assert f"report: {tmp_path / 'page.html'}" in out
+
+
+def test_a_stream_that_the_user_names_is_written_to(
+    tmp_path: Path, guests: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path / "out", guests)
+    capfd.readouterr()
+    assert report([str(tmp_path / "out"), "--csv", "/dev/stdout"]) == 0
+    there = capfd.readouterr()
+    assert [len(row) for row in csv.reader(there.out.splitlines())][1:] != []
+    assert there.out.startswith("run,run_id")
+    assert "report: /dev/stdout" in there.err  # what is for people goes elsewhere then
+    before = make_special("device", tmp_path / "null")
+    assert report([str(tmp_path / "out"), "--csv", str(tmp_path / "null")]) == 0
+    assert identity(tmp_path / "null") == before
+
+
+def test_a_link_is_followed_only_where_the_user_named_it(tmp_path: Path, guests: Path) -> None:
+    run(tmp_path / "out", guests)
+    (tmp_path / "target").write_text("mine")
+    (tmp_path / "out" / REPORT).symlink_to("../target")
+    assert report([str(tmp_path / "out")]) == 0
+    assert (tmp_path / "target").read_text() == "mine"
+    assert report([str(tmp_path / "out" / ".."), "--output", str(tmp_path / "out" / REPORT)]) == 0
+    (tmp_path / "link").symlink_to("target")
+    assert report([str(tmp_path / "out"), "--output", str(tmp_path / "link")]) == 0
+    assert "<html" in (tmp_path / "target").read_text()
+    assert (tmp_path / "link").is_symlink()
