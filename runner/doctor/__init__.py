@@ -1,6 +1,6 @@
 """The doctor, which finds out what this machine can prove and what is missing.
 
-May import: engines, errors, model, provers.
+May import: errors, limits, model, provers.
 
 Only this room uses:
 
