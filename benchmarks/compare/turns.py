@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.compare import gate, sides
-from runner.engines.machine import cores
+from runner.limits import cores
 
 if TYPE_CHECKING:
     import argparse

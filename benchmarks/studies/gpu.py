@@ -279,8 +279,8 @@ def sampled(interval_s: float = 0.1) -> Iterator[list[tuple[float, int, float, i
 
 def machine() -> dict[str, Any]:
     """The machine, its GPUs and its driver."""
-    from runner.engines.machine import cores
     from runner.gpus import nvml, usable
+    from runner.limits import cores
 
     driver = nvml()
     if driver is None:

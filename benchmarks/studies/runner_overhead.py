@@ -39,8 +39,9 @@ from benchmarks.studies import batches
 from benchmarks.studies.stopwatches import Parts, cost_of_a_part
 from runner.batch import batch_run, counters, outputs, prepare
 from runner.cache.keys import proof_key
-from runner.engines.machine import cores, machine, packages
+from runner.engines.machine import machine, packages
 from runner.executor import PlanExecutor
+from runner.limits import cores
 from runner.model import ProofJob, ReceiptKind
 from runner.monitoring import tally
 from runner.plan.fields import FieldSpec, encode

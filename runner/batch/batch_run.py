@@ -13,9 +13,9 @@ from runner.audit.trail import NoTrail
 from runner.batch.batch import Batch, Root
 from runner.batch.counters import RunCounters
 from runner.batch.lookup import Lookup
-from runner.engines.machine import cores
 from runner.errors import ReceiptRejectedError, VerificationFailedError
 from runner.executor import OnFailure, PlanExecutor
+from runner.limits import cores
 from runner.model import Child, ProofJob, ReceiptKind
 from runner.plan import merkle
 from runner.plan.journal import AggregationResult

@@ -15,9 +15,9 @@ from runner.batch.dry_run_report import DryRunReport, sentences, table
 from runner.batch.forecast import Forecast
 from runner.batch.prepare import prepare
 from runner.engines.engine import jobs_at_once
-from runner.engines.machine import cores
 from runner.errors import InputError
 from runner.folder import write_json
+from runner.limits import cores
 from runner.model import ReceiptKind
 from runner.provers.prover import load_prover
 

@@ -14,6 +14,7 @@ Only this room uses:
 - `metrics_config.py`: the part of that which is about metrics.
 - `targets.py`: makes the engine and the cache that the config names by ``_target_``.
 - `schema.py`: the schema of ``conf/``: names, types, defaults.
+- `unknown.py`: refuses settings that the schema does not know, and finds the nearest known name.
 - `session.py`: what callbacks, sweepers and the job leave for the command, in one object.
 - `errors.py`: turns Hydra's errors into one line with the field, the value and the remedy.
 - `sweep.py`: a sweep as plain values: which jobs are done, their folders, how each ended.

@@ -133,9 +133,10 @@ def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
 
 def _run(conf: DictConfig, output: Path, name: str = "") -> float:
     # These are not imported at the top, because `--help` and `--cfg` need none of them.
-    from runner.cli import config
+    from runner.cli import config, unknown
     from runner.monitoring import logs
 
+    unknown.refuse_unknown(conf, HydraConfig.get())
     settings = config.settings(conf, output)
     logs.configure(
         level=settings.log_level,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from runner.batch.settings import ExecutorSettings, Settings
+from runner.cli.errors import explain
 from runner.cli.metrics_config import metrics_settings
 from runner.cli.schema import (
     ExecutorConf,
@@ -18,6 +21,7 @@ from runner.cli.schema import (
     StrategyConf,
 )
 from runner.cli.targets import make_cache, make_engine
+from runner.cli.unknown import refuse_unknown
 from runner.engines.retry import RetryPolicy
 from runner.errors import InputError
 from runner.model import ReceiptKind
@@ -41,10 +45,14 @@ def settings(config: DictConfig, output: Path) -> Settings:
         output: The output folder of the run.
 
     Raises:
-        InputError: A value cannot be used by any run.
+        InputError: A setting is unknown, or a value cannot be used by any run.
     """
-    plain = OmegaConf.to_container(config, resolve=True)
-    conf = OmegaConf.to_object(config)
+    refuse_unknown(config)
+    try:
+        plain = OmegaConf.to_container(config, resolve=True)
+        conf = OmegaConf.to_object(config)
+    except OmegaConfBaseException as error:  # e.g. an interpolation of something that is not there
+        raise explain(error, sys.argv[1:]) or error from None
     if not isinstance(conf, RunnerConf) or not isinstance(plain, dict):
         raise TypeError("config is not composed on the schema runner_schema")
     _check_choice("progress", conf.progress, ("auto", "bar", "lines", "none"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from typing import TYPE_CHECKING
 
 from hydra.errors import (
@@ -10,8 +12,11 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
+from runner.cli.unknown import nearest
 from runner.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,13 +37,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> InputError | None:
     """
     if isinstance(error, MissingConfigException):
         return _missing(error)
-    if isinstance(error, OverrideParseException):
-        return InputError(
-            "command line",
-            error.override,
-            "cannot be read",
-            "write NAME=VALUE, with quotes around spaces and special characters",
-        )
+    if isinstance(error, OverrideParseException | YAMLError):
+        return _unreadable(error)
     if isinstance(error, ConfigCompositionException | OmegaConfBaseException):
         return _composition(error, arguments)
     if isinstance(error, OSError):
@@ -49,33 +49,87 @@ def explain(error: Exception, arguments: Sequence[str]) -> InputError | None:
             "choose a folder that this user can write",
         )
     if isinstance(error, HydraException):
-        return InputError("command line", " ".join(arguments), _first(error), "see --help")
+        return InputError("command line", " ".join(arguments), _lines(error)[0], "see --help")
     return None
 
 
 def _missing(error: MissingConfigException) -> InputError:
     group, _, choice = (error.missing_cfg_file or "").rpartition("/")
-    options = ", ".join(error.options or []) or "see --help"
-    return InputError(group or "config", choice, "unknown", f"choose one of: {options}")
+    group = group or "config"
+    if error.options:
+        return InputError(group, choice, "unknown", f"choose one of: {', '.join(error.options)}")
+    # There is no such group, or the choice is one of a list where a single one is wanted.
+    remedy = "give one name of a group that exists"
+    if str(error).startswith("In "):
+        remedy += "; a file changes the choice of another group by `override /GROUP: NAME`"
+    return InputError(group, choice, _lines(error)[0], remedy)
+
+
+def _unreadable(error: OverrideParseException | YAMLError) -> InputError:
+    """What is neither an override nor YAML, with the place or with the quotes that are missing."""
+    if isinstance(error, YAMLError):
+        mark = getattr(error, "problem_mark", None)
+        place = "" if mark is None else f"{mark.name}:{mark.line + 1}"
+        problem = getattr(error, "problem", None) or _lines(error)[0]
+        return InputError("config", place, f"not readable as YAML ({problem})", "correct this line")
+    name, equals, value = error.override.partition("=")
+    remedy = "write NAME=VALUE, with quotes around spaces and special characters"
+    # A value with a bracket or a quote was not meant as plain text.
+    if equals and value and re.search(r"""[][{}'"\\]""", value) is None:
+        quoted = shlex.quote(f'{name}="{value}"')
+        remedy += f", e.g. {quoted}"
+    return InputError("command line", error.override, "cannot be read", remedy)
 
 
 def _composition(error: Exception, arguments: Sequence[str]) -> InputError:
-    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
-    field = getattr(cause, "full_key", None)
-    text = _first(cause if isinstance(cause, Exception) else error)
-    if not field:
-        field = next((name for name in map(_name, arguments) if name and name in text), "")
-    value = next((_value(a) for a in arguments if field and _name(a) == field), "")
-    if any(part in text for part in ("is not in struct", "not in '", "Could not override")):
-        return InputError(
-            field or "command line", value, "no such setting", "see --cfg job for all settings"
-        )
-    return InputError(field or "command line", value, text, "see --help")
+    # Hydra raises some errors of its own while it handles one of OmegaConf's, which knows more.
+    inner = error.__cause__ or error.__context__
+    if isinstance(error, OmegaConfBaseException) or not isinstance(inner, OmegaConfBaseException):
+        inner = error
+    cause: BaseException = inner
+    lines = _lines(cause)
+    key = _key(cause, lines[0])
+    unknown = any(part in lines[0] for part in ("not in struct", "not in '", "Could not override"))
+    # Hydra says which file is at fault, but not which of the overrides on the command line.
+    file = re.match(r"In '([^']+)': ", str(error))
+    if file is not None:
+        group, _, choice = file[1].rpartition("/")
+        problem = f"{key}: {lines[0]}" if key else lines[0]
+        remedy = "; ".join(lines[1:]) or f"correct the file {file[1]}.yaml"
+        if unknown:
+            problem, remedy = f"{key} is no such setting", _nearest(key, cause)
+        return InputError(group or "config", choice, problem, remedy)
+    if not key:
+        key = next((name for name in map(_name, arguments) if name and name in lines[0]), "")
+    value = next((_value(a) for a in arguments if key and _name(a) == key), "")
+    if unknown:
+        return InputError(key or "command line", value, "no such setting", _nearest(key, cause))
+    remedy = "; ".join(lines[1:]) or "see --help"
+    return InputError(key or "command line", value, lines[0], remedy)
 
 
-def _first(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+def _key(cause: BaseException, line: str) -> str:
+    """The setting that an error is about, or an empty text if it is not known."""
+    known = getattr(cause, "full_key", None)
+    named = re.search(r"Could not override '([^']+)'|not a subclass of (\w+)Conf\b", line)
+    if not known and named is not None:
+        # OmegaConf names a section of the config by its class.
+        known = named[1] or named[2].lower()
+    return str(known or "")
+
+
+def _nearest(key: str, cause: BaseException) -> str:
+    parent = getattr(cause, "parent_node", None)
+    siblings = map(str, parent) if isinstance(parent, DictConfig) else ()
+    return nearest(key, siblings)
+
+
+def _lines(error: BaseException) -> list[str]:
+    """The lines of a message that help the user, at least one."""
+    text = re.sub(r"^In '[^']+': ", "", str(error).partition("\n\nConfig search path:")[0])
+    lines = [line.strip() for line in text.splitlines()]
+    notes = ("full_key:", "reference_type=", "object_type=", "To append to", "See https://")
+    return [line for line in lines if line and not line.startswith(notes)] or [type(error).__name__]
 
 
 def _name(argument: str) -> str:

@@ -20,6 +20,7 @@ from omegaconf import OmegaConf, open_dict, read_write
 from runner.batch.identity import made_from
 from runner.cli import config, session
 from runner.cli.sweep import FolderRequest, SweepFolders, SweepJob, SweepRecord, inspect_folder
+from runner.cli.unknown import refuse_unknown
 from runner.errors import InputError, RunnerError, WorkerDiedError
 from runner.plan.inputs import leaves
 from runner.provers.guests import AGGREGATOR, Manifest
@@ -75,11 +76,16 @@ class Jobs:
         return list({one.get_key_element(): one for one in parser.parse_overrides(given)}.values())
 
     def compose(self, overrides: Sequence[str], number: int = 0) -> DictConfig:
-        """Compose the config of one job. Raises what Hydra and OmegaConf raise if they cannot."""
+        """Compose the config of one job.
+
+        Raises what Hydra and OmegaConf raise if they cannot, and InputError for a setting that is
+        unknown.
+        """
         composed = self._loader.load_sweep_config(self._conf, list(overrides))
         with open_dict(composed):
             composed.hydra.job.id = str(number)
             composed.hydra.job.num = number
+        refuse_unknown(composed, composed.hydra)
         return composed
 
     def settings(self, composed: DictConfig) -> Settings:

@@ -1,6 +1,6 @@
 """The doctor, which finds out what this machine can prove and what is missing.
 
-May import: engines, errors, gpus, model, provers, text.
+May import: errors, gpus, limits, model, provers, text.
 
 Only this room uses:
 

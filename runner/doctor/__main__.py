@@ -44,7 +44,7 @@ def lines(report: Report) -> list[tuple[str, str, str, str]]:
         and the style of the text.
     """
     gib = report.memory_bytes / 2**30
-    memory = f"{gib:.1f} GiB" if gib else "unknown"
+    memory = f"{gib:.1f} GiB for this process" if gib else "unknown"
     good, bad, dim = "green", "red", "dim"
     rows = [
         ("machine", "runner", report.runner, ""),

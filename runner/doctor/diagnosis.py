@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from runner import __version__
 from runner.doctor import tools
 from runner.doctor.gpus import GpuState, gpu_state
-from runner.engines.machine import cores, memory_bytes
 from runner.errors import InputError, ProverError
+from runner.limits import cores, memory_bytes
 from runner.model import ReceiptKind
 from runner.provers.guests import Manifest, read_elf_file
 from runner.provers.prover import BUILT_IN, Diagnosis, ProverSpec, adapters, load_adapter
@@ -80,7 +80,7 @@ class Report:
         platform: The operating system and its version.
         cpu: The name of the processor.
         cores: The number of cores that this process may use.
-        memory_bytes: The memory of the machine, or 0 if it is not known.
+        memory_bytes: The memory that this process may use, or 0 if it is not known.
         gpus: The GPUs of the machine that this process may use.
         provers: The zkVM adapters, whether or not their native modules are installed.
         guests: The guests in the folder that was looked at.

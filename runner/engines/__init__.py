@@ -1,6 +1,6 @@
 """Where jobs run, and when a failed job is tried again.
 
-May import: errors.
+May import: errors, limits.
 
 Other rooms use:
 

@@ -7,8 +7,8 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from runner.engines.engine import Engine, Host
-from runner.engines.machine import cores
 from runner.errors import InputError
+from runner.limits import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import resource
 import sys
 from pathlib import Path
 
 import runner
+from runner.limits import cores, memory_bytes
 
-__all__ = ["cores", "machine", "memory_bytes", "packages", "peak_memory_mib"]
-
-
-def cores() -> int:
-    """The number of CPU cores that this process may use, which a container or taskset may limit."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+__all__ = ["machine", "packages", "peak_memory_mib"]
 
 
 def machine() -> dict[str, str | int]:
     """The host name, the system, the architecture, the cores, the CPU model and the memory in MiB.
 
+    The cores and the memory are those that this process may use.
     The CPU model and the memory are left out if they are not known.
     """
     found: dict[str, str | int] = {
@@ -32,9 +28,9 @@ def machine() -> dict[str, str | int]:
     model = _first("/proc/cpuinfo", "model name")
     if model:
         found["cpu"] = model
-    memory = _first("/proc/meminfo", "MemTotal")
+    memory = memory_bytes()
     if memory:
-        found["memory_mib"] = int(memory.split()[0]) // 1024
+        found["memory_mib"] = memory // 2**20
     return found
 
 
@@ -70,11 +66,3 @@ def _first(path: str, name: str) -> str | None:
     except OSError:
         pass
     return None
-
-
-def memory_bytes() -> int:
-    """The machine's memory in bytes, or 0 if the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (OSError, ValueError):
-        return 0

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from runner.engines import worker_process
 from runner.engines.engine import Engine, Host
-from runner.engines.machine import cores
 from runner.errors import JobTimeoutError, WorkerDiedError
+from runner.limits import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
 """Guest programs, the zkVM adapters, and the proving of one job.
 
-May import: errors, files, gpus, model, text, untrusted.
+May import: errors, files, gpus, limits, model, text, untrusted.
 
 Other rooms use:
 

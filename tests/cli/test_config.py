@@ -10,8 +10,8 @@ from hydra import compose
 from omegaconf import OmegaConf
 
 from runner.cache.proof_cache import ProofCache
-from runner.engines.machine import cores
 from runner.errors import InputError
+from runner.limits import cores
 from runner.model import ReceiptKind
 from runner.monitoring.pushgateway import Gateway
 from runner.plan.inputs import leaves

@@ -13,10 +13,10 @@ from runner.engines.dask_engine import DaskEngine
 from runner.engines.dask_engine import _hosts as cluster_hosts
 from runner.engines.engine import Engine, Host, jobs_at_once, threads_for
 from runner.engines.inline import InlineEngine
-from runner.engines.machine import cores
 from runner.engines.retry import RetryPolicy, is_transient
 from runner.errors import InputError, JobTimeoutError, ProverError
 from runner.executor import PlanExecutor
+from runner.limits import cores
 from runner.model import Child, ProofJob, ReceiptKind
 from runner.plan.journal import AggregationResult
 from runner.plan.strategy import make_plan

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import InputError, ProverError
 from runner.gpus import usable
+from runner.limits import cores, memory_bytes
 from runner.model import Cycles, GpuUse, ReceiptInfo, ReceiptKind, Versions
 from runner.provers.guests import read_elf
 from runner.provers.native_module import not_installed, prover_errors
@@ -41,6 +42,10 @@ _RANGES = {"segment_po2": (15, 22), "gpus": (0, 64), "gpu_proofs": (1, 8)}
 and the circuit has no other sizes than these. Larger segments need more memory, about 10 GiB at
 2^20. Smaller segments cut a run into more pieces. ``gpus`` is the number of GPUs to prove on, and
 ``gpu_proofs`` the number of proofs that each makes at once."""
+
+LEAST_MEMORY = 320 * 2**20
+"""The bytes of memory that a worker takes for proofs of 2^15 cycles, the smallest aggregation. Each
+doubling of the cycles doubles it. Measured in docs/figures/proofs.md."""
 
 _GPU_MODULE = "runner_risc0_cuda"
 """The same extension, compiled to prove on a GPU. Workers load it for their first proof."""
@@ -109,8 +114,15 @@ class Risc0Prover:
 
     @property
     def workers(self) -> int | None:
-        """See :class:`Prover`."""
-        return WORKERS_PER_GPU * len(self.gpus) or None
+        """See :class:`Prover`.
+
+        How much memory a proof takes is only known when it is made. But more workers than there is
+        memory for the smallest proofs are sure to be killed.
+        """
+        if self.gpus or not self._proves:
+            return WORKERS_PER_GPU * len(self.gpus) or None
+        fit = max(1, memory_bytes() // LEAST_MEMORY)
+        return fit if memory_bytes() > 0 and fit < cores() else None
 
     @property
     def aggregation_cost(self) -> PaddedCycles:
