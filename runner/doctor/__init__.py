@@ -1,6 +1,6 @@
 """The doctor, which finds out what this machine can prove and what is missing.
 
-May import: errors, limits, model, provers.
+May import: errors, files, limits, model, provers.
 
 Only this room uses:
 
