@@ -64,7 +64,7 @@ def nearest(path: str, siblings: Iterable[str]) -> str:
     folder, _, name = path.rpartition(".")
     prefix = f"{folder}." if folder else ""
     # A near name in the same place is what was meant, before one with the same ending elsewhere.
-    here = siblings if folder else (*siblings, *_GROUPS)
+    here = siblings if folder else (*siblings, *(one for one in _known() if "." not in one))
     beside = {one: f"{prefix}{one}" for one in here}
     elsewhere = {one.rpartition(".")[2]: one for one in reversed(_known())}
     for names, cutoff in ((beside, 0.6), (elsewhere, 0.75)):
