@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "SHIPPED",
@@ -23,6 +23,7 @@ __all__ = [
     "is_stdout",
     "make_folder",
     "remove_leftovers",
+    "user_path",
     "write_out",
     "write_temp",
 ]
@@ -275,3 +276,24 @@ def make_folder(folder: Path) -> None:
             return
         raise
     folder.chmod(0o755)
+
+
+def user_path(env: Mapping[str, str], variable: str, kind: str, name: str) -> Path:
+    """Where this user's files of one kind are, unless a setting says otherwise.
+
+    Args:
+        env: the environment variables. An empty one counts as not set, as everywhere else.
+        variable: the variable that names the path itself, e.g. ``RUNNER_PROOFS``.
+        kind: ``cache`` or ``state``, for the folder of ``XDG_CACHE_HOME`` or ``XDG_STATE_HOME``.
+        name: the name below that folder.
+
+    Raises:
+        RuntimeError: nothing names a folder, and the system knows no home of this user.
+    """
+    if chosen := env.get(variable):
+        return Path(chosen).expanduser()
+    base = Path(env.get(f"XDG_{kind.upper()}_HOME") or ".")
+    if not base.is_absolute():  # the specification has relative ones ignored
+        home = env.get("HOME") or Path.home()  # without HOME, the system's list of users is asked
+        base = Path(home, {"cache": ".cache", "state": ".local/state"}[kind])
+    return base / "zk-batch-runner" / name

@@ -59,6 +59,7 @@ def main() -> int:
     )(_job)
     session = start()
     try:
+        _require_folder()
         command()
     except RunnerError as error:
         return _print_end(session, f"error: {error}", error.exit_code)
@@ -77,6 +78,22 @@ def main() -> int:
         return _print_end(session, f"error: {session.error}", session.error.exit_code)
     _print_sweep(session)
     return 0 if session.sweep is None else session.sweep.exit_code
+
+
+def _require_folder() -> None:
+    """Make sure that there is a working directory, which Hydra and relative paths start from.
+
+    It may be one that this user cannot enter. Then relative paths fail with a message of their own.
+    """
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise InputError(
+            "working directory",
+            "",
+            f"not there ({error.strerror})",
+            "go to one that exists, with cd",
+        ) from None
 
 
 def _without_flags(arguments: list[str]) -> list[str]:

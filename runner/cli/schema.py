@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
+
+from runner.files import user_path
 
 __all__ = [
     "AuditConf",
@@ -157,5 +160,10 @@ class RunnerConf:
 
 
 def register() -> None:
-    """Register the schema with Hydra under the name that ``conf/config.yaml`` uses."""
+    """Register what the files in ``conf/`` refer to: the schema, and the resolver of user paths."""
     ConfigStore.instance().store(name="runner_schema", node=RunnerConf)
+    OmegaConf.register_new_resolver("user_path", _user_path, replace=True)
+
+
+def _user_path(variable: str, kind: str, name: str) -> str:
+    return str(user_path(os.environ, variable, kind, name))

@@ -10,6 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner.files import user_path
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -56,10 +58,7 @@ def cpu_model() -> str:
 
 def proof_cache(env: Mapping[str, str]) -> Path:
     """The default folder of the proof cache. It must be the one in ``conf/cache/disk.yaml``."""
-    if chosen := env.get("RUNNER_PROOFS"):
-        return Path(chosen)
-    home = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "zk-batch-runner" / "proofs"
+    return user_path(env, "RUNNER_PROOFS", "cache", "proofs")
 
 
 def folder_state(folder: Path) -> str:

@@ -13,5 +13,6 @@ Only this room uses:
 - `processes.py`: the default engine, whose worker processes can be ended one by one.
 - `inline.py`: the engine that runs jobs in the calling thread, for debugging.
 - `dask_engine.py`: the engine that runs jobs on a Dask cluster.
+- `start.py`: what the start of a worker process depends on, and why one failed.
 - `worker_process.py`: the loop inside a worker process, and its watch over the parent process.
 """

@@ -20,7 +20,7 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
-from runner.engines import worker_process
+from runner.engines import start, worker_process
 from runner.engines.engine import Engine, Host
 from runner.errors import JobTimeoutError, WorkerDiedError
 from runner.limits import cores
@@ -156,6 +156,7 @@ class _Slot:
         # `connection.wait` would make a selector for every job, so one `poll` object is kept.
         self._answer = select.poll()
         self._dead = False
+        self._answered = False  # whether the worker of now has done a job
 
     @property
     def pid(self) -> int | None:
@@ -176,10 +177,13 @@ class _Slot:
                 self._discard()
                 raise JobTimeoutError(self._timeout_s or 0.0)
             answer = pipe.recv_bytes()
+            self._answered = True
         except (EOFError, OSError):  # OSError means that the worker died while it wrote a message
             process.kill()
             process.join()
             detail = _how_it_ended(process.exitcode)
+            if not self._answered and (process.exitcode or 0) > 0:
+                detail += start.failure()
             self._discard()
             raise WorkerDiedError(detail) from None
         ok, value = pickle.loads(answer)  # noqa: S301  # from our own worker
@@ -217,10 +221,11 @@ class _Slot:
             multiprocessing.set_start_method("spawn", force=True)
         pipe, theirs = context.Pipe()
         process = context.Process(target=worker_process.serve, args=(theirs,), daemon=True)
+        start.without_folder()
         process.start()
         # If this process kept the worker's end open, the worker's death would give no end of file.
         theirs.close()
-        self._process, self._pipe = process, pipe
+        self._process, self._pipe, self._answered = process, pipe, False
         self._answer.register(pipe.fileno(), select.POLLIN)
         self._answer.register(process.sentinel, select.POLLIN)
         if self._dead:  # `kill` was called before there was a process

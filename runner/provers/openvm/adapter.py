@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import InputError, ProverError
+from runner.files import user_path
 from runner.model import Cycles, ReceiptInfo, ReceiptKind, Versions
 from runner.provers.guests import default_folder, read_elf, read_manifest
 from runner.provers.native_module import not_installed, prover_errors
@@ -226,10 +227,7 @@ def _commitments(folder: Path, image_id: bytes) -> tuple[bytes, bytes]:
 
 def _keys_folder(env: Mapping[str, str]) -> Path:
     """The folder of the proving keys: ``RUNNER_KEYS``, or else one in the user's cache folder."""
-    if chosen := env.get("RUNNER_KEYS"):
-        return Path(chosen).expanduser().absolute()
-    home = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "zk-batch-runner" / "keys"
+    return user_path(env, "RUNNER_KEYS", "cache", "keys").absolute()
 
 
 def _cycles(run: native.Execution) -> Cycles:
