@@ -74,7 +74,7 @@ class ProofCache(Cache):
                 raise InputError(
                     f"cache.{name}", value, "out of range", "give 1 or more, or use cache=off"
                 )
-        self.folder = Path(folder).expanduser()
+        self.folder = Path(folder)
         self.max_entries, self.max_bytes = max_entries, max_bytes
         self._store = Store(self.folder, max_entries, max_bytes)
         self.place: str | None = str(self.folder)

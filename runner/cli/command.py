@@ -15,7 +15,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from runner.cli import schema
+from runner.cli import paths, schema
 from runner.cli.errors import explain
 from runner.cli.session import Session, current, start
 from runner.cli.sweep_report import report_sweep
@@ -46,6 +46,7 @@ _QUIET = {"--quiet", "-q"}
 """The flags that stand for the setting ``quiet=true``. Hydra itself has no such flag."""
 
 schema.register()
+paths.register()
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.batch.settings import ExecutorSettings, Settings
+from runner.cli import paths
 from runner.cli.errors import explain
 from runner.cli.metrics_config import metrics_settings
 from runner.cli.schema import (
@@ -55,6 +56,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         raise explain(error, sys.argv[1:]) or error from None
     if not isinstance(conf, RunnerConf) or not isinstance(plain, dict):
         raise TypeError("config is not composed on the schema runner_schema")
+    paths.expand_all(conf)
     _check_choice("progress", conf.progress, ("auto", "bar", "lines", "none"))
     _check_choice("log_level", conf.log_level, ("debug", "info", "warning", "error"))
     _check_choice("log_format", conf.log_format, ("text", "json"))
@@ -84,7 +86,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         quiet=conf.quiet,
         config={str(key): value for key, value in plain.items()},
         make_engine=lambda: make_engine(conf.executor.engine, executor),
-        audit=Path(conf.audit.file).expanduser() if conf.audit.file else None,
+        audit=Path(conf.audit.file) if conf.audit.file else None,
         dry_run=conf.dry_run,
         report=conf.report,
     )

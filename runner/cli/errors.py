@@ -40,7 +40,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> InputError | None:
     if isinstance(error, OverrideParseException | YAMLError):
         return _unreadable(error)
     if isinstance(error, ConfigCompositionException | OmegaConfBaseException):
-        return _composition(error, arguments)
+        return _raised_by_resolver(error) or _composition(error, arguments)
     if isinstance(error, OSError):
         return InputError(
             "output",
@@ -51,6 +51,14 @@ def explain(error: Exception, arguments: Sequence[str]) -> InputError | None:
     if isinstance(error, HydraException):
         return InputError("command line", " ".join(arguments), _lines(error)[0], "see --help")
     return None
+
+
+def _raised_by_resolver(error: BaseException) -> InputError | None:
+    """The runner's own error, where a resolver of its own has refused a value."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, InputError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 def _missing(error: MissingConfigException) -> InputError:

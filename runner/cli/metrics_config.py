@@ -29,8 +29,8 @@ def metrics_settings(conf: MetricsConf, output: Path) -> MetricsSettings:
     Raises:
         InputError: A value cannot be used.
     """
-    textfile = Path(conf.textfile).expanduser() if conf.textfile else None
-    ledger = Path(conf.ledger).expanduser() if conf.ledger else None
+    textfile = Path(conf.textfile) if conf.textfile else None
+    ledger = Path(conf.ledger) if conf.ledger else None
     if ledger is None and textfile is not None:
         ledger = ledger_path(textfile)
     gateway = _gateway(conf.pushgateway)

@@ -1,0 +1,110 @@
+"""One rule for every setting that is a path: a home folder may be written as ``~``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from runner.cli import config
+from runner.cli.paths import PATHS, expand
+from runner.errors import InputError
+from runner.model import flat
+from tests.cli.configs import choices, composed
+from tests.cli.test_config import GROUPS
+from tests.command import RUN, run
+
+NO_PATHS = {
+    *("guest.name", "guest.journal", "strategy.name", "strategy.fan_in"),
+    *("prover.adapter", "prover.kind", "executor.workers", "executor.on_failure"),
+    *("executor.engine._target_", "executor.engine.address", "cache._target_"),
+    *("metrics.pushgateway.url", "metrics.pushgateway.job"),
+    *("progress", "log_level", "log_format"),
+}
+"""The other settings that take a text. A new one belongs here or into :data:`PATHS`."""
+
+NO_TEXTS = {
+    *("guest.inputs", "guest.count", "guest.default_count", "metrics.pushgateway.grouping"),
+    *("prover.segment_po2", "prover.gpus", "prover.gpu_proofs"),
+}
+"""The settings without a value whose type says nothing, and that take no text."""
+
+
+@pytest.mark.usefixtures("hydra")
+def test_every_setting_that_takes_a_text_is_a_path_or_known_to_be_none() -> None:
+    found: set[str] = set()
+    for group in GROUPS:
+        for choice in choices(group):
+            conf = composed(f"{group}={choice}")
+            for name in flat(OmegaConf.to_container(conf, resolve=True)):
+                if name.startswith(("guest.fields", "guest.series")):
+                    continue  # these are in the guests' own files
+                value = OmegaConf.select(conf, name)
+                if isinstance(value, str) or (value is None and name not in NO_TEXTS):
+                    found.add(name)
+    numbers = {"executor.timeout_s"}
+    assert found - numbers == NO_PATHS | set(PATHS)
+
+
+@pytest.mark.usefixtures("hydra")
+@pytest.mark.parametrize("field", PATHS)
+def test_a_home_folder_is_known_in_every_path(
+    field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    conf = composed(f"{field}='~/some where'")
+    if field == "output":
+        full = composed(f"{field}='~/x'")
+        assert str(OmegaConf.select(full, field)) == "~/x"
+        return  # Hydra makes this folder: see the test of a whole run below
+    made = config.settings(conf, Path("unused"))
+    there = str(tmp_path / "some where")
+    places = {
+        "guests": (made.guests, made.prover.guests),
+        "guest.inputs_file": (made.inputs_file,),
+        "metrics.textfile": (made.metrics.textfile,),
+        "metrics.ledger": (made.metrics.ledger,),
+        "audit.file": (made.audit,),
+        "cache.folder": (getattr(made.cache, "folder", None),),
+    }
+    assert [str(place) for place in places[field]] == [there] * len(places[field])
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("multirun", [False, True])
+def test_a_run_makes_no_folder_called_tilde(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, multirun: bool
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "in.csv").write_text("n\n10\n20\n")
+    monkeypatch.setenv("HOME", str(home))
+    given = [
+        f"{field}='~/{field}'" for field in PATHS if field not in {"guests", "guest.inputs_file"}
+    ]
+    given += ["guest.inputs_file='~/in.csv'"]
+    assert run(monkeypatch, *["--multirun"] * multirun, *RUN, "prover=execute", *given) == 0
+    output = home / "output" / "0" if multirun else home / "output"
+    assert json.loads((output / "result.json").read_text())["status"] == "ok"
+    assert {path.name for path in tmp_path.iterdir()} == {"home"}
+    assert {"metrics.textfile", "metrics.ledger", "audit.file"} <= {p.name for p in home.iterdir()}
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("field", PATHS)
+def test_a_home_folder_that_is_not_known_is_one_line(
+    field: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, *RUN, "prover=execute", f"{field}='~nobody-here/x'") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {field} = '~nobody-here/x': this home folder is not known; ")
+    assert not list(Path.cwd().glob("~*"))
+
+
+def test_only_the_start_of_a_path_stands_for_a_home_folder() -> None:
+    assert expand("output", "./~a") == "./~a"
+    assert expand("output", "a/~/b") == "a/~/b"
+    with pytest.raises(InputError, match="not known"):
+        expand("output", "~nobody-here")
