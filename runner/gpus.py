@@ -45,7 +45,7 @@ class Driver(Protocol):
         """Return the driver's version. It may raise any exception."""
 
     def gpus(self) -> list[Gpu]:
-        """Return all GPUs of the machine, by index. It may raise any exception."""
+        """Return all GPUs of the machine that work, by index. It may raise any exception."""
 
     def sample(self, index: int) -> tuple[float, int, int]:
         """Return a GPU's utilization from 0 to 1, its bytes in use, and all its bytes.
@@ -59,9 +59,13 @@ class _Nvml:
 
     def __init__(self, library: Any) -> None:  # noqa: ANN401  # it has no types
         self._nvml = library
+        self._handles: dict[int, Any] = {}
         library.nvmlInit()
-        count = library.nvmlDeviceGetCount()
-        self._handles = [library.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
+        for index in range(library.nvmlDeviceGetCount()):
+            try:
+                self._handles[index] = library.nvmlDeviceGetHandleByIndex(index)
+            except library.NVMLError as error:  # e.g. it is lost, and the others are not
+                log.warning("GPU %d is not used, because the driver fails: %s", index, error)
 
     def version(self) -> str:
         return str(self._nvml.nvmlSystemGetDriverVersion())
@@ -73,7 +77,7 @@ class _Nvml:
                 str(self._nvml.nvmlDeviceGetUUID(handle)),
                 str(self._nvml.nvmlDeviceGetName(handle)),
             )
-            for index, handle in enumerate(self._handles)
+            for index, handle in self._handles.items()
         ]
 
     def sample(self, index: int) -> tuple[float, int, int]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks proofs on this machine's GPU, and measures them against its CPU: in under 8 minutes, on a
+# Checks proofs on this machine's GPU, and measures them against its CPU: in some 8 minutes, on a
 # machine that has nothing but Python, a driver and the wheels that it is given.
 #
 #   scripts/gpu_check.sh WHEELS OUT

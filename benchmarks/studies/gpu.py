@@ -1,6 +1,6 @@
 """Proofs on a GPU: whether they work on this machine, and what they gain over its CPU.
 
-    python -m benchmarks.studies.gpu OUT                 the whole check, under 8 minutes
+    python -m benchmarks.studies.gpu OUT                 the whole check, some 8 minutes
     python -m benchmarks.studies.gpu OUT --rehearse      small sizes, without a GPU, with fakes
 
 Every step writes what it found into ``OUT/gpu.json`` at once, so that a check that is cut off
@@ -130,9 +130,9 @@ class Check:
             "-m", "benchmarks.studies.gpu", "--prove", module, str(rounds), *map(str, sizes)
         )
 
-    def batch(self, name: str, **how_: Any) -> dict[str, Any]:  # noqa: ANN401  # see `How`
+    def batch(self, name: str, **settings: Any) -> dict[str, Any]:  # noqa: ANN401  # see `How`
         """Prove one batch by the runner, verify it, and return the record's figures."""
-        how = How(**{"po2": self.sizes[-1], **how_})
+        how = How(**{"po2": self.sizes[-1], **settings})
         inputs = self.out / f"{name}.jsonl"
         size = how.segments * data_bytes(how.po2)
         with inputs.open("w") as file:

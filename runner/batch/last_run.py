@@ -104,9 +104,9 @@ def set_gauges(  # noqa: PLR0913  # all that the gauges say
     """
     now = time.time()
     recorder.set(PARALLEL_WORKERS_ACTIVE, 0)
-    for index, gpu in enumerate(gpus):
-        recorder.set(GPU_UTILIZATION_RATIO, gpu.utilization, gpu=str(index))
-        recorder.set(GPU_MEMORY_USED_BYTES, gpu.memory_bytes, gpu=str(index))
+    for gpu in gpus:
+        recorder.set(GPU_UTILIZATION_RATIO, gpu.utilization, gpu=str(gpu.index))
+        recorder.set(GPU_MEMORY_USED_BYTES, gpu.memory_bytes, gpu=str(gpu.index))
     recorder.set(QUEUE_DEPTH, 0)
     recorder.set(PARALLEL_WORKERS_LIMIT, info.workers)
     recorder.set(LAST_RUN_START_TIMESTAMP_SECONDS, info.started)

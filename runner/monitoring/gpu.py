@@ -29,6 +29,7 @@ class GpuFigures:
     """The figures of one GPU over one run.
 
     Attributes:
+        index: the GPU's number on this machine, from 0.
         uuid: the GPU's id.
         name: the name of the GPU's model.
         utilization: the mean share of the time in which a kernel ran, from 0 to 1.
@@ -37,6 +38,7 @@ class GpuFigures:
         samples: the number of times that the driver was asked.
     """
 
+    index: int
     uuid: str
     name: str
     utilization: float
@@ -97,14 +99,15 @@ class GpuMonitor:
         seen = max(self._samples, 1)
         return [
             GpuFigures(
+                gpu.index,
                 gpu.uuid,
                 gpu.name,
-                self._busy[index] / seen,
-                self._used[index],
-                self._total[index],
+                self._busy[place] / seen,
+                self._used[place],
+                self._total[place],
                 self._samples,
             )
-            for index, gpu in enumerate(self._gpus)
+            for place, gpu in enumerate(self._gpus)
         ]
 
     def _watch(self) -> None:
@@ -116,11 +119,11 @@ class GpuMonitor:
     def _sample(self) -> None:
         assert self._driver is not None  # noqa: S101  # the thread is only started with one
         try:
-            rows = [self._driver.sample(index) for index in range(len(self._gpus))]
+            rows = [self._driver.sample(gpu.index) for gpu in self._gpus]
         except Exception:  # noqa: BLE001  # a driver that fails once must not end a run of hours
             return
-        for index, (busy, used, total) in enumerate(rows):
-            self._busy[index] += busy
-            self._used[index] = max(self._used[index], used)
-            self._total[index] = total
+        for place, (busy, used, total) in enumerate(rows):
+            self._busy[place] += busy
+            self._used[place] = max(self._used[place], used)
+            self._total[place] = total
         self._samples += 1

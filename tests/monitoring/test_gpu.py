@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from runner.batch.counters import RunCounters
@@ -34,10 +36,10 @@ class FakeDriver:
         return "580"
 
     def gpus(self) -> list[Gpu]:
-        return [Gpu(0, "GPU-a", "H100"), Gpu(1, "GPU-b", "A10")]
+        return [Gpu(0, "GPU-a", "H100"), Gpu(2, "GPU-b", "A10")]  # GPU 1 is lost
 
     def sample(self, index: int) -> tuple[float, int, int]:
-        if index == 1:
+        if index == 2:
             return 0.0, 7, 100
         self.asked += 1
         if self.asked == 2:
@@ -56,8 +58,8 @@ def test_means_and_peaks_over_what_the_driver_said() -> None:
     with GpuMonitor(lambda: driver, interval_s=0.0) as monitor:
         driver.wait()
     assert monitor.figures() == [
-        GpuFigures("GPU-a", "H100", 0.5, 30, 80, 3),
-        GpuFigures("GPU-b", "A10", 0.0, 7, 100, 3),
+        GpuFigures(0, "GPU-a", "H100", 0.5, 30, 80, 3),
+        GpuFigures(2, "GPU-b", "A10", 0.0, 7, 100, 3),
     ]
 
 
@@ -70,6 +72,32 @@ def test_without_a_driver_there_are_no_gpus() -> None:
 def test_without_the_library_there_is_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pynvml", None)
     assert nvml() is None
+
+
+def test_a_gpu_that_is_lost_hides_no_other(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class LostError(Exception):
+        pass
+
+    def handle(index: int) -> int:
+        if index == 1:
+            raise LostError("GPU is lost")
+        return index
+
+    library = SimpleNamespace(
+        NVMLError=LostError,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetCount=lambda: 3,
+        nvmlDeviceGetHandleByIndex=handle,
+        nvmlDeviceGetUUID=lambda handle: f"GPU-{handle}",
+        nvmlDeviceGetName=lambda _: "H100",
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    driver = nvml()
+    assert driver is not None
+    assert driver.gpus() == [Gpu(0, "GPU-0", "H100"), Gpu(2, "GPU-2", "H100")]
+    assert "GPU 1 is not used, because the driver fails: GPU is lost" in caplog.text
 
 
 def test_what_failed_on_the_gpu_is_counted_apart() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -157,8 +158,8 @@ class TestSeats:
     def test_a_worker_of_another_batch_is_no_sign(self, tmp_path: Path) -> None:
         self.worker(tmp_path, "held = seat.trial(); held.__enter__(); os._exit(1)")
         (mark,) = tmp_path.glob("*.used-*")
-        gpu, _, worker = mark.name.rpartition("-")
-        mark.rename(mark.with_name(f"{gpu}1-{worker}"))
+        parent = f".used-{os.getpid()}-"
+        mark.rename(mark.with_name(mark.name.replace(parent, f".used-{os.getpid()}1-")))
         assert self.worker(tmp_path, "print(seat.worker_died())") == "False"
 
 
@@ -283,6 +284,15 @@ class TestAdapter:
         prover.require(ReceiptKind.COMPOSITE)
         assert (prover.gpus, prover.workers) == ((), None)
         assert self.proof(prover).receipt == b"cpu"
+
+    def test_locks_that_cannot_be_kept_are_an_error(
+        self, cpu: FakeModule, gpu: FakeModule, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "nowhere"))
+        with pytest.raises(InputError, match=r"the GPUs' locks cannot be kept: .*; set XDG_RUN"):
+            self.prover().require(ReceiptKind.COMPOSITE)
+        self.prover(gpus=0).require(ReceiptKind.COMPOSITE)
+        assert not cpu.calls + gpu.calls
 
     def test_executing_uses_no_gpu(self, cpu: FakeModule, gpu: FakeModule) -> None:
         prover = self.prover(ReceiptKind.EXECUTE, gpus=3)

@@ -197,6 +197,13 @@ class Risc0Prover:
     def _require_gpus(self) -> None:
         """Refuse a number of GPUs that this machine or this installation does not have."""
         wanted = self._wanted_gpus
+        if self.gpus:
+            try:
+                lock_folder()
+            except OSError as error:
+                problem = f"the GPUs' locks cannot be kept: {error}"
+                remedy = "set XDG_RUNTIME_DIR to a folder of this user, or use prover.gpus=0"
+                raise InputError("prover.gpus", wanted, problem, remedy) from None
         if not wanted or not self._proves or len(self.gpus) == wanted:
             return
         if not _has_gpu_module():

@@ -16,6 +16,7 @@ import fcntl
 import os
 import stat
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,10 +79,14 @@ class Seat:
     @contextlib.contextmanager
     def trial(self) -> Iterator[None]:
         """Leave a mark for as long as this process uses the GPU. If it dies, the mark stays."""
-        path = self.lock.with_name(f"{self._marks}{os.getpid()}")
-        mark = _opened(path)
+        path = self.lock.with_name(f"{self._marks}{os.getpid()}-{threading.get_ident()}")
+        # A mark that nobody has locked says that its worker is dead, so it is locked before it has
+        # its name.
+        unnamed = self.lock.with_name(f".{path.name}")
+        mark = _opened(unnamed)
         try:
             fcntl.flock(mark, fcntl.LOCK_EX)
+            unnamed.rename(path)
             yield
         finally:
             path.unlink(missing_ok=True)
