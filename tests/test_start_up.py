@@ -64,7 +64,7 @@ def test_a_worker_loads_the_prover_and_little_else() -> None:
     ground = {"errors", "files", "gpus", "limits", "model", "text", "untrusted"}
     rooms = {"engines", "engines.worker_process", "provers", "provers.risc0"}
     prover = {f"provers.{name}" for name in ("guests", "native_module", "prover", "worker")}
-    risc0 = {f"provers.risc0.{name}" for name in ("adapter", "cost", "gpu")}
+    risc0 = {f"provers.risc0.{name}" for name in ("adapter", "cost", "gpu", "recursive")}
     assert ours == ground | rooms | prover | risc0
     needless = {"hydra", "omegaconf", "yaml", "rich", "sqlite3", "asyncio", "prometheus_client"}
     assert found & (NEVER | needless) == set()

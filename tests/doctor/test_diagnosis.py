@@ -14,7 +14,7 @@ from runner.errors import InputError, ProverError
 from runner.model import ReceiptKind
 from runner.provers.prover import Capability, Diagnosis, GpuExtension
 from runner.provers.risc0 import adapter
-from runner.provers.risc0.adapter import why_unavailable
+from runner.provers.risc0.recursive import why_unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,7 +185,7 @@ class TestWhatRisc0Lacks:
         build = {"recursion": True, "cuda": False}
         gpu = GpuExtension("cuda", installed=True, build={"all_kernels": kernels})
         monkeypatch.setattr("runner_risc0.build_info", lambda: build)
-        monkeypatch.setattr(adapter, "_docker_engine", lambda: False)
+        monkeypatch.setattr(adapter, "docker_engine", lambda: False)
         monkeypatch.setattr("runner.provers.gpu_extension.gpu_extension", lambda *_: gpu)
         found = adapter.Risc0Prover.diagnose()
         assert found.gpu is gpu

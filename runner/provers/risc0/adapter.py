@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import importlib.util
 import platform
-import shutil
-import subprocess
 import threading
 from dataclasses import replace
 from functools import cached_property
@@ -21,6 +19,13 @@ from runner.provers.native_module import not_installed, prover_errors
 from runner.provers.prover import Capability, Diagnosis, Proof, own_settings
 from runner.provers.risc0.cost import AGGREGATOR, SEGMENT_PO2, PaddedCycles
 from runner.provers.risc0.gpu import PROOFS_AT_ONCE, WORKERS_PER_GPU, Seat, lock_folder, take_seat
+from runner.provers.risc0.recursive import (
+    GPU_MODULE,
+    RECURSIVE,
+    docker_engine,
+    gpu_wraps,
+    why_unavailable,
+)
 from runner.text import one_line
 
 try:
@@ -29,13 +34,13 @@ except ImportError as error:
     raise not_installed("risc0", error, "run `make setup`") from None
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from runner.gpus import Gpu
     from runner.model import Child, Guest
     from runner.provers.prover import ProverSpec
 
-__all__ = ["Risc0Prover", "why_unavailable"]
+__all__ = ["Risc0Prover"]
 
 _RANGES = {"segment_po2": (15, 22), "gpus": (0, 64), "gpu_proofs": (1, 8)}
 """The adapter's own settings. ``segment_po2`` is the size of the largest segment as a power of two,
@@ -47,14 +52,7 @@ LEAST_MEMORY = 320 * 2**20
 """The bytes of memory that a worker takes for proofs of 2^15 cycles, the smallest aggregation. Each
 doubling of the cycles doubles it. Measured in docs/figures/proofs.md."""
 
-_GPU_MODULE = "runner_risc0_cuda"
-"""The same extension, compiled to prove on a GPU. Workers load it for their first proof."""
-
-_INSTALL_GPU_MODULE = "run `RUNNER_CUDA=1 make setup`"
-
-_X86_64 = {"x86_64", "amd64"}
-_RECURSIVE = (ReceiptKind.SUCCINCT, ReceiptKind.GROTH16)
-"""The kinds of receipt that are made by recursion."""
+_INSTALL = "run `RUNNER_CUDA=1 make setup`"
 
 
 class Risc0Prover:
@@ -79,10 +77,10 @@ class Risc0Prover:
         from runner.provers.gpu_extension import gpu_extension  # for the doctor, not for workers
 
         build = native.build_info()
-        gpu = gpu_extension(_GPU_MODULE, _INSTALL_GPU_MODULE)
-        docker, wraps = _docker_engine(), bool(gpu.build.get("all_kernels"))
+        gpu = gpu_extension(GPU_MODULE, _INSTALL)
+        docker, wraps = docker_engine(), bool(gpu.build.get("all_kernels"))
         receipts = [Capability("composite", available=True)]
-        for kind in _RECURSIVE:
+        for kind in RECURSIVE:
             why = why_unavailable(
                 kind, build, docker=docker, machine=platform.machine(), on_gpu=wraps
             )
@@ -132,14 +130,14 @@ class Risc0Prover:
     def require(self, kind: ReceiptKind) -> None:
         """See :class:`Prover`."""
         self._require_gpus()
-        if kind not in _RECURSIVE:
+        if kind not in RECURSIVE:
             return
         wraps = kind is ReceiptKind.GROTH16
         why = why_unavailable(
             kind,
             self._build,
-            docker=wraps and _docker_engine(),
-            on_gpu=wraps and bool(self.gpus) and _gpu_wraps(),
+            docker=wraps and docker_engine(),
+            on_gpu=wraps and bool(self.gpus) and gpu_wraps(),
             machine=platform.machine(),
         )
         if why is not None:
@@ -179,7 +177,7 @@ class Risc0Prover:
         else:
             try:
                 with seat.trial():
-                    gpu = importlib.import_module(_GPU_MODULE)
+                    gpu = importlib.import_module(GPU_MODULE)
                     return prove(gpu, threads=threads, gpu_lock=str(seat.lock), uuid=seat.gpu.uuid)
             except (ImportError, ProverError) as error:
                 if isinstance(error, ProverError) and error.code != "cuda_failed":
@@ -207,8 +205,8 @@ class Risc0Prover:
         if not wanted or not self._proves or len(self.gpus) == wanted:
             return
         if not _has_gpu_module():
-            problem = f"{_GPU_MODULE} is not installed"
-            remedy = f"{_INSTALL_GPU_MODULE}, or use prover.gpus=0"
+            problem = f"{GPU_MODULE} is not installed"
+            remedy = f"{_INSTALL}, or use prover.gpus=0"
         else:
             problem = f"this machine shows {len(self.gpus)} NVIDIA GPUs"
             remedy = "use a smaller number, or look at `nvidia-smi` and CUDA_VISIBLE_DEVICES"
@@ -229,15 +227,7 @@ class Risc0Prover:
 
 
 def _has_gpu_module() -> bool:
-    return importlib.util.find_spec(_GPU_MODULE) is not None
-
-
-def _gpu_wraps() -> bool:
-    """Whether the extension for GPUs has the kernels of Groth16."""
-    try:
-        return bool(importlib.import_module(_GPU_MODULE).build_info()["all_kernels"])
-    except ImportError:
-        return False
+    return importlib.util.find_spec(GPU_MODULE) is not None
 
 
 def _prove(  # noqa: PLR0913  # what a proof is made of
@@ -269,56 +259,3 @@ def _prove(  # noqa: PLR0913  # what a proof is made of
 
 def _cycles(run: native.Execution) -> Cycles:
     return Cycles(run.user_cycles, run.paging_cycles, run.total_cycles, run.segments)
-
-
-def why_unavailable(
-    kind: ReceiptKind,
-    build: Mapping[str, Any],
-    *,
-    docker: bool,
-    machine: str,
-    on_gpu: bool = False,
-) -> tuple[str, str] | None:
-    """Find out why a kind of receipt cannot be made.
-
-    Args:
-        kind: The kind of receipt, succinct or groth16.
-        build: The facts about the build that the native module gives.
-        docker: Whether a Docker engine answers.
-        machine: The processor's architecture, as ``platform.machine()`` gives it.
-        on_gpu: Whether a GPU can make a Groth16 proof.
-
-    Returns:
-        The reason and the remedy, or None if the receipt can be made.
-    """
-    if not build["recursion"]:
-        return (
-            "this build has no recursion programs (they are downloaded when it is built)",
-            "run `make setup` with a network, or `RECURSION_SRC_PATH=FILE make setup`",
-        )
-    if kind is not ReceiptKind.GROTH16 or on_gpu:
-        return None
-    if machine.lower() not in _X86_64:
-        return (
-            f"its prover needs Docker on x86-64 (this is {machine}) or a GPU",
-            "use an x86-64 machine with Docker",
-        )
-    if not docker:
-        return (
-            "no Docker engine answers, and no GPU has the kernels for it",
-            "start Docker, or run `RUNNER_CUDA=all make setup` (docs/gpu.md)",
-        )
-    return None
-
-
-def _docker_engine() -> bool:
-    docker = shutil.which("docker")
-    if docker is None:
-        return False
-    # `docker info` fails without an engine, while `docker --version` needs only the client.
-    command = [docker, "info", "--format", "{{.ServerVersion}}"]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=10, check=False)  # noqa: S603
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
