@@ -22,6 +22,7 @@ __all__ = [
     "ProverError",
     "ReceiptRejectedError",
     "RunnerError",
+    "StoreError",
     "UnexpectedError",
     "VerificationFailedError",
     "WorkerDiedError",
@@ -211,6 +212,22 @@ class CacheError(RunnerError):
 
     def _words(self) -> str:
         return f"cache.folder = {self.folder!r}: {self.reason}; choose another or use cache=off"
+
+
+@dataclass(eq=False, repr=False)
+class StoreError(RunnerError):
+    """The store that machines share did not do what it was asked.
+
+    Attributes:
+        url: the store.
+        reason: what it answered, or that it did not answer.
+    """
+
+    url: str
+    reason: str
+
+    def _words(self) -> str:
+        return f"store.url = {self.url!r}: {self.reason}"
 
 
 @dataclass(eq=False, repr=False)
