@@ -110,8 +110,8 @@ class PlanExecutor:
         self._jobs = jobs
         self._observers = tuple(observers)
         self._policy = policy
-        self._workers = jobs_at_once(hosts) * per_worker
-        self._threads = functools.cache(functools.partial(threads_for, hosts))
+        self._per_worker = per_worker
+        self._take_hosts(hosts)
         self._lookup_threads = lookups
         self._pool = ThreadPoolExecutor(lookups, "lookup") if cached else None
         self._on_failure = on_failure
@@ -149,6 +149,10 @@ class PlanExecutor:
         if self.failures:
             raise self.failures[0]
 
+    def _take_hosts(self, hosts: Sequence[Host]) -> None:
+        self._workers = jobs_at_once(hosts) * self._per_worker
+        self._threads = functools.cache(functools.partial(threads_for, hosts))
+
     def _tell(self, event: Event) -> None:
         for observer in self._observers:
             observer.notice(event)
@@ -157,6 +161,8 @@ class PlanExecutor:
 
     def _fill(self) -> None:
         """Start everything that can start now."""
+        if (hosts := self._engine.changed()) is not None:
+            self._take_hosts(hosts)
         waiting = self._queue
         waiting.end_delays(self._clock())
         if self.failures and self._on_failure == "stop":
@@ -217,8 +223,8 @@ class PlanExecutor:
     def _submit(self, job: ProofJob) -> None:
         attempts = self._attempts.get(job.id)
         self._tell(JobStarted(job, 1 if attempts is None else attempts.number))
-        threads = self._threads(1 + len(self._running) + len(self._queue) + len(self._lookups))
-        full = replace(self._jobs.load(job), threads=threads)
+        beside = 1 + len(self._running) + len(self._queue) + len(self._lookups)
+        full = replace(self._jobs.load(job), threads=self._threads(beside), beside=beside)
         try:
             future = self._engine.submit(self._task, full)
         except RuntimeError as error:

@@ -75,18 +75,35 @@ class Aggregation:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """A receipt that is in the store of artifacts, and not here.
+
+    Attributes:
+        sha256: the SHA-256 of the encoded receipt in lower-case hex.
+        size: the number of its bytes.
+        host: the name of the machine that made it or last had it, which may still keep it.
+    """
+
+    sha256: str
+    size: int
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Child:
     """A finished job, as an aggregation of it needs it.
 
     Attributes:
         image_id: the image id of the child's guest, 32 bytes.
         journal: the journal that the child committed.
-        receipt: the encoded receipt, or None in execute mode.
+        receipt: the encoded receipt, or None in execute mode and where it is stored.
+        stored: where the receipt is, if it is in the store of artifacts.
     """
 
     image_id: bytes
     journal: bytes
     receipt: bytes | None
+    stored: Stored | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +121,8 @@ class ProofJob:
         threads: the number of CPU threads that the job may use, or 0 to leave it to the prover.
         expected: the journal that the run must commit, where it is known beforehand. That of an
             aggregation follows from its children's journals; a leaf's is None.
+        beside: the number of jobs that may run side by side with this one, itself included. A
+            worker on another machine shares its own cores by it. 0 leaves it to ``threads``.
     """
 
     id: int
@@ -114,6 +133,7 @@ class ProofJob:
     kind: ReceiptKind
     threads: int = 0
     expected: bytes | None = None
+    beside: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +162,7 @@ class Outcome:
         job_id: the job's id in the plan.
         image_id: the image id of the guest that ran.
         journal: the journal that the run committed.
-        receipt: the encoded receipt, or None in execute mode.
+        receipt: the encoded receipt, or None in execute mode and where it is stored.
         kind: the kind of the receipt.
         cycles: the cycle counts of the run. They are zeros for a receipt from the cache whose entry
             does not record them.
@@ -155,6 +175,8 @@ class Outcome:
         cached: whether the receipt came from the cache. It was verified before it was used.
         attempts: the number of attempts that were started; 0 for a receipt from the cache.
         gpu: the part that a GPU had in the proof; None if it had none.
+        stored: where the receipt is, if it is in the store of artifacts.
+        host: the name of the machine that ran the job, or an empty text for this one.
     """
 
     job_id: int
@@ -172,6 +194,8 @@ class Outcome:
     cached: bool = False
     attempts: int = 1
     gpu: GpuUse | None = None
+    stored: Stored | None = None
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
