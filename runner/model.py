@@ -176,7 +176,8 @@ class Outcome:
         attempts: the number of attempts that were started; 0 for a receipt from the cache.
         gpu: the part that a GPU had in the proof; None if it had none.
         stored: where the receipt is, if it is in the store of artifacts.
-        host: the name of the machine that ran the job, or an empty text for this one.
+        visit: what a worker on another machine says of itself and of its way to the store; None for
+            a worker on this one.
     """
 
     job_id: int
@@ -195,7 +196,7 @@ class Outcome:
     attempts: int = 1
     gpu: GpuUse | None = None
     stored: Stored | None = None
-    host: str = ""
+    visit: Visit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +212,25 @@ class GpuUse:
     uuid: str
     seconds: float = 0.0
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A job on a worker that may be on another machine.
+
+    Attributes:
+        host: the name of the machine.
+        fetched: the bytes that it took from the store for the job.
+        kept: the bytes that the job needed and the machine's own disk had.
+        sent: the bytes that it gave to the store.
+        trouble: what went wrong with the store and cost nothing but time; empty if nothing did.
+    """
+
+    host: str
+    fetched: int = 0
+    kept: int = 0
+    sent: int = 0
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +299,8 @@ class AggregationCost(Protocol):
 PLACEMENT = (
     *("output", "progress", "log_level", "log_format", "quiet", "report", "dry_run"),
     *("metrics", "audit", "guests", "cache.folder"),
-    *("executor.timeout_s", "executor.on_failure", "executor.engine.address", "retry"),
+    *("executor.timeout_s", "executor.on_failure", "executor.engine.address", "retry", "store"),
+    *(f"executor.engine.{name}" for name in ("tls", "wait_s", "heartbeat_s", "lost_s")),
     *("prover.gpus", "prover.gpu_proofs"),
 )
 """The settings that say where a run happens, what it shows, and how it meets failures.

@@ -28,7 +28,7 @@ ORDER = (
     "errors model files text untrusted metric_kinds gpus limits",
     "store",
     "plan provers engines cache folder events metric_table",
-    "alerts metrics signature",
+    "alerts metrics signature jobs",
     "executor monitoring verify report doctor audit dashboard reference",
     "batch server inclusion sign",
     "cli",

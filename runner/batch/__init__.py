@@ -1,7 +1,7 @@
 """One run of one batch, from its settings to its verified result and its outputs; the dry run.
 
-May import: audit, cache, engines, errors, events, executor, files, folder, gpus, limits,
-metric_table, metrics, model, monitoring, plan, provers, text.
+May import: audit, cache, engines, errors, events, executor, files, folder, gpus, jobs, limits,
+metric_table, metrics, model, monitoring, plan, provers, store, text, untrusted.
 
 Other rooms use:
 
@@ -16,6 +16,8 @@ Only this room uses:
 - `batch.py`: the batch itself: its leaves, its plan, and the job behind each node.
 - `batch_run.py`: one run of a batch: source and sink of its jobs, and the check of the root.
 - `run_info.py`: what is known of a run before its first job, such as its id and its start.
+- `elsewhere.py`: what a run tells an engine whose workers are elsewhere, and gives to the store.
+- `run_store.py`: the store of a run, with its bound, behind the cache of this machine.
 - `lookup.py`: the proof cache as a run uses it: jobs in, verified outcomes out.
 - `spool.py`: the run's own receipts on disk, which no cache eviction can take away.
 - `counters.py`: counts what happens during a run into its metrics.

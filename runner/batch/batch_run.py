@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import logging
 import time
 from dataclasses import replace
@@ -15,6 +16,7 @@ from runner.batch.counters import RunCounters
 from runner.batch.lookup import Lookup
 from runner.errors import ReceiptRejectedError, VerificationFailedError
 from runner.executor import OnFailure, PlanExecutor
+from runner.jobs.elsewhere import perform_elsewhere
 from runner.limits import cores
 from runner.model import Child, ProofJob, ReceiptKind
 from runner.plan import merkle
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from runner.engines.engine import Engine, Host
     from runner.engines.retry import RetryPolicy
     from runner.events import Observer
+    from runner.jobs.site import Site
     from runner.metrics import Recorder
     from runner.model import Outcome
     from runner.provers.prover import Prover
@@ -49,6 +52,7 @@ class BatchRun:
         recorder: the metrics of this run.
         prover: the prover that verifies receipts in this process.
         trail: the audit trail of this run; None for a run without an audit log.
+        site: what workers elsewhere need for the jobs, or None if the workers are on this machine.
 
     Attributes:
         counters: the counters of this run.
@@ -65,8 +69,12 @@ class BatchRun:
         recorder: Recorder,
         prover: Prover,
         trail: Trail | None = None,
+        site: Site | None = None,
     ) -> None:
         self._batch = batch
+        self._site = site
+        # With a store, receipts go by their digests, and workers look jobs up themselves.
+        self._by_digest = site is not None and site.store is not None
         self._cache = cache
         self._spool = spool
         self._prover = prover
@@ -117,7 +125,9 @@ class BatchRun:
         PlanExecutor(
             self._batch.plan,
             engine=engine,
-            task=functools.partial(perform, self._batch.prover),
+            task=functools.partial(perform, self._batch.prover)
+            if self._site is None
+            else functools.partial(perform_elsewhere, self._site),
             jobs=self,
             # An event is counted and written into the audit log before it is shown.
             observers=(self.counters, *audit, *observers),
@@ -127,7 +137,7 @@ class BatchRun:
             # handed over, so it is given some in advance.
             per_worker=4 if executes else 1,
             lookups=min(cores(), 8),
-            cached=not executes and self._cache.keeps,
+            cached=not executes and self._cache.keeps and not self._by_digest,
             on_failure=on_failure,
         ).run()
         if self._batch.plan.root is not None:
@@ -150,7 +160,9 @@ class BatchRun:
             done = self.outcomes[child]
             claim = (done.image_id, done.journal)
             if claim not in children:
-                children[claim] = Child(*claim, self._spool.get(child))
+                stored = self._spool.stored(child)
+                receipt = self._spool.get(child) if stored is None else None
+                children[claim] = Child(*claim, receipt, stored)
         return replace(job, children=tuple(children.values()))
 
     def lookup(self, job: ProofJob) -> Outcome | None:
@@ -167,7 +179,19 @@ class BatchRun:
                 outcome.gpu.uuid,
                 outcome.gpu.error,
             )
-        if outcome.receipt is not None:
+        if self._by_digest and self._site is not None and self._site.caches:
+            (self.counters.hit if outcome.cached else self.counters.missed)()
+        if outcome.visit is not None and outcome.visit.trouble:
+            log.warning(
+                "%s: the store failed on %s, which cost no proof: %s",
+                self._batch.name(job_id),
+                outcome.visit.host,
+                outcome.visit.trouble,
+            )
+        if outcome.stored is not None:
+            self._spool.refer(job_id, outcome.stored)
+            self.receipt_bytes[job_id] = outcome.stored.size
+        elif outcome.receipt is not None:
             # The cache comes first. If this run is stopped here, the next one still has the proof.
             if not outcome.cached:
                 self._lookup.keep(self.build(job_id), outcome, outcome.receipt)
@@ -241,7 +265,7 @@ class BatchRun:
                 what,
                 image_id=image_id,
                 journal=done.journal,
-                receipt=receipt,
+                receipt_sha256=hashlib.sha256(receipt).hexdigest(),
                 job=job_id,
                 by="runner",
                 receipts=1,

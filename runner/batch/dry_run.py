@@ -14,6 +14,7 @@ from rich.console import Console
 from runner.batch.dry_run_report import DryRunReport, sentences, table
 from runner.batch.forecast import Forecast
 from runner.batch.prepare import prepare
+from runner.batch.run_store import RunStore, cache_of
 from runner.engines.engine import jobs_at_once
 from runner.errors import InputError
 from runner.folder import write_json
@@ -42,15 +43,16 @@ def run(settings: Settings) -> DryRunReport:
         if prover.workers is not None:
             engine.suggest_workers(prover.workers)
         workers = jobs_at_once(engine.hosts())
+    cache = cache_of(settings, RunStore.of(settings))
     with contextlib.ExitStack() as stack:
-        view = None if batch.prover.kind is ReceiptKind.EXECUTE else settings.cache.view()
+        view = None if batch.prover.kind is ReceiptKind.EXECUTE else cache.view()
         if view is not None:
             stack.enter_context(view)
         forecast = Forecast(batch, prover, view, min(cores(), 8))
         decisions = forecast.decide()
         report = DryRunReport(
             requested=settings.strategy.name,
-            cache=settings.cache,
+            cache=cache,
             workers=workers,
             batch=batch,
             versions=prover.versions,

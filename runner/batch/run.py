@@ -15,9 +15,11 @@ from runner.audit.events import RunStarted
 from runner.audit.trail import AuditTrail, NoTrail
 from runner.batch.batch_run import BatchRun
 from runner.batch.closing import print_end
+from runner.batch.elsewhere import send_ahead
 from runner.batch.outputs import Outputs
 from runner.batch.prepare import prepare
 from runner.batch.run_info import RunInfo
+from runner.batch.run_store import RunStore, cache_of
 from runner.batch.spool import Spool
 from runner.cache.cache import NoCache
 from runner.engines.engine import jobs_at_once
@@ -67,18 +69,31 @@ def run(settings: Settings) -> Summary:
     run_id = uuid.uuid4().hex
     trail = NoTrail() if settings.audit is None else AuditTrail(settings.audit, run_id)
     executes = batch.prover.kind is ReceiptKind.EXECUTE
-    with NoCache() if executes else settings.cache as cache, trail:
+    store = RunStore.of(settings)
+    with NoCache() if executes else cache_of(settings, store) as cache, trail:
         # An engine may have to reach a cluster first, which is part of the run's time.
         started, clock = time.time(), time.monotonic()
         engine = settings.make_engine()
         if prover.workers is not None:
             engine.suggest_workers(prover.workers)
-        hosts = engine.hosts()
+        artifacts = None if store is None else store.artifacts
+        site = send_ahead(engine, settings, batch, prover, artifacts)
+        try:
+            hosts = engine.hosts()
+        except BaseException:
+            _stop(engine)
+            raise
         info = RunInfo(run_id, prover.versions, jobs_at_once(hosts), started, clock)
-        spool = Spool(settings.output / RECEIPTS)
+        spool = Spool(settings.output / RECEIPTS, artifacts)
         recorder = Recorder()
         batch_run = BatchRun(
-            batch, cache=cache, spool=spool, recorder=recorder, prover=prover, trail=trail
+            batch,
+            cache=cache,
+            spool=spool,
+            recorder=recorder,
+            prover=prover,
+            trail=trail,
+            site=site,
         )
         gpus = GpuMonitor(nvml if prover.gpus else _no_driver)
         outputs = Outputs(

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from runner.plan.inputs import InputSpec
     from runner.plan.strategy import StrategySettings
     from runner.provers.prover import ProverSpec
+    from runner.store.place import PlaceSettings
+    from runner.store.sweep import Bound
 
-__all__ = ["ExecutorSettings", "Settings"]
+__all__ = ["ExecutorSettings", "Settings", "StoreSettings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,19 @@ class ExecutorSettings:
     workers: int | None
     timeout_s: float | None
     on_failure: OnFailure
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """The store of artifacts that machines share.
+
+    Attributes:
+        place: where it is and how it is reached.
+        bound: how much it may hold.
+    """
+
+    place: PlaceSettings
+    bound: Bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +86,7 @@ class Settings:
         audit: the file of the audit log, or None for no audit log.
         dry_run: whether the run only says what it would do, and does nothing.
         report: whether the run leaves an HTML report of itself.
+        store: the store of artifacts that machines share, or None for none.
     """
 
     guest: str
@@ -96,3 +112,4 @@ class Settings:
     audit: Path | None = None
     dry_run: bool = False
     report: bool = False
+    store: StoreSettings | None = None

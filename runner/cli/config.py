@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.batch.settings import ExecutorSettings, Settings
+from runner.batch.settings import ExecutorSettings, Settings, StoreSettings
 from runner.cli import paths
 from runner.cli.errors import explain
 from runner.cli.metrics_config import metrics_settings
@@ -19,6 +20,7 @@ from runner.cli.schema import (
     RetryConf,
     RunnerConf,
     SeriesConf,
+    StoreConf,
     StrategyConf,
 )
 from runner.cli.targets import make_cache, make_engine
@@ -31,6 +33,8 @@ from runner.plan.inputs import InputSpec, RangeSeries, Series, TemplateSeries
 from runner.plan.strategy import StrategySettings, Thresholds
 from runner.provers.guests import default_folder
 from runner.provers.prover import ProverSpec
+from runner.store.place import PlaceSettings, UrlPlace
+from runner.store.sweep import Bound
 
 if TYPE_CHECKING:
     from runner.executor import OnFailure
@@ -89,6 +93,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         audit=Path(conf.audit.file) if conf.audit.file else None,
         dry_run=conf.dry_run,
         report=conf.report,
+        store=_store(conf.store),
     )
 
 
@@ -159,6 +164,20 @@ def _executor(conf: ExecutorConf) -> ExecutorSettings:
             "executor.engine", conf.engine, "names no _target_", "use executor=processes"
         )
     return ExecutorSettings(workers, conf.timeout_s, on_failure)
+
+
+def _store(conf: StoreConf) -> StoreSettings | None:
+    if not conf.url:
+        return None
+    for name in ("timeout_s", "max_bytes"):
+        if getattr(conf, name) <= 0:
+            raise InputError(f"store.{name}", getattr(conf, name), "not positive", "give more")
+    if conf.protect_s < 0:
+        raise InputError("store.protect_s", conf.protect_s, "negative", "give seconds, 0 or more")
+    url = conf.url if "://" in conf.url else f"file://{Path(conf.url).expanduser().absolute()}"
+    place = PlaceSettings(url, json.dumps(conf.options, sort_keys=True), conf.timeout_s)
+    UrlPlace(place)  # what is wrong with the settings themselves is told at once
+    return StoreSettings(place, Bound(conf.max_bytes, conf.protect_s))
 
 
 def _retry(conf: RetryConf) -> RetryPolicy:

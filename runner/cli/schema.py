@@ -21,6 +21,7 @@ __all__ = [
     "RetryConf",
     "RunnerConf",
     "SeriesConf",
+    "StoreConf",
     "StrategyConf",
     "register",
 ]
@@ -127,6 +128,17 @@ class MetricsConf:
 
 
 @dataclass
+class StoreConf:
+    """The store that machines share, see :mod:`runner.store`. Without a ``url``, there is none."""
+
+    url: Optional[str] = None
+    options: dict[str, Any] = field(default_factory=dict)
+    timeout_s: float = 60.0
+    max_bytes: int = 200_000_000_000
+    protect_s: float = 86_400.0
+
+
+@dataclass
 class AuditConf:
     """The audit log, see :mod:`runner.audit.chain`. Without a ``file``, none is written."""
 
@@ -149,6 +161,7 @@ class RunnerConf:
     retry: RetryConf = field(default_factory=RetryConf)
     metrics: MetricsConf = field(default_factory=MetricsConf)
     audit: AuditConf = field(default_factory=AuditConf)
+    store: StoreConf = field(default_factory=StoreConf)
     guests: Optional[str] = None
     output: str = MISSING
     dry_run: bool = False

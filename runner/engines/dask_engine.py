@@ -72,7 +72,7 @@ class DaskEngine(Engine):
     ends_jobs: ClassVar[bool] = True
     elsewhere: ClassVar[bool] = True
 
-    def __init__(  # noqa: PLR0913  # the settings of one engine, all by keyword
+    def __init__(  # noqa: PLR0913, PLR0917  # the settings of one engine, by their names
         self,
         workers: int | None = None,
         timeout_s: float | None = None,
@@ -311,4 +311,8 @@ def _check_number(field: str, value: object) -> None:
 
 def _is_lost(error: BaseException) -> bool:
     """Whether an error of Dask's says that a result is gone, and nothing about the job."""
-    return type(error).__name__ in ("FuturesCancelledError", "FutureCancelledError", "CancelledError")
+    return type(error).__name__ in (
+        "FuturesCancelledError",
+        "FutureCancelledError",
+        "CancelledError",
+    )

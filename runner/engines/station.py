@@ -11,7 +11,7 @@ import asyncio
 import multiprocessing
 import pickle
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runner.engines.processes import ProcessEngine
 from runner.store.keep import Keep

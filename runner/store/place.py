@@ -1,21 +1,24 @@
 """The protocol of a place with named entries, and the one behind every URL that fsspec knows.
 
-A place may be a local folder, NFS, SFTP or a bucket of an object store. Many machines write to it at
-once. Whoever reads an entry sees all of what one writer wrote, or nothing.
+A place may be a local folder, NFS, SFTP or a bucket of an object store. Many machines write to it
+at once. Whoever reads an entry sees all of what one writer wrote, or nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import threading
 import uuid
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from runner.errors import InputError, StoreError
 from runner.text import one_line
+from runner.untrusted import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,13 +44,13 @@ class PlaceSettings:
 
     Attributes:
         url: The URL as fsspec takes it, e.g. ``s3://bucket/batches`` or ``file:///mnt/shared``.
-        options: The options of fsspec's file system, as pairs of name and value, e.g.
-            ``("endpoint_url", "http://10.0.0.5:9000")``. A value is one of JSON.
+        options: The options of fsspec's file system as JSON, e.g.
+            ``{"endpoint_url": "http://10.0.0.5:9000"}``.
         timeout_s: The seconds that one read or write may take.
     """
 
     url: str
-    options: tuple[tuple[str, Any], ...] = ()
+    options: str = "{}"
     timeout_s: float = 60.0
 
 
@@ -115,7 +118,8 @@ class UrlPlace(Place):
         self._settings = settings
         self._lock = threading.Lock()
         self._opened: tuple[Any, str, bool] | None = None  # fsspec has no type stubs
-        for name, _ in settings.options:
+        self._options = parse_json(settings.options)
+        for name in _names(self._options):
             if _SECRET.search(name) and name not in _NOT_SECRET:
                 raise InputError(
                     f"store.options.{name}",
@@ -183,10 +187,8 @@ class UrlPlace(Place):
 
         def work() -> None:
             fs, _, _ = self._open()
-            try:
+            with contextlib.suppress(FileNotFoundError):
                 fs.rm_file(path)
-            except FileNotFoundError:
-                pass
 
         self._within(work)
 
@@ -223,15 +225,15 @@ class UrlPlace(Place):
                 # A list that is kept would not show what other machines write.
                 options = {"use_listings_cache": False, "skip_instance_cache": True}
                 try:
-                    fs, root = url_to_fs(self.url, **(options | dict(self._settings.options)))
-                except Exception as error:  # noqa: BLE001  # each file system has its own errors
+                    fs, root = url_to_fs(self.url, **(options | self._options))
+                except Exception as error:  # each file system has its own errors
                     raise StoreError(self.url, one_line(error)) from error
                 names = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
                 self._opened = fs, root.rstrip("/"), bool(names & _WHOLE)
             return self._opened
 
     def _known(self) -> Callable[..., tuple[Any, str]]:
-        """fsspec's way from a URL to a file system, once it is known to have one for this URL."""
+        """Fsspec's way from a URL to a file system, once it is known to have one for this URL."""
         try:
             from fsspec.core import split_protocol, url_to_fs
             from fsspec.registry import get_filesystem_class
@@ -295,7 +297,7 @@ def check_place(place: Place) -> None:
             "store.url",
             place.url,
             f"cannot be used ({error.reason})",
-            "check the address, the network and the credentials (docs/cluster.md), or use store=off",
+            "check address, network and credentials (docs/cluster.md), or use store=off",
         ) from None
     if found != data:
         raise InputError(
@@ -306,12 +308,20 @@ def check_place(place: Place) -> None:
         )
 
 
+def _names(options: object) -> Iterator[str]:
+    """The names of all options, also of those within others."""
+    if isinstance(options, dict):
+        for name, value in options.items():
+            yield str(name)
+            yield from _names(value)
+
+
 def _time(info: dict[str, Any]) -> float:
     """When an entry was written, by whatever name a file system has for this."""
     for name in ("LastModified", "mtime", "last_modified", "updated", "created"):
         found = info.get(name)
-        if hasattr(found, "timestamp"):
-            return float(found.timestamp())
+        if isinstance(found, datetime):
+            return found.timestamp()
         if isinstance(found, int | float):
             return float(found)
     return 0.0

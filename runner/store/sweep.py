@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from runner.store.place import Place
 
-__all__ = ["Bound", "Swept", "Sweeper", "sweep"]
+__all__ = ["Bound", "Sweeper", "Swept", "sweep"]
 
 _log = logging.getLogger(__name__)
 
@@ -89,9 +89,7 @@ class Sweeper:
         clock: A function that returns the Unix time in seconds.
     """
 
-    def __init__(
-        self, place: Place, bound: Bound, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, place: Place, bound: Bound, clock: Callable[[], float] = time.time) -> None:
         self._place, self._bound, self._clock = place, bound, clock
         self._lock = threading.Lock()
         self._written = 0

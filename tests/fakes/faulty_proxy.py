@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 __all__ = ["FaultyProxy"]
@@ -40,19 +42,20 @@ class FaultyProxy:
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
-            protocol_version: ClassVar[str] = "HTTP/1.1"
+            protocol_version = "HTTP/1.1"
 
-            def handle_any(self) -> None:
-                proxy._handle(self, port)
+            def __getattr__(self, name: str) -> Callable[[], None]:
+                """What answers a request of any method: it is looked up as ``do_GET``."""
+                if not name.startswith("do_"):
+                    raise AttributeError(name)
+                return functools.partial(proxy._handle, self, port)
 
-            do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = handle_any
-
-            def log_message(self, format: str, *args: Any) -> None:
+            def log_message(self, *_: object) -> None:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self._server.handle_error = lambda *_: None  # type: ignore[method-assign, assignment]
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,9 @@ def bucket(proxy: FaultyProxy, credentials: None) -> PlaceSettings:
     name = f"bucket-{next(_bucket)}"
     urllib.request.urlopen(urllib.request.Request(f"{proxy.url}/{name}", method="PUT")).close()
     proxy.requests.clear()
-    return PlaceSettings(f"s3://{name}/batches", (("endpoint_url", proxy.url),), timeout_s=20)
+    return PlaceSettings(
+        f"s3://{name}/batches", json.dumps({"endpoint_url": proxy.url}), timeout_s=20
+    )
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])

@@ -13,7 +13,7 @@ from runner.errors import StoreError
 from runner.store.artifacts import Artifacts
 from runner.store.keep import Keep
 from runner.store.place import Entry, Place, PlaceSettings, UrlPlace
-from runner.store.sweep import Bound, Swept, Sweeper, sweep
+from runner.store.sweep import Bound, Sweeper, Swept, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +108,9 @@ class TestKeep:
         digest = hashlib.sha256(b"program").hexdigest()
         keep = Keep(tmp_path)
         assert keep.lacks((digest,)) == (digest,)
-        assert [keep.fetch(digest, source), Keep(tmp_path).fetch(digest, source)] == [b"program"] * 2
+        assert [keep.fetch(digest, source), Keep(tmp_path).fetch(digest, source)] == [
+            b"program"
+        ] * 2
         assert asked == [digest]
         assert keep.lacks((digest,)) == ()
 

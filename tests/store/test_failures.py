@@ -63,7 +63,7 @@ def test_wrong_bytes_are_noticed(artifacts: Artifacts, proxy: FaultyProxy) -> No
     proxy.faults = ["wrong"]
     assert artifacts.get(digest) == DATA  # the second time they came right
     proxy.always = "wrong"
-    with pytest.raises(StoreError, match="has the SHA-256|checksum"):
+    with pytest.raises(StoreError, match=r"has the SHA-256|checksum"):
         artifacts.get(digest)
 
 
@@ -106,7 +106,7 @@ def test_before_a_run_a_bucket_that_is_not_there_is_refused(bucket: PlaceSetting
 
 def test_before_a_run_a_store_where_nobody_answers_is_refused(bucket: PlaceSettings) -> None:
     settings = dataclasses.replace(
-        bucket, options=(("endpoint_url", "http://127.0.0.1:1"),), timeout_s=2.0
+        bucket, options='{"endpoint_url": "http://127.0.0.1:1"}', timeout_s=2.0
     )
     with pytest.raises(InputError, match=r"store\.url = .*cannot be used"):
         check_place(UrlPlace(settings))
@@ -116,5 +116,5 @@ def test_before_a_run_a_store_that_gives_other_bytes_is_refused(
     bucket: PlaceSettings, proxy: FaultyProxy
 ) -> None:
     proxy.always = "wrong"
-    with pytest.raises(InputError, match="gives back other bytes|checksum"):
+    with pytest.raises(InputError, match=r"gives back other bytes|checksum"):
         check_place(UrlPlace(bucket))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import threading
 from typing import TYPE_CHECKING
@@ -65,9 +66,10 @@ class TestEveryPlace:
 
     @pytest.mark.parametrize("name", ["../x", "blobs/ab/../../x", "blobs/ab/AB", "other/ab/ab", ""])
     def test_a_name_that_leads_elsewhere_is_refused(self, place: Place, name: str) -> None:
-        for work in (lambda: place.read(name, 1), lambda: place.write(name, b"")):
-            with pytest.raises(ValueError, match="not the name of an entry"):
-                work()
+        with pytest.raises(ValueError, match="not the name of an entry"):
+            place.read(name, 1)
+        with pytest.raises(ValueError, match="not the name of an entry"):
+            place.write(name, b"")
 
 
 class TestBeforeAnything:
@@ -78,7 +80,9 @@ class TestBeforeAnything:
     @pytest.mark.parametrize("option", ["key", "secret", "token", "aws_secret_access_key"])
     def test_a_secret_in_the_configuration(self, option: str) -> None:
         with pytest.raises(InputError, match="recorded") as found:
-            UrlPlace(PlaceSettings("file:///tmp", ((option, "hunter2"),)))
+            UrlPlace(
+                PlaceSettings("file:///tmp", json.dumps({"client_kwargs": {option: "hunter2"}}))
+            )
         assert "hunter2" not in str(found.value)
 
     def test_a_password_in_the_url(self) -> None:
@@ -92,5 +96,5 @@ class TestBeforeAnything:
             check_place(UrlPlace(PlaceSettings(f"file://{tmp_path}/file")))
 
     def test_settings_travel_to_workers(self) -> None:
-        settings = PlaceSettings("s3://bucket", (("endpoint_url", "http://10.0.0.1"),), 3.0)
+        settings = PlaceSettings("s3://bucket", '{"endpoint_url": "http://10.0.0.1"}', 3.0)
         assert pickle.loads(pickle.dumps(settings)) == settings
