@@ -68,6 +68,7 @@ class Cluster:
     def __init__(self, settings: ClusterSettings) -> None:
         self._settings = settings
         self._local: Any = None  # distributed has no type stubs
+        _quieten()
         if settings.address:
             try:
                 self.client: Any = self._new_client()
@@ -91,6 +92,7 @@ class Cluster:
             # Dask's default port is fixed, so that two runs on one machine would collide.
             dashboard_address="127.0.0.1:0",
             scheduler_kwargs={"dashboard": False},
+            silence_logs=logging.CRITICAL,
         )
         self.client = Client(self._local)
 
@@ -134,3 +136,12 @@ class Cluster:
             )
         # The client must not become the default one of this process, which may have its own.
         return Client(self._settings.address, security=security, set_as_default=False)
+
+
+def _quieten() -> None:
+    """Leave it to the runner to say what happens. Dask reports each of its connections."""
+    import distributed  # noqa: F401  # it sets the levels of its loggers when it is imported
+
+    for name in [*logging.root.manager.loggerDict]:
+        if name == "distributed" or name.startswith("distributed."):
+            logging.getLogger(name).setLevel(logging.CRITICAL)

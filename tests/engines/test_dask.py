@@ -1,0 +1,301 @@
+"""A Dask cluster whose workers join late, are refused, die, freeze, and lose their scheduler."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.importorskip("distributed", reason="the Dask engine needs the dask extra")
+
+from runner.engines.dask_engine import DaskEngine
+from runner.engines.dask_fleet import Fleet, Member, differences
+from runner.engines.engine import Host, Requirements, jobs_at_once
+from runner.errors import InputError, JobTimeoutError, WorkerDiedError
+from runner.limits import cores
+from tests.engines.cases import PATIENCE_S, until
+from tests.engines.machines import Machines
+from tests.fakes import calls
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+
+def facts(expected: Mapping[str, str]) -> dict[str, str]:
+    """What a worker says of itself; the environment may have it say something else."""
+    found = {**expected, "host": platform.node(), "cores": "4"}
+    if "FAKE_ZKVM" in os.environ:
+        found["zkVM"] = os.environ["FAKE_ZKVM"]
+    return found
+
+
+EXPECTED = {"zkVM": "fake 1.0.0", "Python": platform.python_version()}
+
+
+def required() -> Requirements:
+    return Requirements(functools.partial(facts, EXPECTED), EXPECTED, {})
+
+
+def engine_at(machines: Machines, **settings: float) -> DaskEngine:
+    given = {"wait_s": PATIENCE_S, "heartbeat_s": 0.1, **settings}
+    engine = DaskEngine(address=machines.address, **given)  # type: ignore[arg-type]
+    engine.require(required())
+    return engine
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Iterator[Machines]:
+    with Machines(tmp_path) as started:
+        started.start_scheduler()
+        yield started
+
+
+class TestWhoMayWork:
+    def test_a_worker_that_differs_is_refused_by_name_and_the_others_go_on(
+        self, machines: Machines, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    ) -> None:
+        hidden = tmp_path / "hidden" / "runner"
+        hidden.mkdir(parents=True)
+        (hidden / "__init__.py").write_text("raise ImportError('the runner is not here')\n")
+        machines.start_worker("differs", FAKE_ZKVM="fake 0.9.0")
+        machines.start_worker("without", PYTHONPATH=str(hidden.parent))
+        machines.start_worker("right")
+        with engine_at(machines) as engine:
+            assert engine.hosts() == [Host("127.0.0.1", 4, 1)]
+            pids = {engine.submit(calls.own_pid).result(PATIENCE_S) for _ in range(4)}
+            assert len(pids) == 1
+            until(lambda: len(engine._fleet.refusals()) == 2)
+            # One that joins while the batch runs is taken in, and the executor is told.
+            machines.start_worker("late", "--nthreads", "2")
+            hosts: list[Host] = []
+            until(
+                lambda: bool(hosts.extend(engine.changed() or ())) or jobs_at_once(hosts[-1:]) == 3
+            )
+        lines = sorted(record.message for record in caplog.records if "no jobs" in record.message)
+        assert len(lines) == 2
+        assert any("its zkVM is fake 0.9.0, the runner's is fake 1.0.0" in line for line in lines)
+        assert any("the runner is not here" in line for line in lines)
+
+    def test_a_cluster_of_refused_workers_is_one_line_before_any_proof(
+        self, machines: Machines
+    ) -> None:
+        machines.start_worker("differs", FAKE_ZKVM="fake 0.9.0")
+        engine = engine_at(machines, wait_s=6.0)
+        with pytest.raises(InputError, match=r"no worker that may work.* its zkVM is fake 0\.9\.0"):
+            engine.hosts()
+        engine.kill()
+
+    def test_jobs_ask_for_resources(self, machines: Machines) -> None:
+        machines.start_worker("plain", "--nthreads", "4")
+        machines.start_worker("gpus", "--nthreads", "4", "--resources", "GPU=2")
+        engine = DaskEngine(address=machines.address, resources={"GPU": 1}, heartbeat_s=0.1)
+        with engine:
+            assert jobs_at_once(engine.hosts()) == 2
+            until(lambda: len(engine._fleet.refusals()) == 1)
+            assert "GPU=1" in engine._fleet.refusals()[0]
+            assert engine.submit(calls.add, 1, 2).result(PATIENCE_S) == 3
+
+
+class TestJobsThatEnd:
+    def test_time_limits_and_deaths_mean_what_they_mean_here(self, machines: Machines) -> None:
+        machines.start_worker("one")
+        engine = DaskEngine(address=machines.address, timeout_s=2.0, heartbeat_s=0.1)
+        with engine:
+            with pytest.raises(JobTimeoutError):
+                engine.submit(time.sleep, 3600).result(PATIENCE_S)
+            with pytest.raises(WorkerDiedError, match="signal SIGKILL"):
+                engine.submit(calls.end, "kill").result(PATIENCE_S)
+            assert engine.submit(calls.add, 1, 2).result(PATIENCE_S) == 3
+
+    def test_a_kill_ends_what_runs_on_the_workers(self, machines: Machines, tmp_path: Path) -> None:
+        machines.start_worker("one")
+        engine = engine_at(machines)
+        engine.hosts()
+        pid = engine.submit(calls.own_pid).result(PATIENCE_S)
+        started = tmp_path / "started"
+        future = engine.submit(calls.wait_for, started, tmp_path / "never", 1)
+        until(started.exists)
+        engine.kill()
+        assert isinstance(future.exception(PATIENCE_S), WorkerDiedError)
+        until(lambda: not _alive(pid))
+
+    def test_two_runs_on_one_cluster_end_only_their_own_jobs(
+        self, machines: Machines, tmp_path: Path
+    ) -> None:
+        machines.start_worker("one", "--nthreads", "2")
+        first, second = engine_at(machines), engine_at(machines)
+        first.hosts()
+        second.hosts()
+        started, gate = tmp_path / "started", tmp_path / "gate"
+        future = second.submit(calls.wait_for, started, gate, 7)
+        until(started.exists)
+        assert first.submit(calls.add, 1, 2).result(PATIENCE_S) == 3
+        first.kill()
+        gate.touch()
+        assert future.result(PATIENCE_S) == 7
+        second.shutdown()
+
+
+class TestLoss:
+    def test_the_job_of_a_worker_that_loses_its_power_goes_to_another(
+        self, machines: Machines, tmp_path: Path
+    ) -> None:
+        machines.start_worker("first")
+        started, gate = tmp_path / "started", tmp_path / "gate"
+        with engine_at(machines) as engine:
+            engine.hosts()
+            future = engine.submit(calls.wait_for, started, gate, 7)
+            until(started.exists)
+            started.unlink()
+            machines.start_worker("second")
+            machines.kill("first")
+            until(started.exists)
+            gate.touch()
+            assert future.result(PATIENCE_S) == 7
+
+    def test_a_frozen_worker_is_dropped_and_its_job_done_once(
+        self, machines: Machines, tmp_path: Path
+    ) -> None:
+        machines.start_worker("first")
+        started, gate = tmp_path / "started", tmp_path / "gate"
+        with engine_at(machines, lost_s=3.0) as engine:
+            engine.hosts()
+            future = engine.submit(calls.wait_for, started, gate, 7)
+            until(started.exists)
+            started.unlink()
+            machines.start_worker("second")
+            until(lambda: jobs_at_once(engine._fleet.hosts()) == 2)
+            machines.freeze("first")
+            until(started.exists)  # the other worker has begun it
+            gate.touch()
+            assert future.result(PATIENCE_S) == 7
+            machines.thaw("first")
+            assert engine.submit(calls.add, 1, 2).result(PATIENCE_S) == 3
+
+    def test_a_scheduler_that_is_started_again_gets_the_jobs_again(
+        self, machines: Machines, tmp_path: Path
+    ) -> None:
+        machines.start_worker("first")
+        started, gate = tmp_path / "started", tmp_path / "gate"
+        with engine_at(machines) as engine:
+            engine.hosts()
+            future = engine.submit(calls.wait_for, started, gate, 7)
+            until(started.exists)
+            started.unlink()
+            machines.kill("scheduler")
+            machines.kill("first")
+            later = engine.submit(calls.add, 1, 2)  # while there is no scheduler
+            machines.start_scheduler()
+            machines.start_worker("second")
+            until(started.exists)
+            gate.touch()
+            assert future.result(PATIENCE_S) == 7
+            assert later.result(PATIENCE_S) == 3
+
+    def test_a_cluster_that_stays_empty_fails_its_jobs(self, machines: Machines) -> None:
+        machines.start_worker("only")
+        engine = engine_at(machines, lost_s=2.0)
+        engine.hosts()
+        machines.kill("only")
+        future = engine.submit(calls.add, 1, 2)
+        with pytest.raises(WorkerDiedError, match="no worker for 2 s"):
+            future.result(PATIENCE_S)
+        engine.kill()
+
+
+class TestFleet:
+    """What is decided about workers, without a cluster."""
+
+    class Client:
+        """A client of a scheduler that knows what a test says."""
+
+        def __init__(self) -> None:
+            self.workers: dict[str, dict[str, object]] = {}
+            self.dropped: list[str] = []
+            self.scheduler = self
+
+        def scheduler_info(self, n_workers: int) -> dict[str, object]:
+            return {"workers": dict(self.workers)}
+
+        def run(self, fn: object, *args: object, workers: list[str], on_error: str) -> object:
+            found = {"host": "h", "cores": "8"} if "examine" in str(fn) else ()
+            return dict.fromkeys(workers, found)
+
+        def unregister(self, address: str, stimulus_id: str) -> None:
+            self.dropped.append(address)
+
+        def sync(self, fn: object, **named: object) -> None:
+            fn(**named)  # type: ignore[operator]
+
+        def add(self, address: str, host: str, threads: int, **resources: float) -> None:
+            self.workers[address] = {
+                "host": host,
+                "nthreads": threads,
+                "last_seen": 0.0,
+                "resources": resources,
+            }
+
+    def fleet(self, clock: list[float], **resources: float) -> Fleet:
+        return Fleet(
+            run="run",
+            badge="badge",
+            requirements=None,
+            timeout_s=None,
+            resources=resources,
+            lost_s=10.0,
+            clock=lambda: clock[0],
+        )
+
+    def test_all_workers_on_one_machine_share_its_cores(self) -> None:
+        client, fleet = self.Client(), self.fleet([0.0])
+        client.add("tcp://a:1", "a", 1)
+        client.add("tcp://a:2", "a", 2)
+        client.add("tcp://b:1", "b", 1)
+        fleet.look(client)
+        until(lambda: not fleet.pending())
+        assert fleet.hosts() == [Host("a", 8, 3), Host("b", 8, 1)]
+        del client.workers["tcp://a:2"]
+        fleet.look(client)
+        assert fleet.changed()
+        assert fleet.hosts() == [Host("a", 8, 1), Host("b", 8, 1)]
+
+    def test_a_worker_without_a_sign_of_life_is_dropped(self) -> None:
+        clock = [0.0]
+        client, fleet = self.Client(), self.fleet(clock)
+        client.add("tcp://a:1", "a", 1)
+        client.add("tcp://b:1", "b", 1)
+        fleet.look(client)
+        for moment in range(1, 13):
+            clock[0] = float(moment)
+            client.workers["tcp://b:1"]["last_seen"] = float(moment)
+            fleet.look(client)
+        assert set(client.dropped) == {"tcp://a:1"}
+
+    def test_resources_bound_the_slots(self) -> None:
+        client, fleet = self.Client(), self.fleet([0.0], GPU=2)
+        client.add("tcp://a:1", "a", 8, GPU=5)
+        client.add("tcp://b:1", "b", 8)
+        fleet.look(client)
+        until(lambda: not fleet.pending())
+        assert fleet.hosts() == [Host("a", 8, 2)]
+        assert fleet.refusals() == [
+            "tcp://b:1 it has not the resources that each job asks for (GPU=2)"
+        ]
+
+    def test_differences_are_named(self) -> None:
+        assert differences({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"}) == (
+            "its b is 3, the runner's is 2"
+        )
+        assert differences({"a": "1"}, {}) == "its a is unknown, the runner's is 1"
+
+
+def _alive(pid: int) -> bool:
+    from tests.engines.cases import gone
+
+    return not gone(pid)
