@@ -176,7 +176,7 @@ class Fleet:
         with self._lock:
             addresses = [m.address for m in self._members.values() if not m.refused]
         if addresses:
-            _patiently(
+            _if_possible(
                 lambda: client.run(station.end, self._run, workers=addresses, on_error="ignore"),
                 5.0,
             )
@@ -187,7 +187,7 @@ class Fleet:
             member.address,
             self._lost_s,
         )
-        _patiently(
+        _if_possible(
             lambda: client.sync(
                 client.scheduler.unregister,
                 address=member.address,
@@ -215,7 +215,7 @@ class Fleet:
             _log.warning("worker %s is given no jobs: %s", member.address, refused)
             return
         _log.info("worker %s has joined with %d slots", member.address, member.slots)
-        _patiently(
+        _if_possible(
             lambda: client.run(
                 station.share,
                 self._run,
@@ -267,8 +267,18 @@ def differences(expected: Mapping[str, str], found: Mapping[str, str]) -> str:
 
 
 async def give_badge(badge: str, slots: int, dask_worker: Any = None) -> None:  # noqa: ANN401
-    """Give the worker that this runs on a resource of Dask's, one for each of its slots."""
-    await dask_worker.set_resources(**{badge: slots})
+    """Give the worker that this runs on a resource of Dask's, one for each of its slots.
+
+    Dask's scheduler asks what a worker could do when one joins or goes on after a pause, and not
+    when one gets a resource. So the worker pauses for a moment, for jobs that have waited for it.
+    """
+    from distributed.core import Status
+
+    if dask_worker.state.total_resources.get(badge) != slots:
+        await dask_worker.set_resources(**{badge: slots})
+    if dask_worker.status == Status.running:
+        dask_worker.status = Status.paused
+        dask_worker.status = Status.running
 
 
 def _machine() -> dict[str, str]:
@@ -283,6 +293,14 @@ def _slots(worker: Mapping[str, Any], resources: Mapping[str, float]) -> int:
     return int(
         min([worker["nthreads"], *(has.get(name, 0) // need for name, need in resources.items())])
     )
+
+
+def _if_possible(work: Callable[[], Any], seconds: float) -> None:
+    """Do what a worker or a scheduler that is gone must not keep anybody from."""
+    try:
+        _patiently(work, seconds)
+    except Exception as error:  # noqa: BLE001  # whatever it was, the batch goes on without it
+        _log.debug("a worker or the scheduler did not answer: %s", error)
 
 
 def _patiently(work: Callable[[], Any], seconds: float) -> Any:  # noqa: ANN401

@@ -42,9 +42,16 @@ def required() -> Requirements:
     return Requirements(functools.partial(facts, EXPECTED), EXPECTED, {})
 
 
+class EngineUnderTest(DaskEngine):
+    """An engine that does not wait for its jobs when a test has failed."""
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.kill() if kind else self.shutdown()
+
+
 def engine_at(machines: Machines, **settings: float) -> DaskEngine:
     given = {"wait_s": PATIENCE_S, "heartbeat_s": 0.1, **settings}
-    engine = DaskEngine(address=machines.address, **given)  # type: ignore[arg-type]
+    engine = EngineUnderTest(address=machines.address, **given)  # type: ignore[arg-type]
     engine.require(required())
     return engine
 
