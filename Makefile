@@ -19,7 +19,7 @@ zkvm = $(if $(findstring $(comma),$(chosen)),-all,$(addprefix -,$(filter $(zkvms
 proved = $(shell sed -n 's/.*"zkvm": "\([a-z0-9_]*\)".*/\1/p' /dev/null $(addsuffix /result.json,$(ARGS)) 2> /dev/null)
 
 # Tests that share nothing run side by side; the others want the machine, or a port, for themselves.
-quick := not real and not monitoring and not browser
+quick := not real and not monitoring and not browser and not cluster
 fast := -n auto --dist worksteal -m "$(quick)"
 
 .DEFAULT_GOAL := help

@@ -25,11 +25,13 @@ class ClusterSettings:
         address: The address of the scheduler, or empty to start a cluster on this machine.
         tls: The files of the client by name, or nothing to take those of Dask's configuration.
         workers: The number of worker processes of a cluster that is started here.
+        wait_s: The seconds to wait for the scheduler.
     """
 
     address: str
     tls: dict[str, str] = field(default_factory=dict)
     workers: int = 1
+    wait_s: float = 30.0
 
     def __post_init__(self) -> None:
         if not self.tls:
@@ -135,7 +137,12 @@ class Cluster:
                 require_encryption=True,
             )
         # The client must not become the default one of this process, which may have its own.
-        return Client(self._settings.address, security=security, set_as_default=False)
+        return Client(
+            self._settings.address,
+            security=security,
+            set_as_default=False,
+            timeout=self._settings.wait_s,
+        )
 
 
 def _quieten() -> None:

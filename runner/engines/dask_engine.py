@@ -60,7 +60,7 @@ class DaskEngine(Engine):
         tls: The files ``ca_file``, ``cert_file`` and ``key_file`` of this client, or None to take
             those of Dask's own configuration.
         resources: The resources of Dask that each job asks for, by name, e.g. ``{GPU: 1}``.
-        wait_s: The seconds to wait for the first worker that may work.
+        wait_s: The seconds to wait for the scheduler, and then for the first worker that may work.
         heartbeat_s: The seconds between two looks at who is in the cluster.
         lost_s: The seconds without a sign of life after which a worker is dropped, and those
             without any worker or scheduler after which jobs fail.
@@ -102,7 +102,7 @@ class DaskEngine(Engine):
             _check_number(f"executor.engine.resources.{name}", value)
         self.transient = (distributed.KilledWorker, WorkerDiedError, JobTimeoutError)
         self._left_to_us = workers is None
-        self._settings = ClusterSettings(address, dict(tls or {}), workers or cores())
+        self._settings = ClusterSettings(address, dict(tls or {}), workers or cores(), wait_s)
         self._timeout_s, self._resources = timeout_s, dict(resources or {})
         self._wait_s, self._heartbeat_s, self._lost_s = wait_s, heartbeat_s, lost_s
         self._requirements: Requirements | None = None

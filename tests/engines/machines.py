@@ -1,4 +1,4 @@
-"""A Dask cluster of real processes on loopback, as an operator starts them, with what befalls them."""
+"""A Dask cluster of real processes on loopback, as operators start them, and what befalls it."""
 
 from __future__ import annotations
 
