@@ -22,10 +22,10 @@ def make_certificates(folder: Path) -> Certificates:
     folder.mkdir(parents=True, exist_ok=True)
     ca, ca_key = folder / "ca.pem", folder / "ca-key.pem"
     cert, key, request = folder / "cert.pem", folder / "key.pem", folder / "request.pem"
-    new = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    new: list[str | Path] = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     _openssl(*new, "-x509", "-days", "2", "-subj", "/CN=batches", "-keyout", ca_key, "-out", ca)
     _openssl(*new, "-subj", "/CN=machine", "-keyout", key, "-out", request)
-    signing = ["x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial"]
+    signing: list[str | Path] = ["x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial"]
     _openssl(*signing, "-days", "2", "-out", cert)
     return Certificates(ca, cert, key)
 

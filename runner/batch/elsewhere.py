@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runner.engines.engine import Requirements
 from runner.errors import InputError, StoreError
 from runner.jobs.facts import common_facts, worker_facts
+from runner.jobs.placement import near
 from runner.jobs.site import Site, digests, folder_files
 from runner.model import ReceiptKind
 from runner.untrusted import read_regular
@@ -72,6 +73,7 @@ def send_ahead(
             files={}
             if artifacts is not None
             else {digest: paths[name] for name, digest in files.items()},
+            near=near,
         )
     )
     return site

@@ -34,15 +34,26 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+_ON_THE_WAY: Any = object()
+"""What a job has in place of Dask's future while a thread gives it to the scheduler."""
 
 
 @dataclass(eq=False)
 class _Job:
-    """A call that has not ended: its future, what is sent for it, and Dask's own future of it."""
+    """A call that has not ended.
+
+    Attributes:
+        future: The future that the runner has.
+        call: What is sent: the pickled call.
+        near: The machine that it had best run on, or None.
+        pinned: The workers that Dask may give it to, or nothing for all.
+        sent: Dask's future, or None if Dask does not have the call, or :data:`_ON_THE_WAY`.
+    """
 
     future: Future[Any]
     call: bytes
     near: str | None
+    pinned: frozenset[str] = frozenset()
     sent: Any = None
 
 
@@ -106,7 +117,6 @@ class DaskEngine(Engine):
         self._timeout_s, self._resources = timeout_s, dict(resources or {})
         self._wait_s, self._heartbeat_s, self._lost_s = wait_s, heartbeat_s, lost_s
         self._requirements: Requirements | None = None
-        self._near: Callable[[object], str | None] = lambda _: None
         self._run = uuid.uuid4().hex
         self._cluster: Cluster | None = None
         self._fleet = self._new_fleet()
@@ -173,7 +183,9 @@ class DaskEngine(Engine):
             self.hosts()
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
-        job = _Job(future, pickle.dumps((fn, args, kwargs)), None)
+        required = self._requirements
+        near = required.near(args[0]) if required is not None and args else None
+        job = _Job(future, pickle.dumps((fn, args, kwargs)), near)
         with self._lock:
             self._jobs.add(job)
         self._send(job)
@@ -205,7 +217,12 @@ class DaskEngine(Engine):
         cluster = self._cluster
         if cluster is None or not cluster.is_connected():
             return
+        with self._lock:
+            if job.sent is not None:
+                return  # another thread sends it
+            job.sent = _ON_THE_WAY
         try:
+            job.pinned = self._best(cluster, job.near)
             sent = cluster.client.submit(
                 station.run_in_child,
                 self._run,
@@ -215,13 +232,26 @@ class DaskEngine(Engine):
                 # With pure=True, a job that is submitted again would not run again.
                 pure=False,
                 retries=0,
+                workers=sorted(job.pinned) or None,
                 resources={self._badge: 1, **self._resources},
             )
         except Exception as error:  # noqa: BLE001  # it is sent again when the scheduler is back
             _log.debug("a job could not be sent: %s", error)
+            job.sent = None
             return
         job.sent = sent
         sent.add_done_callback(lambda _: self._ended(job, sent))
+
+    def _best(self, cluster: Cluster, host: str | None) -> frozenset[str]:
+        """The workers on a machine that have a free slot now; nothing if there are none.
+
+        A job that waits for the machine with its bytes would lose more than it gains.
+        """
+        slots = self._fleet.on(host) if host else {}
+        if not slots:
+            return frozenset()
+        busy = cluster.client.processing(list(slots))
+        return frozenset(one for one, most in slots.items() if len(busy.get(one, ())) < most)
 
     def _ended(self, job: _Job, sent: Any) -> None:  # noqa: ANN401  # distributed has no type stubs
         """Take what Dask's future has. It is called in a thread of Dask's."""
@@ -290,10 +320,19 @@ class DaskEngine(Engine):
                     WorkerDiedError(f"the cluster has had no worker for {self._lost_s:g} s")
                 )
             if cluster.is_connected():
-                with self._lock:
-                    waiting = [job for job in self._jobs if job.sent is None]
-                for job in waiting:
-                    self._send(job)
+                self._send_again()
+
+    def _send_again(self) -> None:
+        """Send the jobs that Dask does not have, or gives to workers only that have left."""
+        with self._lock:
+            jobs = [*self._jobs]
+        for job in jobs:
+            sent = job.sent
+            pinned = job.pinned if sent not in (None, _ON_THE_WAY) else None
+            if pinned and not self._fleet.work(pinned):
+                job.near, job.sent = None, None
+                sent.cancel()
+            self._send(job)
 
     def _fail_all(self, error: WorkerDiedError) -> None:
         with self._idle:

@@ -124,14 +124,24 @@ class Fleet:
         with self._lock:
             return any(not (m.admitted or m.refused) for m in self._members.values())
 
-    def on(self, host: str) -> list[str]:
-        """The addresses of the workers on a machine that are given jobs."""
+    def on(self, host: str) -> dict[str, int]:
+        """The slots of the workers on a machine that are given jobs, by address.
+
+        Args:
+            host: The machine's own name.
+        """
         with self._lock:
-            return [
-                member.address
+            return {
+                member.address: member.slots
                 for member in self._members.values()
-                if member.admitted and host in (member.host, member.facts.get("host"))
-            ]
+                if member.admitted and member.facts.get("host") == host
+            }
+
+    def work(self, addresses: frozenset[str]) -> bool:
+        """Whether one of these workers is given jobs."""
+        with self._lock:
+            members = (self._members.get(address) for address in addresses)
+            return any(member is not None and member.admitted for member in members)
 
     # -- what happens --------------------------------------------------------------------------
 

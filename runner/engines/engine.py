@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -44,11 +44,14 @@ class Requirements:
         expected: The facts that a worker must have in common with this process, by name.
         files: The files that a worker must have in its :class:`runner.store.keep.Keep`, by their
             SHA-256 in hex. The engine takes them there. It is empty where a store does.
+        near: A function that is given the argument of a call and names the machine that the call
+            had best run on, or None if it is all the same.
     """
 
     facts: Callable[[], Mapping[str, str]]
     expected: Mapping[str, str]
     files: Mapping[str, Path]
+    near: Callable[[Any], str | None] = lambda _: None
 
 
 class Engine(Executor, ABC):

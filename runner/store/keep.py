@@ -18,6 +18,8 @@ __all__ = ["Keep"]
 
 MOST_BYTES = 1 << 30
 _KEPT_BYTES = 4 << 30
+_SHARE = 16
+"""Whenever this part of the bound has been written, what is too much is removed."""
 
 
 class Keep:
@@ -34,6 +36,7 @@ class Keep:
         found = folder or user_path(os.environ, "RUNNER_ARTIFACTS", "cache", "artifacts")
         self.folder = Path(found)
         self._most = most
+        self._since = most  # the bytes since the last look at how full the folder is
 
     def lacks(self, digests: tuple[str, ...]) -> tuple[str, ...]:
         """Which of these blobs are not here, or are damaged."""
@@ -58,7 +61,10 @@ class Keep:
         path = self._path(digest)
         make_folder(path.parent)
         atomic_write(path, data)
-        self._prune(path)
+        self._since += len(data)
+        if self._since * _SHARE >= self._most:
+            self._since = 0
+            self._prune(path)
         return digest
 
     def fetch(self, digest: str, source: Callable[[str], bytes]) -> bytes:

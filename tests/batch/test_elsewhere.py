@@ -13,13 +13,15 @@ from runner.batch.settings import StoreSettings
 from runner.engines.inline import InlineEngine
 from runner.engines.processes import ProcessEngine
 from runner.errors import BatchFailedError, InputError
-from runner.model import Outcome, ProofJob
+from runner.jobs.placement import near
+from runner.model import Child, Outcome, ProofJob, ReceiptKind, Stored
 from runner.store.keep import Keep
 from runner.store.place import PlaceSettings
 from runner.store.sweep import Bound
 from runner.verify.__main__ import main as verify
 from tests import builders
 from tests.batch.outcomes import made, metrics, record
+from tests.fakes.guests import sample_guest
 from tests.fakes.prover import ADAPTER
 
 if TYPE_CHECKING:
@@ -270,3 +272,16 @@ def test_worker_processes_of_this_machine_do_the_same(shared: Settings) -> None:
     settings = dataclasses.replace(shared, make_engine=lambda: ElsewhereProcesses(2))
     assert made(run_batch(settings)) == (7, 0)
     assert verified(settings)
+
+
+def test_an_aggregation_runs_best_where_most_of_its_bytes_are() -> None:
+    def child(host: str, size: int) -> Child:
+        return Child(bytes(32), b"", None, Stored("00" * 32, size, host))
+
+    job = ProofJob(9, "aggregation 9", sample_guest(), b"", (), ReceiptKind.COMPOSITE)
+    assert near(job) is None
+    children = (child("b", 10), child("a", 6), child("a", 5))
+    assert near(dataclasses.replace(job, children=children)) == "a"
+    assert near(dataclasses.replace(job, children=(child("b", 1), child("a", 1)))) == "a"
+    by_value = (Child(bytes(32), b"", b"receipt"),)
+    assert near(dataclasses.replace(job, children=by_value)) is None

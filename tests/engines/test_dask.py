@@ -28,10 +28,20 @@ pytestmark = pytest.mark.cluster
 
 def facts(expected: Mapping[str, str]) -> dict[str, str]:
     """What a worker says of itself; the environment may have it say something else."""
-    found = {**expected, "host": platform.node(), "cores": "4"}
+    found = {**expected, "host": host_of(), "cores": "4"}
     if "FAKE_ZKVM" in os.environ:
         found["zkVM"] = os.environ["FAKE_ZKVM"]
     return found
+
+
+def host_of(near: str = "") -> str:
+    """The name of the machine; the environment may have it another."""
+    return os.environ.get("FAKE_HOST", platform.node())
+
+
+def hold(near: str, started: Path, gate: Path) -> str:
+    calls.wait_for(started, gate, 0)
+    return host_of()
 
 
 EXPECTED = {"zkVM": "fake 1.0.0", "Python": platform.python_version()}
@@ -79,10 +89,7 @@ class TestWhoMayWork:
             until(lambda: len(engine._fleet.refusals()) == 2)
             # One that joins while the batch runs is taken in, and the executor is told.
             machines.start_worker("late", "--nthreads", "2")
-            hosts: list[Host] = []
-            until(
-                lambda: bool(hosts.extend(engine.changed() or ())) or jobs_at_once(hosts[-1:]) == 3
-            )
+            until(lambda: jobs_at_once(engine.changed() or ()) == 3)
         lines = sorted(record.message for record in caplog.records if "no jobs" in record.message)
         assert len(lines) == 2
         assert any("its zkVM is fake 0.9.0, the runner's is fake 1.0.0" in line for line in lines)
@@ -146,6 +153,46 @@ class TestJobsThatEnd:
         gate.touch()
         assert future.result(PATIENCE_S) == 7
         second.shutdown()
+
+
+class TestPlacement:
+    def test_a_job_runs_near_its_bytes_while_there_is_room_and_elsewhere_otherwise(
+        self, machines: Machines, tmp_path: Path
+    ) -> None:
+        machines.start_worker("first", FAKE_HOST="one")
+        machines.start_worker("second", FAKE_HOST="two")
+        with engine_at(machines) as engine:
+            requirements = Requirements(functools.partial(facts, EXPECTED), EXPECTED, {}, near=str)
+            engine.require(requirements)
+            engine.hosts()
+            until(lambda: jobs_at_once(engine._fleet.hosts()) == 2)
+            for name in ("one", "two"):
+                assert engine.submit(host_of, name).result(PATIENCE_S) == name
+            assert {engine.submit(host_of, "two").result(PATIENCE_S) for _ in range(5)} == {"two"}
+            started, gate = tmp_path / "started", tmp_path / "gate"
+            blocked = engine.submit(hold, "two", started, gate)
+            until(started.exists)
+            assert engine.submit(host_of, "two").result(PATIENCE_S) == "one"
+            gate.touch()
+            assert blocked.result(PATIENCE_S) == "two"
+
+    def test_a_job_that_was_pinned_to_a_machine_that_is_gone_goes_to_another(
+        self, machines: Machines, tmp_path: Path
+    ) -> None:
+        machines.start_worker("first", FAKE_HOST="one")
+        machines.start_worker("second", FAKE_HOST="two")
+        with engine_at(machines) as engine:
+            engine.require(Requirements(functools.partial(facts, EXPECTED), EXPECTED, {}, near=str))
+            engine.hosts()
+            until(lambda: jobs_at_once(engine._fleet.hosts()) == 2)
+            started, gate = tmp_path / "started", tmp_path / "gate"
+            future = engine.submit(hold, "two", started, gate)
+            until(started.exists)
+            started.unlink()
+            machines.kill("second")
+            until(started.exists)
+            gate.touch()
+            assert future.result(PATIENCE_S) == "one"
 
 
 class TestLoss:
