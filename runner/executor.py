@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from runner.engines.engine import jobs_at_once, threads_for
 from runner.engines.retry import Attempts
 from runner.errors import JobFailedError
-from runner.events import JobFailed, JobFinished, JobRetried, JobStarted, LoadMeasured
+from runner.events import (
+    JobFailed,
+    JobFinished,
+    JobRetried,
+    JobStarted,
+    LoadMeasured,
+    WorkersChanged,
+)
 from runner.plan.job_queue import JobQueue
 from runner.text import one_line
 
@@ -163,6 +170,7 @@ class PlanExecutor:
         """Start everything that can start now."""
         if (hosts := self._engine.changed()) is not None:
             self._take_hosts(hosts)
+            self._tell(WorkersChanged(jobs_at_once(hosts)))
         waiting = self._queue
         waiting.end_delays(self._clock())
         if self.failures and self._on_failure == "stop":

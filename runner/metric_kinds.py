@@ -18,8 +18,10 @@ __all__ = [
     "ByBuild",
     "ByGpu",
     "ByGuestAndType",
+    "ByHost",
     "ByStage",
     "ByStrategy",
+    "ByWay",
     "ByZkvmAndKind",
     "Counter",
     "CycleType",
@@ -30,6 +32,7 @@ __all__ = [
     "NoLabels",
     "Quotient",
     "Stage",
+    "Way",
 ]
 
 P = ParamSpec("P")
@@ -46,6 +49,7 @@ subtracted."""
 
 CycleType: TypeAlias = Literal["user", "paging", "total"]
 Stage: TypeAlias = Literal["before", "after"]
+Way: TypeAlias = Literal["fetched", "kept", "sent"]
 
 
 class NoLabels(TypedDict):
@@ -82,6 +86,18 @@ class ByGpu(TypedDict):
     """The number of a GPU of this machine, from 0."""
 
     gpu: str
+
+
+class ByHost(TypedDict):
+    """A machine of a cluster. Only so many are told apart, and the others are one."""
+
+    host: str
+
+
+class ByWay(TypedDict):
+    """Which way bytes went between a worker and the store."""
+
+    way: Way
 
 
 class ByBuild(TypedDict):

@@ -22,11 +22,12 @@ def make_certificates(folder: Path) -> Certificates:
     folder.mkdir(parents=True, exist_ok=True)
     ca, ca_key = folder / "ca.pem", folder / "ca-key.pem"
     cert, key, request = folder / "cert.pem", folder / "key.pem", folder / "request.pem"
-    new: list[str | Path] = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    _openssl(*new, "-x509", "-days", "2", "-subj", "/CN=batches", "-keyout", ca_key, "-out", ca)
-    _openssl(*new, "-subj", "/CN=machine", "-keyout", key, "-out", request)
-    signing: list[str | Path] = ["x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial"]
-    _openssl(*signing, "-days", "2", "-out", cert)
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    own = ("-x509", "-days", "2", "-subj", "/CN=batches", "-keyout", ca_key, "-out", ca)
+    _openssl("req", *curve, *own)
+    _openssl("req", *curve, "-subj", "/CN=machine", "-keyout", key, "-out", request)
+    signer = ("-CA", ca, "-CAkey", ca_key, "-CAcreateserial")
+    _openssl("x509", "-req", "-in", request, *signer, "-days", "2", "-out", cert)
     return Certificates(ca, cert, key)
 
 

@@ -181,6 +181,8 @@ class BatchRun:
             )
         if self._by_digest and self._site is not None and self._site.caches:
             (self.counters.hit if outcome.cached else self.counters.missed)()
+        if outcome.visit is not None:
+            self.counters.visited(outcome.visit)
         if outcome.visit is not None and outcome.visit.trouble:
             log.warning(
                 "%s: the store failed on %s, which cost no proof: %s",

@@ -8,8 +8,17 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.events import Event, JobFailed, JobFinished, JobRetried, JobStarted, LoadMeasured
+from runner.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobRetried,
+    JobStarted,
+    LoadMeasured,
+    WorkersChanged,
+)
 from runner.model import ReceiptKind
+from runner.monitoring.hosts import HostTally
 from runner.plan.time_left import Estimate, TimeLeft
 from runner.text import one_line
 
@@ -83,7 +92,8 @@ class Tally:
         clock: a clock of monotonic seconds.
 
     Attributes:
-        workers: the largest number of jobs that are done side by side.
+        workers: the largest number of jobs that are done side by side now.
+        hosts: what each machine has done, where workers may be elsewhere.
         changes: a number that grows with everything that happens.
         clock: the clock of monotonic seconds.
         began: the time by that clock at which the tally was made.
@@ -97,6 +107,7 @@ class Tally:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.workers = workers
+        self.hosts = HostTally()
         self.changes = 0
         self.clock = clock
         self.began = clock()
@@ -149,6 +160,9 @@ class Tally:
         """Count an event; see :class:`runner.events.Observer`."""
         with self._lock:
             match event:
+                case WorkersChanged():
+                    self.workers = event.workers
+                    self.changes += 1
                 case LoadMeasured():
                     self._measured(event.active, event.queued)
                 case JobStarted():
@@ -173,6 +187,8 @@ class Tally:
             what = "hits"
         else:
             what = "executions" if outcome.kind is ReceiptKind.EXECUTE else "proofs"
+        if outcome.visit is not None:
+            self.hosts.count(outcome.visit)
         self._done[self.level(job)] += 1
         self._counts[what] += 1
         self._left.finished(job.id, None if outcome.cached else outcome.finished - outcome.started)

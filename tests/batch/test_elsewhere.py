@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import platform
 import shutil
 from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar
 
@@ -112,6 +113,14 @@ def test_no_receipt_passes_through_the_runner(shared: Settings, engine: Elsewher
     assert all(child.receipt is None for job in engine.jobs for child in job.children)
     assert all(child.stored is not None for child in engine.jobs[-1].children)
     assert verified(shared)
+    counted = metrics(shared)
+    sent = sum(outcome.visit.sent for outcome in engine.outcomes if outcome.visit is not None)
+    assert counted['l2_store_bytes_total{way="sent"}'] == sent > 0
+    assert counted['l2_store_bytes_total{way="fetched"}'] == 0
+    # The aggregation ran where its children had been made.
+    assert counted['l2_store_bytes_total{way="kept"}'] > 0
+    assert counted[f'l2_host_jobs{{host="{platform.node()}"}}'] == 7
+    assert counted["l2_store_errors_total"] == 0
     found = record(shared)
     assert all(job["receipt_bytes"] > 0 for job in found["jobs"])
 
@@ -226,6 +235,7 @@ def test_a_store_that_fails_in_the_middle_costs_no_proof(
     assert made(run_batch(shared)) == (7, 0)
     assert all(outcome.receipt for outcome in engine.outcomes)  # they came with the outcomes
     assert "no space left" in caplog.text
+    assert metrics(shared)["l2_store_errors_total"] == 7
     assert verified(shared)
 
 
