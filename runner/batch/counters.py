@@ -141,8 +141,9 @@ class RunCounters:
     def visited(self, visit: Visit) -> None:
         """Count a job that a worker elsewhere has finished, and the bytes on its way."""
         self._hosts.count(visit)
-        for way, size in (("fetched", visit.fetched), ("kept", visit.kept), ("sent", visit.sent)):
-            self._recorder.inc(STORE_BYTES, size, way=way)
+        self._recorder.inc(STORE_BYTES, visit.fetched, way="fetched")
+        self._recorder.inc(STORE_BYTES, visit.kept, way="kept")
+        self._recorder.inc(STORE_BYTES, visit.sent, way="sent")
         if visit.trouble:
             self._recorder.inc(STORE_ERRORS)
         for share in self._hosts.shares():

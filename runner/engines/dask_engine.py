@@ -16,6 +16,7 @@ import time
 import uuid
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from runner.engines import station
@@ -113,7 +114,12 @@ class DaskEngine(Engine):
             _check_number(f"executor.engine.resources.{name}", value)
         self.transient = (distributed.KilledWorker, WorkerDiedError, JobTimeoutError)
         self._left_to_us = workers is None
-        self._settings = ClusterSettings(address, dict(tls or {}), workers or cores(), wait_s)
+        self._settings = ClusterSettings(
+            address,
+            {name: str(Path(file).expanduser()) for name, file in (tls or {}).items()},
+            workers or cores(),
+            wait_s,
+        )
         self._timeout_s, self._resources = timeout_s, dict(resources or {})
         self._wait_s, self._heartbeat_s, self._lost_s = wait_s, heartbeat_s, lost_s
         self._requirements: Requirements | None = None
