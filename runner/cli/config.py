@@ -174,8 +174,10 @@ def _store(conf: StoreConf) -> StoreSettings | None:
             raise InputError(f"store.{name}", getattr(conf, name), "not positive", "give more")
     if conf.protect_s < 0:
         raise InputError("store.protect_s", conf.protect_s, "negative", "give seconds, 0 or more")
+    if not isinstance(conf.options, dict | None):
+        raise InputError("store.options", conf.options, "no options", "give {NAME: VALUE}, or null")
     url = conf.url if "://" in conf.url else f"file://{Path(conf.url).expanduser().absolute()}"
-    place = PlaceSettings(url, json.dumps(conf.options, sort_keys=True), conf.timeout_s)
+    place = PlaceSettings(url, json.dumps(conf.options or {}, sort_keys=True), conf.timeout_s)
     UrlPlace(place)  # what is wrong with the settings themselves is told at once
     return StoreSettings(place, Bound(conf.max_bytes, conf.protect_s))
 

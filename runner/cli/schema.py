@@ -132,7 +132,7 @@ class StoreConf:
     """The store that machines share, see :mod:`runner.store`. Without a ``url``, there is none."""
 
     url: Optional[str] = None
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Any = None
     timeout_s: float = 60.0
     max_bytes: int = 200_000_000_000
     protect_s: float = 86_400.0

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 pytest.importorskip("distributed", reason="a cluster needs the dask extra")
 
+from tests.batch.clients import Client, proofs, stored
 from tests.builders import stdin
 from tests.certificates import Certificates, make_certificates
 from tests.engines.cases import PATIENCE_S, until
@@ -25,14 +21,12 @@ from tests.fakes.prover import ADAPTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.skipif(shutil.which("openssl") is None, reason="TLS needs certificates"),
 ]
-
-ROOT = Path(__file__).resolve().parents[2]
-LEAVES = 6
 
 
 @pytest.fixture
@@ -52,74 +46,13 @@ def machines(
         yield started
 
 
-class Client:
-    """The command ``python -m runner`` on the cluster."""
-
-    def __init__(
-        self, folder: Path, machines: Machines, certificates: Certificates, guests: Path
-    ) -> None:
-        ca, cert, key = certificates
-        self._folder = folder
-        self.arguments = [
-            *("guest=sha256", f"prover.adapter={ADAPTER}", "prover.kind=composite"),
-            *(f"guests={guests}", f"guest.count={LEAVES}", "progress=lines"),
-            *("executor=dask", f"executor.engine.address={machines.address}"),
-            f"executor.engine.tls={{ca_file: {ca}, cert_file: {cert}, key_file: {key}}}",
-            *("executor.engine.heartbeat_s=0.2", "executor.engine.lost_s=20"),
-            *("store=shared", f"store.url={folder / 'store'}"),
-            *("metrics=off", "audit=off", "retry.wait_initial_s=0.1"),
-        ]
-        self._env = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-            "RUNNER_PROOFS": str(folder / "own proofs"),
-        }
-
-    def start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "runner", *self.arguments, f"output={name}", *arguments],
-            cwd=self._folder,
-            env=self._env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def run(self, name: str, *arguments: str) -> tuple[int, str]:
-        with self.start(name, *arguments) as process:
-            text, _ = process.communicate(timeout=3 * PATIENCE_S)
-        return process.returncode, text
-
-    def check(self, name: str, guests: Path) -> str:
-        found = json.loads((self._folder / name / "result.json").read_text())
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "runner.verify", name),
-                *("--adapter", ADAPTER, "--guests", str(guests)),
-            ],
-            cwd=self._folder,
-            env=self._env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return str(found["status"])
-
-
 @pytest.fixture
 def client(tmp_path: Path, machines: Machines, certificates: Certificates, guests: Path) -> Client:
     return Client(tmp_path, machines, certificates, guests)
 
 
-def proofs(behaviours: Behaviours) -> Counter[str]:
-    """How often each leaf's proof was begun."""
-    return Counter(run.stdin for run in behaviours.runs() if run.guest == "sha256")
-
-
-def stored(folder: Path) -> int:
-    """The number of proofs that are in the store."""
-    return len(list((folder / "store" / "proofs").glob("??/*")))
+def checked(client: Client, name: str, guests: Path) -> str:
+    return client.check(name, "--adapter", ADAPTER, "--guests", str(guests))
 
 
 def test_a_client_that_is_killed_and_started_again_proves_nothing_twice_that_was_stored(
@@ -138,7 +71,7 @@ def test_a_client_that_is_killed_and_started_again_proves_nothing_twice_that_was
     code, text = client.run("again")
     assert code == 0, text
     assert set(proofs(behaviours).values()) == {1}
-    assert client.check("again", guests) == "ok"
+    assert checked(client, "again", guests) == "ok"
     assert "1 made, 6 from cache" in text  # only the aggregation was left
 
 
@@ -155,7 +88,7 @@ def test_a_worker_that_loses_its_power_in_the_middle_costs_one_attempt(
         behaviours.release(stdin(3))
         text, _ = process.communicate(timeout=3 * PATIENCE_S)
     assert process.returncode == 0, text
-    assert client.check("batch", guests) == "ok"
+    assert checked(client, "batch", guests) == "ok"
     counted = proofs(behaviours)
     assert counted.pop(stdin(3).hex()) == 2
     assert set(counted.values()) == {1}
@@ -189,7 +122,7 @@ def test_two_batches_on_one_cluster_share_its_workers_and_the_store(
     with client.start("one") as one, client.start("two", "guest.count=8") as two:
         texts = [one.communicate(timeout=3 * PATIENCE_S)[0], two.communicate()[0]]
     assert (one.returncode, two.returncode) == (0, 0), texts
-    assert [client.check(name, guests) for name in ("one", "two")] == ["ok", "ok"]
+    assert [checked(client, name, guests) for name in ("one", "two")] == ["ok", "ok"]
     assert len(proofs(behaviours)) == 8
 
 

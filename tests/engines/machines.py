@@ -33,7 +33,7 @@ class Machines:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._port = free.getsockname()[1]
-        self.address = f"{scheme}://127.0.0.1:{self._port}"
+        self.address = f"{scheme}://{self.ip('scheduler')}:{self._port}"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._logs: list[IO[bytes]] = []
 
@@ -52,13 +52,14 @@ class Machines:
             log.close()
 
     def start_scheduler(self) -> None:
-        arguments = ["--host", "127.0.0.1", "--port", str(self._port), "--no-dashboard"]
+        own = self.ip("scheduler")
+        arguments = ["--host", own, "--port", str(self._port), "--no-dashboard"]
         self._start("scheduler", ["scheduler", *arguments], {})
         until(self._listens)
 
     def start_worker(self, name: str, *arguments: str, **env: str) -> None:
         """Start a worker with one thread, unless the arguments say otherwise."""
-        given = ["--name", name, "--no-dashboard", "--host", "127.0.0.1", *arguments]
+        given = ["--name", name, "--no-dashboard", "--host", self.ip(name), *arguments]
         if "--nthreads" not in given:
             given += ["--nthreads", "1"]
         self._start(name, ["worker", self.address, *given], env)
@@ -78,6 +79,14 @@ class Machines:
     def log(self, name: str) -> str:
         return (self._folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
+    def ip(self, name: str) -> str:
+        """The address of a machine."""
+        return "127.0.0.1"
+
+    def on(self, name: str) -> list[str]:
+        """What stands before a command so that it runs on a machine."""
+        return []
+
     def _listens(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self._port)) == 0
@@ -86,7 +95,7 @@ class Machines:
         log = (self._folder / f"{name}.log").open("ab")
         self._logs.append(log)
         self._processes[name] = subprocess.Popen(
-            [sys.executable, "-m", "dask", *arguments, *self._security],
+            [*self.on(name), sys.executable, "-m", "dask", *arguments, *self._security],
             cwd=self._folder,
             env={
                 "PYTHONPATH": str(ROOT),
