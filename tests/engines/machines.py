@@ -98,9 +98,9 @@ class Machines:
             [*self.on(name), sys.executable, "-m", "dask", *arguments, *self._security],
             cwd=self._folder,
             env={
-                "PYTHONPATH": str(ROOT),
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
                 "RUNNER_ARTIFACTS": str(self._folder / f"disk of {name}"),
-                **{k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
                 **env,
             },
             stdin=subprocess.DEVNULL,
