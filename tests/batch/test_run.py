@@ -34,7 +34,7 @@ def test_a_batch_is_proved_aggregated_verified_and_recorded(settings: Settings) 
     summary = run_batch(settings)
     assert (summary.strategy, summary.leaves, made(summary)) == ("single", 6, (7, 0))
     names = {path.name for path in settings.output.iterdir()}
-    assert names == {"root.receipt", "leaves.jsonl", "result.json", "SHA256SUMS"}
+    assert names == {"root.receipt", "leaves.jsonl", "result.json", "SHA256SUMS", ".run.lock"}
     data = record(settings)
     assert data["status"] == "ok"
     assert data["root"]["verified_count"] == 6
