@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -314,3 +315,14 @@ def test_progress_can_be_silent(
     assert (len([r for r in caplog.records if r.name == "runner.monitoring.progress"]) > 0) == bool(
         lines
     )
+
+
+def test_the_command_that_checks_a_batch_can_be_pasted(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    output = settings.output.with_name("it's $here; a folder")
+    run_batch(dataclasses.replace(settings, output=output))
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if "check it with" in line)
+    command = row.split("│")[2]
+    assert shlex.split(command) == ["python", "-m", "runner.verify", str(output)]
