@@ -137,7 +137,8 @@ def spacing(alert: ConfiguredAlert, scrape: float) -> float:
     """The seconds between two samples in the histories of an alert.
 
     That is the scrape interval, unless the alert looks back over more samples than promtool reads.
-    Then rules are evaluated no more often than there are samples, so that each evaluation finds one.
+    Then rules are evaluated no more often than there are samples, so that each evaluation finds
+    one.
     """
     memory = alert.values.get("memory")
     seconds = memory.seconds if isinstance(memory, Duration) else 0

@@ -264,6 +264,7 @@ def missing(make: CaseBuilder) -> Iterator[Case]:
         (
             Check(START + make.pending - 30),
             Check(START + 300 + make.pending + 3 * coarse, make.says(), gone),
+            Check(memory - coarse, make.says(), gone),
             Check(START + memory + 2 * coarse),
         ),
         coarse=True,
