@@ -83,6 +83,7 @@ def tps(make: CaseBuilder) -> Iterator[Case]:
         run(0, status=1),
         (Check(START), Check(at, make.says("0.00"))),
     )
+    yield Case("a run that was stopped", run(0, status=130), make.never(at))
     yield Case("a run without aggregation", run(0), make.never(at))
     yield Case("nothing ever aggregated", run(0, proofs=0, status=1), make.never(at))
 
