@@ -26,7 +26,7 @@ FOLDER = Path(runner.__file__).parent
 
 ORDER = (
     "errors model files text untrusted metric_kinds gpus",
-    "plan provers engines cache folder events metric_table",
+    "plan provers engines cache folder streams events metric_table",
     "alerts metrics signature",
     "executor monitoring verify report doctor audit dashboard reference",
     "batch server inclusion sign",

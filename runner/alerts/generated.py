@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner import streams
 from runner.errors import InputError, RunnerError
 from runner.files import SHIPPED, atomic_write
 from runner.untrusted import read_regular
@@ -66,6 +67,7 @@ def command(
             return _check(Path(options.out), content, parser.prog)
         if options.out == "-":
             sys.stdout.write(content)
+            streams.check_delivered("--out")
         else:
             _write(Path(options.out), content)
     except RunnerError as error:

@@ -15,6 +15,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+from runner import streams
 from runner.cli import schema
 from runner.cli.errors import explain
 from runner.cli.session import Session, current, start
@@ -66,7 +67,7 @@ def main() -> int:
         _print_sweep(session)
         return _print_end(session, "stopped", 130)
     except Exception as error:
-        known = explain(error, sys.argv[1:])
+        known = explain(error, sys.argv[1:], session.output)
         if known is None:
             raise
         return _print_end(session, f"error: {known}", known.exit_code)
@@ -76,6 +77,12 @@ def main() -> int:
     if session.error is not None:
         return _print_end(session, f"error: {session.error}", session.error.exit_code)
     _print_sweep(session)
+    if session.composed is None:
+        # Nothing was run: what was to be done was to print, as with --cfg.
+        try:
+            streams.check_delivered("command line")
+        except InputError as error:
+            return _print_end(session, f"error: {error}", error.exit_code)
     return 0 if session.sweep is None else session.sweep.exit_code
 
 
@@ -106,13 +113,16 @@ def _job(conf: DictConfig) -> float:
         return _job_of_a_sweep(conf, output)
     try:
         return _run(conf, output)
+    # If these were raised, Hydra would print a line of its own before the one that helps.
     except RunnerError as error:
-        # If this were raised, Hydra would print a line of its own before the one that helps.
         current().error = error
-        return math.nan
+    except OSError as error:
+        current().error = explain(error, sys.argv[1:], output)
+    return math.nan
 
 
 def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
+    streams.guard()  # the job may run in a process of the launcher's
     try:
         return _run(conf, output, name=output.name)
     except InterruptedBatchError:

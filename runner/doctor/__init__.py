@@ -1,6 +1,6 @@
 """The doctor, which finds out what this machine can prove and what is missing.
 
-May import: engines, errors, model, provers.
+May import: engines, errors, model, provers, streams.
 
 Only this room uses:
 

@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner import streams
 from runner.errors import InputError, RunnerError
 from runner.files import atomic_write
 from runner.folder import SUMS
@@ -147,6 +148,7 @@ def _write_inclusion(proof: InclusionProof, out: Path | None) -> None:
     text = json.dumps(proof.to_json(), indent=1) + "\n"
     if out is None:
         sys.stdout.write(text)
+        streams.check_delivered("--out")
         return
     try:
         atomic_write(out, text.encode())
@@ -155,4 +157,4 @@ def _write_inclusion(proof: InclusionProof, out: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)
