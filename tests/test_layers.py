@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FOLDER = Path(runner.__file__).parent
 
 ORDER = (
-    "errors model files text untrusted metric_kinds gpus",
+    "errors model files text untrusted metric_kinds gpus stopping",
     "plan provers engines cache folder streams events metric_table",
     "alerts metrics signature",
     "executor monitoring verify report doctor audit dashboard reference",
