@@ -17,6 +17,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus, setup_globals
 from omegaconf import OmegaConf, open_dict, read_write
 
+from runner import stopping
 from runner.batch.identity import made_from
 from runner.cli import config, session
 from runner.cli.sweep import FolderRequest, SweepFolders, SweepJob, SweepRecord, inspect_folder
@@ -127,11 +128,12 @@ class Jobs:
             self._record.interrupted = True
             raise
         finally:
-            try:
-                self._record.write()
-            except OSError as error:
-                say(f"warning: {self.folder} takes no record of the sweep: {error.strerror}")
-            lock.release()
+            with stopping.closing():
+                try:
+                    self._record.write()
+                except OSError as error:
+                    say(f"warning: {self.folder} takes no record of the sweep: {error.strerror}")
+                lock.release()
 
     def requests(self, batch: Sequence[Sequence[str]]) -> list[FolderRequest]:
         """What decides which folders the next jobs get. Raises as :meth:`compose` does.
