@@ -27,6 +27,7 @@ from runner.errors import (
     UnexpectedError,
 )
 from runner.files import SHIPPED
+from runner.locks import RUN_LOCK, owned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,7 +207,8 @@ def _report(settings: Settings) -> None:
     from runner.report.write import write_run
 
     try:
-        write_run(settings.output)
+        with owned(settings.output, RUN_LOCK, "output"):
+            write_run(settings.output)
     except InputError as error:
         log.warning("no report of this run: %s", error)
 
