@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 FOLDER = Path(runner.__file__).parent
 
 ORDER = (
-    "errors model files text untrusted metric_kinds gpus limits",
-    "plan provers engines cache folder events metric_table locks",
+    "errors model files text untrusted metric_kinds gpus limits stopping streams",
+    "plan provers engines cache folder events metric_table destination locks",
     "alerts metrics signature",
     "executor monitoring verify report doctor audit dashboard reference",
     "batch server inclusion sign",

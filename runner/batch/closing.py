@@ -45,9 +45,9 @@ def print_end(
     if settings.log_format == "json":
         line = _finished(settings, info, summary, error)
         sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
     elif summary is not None:
         Console().print(_table(summary, _last_rows(settings, info)))
+    sys.stdout.flush()  # what cannot be written is to be known while the run's log is open
 
 
 def _finished(

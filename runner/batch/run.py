@@ -11,6 +11,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import runner
+from runner import stopping
 from runner.audit.events import RunStarted
 from runner.audit.trail import AuditTrail, NoTrail
 from runner.batch.batch_run import BatchRun
@@ -106,16 +107,20 @@ def run(settings: Settings) -> Summary:
         with _live(settings.metrics.textfile, batch, info, tally), gpus:
             try:
                 root = _execute(settings, batch_run, engine=engine, hosts=hosts, tally=tally)
-                summary = outputs.done(root, spool)
+                with stopping.closing():  # the batch has been proved, and nothing stops it now
+                    summary = outputs.done(root, spool)
             except (RunnerError, OSError, KeyboardInterrupt) as error:
-                failure = outputs.failed(error)
-                print_end(settings, info, error=failure)
+                with stopping.closing():
+                    failure = outputs.failed(error)
+                    print_end(settings, info, error=failure)
                 raise failure from error
             except Exception as error:
                 # This is a bug. It is recorded like any failure, and raised as what it is.
-                outputs.failed(error)
+                with stopping.closing():
+                    outputs.failed(error)
                 raise
-    print_end(settings, info, summary=summary)
+    with stopping.closing():
+        print_end(settings, info, summary=summary)
     return summary
 
 

@@ -16,6 +16,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus, setup_globals
 from omegaconf import OmegaConf, open_dict, read_write
 
+from runner import stopping
 from runner.batch.identity import made_from
 from runner.cli import config, session
 from runner.cli.sweep import FolderRequest, SweepFolders, SweepJob, SweepRecord, inspect_folder
@@ -121,10 +122,13 @@ class Jobs:
                 self._record.interrupted = True
                 raise
             finally:
-                try:
-                    self._record.write()
-                except OSError as error:
-                    say(f"warning: {self.folder} takes no record of the sweep: {error.strerror}")
+                with stopping.closing():
+                    try:
+                        self._record.write()
+                    except OSError as error:
+                        say(
+                            f"warning: {self.folder} takes no record of the sweep: {error.strerror}"
+                        )
 
     def requests(self, batch: Sequence[Sequence[str]]) -> list[FolderRequest]:
         """What decides which folders the next jobs get. Raises as :meth:`compose` does.
