@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
+from runner.consoles import make_console
 from runner.model import ReceiptKind
 from runner.text import duration
 
@@ -46,7 +46,7 @@ def print_end(
         line = _finished(settings, info, summary, error)
         sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
     elif summary is not None:
-        Console().print(_table(summary, _last_rows(settings, info)))
+        make_console().print(_table(summary, _last_rows(settings, info)))
     sys.stdout.flush()  # what cannot be written is to be known while the run's log is open
 
 
