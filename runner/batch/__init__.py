@@ -1,6 +1,6 @@
 """One run of one batch, from its settings to its verified result and its outputs; the dry run.
 
-May import: audit, cache, engines, errors, events, executor, files, folder, gpus, limits,
+May import: audit, cache, codec, engines, errors, events, executor, files, folder, gpus, limits,
 metric_table, metrics, model, monitoring, plan, provers, text.
 
 Other rooms use:

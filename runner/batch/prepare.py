@@ -10,7 +10,6 @@ from runner.batch.batch import Batch
 from runner.errors import AuditError, InputError
 from runner.files import check_replaceable, followed, make_folder
 from runner.plan.inputs import leaves
-from runner.plan.journal import journal_bytes
 from runner.plan.plan import distinct
 from runner.plan.strategy import make_plan
 from runner.provers.guests import AGGREGATOR, Manifest, read_elf
@@ -57,7 +56,7 @@ def prepare(settings: Settings) -> Batch:
         chosen.thresholds,
         chosen.fan_in,
         cost=prover.aggregation_cost,
-        journal_bytes=journal_bytes(settings.journal),
+        journal_bytes=settings.journal.size(),
     )
     batch = Batch(guest, aggregator, batch_leaves, plan, settings.prover)
     if settings.dry_run:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from runner.batch.identity import made_from
 from runner.engines.machine import machine, packages, peak_memory_mib
 from runner.folder import FORMAT, compact
-from runner.plan.journal import show_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from runner.batch.batch_run import BatchRun
     from runner.batch.run_info import RunInfo
     from runner.batch.summary import Summary
+    from runner.codec.reads import Layout
     from runner.model import GpuUse
     from runner.monitoring.gpu import GpuFigures
 
@@ -115,7 +115,7 @@ def audit_seal(log: Path, folder: Path, head: Head) -> dict[str, Any]:
     return {"file": str(name), **asdict(head)}
 
 
-def leaf_lines(batch: Batch, batch_run: BatchRun, journal_type: str) -> Iterator[bytes]:
+def leaf_lines(batch: Batch, batch_run: BatchRun, journal: Layout) -> Iterator[bytes]:
     """The leaf list: one line of JSON for each position in the batch, in order.
 
     ``input`` is the input that the run was asked for. Only what the journal says is proved.
@@ -123,7 +123,7 @@ def leaf_lines(batch: Batch, batch_run: BatchRun, journal_type: str) -> Iterator
     Args:
         batch: the batch that was run.
         batch_run: the run of the batch, with the outcomes of all leaves.
-        journal_type: the type of the guest's journal, by which it is shown to people.
+        journal: what the guest's journal consists of, by which it is shown to people.
     """
     for leaf, job in zip(batch.leaves, batch.plan.leaves, strict=True):
         outcome = batch_run.outcomes[job]
@@ -134,7 +134,7 @@ def leaf_lines(batch: Batch, batch_run: BatchRun, journal_type: str) -> Iterator
             "image_id": outcome.image_id.hex(),
             "input": leaf.value,
             "journal": outcome.journal.hex(),
-            "shows": show_journal(journal_type, outcome.journal),
+            "shows": journal.show(outcome.journal),
         }
         yield compact(line).encode() + b"\n"
 

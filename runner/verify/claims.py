@@ -22,15 +22,15 @@ __all__ = [
 ]
 
 _FIELDS = {
-    "index": int,
-    "job": int,
-    "guest": str,
-    "image_id": str,
-    "input": dict,
-    "journal": str,
-    "shows": str,
+    "index": (int,),
+    "job": (int,),
+    "guest": (str,),
+    "image_id": (str,),
+    "input": (dict,),
+    "journal": (str,),
+    "shows": (str, list, dict),
 }
-_KINDS = {int: "a whole number", str: "a text", dict: "an object"}
+_KINDS = {int: "a whole number", str: "a text", dict: "an object", list: "a list"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,14 @@ class Claims:
         image_ids: the image id of each leaf, by its position in the batch.
         journals: the journal of each leaf, by its position in the batch.
         guests: the name that the leaf list gives each leaf's guest.
-        shows: how the leaf list shows each leaf's journal to people.
+        shows: how the leaf list shows each leaf's journal.
     """
 
     plan: Plan
     image_ids: list[bytes]
     journals: list[bytes]
     guests: list[str]
-    shows: list[str]
+    shows: list[object]
 
     @property
     def count(self) -> int:
@@ -139,10 +139,10 @@ def _leaf(line: object, index: int) -> dict[str, Any]:
     """A line of the leaf list, with exactly the fields that a run writes, of their types."""
     if not isinstance(line, dict) or line.keys() != _FIELDS.keys():
         raise ValueError(f"not an object with exactly {', '.join(_FIELDS)}")
-    for name, kind in _FIELDS.items():
+    for name, kinds in _FIELDS.items():
         # The test is for the exact type, because isinstance would take JSON's true for 1.
-        if type(line[name]) is not kind:
-            raise ValueError(f"{name} is not {_KINDS[kind]}")
+        if type(line[name]) not in kinds:
+            raise ValueError(f"{name} is not {' or '.join(_KINDS[kind] for kind in kinds)}")
     if line["index"] != index:
         raise ValueError("out of order")
     return line

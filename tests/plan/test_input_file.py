@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -120,10 +121,10 @@ def test_unusable_files(tmp_path: Path, name: str, content: str, problem: str) -
 def test_missing_and_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         leaves(FIBONACCI, inputs_file=tmp_path / "none.csv")
-    folder = tmp_path / "folder.jsonl"
-    folder.mkdir()
+    fifo = tmp_path / "fifo.jsonl"
+    os.mkfifo(fifo)
     with pytest.raises(InputError, match="not a regular file"):
-        leaves(FIBONACCI, inputs_file=folder)
+        leaves(FIBONACCI, inputs_file=fifo)
 
 
 @pytest.mark.parametrize(
