@@ -31,6 +31,7 @@ class Form:
         option: the bytes of the tag of an option, which is 0 or 1.
         variant: the bytes of the number of an enum's variant.
         pads: whether texts and byte strings are padded with zeros to whole words of 4 bytes.
+        chars: whether there are characters.
         utf8_chars: whether a character is its UTF-8, rather than its number in 4 bytes.
         nan: whether a floating-point number may be NaN.
     """
@@ -41,6 +42,7 @@ class Form:
     option: int
     variant: int
     pads: bool = False
+    chars: bool = True
     utf8_chars: bool = False
     nan: bool = True
 
@@ -50,7 +52,7 @@ RISC0 = Form("risc0", word=4, length=4, option=4, variant=4, pads=True)
 
 FORMS = {
     "risc0": RISC0,
-    "borsh": Form("borsh", word=1, length=4, option=1, variant=1, nan=False),
+    "borsh": Form("borsh", word=1, length=4, option=1, variant=1, chars=False, nan=False),
     # That of `bincode::serialize` of bincode 1, which bincode 2 calls `config::legacy()`.
     "bincode": Form("bincode", word=1, length=8, option=1, variant=4, utf8_chars=True),
 }

@@ -6,6 +6,7 @@ for each part of its journal.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -114,7 +115,7 @@ class Layout:
         value = shown[""]
         if isinstance(value, str | list | dict):
             return value
-        return {None: "null", True: "true", False: "false"}.get(value) or str(value)
+        return json.dumps(value)
 
 
 def word_field(

@@ -111,7 +111,7 @@ class Float:
         remedy = 'give a number, "NaN", "inf" or "-inf"'
         if isinstance(value, str) and value in ("NaN", "inf", "-inf"):
             number = float(value)
-        elif type(value) in (int, float):
+        elif isinstance(value, int | float) and not isinstance(value, bool):
             try:
                 number = float(value)
             except OverflowError:
@@ -184,6 +184,8 @@ class Character:
 
     def write(self, value: object, into: Writer) -> None:
         """See :class:`runner.codec.kind.Kind`."""
+        if not into.form.chars:
+            into.refuse(value, f"{into.form.name} has no char", "use String or u32")
         if not isinstance(value, str) or len(value) != 1 or 0xD800 <= ord(value) < 0xE000:
             shown = ascii(value) if isinstance(value, str) else value
             into.refuse(shown, "not one character", "give a text of one character")
