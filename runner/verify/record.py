@@ -85,10 +85,13 @@ def _check_leaf_list(
     except InputError as error:
         raise VerificationFailedError(f"{RESULT}: config", str(error)) from None
     claims = verified.claims
-    rows = zip(claims.image_ids, claims.journals, claims.guests, claims.shows, strict=True)
-    for index, (image_id, journal, name, shown) in enumerate(rows):
+    rows = zip(
+        claims.image_ids, claims.journals, claims.files, claims.guests, claims.shows, strict=True
+    )
+    for index, (image_id, journal, file, name, shown) in enumerate(rows):
         _same(f"{LEAVES}: guest of leaf {index}", names[image_id], name)
-        _same(f"{LEAVES}: shows of leaf {index}", layout.show(journal), shown)
+        expected = layout.show(journal) if file is None else file.shows
+        _same(f"{LEAVES}: shows of leaf {index}", expected, shown)
 
 
 def _expected(names: dict[bytes, str], pins: PinnedIds, verified: VerifiedBatch) -> dict[str, Any]:

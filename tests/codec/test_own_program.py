@@ -69,9 +69,9 @@ def test_a_file_goes_through_the_program_line_by_line(tmp_path: Path) -> None:
     ],
 )
 def test_a_command_is_bounded(program: str, problem: str) -> None:
+    # Only what sleeps has a limit that it reaches.
+    timeout_s = 0.5 if "sleep" in program else 60.0
     with pytest.raises(UnusableError, match=problem) as caught:
-        # Only what sleeps has a limit that it reaches.
-        timeout_s = 0.5 if "sleep" in program else 60.0
         Command(python(program), timeout_s, most=1000)({"n": 1})
     assert caught.value.value == {"n": 1}
     assert len(str(caught.value.at("guest.inputs[0]"))) < 6000
