@@ -1,8 +1,7 @@
 """``python -m runner``."""
 
-import sys
-
+from runner import streams
 from runner.cli.command import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)

@@ -19,6 +19,7 @@ __all__ = [
     "JobTimeoutError",
     "LedgerCorruptError",
     "LedgerNewerError",
+    "OperatingSystemError",
     "ProverError",
     "ReceiptRejectedError",
     "RunnerError",
@@ -194,6 +195,22 @@ class UnexpectedError(RunnerError):
 
     def _words(self) -> str:
         return f"a bug, please report it: {self.what} (traceback in {self.file})"
+
+
+@dataclass(eq=False, repr=False)
+class OperatingSystemError(RunnerError):
+    """The operating system refused something that no setting names, e.g. one more process.
+
+    Attributes:
+        path: the file that it is about; empty where it is about none.
+        reason: the words of the operating system.
+    """
+
+    path: str
+    reason: str
+
+    def _words(self) -> str:
+        return f"{self.path or 'the operating system'}: {self.reason}"
 
 
 @dataclass(eq=False, repr=False)

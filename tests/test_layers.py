@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 FOLDER = Path(runner.__file__).parent
 
 ORDER = (
-    "errors model files text untrusted metric_kinds gpus limits",
+    "errors model files text untrusted metric_kinds gpus limits stopping streams",
     "codec",
-    "plan provers engines cache folder events metric_table",
+    "plan provers engines cache folder events metric_table destination locks",
     "alerts metrics signature",
     "executor monitoring verify report doctor audit dashboard reference",
     "batch server inclusion sign",

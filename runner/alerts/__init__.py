@@ -1,6 +1,6 @@
 """What Prometheus and Grafana are given, made from tables: rules, dashboard, reference page.
 
-May import: errors, files, metric_kinds, metric_table, untrusted.
+May import: destination, errors, files, metric_kinds, metric_table, streams, untrusted.
 
 Other rooms use:
 

@@ -7,10 +7,10 @@ value and the remedy, and no rule is written.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner import streams
 from runner.alerts import generated
 from runner.alerts.config import CONF
 from runner.alerts.rules import RULES, render
@@ -42,4 +42,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)

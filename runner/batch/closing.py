@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,9 +45,9 @@ def print_end(
     if settings.log_format == "json":
         line = _finished(settings, info, summary, error)
         sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
     elif summary is not None:
         Console().print(_table(summary, _last_rows(settings, info)))
+    sys.stdout.flush()  # what cannot be written is to be known while the run's log is open
 
 
 def _finished(
@@ -82,7 +83,7 @@ def _last_rows(settings: Settings, info: RunInfo) -> dict[str, str]:
     if settings.audit is not None:
         rows["audit log"] = _short(settings.audit)
     if settings.prover.kind is not ReceiptKind.EXECUTE:
-        rows["check it with"] = f"python -m runner.verify {folder}"
+        rows["check it with"] = f"python -m runner.verify {shlex.quote(folder)}"
     return rows
 
 

@@ -9,6 +9,7 @@ from runner.audit.log import AuditLog
 from runner.batch.batch import Batch
 from runner.errors import AuditError, InputError
 from runner.files import check_replaceable, followed, make_folder
+from runner.monitoring.ledger import Ledger
 from runner.plan.inputs import leaves
 from runner.plan.plan import distinct
 from runner.plan.strategy import make_plan
@@ -116,6 +117,21 @@ def _check_writable(settings: Settings) -> None:
     if settings.audit is not None and not settings.audit.exists():
         folders.append(("audit.file", followed(settings.audit).parent))
     _check_folders(folders)
+    if metrics.ledger is not None:
+        _check_ledger(metrics.ledger)
+
+
+def _check_ledger(path: Path) -> None:
+    """Refuse a ledger of another user's that this one may not read or lock."""
+    try:
+        Ledger(path).check()
+    except OSError as error:
+        raise InputError(
+            "metrics.ledger",
+            str(path),
+            f"{error.filename} cannot be used ({error.strerror})",
+            "let its owner run `chmod a+r` on it, or give a ledger of its own",
+        ) from None
 
 
 def _replaced(field: str, file: Path) -> Path:

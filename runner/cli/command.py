@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import math
 import os
-import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+from runner import stopping, streams
 from runner.cli import paths, schema
 from runner.cli.errors import explain
 from runner.cli.session import Session, current, start
@@ -27,10 +27,10 @@ from runner.errors import (
     UnexpectedError,
 )
 from runner.files import SHIPPED
+from runner.locks import RUN_LOCK, owned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from omegaconf import DictConfig
 
@@ -54,7 +54,7 @@ def main() -> int:
     sys.argv[1:] = _without_flags(sys.argv[1:])
     # With this set, Hydra raises its errors instead of printing several lines and exiting with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    signal.signal(signal.SIGTERM, _interrupt)
+    stopping.install()
     command: Callable[[], None] = hydra.main(
         version_base="1.3", config_path=str(CONF), config_name="config"
     )(_job)
@@ -65,19 +65,33 @@ def main() -> int:
     except RunnerError as error:
         return _print_end(session, f"error: {error}", error.exit_code)
     except KeyboardInterrupt:
-        _print_sweep(session)
-        return _print_end(session, "stopped", 130)
+        with stopping.closing():
+            _print_sweep(session)
+            return _print_end(session, "stopped", 130)
     except Exception as error:
-        known = explain(error, sys.argv[1:])
+        known = explain(error, sys.argv[1:], session.output)
         if known is None:
             raise
         return _print_end(session, f"error: {known}", known.exit_code)
     finally:
         # The callback has reported a sweep that ended well. This is for one that did not.
-        report_sweep()
+        with stopping.closing():
+            report_sweep()
     if session.error is not None:
         return _print_end(session, f"error: {session.error}", session.error.exit_code)
     _print_sweep(session)
+    if session.composed is None:
+        # Nothing was run: what was to be done was to print, as with --cfg.
+        try:
+            streams.check_stdout()
+        except OSError as error:
+            lost = InputError(
+                "standard output",
+                "",
+                f"cannot be written ({error.strerror})",
+                "send it to where it can be written",
+            )
+            return _print_end(session, f"error: {lost}", lost.exit_code)
     return 0 if session.sweep is None else session.sweep.exit_code
 
 
@@ -124,15 +138,19 @@ def _job(conf: DictConfig) -> float:
         return _job_of_a_sweep(conf, output)
     try:
         return _run(conf, output)
+    # If these were raised, Hydra would print a line of its own before the one that helps.
     except RunnerError as error:
-        # If this were raised, Hydra would print a line of its own before the one that helps.
         current().error = error
-        return math.nan
+    except OSError as error:
+        current().error = explain(error, sys.argv[1:], output)
+    return math.nan
 
 
 def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
+    streams.guard()  # the job may run in a process of the launcher's
     try:
-        return _run(conf, output, name=output.name)
+        wall_s = _run(conf, output, name=output.name)
+        stopping.check()
     except InterruptedBatchError:
         raise KeyboardInterrupt from None  # stops the sweep, not just this job
     except RunnerError as error:
@@ -147,6 +165,7 @@ def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
 
         # What is logged between two jobs belongs in the log of neither.
         logs.between_jobs()
+    return wall_s
 
 
 def _run(conf: DictConfig, output: Path, name: str = "") -> float:
@@ -173,9 +192,11 @@ def _run(conf: DictConfig, output: Path, name: str = "") -> float:
     try:
         wall_s = run(settings).wall_s
     except BatchFailedError:
-        _report(settings)
+        with stopping.closing():
+            _report(settings)
         raise
-    _report(settings)
+    with stopping.closing():
+        _report(settings)
     return wall_s
 
 
@@ -186,7 +207,8 @@ def _report(settings: Settings) -> None:
     from runner.report.write import write_run
 
     try:
-        write_run(settings.output)
+        with owned(settings.output, RUN_LOCK, "output"):
+            write_run(settings.output)
     except InputError as error:
         log.warning("no report of this run: %s", error)
 
@@ -207,8 +229,3 @@ def _print_sweep(session: Session) -> None:
         return
     if session.sweep.exit_code or not session.terminal.quiet:  # failures are printed in any case
         sys.stderr.writelines(f"{line}\n" for line in session.sweep.lines())
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> Any:  # noqa: ANN401  # a signal handler
-    """Let ``systemctl stop``, or a CI that cancels a job, end the command as Ctrl-C does."""
-    raise KeyboardInterrupt

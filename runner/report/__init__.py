@@ -1,6 +1,6 @@
 """Pages, tables and files for people and for other tools, made from what runs have left.
 
-May import: errors, files, folder, model, plan, untrusted.
+May import: destination, errors, files, folder, model, plan, streams, untrusted.
 
 Other rooms use:
 

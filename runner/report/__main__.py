@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner import streams
 from runner.errors import InputError, RunnerError
 from runner.folder import REPORT, RESULT
 from runner.report.export import write_csv, write_parquet
@@ -71,4 +72,4 @@ def _write_page(runs: Runs, folders: Sequence[Path], to: Path | None) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)

@@ -7,8 +7,9 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runner.destination import write_out
 from runner.errors import InputError
-from runner.files import atomic_write, write_out
+from runner.files import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -110,8 +111,8 @@ def write_file(option: str, file: Path, data: bytes, *, named: bool = True) -> N
         file: the file to write.
         data: the file's content.
         named: whether the user named the file, which is then written as
-            :func:`runner.files.write_out` does it. A file of the runner's own naming may stand in a
-            folder from elsewhere, where a link leads to what its maker chose.
+            :func:`runner.destination.write_out` does it. A file of the runner's own naming may
+            stand in a folder from elsewhere, where a link leads to what its maker chose.
 
     Raises:
         InputError: the file cannot be written.

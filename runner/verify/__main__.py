@@ -13,8 +13,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner import streams
+from runner.destination import STDOUT, is_stdout, write_out
 from runner.errors import InputError, RunnerError
-from runner.files import STDOUT, is_stdout, write_out
 from runner.folder import SUMS
 from runner.model import ReceiptKind
 from runner.provers.guests import Manifest, default_folder
@@ -156,4 +157,4 @@ def _write_inclusion(proof: InclusionProof, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)
