@@ -5,6 +5,7 @@
                          holds the leaves' receipts instead
 ``leaves.jsonl``         the leaf list, one line a leaf: guest, image id, input and journal, which
                          is what a verifier needs
+``journals/``            the journals that are too large for the leaf list, which then names them
 ``result.json``          the record: config, plan, figures of every job, versions, image ids and
                          machine
 ``SHA256SUMS``           the checksums of the files above, for ``sha256sum -c`` and the verifier
@@ -25,8 +26,9 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 from runner.errors import InputError, VerificationFailedError
 from runner.files import atomic_write, check_replaceable, fsync_folder
@@ -37,14 +39,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT",
+    "JOURNALS",
     "LEAVES",
     "MAX_FILE_BYTES",
+    "MOST_INLINE_BYTES",
     "RECEIPTS",
     "REPORT",
     "RESULT",
     "ROOT",
     "SIGNATURE",
     "SUMS",
+    "JournalFile",
     "check_sums",
     "clear_result",
     "compact",
@@ -62,6 +67,7 @@ REPORT = "report.html"
 LEAVES = "leaves.jsonl"
 ROOT = "root.receipt"
 RECEIPTS = "receipts"
+JOURNALS = "journals"
 SUMS = "SHA256SUMS"
 SIGNATURE = f"{SUMS}.sig"
 
@@ -71,11 +77,44 @@ FORMAT = 1
 MAX_FILE_BYTES = 1 << 30
 """The largest file of a batch that is read into memory, which may be another's folder."""
 
+MOST_INLINE_BYTES = 64 << 10
+"""The largest journal that stands in the leaf list itself."""
+
 MAX_JSON_BYTES = 256 << 20
 """The largest record. Parsed, it takes several times its size in memory."""
 
 _MAX_SUMMED_BYTES = 16 << 30
 """The largest file whose checksum is compared; only a piece of it is in memory at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFile:
+    """A journal that stands in a file of its own, as the leaf list names it.
+
+    Attributes:
+        file: the name of the file, relative to the output folder.
+        sha256: the SHA-256 of the journal in hex.
+        size: the number of its bytes.
+    """
+
+    file: str
+    sha256: str
+    size: int
+
+    @property
+    def shows(self) -> str:
+        """What the leaf list shows of the journal."""
+        return f"{self.size} bytes, SHA-256 {self.sha256}, in {self.file}"
+
+    def to_json(self) -> dict[str, str | int]:
+        """Return what the leaf list says in place of the journal."""
+        return {"file": self.file, "sha256": self.sha256, "bytes": self.size}
+
+    @classmethod
+    def of(cls, name: str, data: bytes) -> Self:
+        """The description of a journal that stands in a file."""
+        return cls(name, hashlib.sha256(data).hexdigest(), len(data))
+
 
 # -- writing -----------------------------------------------------------------------------------
 
@@ -166,6 +205,8 @@ def clear_result(folder: Path) -> None:
     # Without a record beside it, a page may be that of a sweep whose folder this is.
     pages = [folder / REPORT] if os.path.lexists(folder / RESULT) else []
     kept = [] if receipts.is_symlink() else sorted(receipts.glob("job-*.receipt"))
+    journals = folder / JOURNALS
+    kept += [] if journals.is_symlink() else sorted(journals.glob("job-*.bin"))
     names = (SUMS, SIGNATURE, RESULT, LEAVES, ROOT)
     paths = [*(folder / name for name in names), *pages, *kept]
     for path in paths:
@@ -291,6 +332,6 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise VerificationFailedError(RESULT, f"not of format {FORMAT}")
     if record["format"] != FORMAT:
         raise VerificationFailedError(RESULT, f"not of format {FORMAT}")
-    if record.get("status") != "ok":
+    if record.get("status") not in ("ok", "partial"):
         raise VerificationFailedError(RESULT, f"the run ended {record.get('status')!r}")
     return record

@@ -26,6 +26,7 @@ FOLDER = Path(runner.__file__).parent
 
 ORDER = (
     "errors consoles model files text untrusted metric_kinds gpus limits stopping streams",
+    "codec",
     "plan provers engines cache folder events metric_table destination locks",
     "alerts metrics signature",
     "executor monitoring verify report doctor audit dashboard reference",

@@ -13,7 +13,6 @@ from runner.files import check_replaceable, followed, make_folder
 from runner.monitoring.ledger import Ledger
 from runner.monitoring.textfile import SUFFIX, is_scraped, rivals
 from runner.plan.inputs import leaves
-from runner.plan.journal import journal_bytes
 from runner.plan.plan import distinct
 from runner.plan.strategy import make_plan
 from runner.provers.guests import AGGREGATOR, Manifest, read_elf
@@ -25,9 +24,10 @@ if TYPE_CHECKING:
 
     from runner.batch.settings import Settings
     from runner.model import Guest
+    from runner.plan.plan import Plan
     from runner.provers.prover import Prover
 
-__all__ = ["prepare"]
+__all__ = ["plan_for", "prepare"]
 
 log = logging.getLogger(__name__)
 
@@ -55,15 +55,7 @@ def prepare(settings: Settings) -> Batch:
         inputs_file=settings.inputs_file,
     )
     positions, _ = distinct(leaf.stdin for leaf in batch_leaves)
-    chosen = settings.strategy
-    plan = make_plan(
-        chosen.name,
-        positions,
-        chosen.thresholds,
-        chosen.fan_in,
-        cost=prover.aggregation_cost,
-        journal_bytes=journal_bytes(settings.journal),
-    )
+    plan = plan_for(settings, prover, positions)
     batch = Batch(guest, aggregator, batch_leaves, plan, settings.prover)
     if settings.dry_run:
         _check_folders([("output", settings.output)])
@@ -72,6 +64,28 @@ def prepare(settings: Settings) -> Batch:
         if settings.audit is not None:
             _check_audit(settings.audit)
     return batch
+
+
+def plan_for(settings: Settings, prover: Prover, positions: Sequence[int]) -> Plan:
+    """Plan a batch as the settings say.
+
+    Args:
+        settings: the settings of the run.
+        prover: the prover, whose model of costs may decide the size of groups.
+        positions: the leaf job id of each position in the batch.
+
+    Raises:
+        InputError: the strategy cannot be used for such a batch.
+    """
+    chosen = settings.strategy
+    return make_plan(
+        chosen.name,
+        positions,
+        chosen.thresholds,
+        chosen.fan_in,
+        cost=prover.aggregation_cost,
+        journal_bytes=settings.journal.size(),
+    )
 
 
 def check_zkvm(manifest: Manifest, prover: Prover) -> None:

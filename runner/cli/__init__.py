@@ -1,6 +1,6 @@
 """The command line, which is all of the runner that knows Hydra.
 
-May import: batch, cache, engines, errors, executor, files, folder, locks, metrics, model,
+May import: batch, cache, codec, engines, errors, executor, files, folder, locks, metrics, model,
 monitoring, plan, provers, report, stopping, streams, text, untrusted.
 
 Other rooms use:
