@@ -9,6 +9,7 @@
                          machine
 ``SHA256SUMS``           the checksums of the files above, for ``sha256sum -c`` and the verifier
 ``SHA256SUMS.sig``       a signature over these, where somebody has signed the batch
+``l1.json``              what became of the root on an L1, where it was submitted to one
 ``report.html``          a page for people, where ``report=true`` or in a sweep's folder
 ======================== =========================================================================
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT",
+    "L1_RECORD",
     "LEAVES",
     "MAX_FILE_BYTES",
     "RECEIPTS",
@@ -55,6 +57,7 @@ __all__ = [
 RESULT = "result.json"
 REPORT = "report.html"
 LEAVES = "leaves.jsonl"
+L1_RECORD = "l1.json"
 ROOT = "root.receipt"
 RECEIPTS = "receipts"
 SUMS = "SHA256SUMS"

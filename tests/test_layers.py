@@ -27,9 +27,9 @@ FOLDER = Path(runner.__file__).parent
 ORDER = (
     "errors model files text untrusted metric_kinds gpus limits",
     "plan provers engines cache folder events metric_table",
-    "alerts metrics signature",
+    "alerts metrics signature evm",
     "executor monitoring verify report doctor audit dashboard reference",
-    "batch server inclusion sign",
+    "batch server inclusion sign l1",
     "cli",
     "__main__",
 )

@@ -46,6 +46,7 @@ SAMPLES: list[RunnerError] = [
     errors.UnexpectedError("ValueError: no", "outputs/1/traceback.txt"),
     errors.LedgerCorruptError("the checksum is another"),
     errors.LedgerNewerError(7, 1),
+    errors.L1Error("reverted", "the contract reverted", "0x08c379a0"),
 ]
 
 ids = pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)

@@ -18,6 +18,7 @@ from runner.provers.guests import read_elf
 from runner.provers.native_module import not_installed, prover_errors
 from runner.provers.prover import Capability, Diagnosis, Proof, own_settings
 from runner.provers.risc0.cost import AGGREGATOR, SEGMENT_PO2, PaddedCycles
+from runner.provers.risc0.on_chain import seal_of
 from runner.provers.risc0.gpu import PROOFS_AT_ONCE, WORKERS_PER_GPU, Seat, lock_folder, take_seat
 from runner.provers.risc0.recursive import (
     GPU_MODULE,
@@ -224,6 +225,13 @@ class Risc0Prover:
         return ReceiptInfo(
             info.kind, info.seal_bytes, info.segments, info.assumptions, info.journal
         )
+
+    def on_chain_proof(self, receipt: bytes) -> bytes | None:
+        """See :class:`Prover`. Contracts verify Groth16 receipts and no others."""
+        try:
+            return seal_of(receipt)
+        except ValueError as error:
+            raise ProverError("malformed_receipt", str(error)) from None
 
 
 def _has_gpu_module() -> bool:
