@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Self
 
 import pytest
@@ -72,10 +73,16 @@ class TestChain:
         return signed.hash
 
     def done(self, to: str | None, data: bytes, key: LocalKey | None = None) -> Mined:
-        """Send a transaction that is not the runner's, and return what is known once it is mined."""
-        mined = self.chain.mined(self.transact(to, data, key))
-        assert mined is not None
-        return mined
+        """Send a transaction that is not the runner's, and return its receipt."""
+        return self.wait(self.transact(to, data, key))
+
+    def wait(self, tx_hash: str) -> Mined:
+        """Wait for a transaction. The node makes its blocks in a thread of its own."""
+        for _ in range(1000):
+            if (mined := self.chain.mined(tx_hash)) is not None:
+                return mined
+            time.sleep(0.01)
+        raise AssertionError(f"{tx_hash} is in no block")
 
     def registry(self, verifier: str = NOBODY) -> Registry:
         """Deploy a registry."""
@@ -87,7 +94,7 @@ class TestChain:
         """Make blocks, with what waits in the first."""
         self.rpc.call("anvil_mine", hex(blocks))
 
-    def automine(self, on: bool) -> None:  # noqa: FBT001  # as the node's own call has it
+    def automine(self, on: bool) -> None:  # as the node's own call has it
         """Whether the node makes a block of each transaction at once."""
         self.rpc.call("evm_setAutomine", on)
 

@@ -116,7 +116,7 @@ class Chain:
         """
         name = hex(which) if isinstance(which, int) else which
         try:
-            found = self.rpc.call("eth_getBlockByNumber", name, False)  # noqa: FBT003  # no bodies
+            found = self.rpc.call("eth_getBlockByNumber", name, False)  # no bodies
         except L1Error as error:
             if name == "finalized" and error.reason == Fault.REFUSED.value:
                 return None
@@ -132,7 +132,7 @@ class Chain:
         )
 
     def tip(self) -> int:
-        """What proposers want beyond the base fee for a unit of gas, by the node's guess, in wei."""
+        """What proposers want beyond the base fee for a unit of gas, as the node guesses, in wei."""
         return to_int(self.rpc.call("eth_maxPriorityFeePerGas"))
 
     def balance(self, address: str) -> int:

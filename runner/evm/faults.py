@@ -36,6 +36,8 @@ class Fault(StrEnum):
     """The transaction pays less than the base fee of the next block."""
     KNOWN = "known"
     """The node has this very transaction already."""
+    TAKEN = "taken"
+    """Somebody else's transaction is about to do the same. Waiting shows what becomes of it."""
     FEE_CAP = "fee_cap"
     """The price of gas is above what the settings allow."""
     COST_CAP = "cost_cap"
@@ -56,8 +58,7 @@ _WORDS = (
     (Fault.NONCE_USED, r"nonce.{0,12}(too low|low|below)|oldnonce|nonce.*already.*used"),
     (
         Fault.BELOW_BASE_FEE,
-        r"max fee per gas.*(less|lower|below)|less than block base fee|feetoolow|underpriced"
-        r"|fee cap.*below|max ?fee ?per ?gas.*base ?fee",
+        r"max ?fee ?per ?gas.*(less|lower|below|base ?fee)|base fee|feetoolow|underpriced",
     ),
     (Fault.REVERTED, r"revert"),
 )

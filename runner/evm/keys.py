@@ -9,7 +9,6 @@ import json
 import os
 import stat
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.errors import InputError, L1Error
@@ -20,6 +19,7 @@ from runner.untrusted import parse_json, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from runner.evm.transaction import Signed, Transaction
 
@@ -195,7 +195,7 @@ class RemoteSigner:
 
 
 def _remote(settings: KeySettings, env: Mapping[str, str]) -> RemoteSigner:
-    from eth_utils import is_address, to_checksum_address
+    from eth_utils.address import is_address, to_checksum_address
 
     url = settings.signer_url
     if settings.signer_url_env:

@@ -30,7 +30,7 @@ FORK = "osaka"
 _START_S = 20.0
 _LISTENING = re.compile(r"Listening on 127\.0\.0\.1:(\d+)")
 _KEEPER = 'anvil="$1"; shift; "$anvil" "$@" & pid=$!; cat; kill "$pid"; wait "$pid"'
-"""A shell that ends the node when this process ends, whatever ends it: its input then has an end."""
+"""A shell that ends the node when this process ends, whatever ends it: its input ends then."""
 
 
 def find_anvil(env: Mapping[str, str]) -> Path:

@@ -73,7 +73,7 @@ class Registry:
     """
 
     def __init__(self, chain: Chain, address: str) -> None:
-        from eth_utils import to_checksum_address
+        from eth_utils.address import to_checksum_address
 
         self.chain = chain
         self.address: str = to_checksum_address(address)
@@ -217,7 +217,7 @@ def _masked(code: bytes) -> bytes:
 
 
 def _keccak(text: str) -> bytes:
-    from eth_utils import keccak
+    from eth_utils.crypto import keccak
 
     return bytes(keccak(text=text))
 

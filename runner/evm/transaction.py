@@ -83,8 +83,9 @@ def read_signed(raw: bytes, sender: str) -> Signed:
             signed it.
     """
     from eth_account import Account
-    from eth_account.typed_transactions import TypedTransaction
-    from eth_utils import keccak, to_checksum_address
+    from eth_account.typed_transactions.typed_transaction import TypedTransaction
+    from eth_utils.address import to_checksum_address
+    from eth_utils.crypto import keccak
     from hexbytes import HexBytes
 
     try:

@@ -90,11 +90,8 @@ def _parser() -> argparse.ArgumentParser:
 def _submit(options: argparse.Namespace, settings: L1Settings) -> int:
     batch = _batch(options)
     with open_session(settings, Silent()) as session:
-        if settings.local:
-            address = session.deploy().contract or ""
-        else:
-            address = _registry(settings)
-        settled = session.submit(batch, address)
+        deployed = session.deploy().contract if settings.local else None
+        settled = session.submit(batch, deployed or _registry(settings))
     return _finish(options, settled)
 
 

@@ -36,7 +36,7 @@ __all__ = ["Engine"]
 
 _WAITED_OUT = {
     *(Fault.UNREACHABLE, Fault.FEE_CAP, Fault.NONCE_USED),
-    *(Fault.UNDERPRICED, Fault.BELOW_BASE_FEE),
+    *(Fault.UNDERPRICED, Fault.BELOW_BASE_FEE, Fault.TAKEN),
 }
 """The failures that may pass. All others end the attempt at once."""
 
@@ -146,8 +146,8 @@ class Engine:
             return tracked  # the nonce is used: the observer finds out by what
         if self._clock() - last.made >= self._limits.bump_after_s:
             higher = self._bump(tracked, last)
-            if higher is not None:
-                return self._send(tracked, higher)
+            tracked = self._store.find(tracked.submission) or tracked
+            last = higher or last
         return self._send(tracked, last)
 
     def _prepare(self, tracked: Tracked) -> Tracked:
@@ -159,8 +159,12 @@ class Engine:
         except L1Error as error:
             if error.reason != Fault.REVERTED.value:
                 raise
+            words = spoken(error)
+            if words.startswith("Already"):  # nodes simulate with what waits, too
+                message = "a transaction that waits does the same"
+                raise L1Error(Fault.TAKEN.value, message) from None
             # Nothing was sent, and nothing paid.
-            reason = f"the contract would refuse it: {spoken(error)}"
+            reason = f"the contract would refuse it: {words}"
             return self._observer.change(tracked, State.FAILED, reason)
         fees = self._fees()
         transaction = Transaction(

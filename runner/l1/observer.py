@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 

@@ -1,7 +1,7 @@
 """The record of a batch on an L1, ``l1.json`` in the batch's folder, and what is said of it.
 
-``result.json`` is finished, summed and maybe signed before anything is submitted, so that the record
-of the submission is a file of its own beside it. It is the submitter's word; what is on the chain is
+``result.json`` is finished, summed and maybe signed before anything is submitted, so the record of
+the submission is a file of its own beside it. It is the submitter's word. What is on the chain is
 what ``python -m runner.l1 verify`` asks the chain.
 """
 

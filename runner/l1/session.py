@@ -7,6 +7,7 @@ the configured chain, and the contracts have the code that they must have.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import os
 import tempfile
@@ -285,13 +286,10 @@ def check_libraries() -> None:
     Raises:
         InputError: they are not.
     """
-    try:
-        import eth_abi
-        import eth_account  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise InputError(
-            "l1", "", f"the package {error.name} is not installed", "pip install '.[l1]'"
-        ) from None
+    for name in ("eth_abi", "eth_account"):
+        if importlib.util.find_spec(name) is None:
+            problem = f"the package {name} is not installed"
+            raise InputError("l1", "", problem, "pip install 'zk-batch-runner[l1]'")
 
 
 def _verified(submission: Submission) -> bool:

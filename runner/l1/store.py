@@ -75,8 +75,8 @@ class Store:
             return known
         tracked = Tracked(submission, State.PREPARED, now)
         names = ("id", "key", "mode", "recipient", "data", "folder", *_RESULT)
-        said = (submission.id, submission.key, submission.mode.value, submission.to)
-        said += (submission.data, submission.folder)
+        said: tuple[Any, ...] = (submission.id, submission.key, submission.mode.value)
+        said += (submission.to, submission.data, submission.folder)
         self._insert("submissions", names, (*said, *_values(tracked)))
         return tracked
 

@@ -18,8 +18,8 @@ from runner.provers.guests import read_elf
 from runner.provers.native_module import not_installed, prover_errors
 from runner.provers.prover import Capability, Diagnosis, Proof, own_settings
 from runner.provers.risc0.cost import AGGREGATOR, SEGMENT_PO2, PaddedCycles
-from runner.provers.risc0.on_chain import seal_of
 from runner.provers.risc0.gpu import PROOFS_AT_ONCE, WORKERS_PER_GPU, Seat, lock_folder, take_seat
+from runner.provers.risc0.on_chain import seal_of
 from runner.provers.risc0.recursive import (
     GPU_MODULE,
     RECURSIVE,
