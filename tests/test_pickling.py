@@ -111,6 +111,7 @@ def test_messages() -> None:
         "a bug, please report it: ValueError: no (traceback in outputs/1/traceback.txt)",
         "damaged metrics ledger: the checksum is another",
         "metrics ledger of format 7, known up to 1: update, or choose another metrics.ledger",
+        "L1: the contract reverted [reverted]",
     ]
 
 

@@ -1,6 +1,6 @@
 """The command line, which is all of the runner that knows Hydra.
 
-May import: batch, cache, engines, errors, executor, files, folder, metrics, model, monitoring,
+May import: batch, cache, engines, errors, executor, files, folder, l1, metrics, model, monitoring,
 plan, provers, report, text, untrusted.
 
 Other rooms use:

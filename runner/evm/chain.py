@@ -132,7 +132,7 @@ class Chain:
         )
 
     def tip(self) -> int:
-        """What proposers want beyond the base fee for a unit of gas, as the node guesses, in wei."""
+        """What proposers want beyond the base fee for a unit of gas, in wei, by the node."""
         return to_int(self.rpc.call("eth_maxPriorityFeePerGas"))
 
     def balance(self, address: str) -> int:

@@ -11,14 +11,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.audit.check import LOG_NAME
 from runner.errors import InputError, RunnerError, VerificationFailedError
 from runner.evm.registry import NOBODY, Registry
+from runner.folder import read_record
 from runner.l1.batch import read_batch
+from runner.l1.figures import Figures
 from runner.l1.observer import Silent
-from runner.l1.record import l1_record, rows, write_record
-from runner.l1.session import check_libraries, open_chain, open_session
+from runner.l1.record import l1_record, rows
+from runner.l1.session import check_libraries, open_chain, open_session, registry_of
 from runner.l1.settings import load
 from runner.l1.submission import DONE, Mode
+from runner.l1.submit import look, submit
+from runner.monitoring.ledger import ledger_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load(options.l1, options.settings)
         check_libraries()
         return commands[options.command](options, settings)
+    except OSError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     except RunnerError as error:
         sys.stderr.write(f"{'error: ' if error.exit_code == 2 else ''}{error}\n")
         return error.exit_code
@@ -89,10 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _submit(options: argparse.Namespace, settings: L1Settings) -> int:
     batch = _batch(options)
-    with open_session(settings, Silent()) as session:
-        deployed = session.deploy().contract if settings.local else None
-        settled = session.submit(batch, deployed or _registry(settings))
-    return _finish(options, settled)
+    return _finish(options, submit(settings, batch, _figures(options)))
 
 
 def _status(options: argparse.Namespace, settings: L1Settings) -> int:
@@ -100,8 +105,7 @@ def _status(options: argparse.Namespace, settings: L1Settings) -> int:
     if settings.local:
         remedy = "l1.json in the folder says what became of it"
         raise InputError("--l1", "local", "a local chain has ended with its run", remedy)
-    with open_session(settings, Silent()) as session:
-        settled = session.look(batch, _registry(settings))
+    settled = look(settings, batch, _figures(options))
     if settled is None:
         sys.stdout.write(f"{options.folder}: not submitted with this account on this chain\n")
         return 1
@@ -111,7 +115,7 @@ def _status(options: argparse.Namespace, settings: L1Settings) -> int:
 def _verify(options: argparse.Namespace, settings: L1Settings) -> int:
     batch = _batch(options)
     with open_chain(settings, Silent()) as (chain, info):
-        registry = Registry(chain, _registry(settings))
+        registry = Registry(chain, registry_of(settings))
         verifier = registry.check()
         found = {
             mode: registry.posted(batch.key, verified=mode is Mode.VERIFIED)
@@ -159,19 +163,21 @@ def _batch(options: argparse.Namespace) -> ProvedBatch:
     return read_batch(options.folder, adapter=options.adapter, guests=options.guests, say=say)
 
 
-def _registry(settings: L1Settings) -> str:
-    if settings.registry is None:
-        remedy = "give its address; python -m runner.l1 deploy deploys one"
-        raise InputError("l1.registry", None, "missing", remedy)
-    return settings.registry
+def _figures(options: argparse.Namespace) -> Figures:
+    """What is left in the metrics that the user names, and in the batch's own audit log."""
+    textfile, ledger, audit = options.textfile, options.ledger, options.audit
+    if ledger is None and textfile is not None:
+        ledger = ledger_path(textfile)
+    if audit is None:
+        own = options.folder / LOG_NAME
+        # Another's folder may have a link in the log's place, which would lead anywhere.
+        audit = own if own.is_file() and not own.is_symlink() else None
+    run_id = str(read_record(options.folder).get("run_id"))
+    return Figures(ledger, textfile, audit, run_id)
 
 
 def _finish(options: argparse.Namespace, settled: Settled) -> int:
-    """Write and print the record. The exit code is 0 where the batch is confirmed."""
-    try:
-        write_record(settled)
-    except OSError as error:
-        sys.stderr.write(f"l1.json not written in {options.folder}: {error.strerror}\n")
+    """Print the record. The exit code is 0 where the batch is confirmed."""
     record = l1_record(settled)
     if options.json:
         sys.stdout.write(json.dumps(record) + "\n")

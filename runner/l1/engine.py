@@ -186,7 +186,6 @@ class Engine:
 
     def _fees(self) -> Fees:
         head = self._chain.head()
-        self._observer.priced(head.base_fee)
         return suggested(head.base_fee, self._chain.tip(), self._limits.max_fee)
 
     def _check_cost(self, transaction: Transaction) -> None:

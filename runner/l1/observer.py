@@ -41,10 +41,6 @@ class Watcher(Protocol):
         """A transaction was signed again with higher fees."""
         ...
 
-    def priced(self, base_fee: int) -> None:
-        """The newest block's base fee is known, in wei."""
-        ...
-
     def rpc_failed(self, fault: Fault) -> None:
         """A call to the node failed."""
         ...
@@ -57,9 +53,6 @@ class Silent:
         """Do nothing."""
 
     def bumped(self, tracked: Tracked) -> None:
-        """Do nothing."""
-
-    def priced(self, base_fee: int) -> None:
         """Do nothing."""
 
     def rpc_failed(self, fault: Fault) -> None:
@@ -130,10 +123,6 @@ class Observer:
     def bumped(self, tracked: Tracked) -> None:
         """Tell the watcher that a transaction was signed with higher fees."""
         self._watcher.bumped(tracked)
-
-    def priced(self, base_fee: int) -> None:
-        """Tell the watcher the base fee."""
-        self._watcher.priced(base_fee)
 
     def _mined(self, attempts: list[Attempt]) -> Mined | None:
         """The transaction that is in a block of the chain. One that succeeded comes first."""

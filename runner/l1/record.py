@@ -16,6 +16,7 @@ from runner.evm.transaction import GWEI
 from runner.files import atomic_write
 from runner.folder import L1_RECORD
 from runner.l1.gas import Costs, costs
+from runner.plan.savings_model import estimate
 from runner.text import duration
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def costs_of(settled: Settled) -> Costs | None:
 def l1_record(settled: Settled) -> dict[str, Any]:
     """The record as JSON values."""
     batch, tracked, found = settled.batch, settled.tracked, costs_of(settled)
-    sent = tracked.first_sent
+    sent, leaves = tracked.first_sent, batch.root.verified_count
     return {
         "format": FORMAT,
         "what": tracked.submission.mode.value,
@@ -60,6 +61,7 @@ def l1_record(settled: Settled) -> dict[str, Any]:
         "inclusion_s": _since(sent, tracked.included_at),
         "confirmation_s": _since(sent, tracked.confirmed_at),
         "costs": None if found is None else found.to_json(),
+        "model_savings_percent": estimate(leaves, leaves).gas_savings_percent,
     }
 
 
@@ -97,7 +99,10 @@ def rows(record: dict[str, Any]) -> dict[str, str]:
     found["gas"] = f"{cost['gas_after']:,} used, at {gwei:.4g} gwei: {fee:.6g} ETH"
     if cost["gas_before"] is not None:
         saved = cost["measured_savings_percent"]
-        found["L1 gas savings"] = f"{saved:.1f} % measured: {cost['gas_before']:,} gas before"
+        found["L1 gas savings"] = (
+            f"{saved:.1f} % measured, from {cost['gas_before']:,} gas;"
+            f" {record['model_savings_percent']:.1f} % by the model (not measured)"
+        )
         found["before"] = cost["before"]
     if cost["deployment_gas"] is not None:
         even = cost["break_even_batches"]

@@ -40,7 +40,15 @@ if TYPE_CHECKING:
     from runner.l1.store import Store
     from runner.l1.submission import Tracked
 
-__all__ = ["ChainInfo", "Session", "Settled", "open_chain", "open_session"]
+__all__ = [
+    "ChainInfo",
+    "Session",
+    "Settled",
+    "check_libraries",
+    "open_chain",
+    "open_session",
+    "registry_of",
+]
 
 log = logging.getLogger(__name__)
 
@@ -278,6 +286,18 @@ def open_chain(
             )
         info = ChainInfo(found, settings.local, chain.client(), chain.fork(), chain.genesis())
         yield chain, info
+
+
+def registry_of(settings: L1Settings) -> str:
+    """The address of the registry that the settings name.
+
+    Raises:
+        InputError: they name none.
+    """
+    if settings.registry is None:
+        remedy = "give its address; python -m runner.l1 deploy deploys one"
+        raise InputError("l1.registry", None, "missing", remedy)
+    return settings.registry
 
 
 def check_libraries() -> None:

@@ -22,12 +22,19 @@ from runner.evm.registry import (
     verify_call,
 )
 from runner.plan.journal import AggregationResult
-from runner.plan.merkle import InclusionProof, check_inclusion, combined_hash, inclusion_path, leaf_hash
-from runner.plan.plan import Plan
+from runner.plan.merkle import (
+    InclusionProof,
+    Step,
+    check_inclusion,
+    combined_hash,
+    inclusion_path,
+    leaf_hash,
+)
 from runner.plan.strategy import make_plan
 from tests.plan.trees import IMAGE, tree
 
 if TYPE_CHECKING:
+    from runner.plan.plan import Plan
     from tests.chains import TestChain
 
 ACCEPTING = "0x" + "a1" * 20
@@ -199,7 +206,7 @@ def test_bits_beyond_the_path_and_long_paths_are_refused(
     assert chain.chain.call(registry.address, bytes(call))[-1] == 1
     call[4 + 5 * 32 - 1] = 1  # the lowest of the bits, where there is no sibling
     assert chain.chain.call(registry.address, bytes(call))[-1] == 0
-    path = tuple(("left", bytes(32)) for _ in range(129))
+    path: tuple[Step, ...] = (("left", bytes(32)),) * 129
     assert not registry.included(InclusionProof(0, 1, IMAGE, b"x", path, leaf))
 
 
@@ -211,7 +218,7 @@ def _flipped(data: bytes) -> bytes:
     return bytes([data[0] ^ 1]) + data[1:]
 
 
-def _mirrored(proof: InclusionProof) -> tuple[tuple[str, bytes], ...]:
+def _mirrored(proof: InclusionProof) -> tuple[Step, ...]:
     if not proof.path:
         return proof.path
     (side, sibling), *rest = proof.path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,7 +14,15 @@ from runner.evm.faults import Fault, classify
 from runner.evm.rpc import Rpc, check_url, redacted, to_bytes, to_int
 from tests.evm.servers import fake_node, result
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SECRET = "s3cretapikey0123"
+
+
+def always(status: int, body: bytes) -> Callable[[dict[str, Any]], tuple[int, bytes]]:
+    """What answers the same to everything."""
+    return lambda _: (status, body)
 
 
 @pytest.mark.parametrize(
@@ -76,9 +84,8 @@ def test_an_error_keeps_its_words_and_what_the_contract_said() -> None:
     error = {"code": 3, "message": "execution reverted", "data": "0x08c379a0"}
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "error": error}).encode()
     for status in (200, 400):  # some nodes say it by the status, too
-        with fake_node(lambda _, status=status: (status, body)) as url:
-            with pytest.raises(L1Error) as caught:
-                Rpc(url).call("eth_call")
+        with fake_node(always(status, body)) as url, pytest.raises(L1Error) as caught:
+            Rpc(url).call("eth_call")
         assert (caught.value.reason, caught.value.revert) == ("reverted", "0x08c379a0")
 
 
@@ -135,14 +142,18 @@ def test_what_are_no_bytes_is_refused(value: object) -> None:
 
 
 def test_answers_of_other_shapes_are_refused() -> None:
-    for value in ({}, [], "0x", 7, {"number": "0x1"}, {"status": "0x1"}):
-        with fake_node(lambda asked, value=value: result(asked, value)) as url:
-            chain = Chain(Rpc(url))
-            for ask in (chain.head, lambda: chain.mined("0x"), lambda: chain.logs("0x", [], 0, 0)):
-                if ask is not chain.head and value == []:
-                    continue  # no events
+    shapes: tuple[object, ...] = ({}, "0x", 7, {"number": "0x1"}, {"status": "0x1"})
+    found: list[object] = [None]
+    with fake_node(lambda asked: result(asked, found[0])) as url:
+        chain = Chain(Rpc(url))
+        for found[0] in shapes:
+            for ask in (chain.head, chain.genesis, chain.tip, chain.chain_id):
                 with pytest.raises(L1Error):
                     ask()
+            with pytest.raises(L1Error):
+                chain.mined("0x")
+            with pytest.raises(L1Error):
+                chain.logs("0x", [], 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from runner.evm.chain import Chain
 from runner.evm.node import CHAIN_ID
-from runner.evm.registry import batch_key, commit_call
+from runner.evm.registry import Registry, batch_key, commit_call
 from runner.evm.transaction import GWEI
 from runner.l1.engine import Engine
 from runner.l1.observer import Observer
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from runner.evm.chain import Chain
     from runner.evm.faults import Fault
     from runner.evm.keys import Signer
-    from runner.evm.registry import Registry
     from runner.l1.submission import State, Tracked
     from tests.chains import TestChain
 
@@ -53,7 +52,6 @@ class Told:
     def __init__(self) -> None:
         self.states: list[str] = []
         self.bumps = 0
-        self.prices: list[int] = []
         self.faults: list[str] = []
 
     def changed(self, tracked: Tracked, before: State) -> None:
@@ -61,9 +59,6 @@ class Told:
 
     def bumped(self, tracked: Tracked) -> None:
         self.bumps += 1
-
-    def priced(self, base_fee: int) -> None:
-        self.prices.append(base_fee)
 
     def rpc_failed(self, fault: Fault) -> None:
         self.faults.append(fault.value)
@@ -110,7 +105,7 @@ class Bench:
         signer: Signer | None = None,
         submission: Submission | None = None,
         spare: bool = False,
-        **limits: float,
+        **limits: Any,  # noqa: ANN401  # whole numbers and seconds
     ) -> Tracked:
         """Submit, with a step of the test's own in each wait. After the last, the node has time.
 
@@ -124,7 +119,7 @@ class Bench:
             limits: what differs from :data:`LIMITS`.
         """
         left, waits = list(steps), 0
-        found = replace(LIMITS, **limits)  # type: ignore[arg-type]
+        found = replace(LIMITS, **limits)
         asked, account = chain or self.node.chain, signer or self.node.key
 
         def sleep(seconds: float) -> None:
@@ -139,7 +134,7 @@ class Bench:
 
         observer = Observer(
             chain=asked,
-            registry=self.registry if chain is None else type(self.registry)(asked, self.registry.address),
+            registry=Registry(asked, self.registry.address),
             account=account.address,
             store=self.store,
             confirmations=found.confirmations,

@@ -19,7 +19,6 @@ from runner.provers.native_module import not_installed, prover_errors
 from runner.provers.prover import Capability, Diagnosis, Proof, own_settings
 from runner.provers.risc0.cost import AGGREGATOR, SEGMENT_PO2, PaddedCycles
 from runner.provers.risc0.gpu import PROOFS_AT_ONCE, WORKERS_PER_GPU, Seat, lock_folder, take_seat
-from runner.provers.risc0.on_chain import seal_of
 from runner.provers.risc0.recursive import (
     GPU_MODULE,
     RECURSIVE,
@@ -228,6 +227,8 @@ class Risc0Prover:
 
     def on_chain_proof(self, receipt: bytes) -> bytes | None:
         """See :class:`Prover`. Contracts verify Groth16 receipts and no others."""
+        from runner.provers.risc0.on_chain import seal_of  # for the L1, not for workers
+
         try:
             return seal_of(receipt)
         except ValueError as error:
