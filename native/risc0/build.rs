@@ -18,7 +18,8 @@ const INSTRUCTION_SETS: [(&str, &str); 2] = [("avx2", "-mavx2"), ("avx512", "-ma
 fn main() {
     println!("cargo:rustc-check-cfg=cfg(simd)");
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=kernels");
+    println!("cargo:rerun-if-changed=kernels/eval.cpp");
+    println!("cargo:rerun-if-changed=kernels/field.h");
     let target = |what: &str| env::var(format!("CARGO_CFG_TARGET_{what}")).unwrap_or_default();
     // Apple's linker cannot wrap, and Apple's machines have Metal. Other CPUs use the library's
     // code.

@@ -42,8 +42,12 @@ static INLINE Vec sub64(Vec a, Vec b) { return _mm512_sub_epi64(a, b); }
 static INLINE Vec least(Vec a, Vec b) { return _mm512_min_epu32(a, b); }
 // The products of the even lanes, which have 64 bits each.
 static INLINE Vec mul_even(Vec a, Vec b) { return _mm512_mul_epu32(a, b); }
-// The odd lanes, moved to where the even ones were.
-static INLINE Vec odd(Vec a) { return _mm512_srli_epi64(a, 32); }
+static INLINE Vec mul_even_signed(Vec a, Vec b) { return _mm512_mul_epi32(a, b); }
+static INLINE Vec mul_low(Vec a, Vec b) { return _mm512_mullo_epi32(a, b); }
+// The odd lanes, copied to where the even ones were.
+static INLINE Vec odd(Vec a) {
+  return _mm512_castps_si512(_mm512_movehdup_ps(_mm512_castsi512_ps(a)));
+}
 // The high halves of 64 bit lanes, interleaved.
 static INLINE Vec highs(Vec of_even, Vec of_odd) {
   return _mm512_mask_shuffle_epi32(of_odd, 0x5555, of_even, _MM_PERM_ENUM(0xF5));
@@ -64,9 +68,13 @@ static INLINE Vec add64(Vec a, Vec b) { return _mm256_add_epi64(a, b); }
 static INLINE Vec sub64(Vec a, Vec b) { return _mm256_sub_epi64(a, b); }
 static INLINE Vec least(Vec a, Vec b) { return _mm256_min_epu32(a, b); }
 static INLINE Vec mul_even(Vec a, Vec b) { return _mm256_mul_epu32(a, b); }
-static INLINE Vec odd(Vec a) { return _mm256_srli_epi64(a, 32); }
+static INLINE Vec mul_even_signed(Vec a, Vec b) { return _mm256_mul_epi32(a, b); }
+static INLINE Vec mul_low(Vec a, Vec b) { return _mm256_mullo_epi32(a, b); }
+static INLINE Vec odd(Vec a) {
+  return _mm256_castps_si256(_mm256_movehdup_ps(_mm256_castsi256_ps(a)));
+}
 static INLINE Vec highs(Vec of_even, Vec of_odd) {
-  return _mm256_blend_epi32(_mm256_srli_epi64(of_even, 32), of_odd, 0xAA);
+  return _mm256_blend_epi32(odd(of_even), of_odd, 0xAA);
 }
 #else
 #error "compile with -mavx2 or -mavx512f"
@@ -85,10 +93,22 @@ static INLINE Vec sub(Vec a, Vec b) {
   return least(difference, add32(difference, splat(P)));
 }
 
+// MU, of which the compiler does not know what it is. Clang makes shifts and sums of a product with
+// it, which take twice as long.
+static INLINE Vec mu() {
+  Vec v = splat(MU);
+#if defined(__AVX512F__)
+  asm("" : "+v"(v));
+#else
+  asm("" : "+x"(v));
+#endif
+  return v;
+}
+
 // Montgomery's reduction of products below P^2. With q = t / P modulo 2^32, the low halves of t and
 // q * P are equal, and the difference of their high halves is t / 2^32 modulo P.
 static INLINE Vec reduce(Vec even, Vec odd_) {
-  Vec q_even = mul_even(even, splat(MU)), q_odd = mul_even(odd_, splat(MU));
+  Vec q_even = mul_even(even, mu()), q_odd = mul_even(odd_, mu());
   Vec high = highs(sub64(even, mul_even(q_even, splat(P))), sub64(odd_, mul_even(q_odd, splat(P))));
   return least(high, add32(high, splat(P)));
 }
@@ -96,7 +116,7 @@ static INLINE Vec reduce(Vec even, Vec odd_) {
 // The same reduction for sums of up to four products, whose high halves are below
 // 4 P^2 / 2^32 < 2 P.
 static INLINE Vec reduce_sum(Vec even, Vec odd_) {
-  Vec q_even = mul_even(even, splat(MU)), q_odd = mul_even(odd_, splat(MU));
+  Vec q_even = mul_even(even, mu()), q_odd = mul_even(odd_, mu());
   Vec high = highs(even, odd_);
   Vec below_p = least(high, sub32(high, splat(P)));
   return sub(below_p, highs(mul_even(q_even, splat(P)), mul_even(q_odd, splat(P))));
