@@ -222,6 +222,51 @@ static INLINE FpExt operator+(const FpExt& a, Term b) {
   return r;
 }
 
+// Up to four terms at once, whose products are summed before they are reduced. `build.rs` makes
+// calls of this from the generated code's sums of one term each. A term that is not there is zero.
+SHARED void add_four(FpExt* sum,
+                     const FpExt* to,
+                     Vec a,
+                     Vec b,
+                     Vec c,
+                     Vec d,
+                     const Mix* mix_a,
+                     const Mix* mix_b,
+                     const Mix* mix_c,
+                     const Mix* mix_d) {
+  Vec x[4] = {a, b, c, d}, x_odd[4] = {odd(a), odd(b), odd(c), odd(d)};
+  const Mix* mix[4] = {mix_a, mix_b, mix_c, mix_d};
+  for (int i = 0; i < 4; i++) {
+    Vec m = splat(mix[0]->raw[i]);
+    Vec even = mul_even(x[0], m), odd_ = mul_even(x_odd[0], m);
+    for (int j = 1; j < 4; j++) {
+      m = splat(mix[j]->raw[i]);
+      even = add64(even, mul_even(x[j], m));
+      odd_ = add64(odd_, mul_even(x_odd[j], m));
+    }
+    sum->e[i] = add(to->e[i], reduce_sum(even, odd_));
+  }
+}
+
+static INLINE FpExt
+terms(const FpExt& to, Fp a, const Mix& ma, Fp b, const Mix& mb, Fp c, const Mix& mc, Fp d, const Mix& md) {
+  FpExt r;
+  add_four(&r, &to, a.v, b.v, c.v, d.v, &ma, &mb, &mc, &md);
+  return r;
+}
+
+static INLINE FpExt
+terms(const FpExt& to, Fp a, const Mix& ma, Fp b, const Mix& mb, Fp c, const Mix& mc) {
+  return terms(to, a, ma, b, mb, c, mc, Fp(splat(0)), mc);
+}
+
+static INLINE FpExt terms(const FpExt& to, Fp a, const Mix& ma, Fp b, const Mix& mb) {
+  Fp zero(splat(0));
+  return terms(to, a, ma, b, mb, zero, mb, zero, mb);
+}
+
+static INLINE FpExt terms(const FpExt& to, Fp a, const Mix& ma) { return to + a * ma; }
+
 SHARED void scale(FpExt* r, const FpExt* a, Vec b) {
   Vec b_odd = odd(b);
   for (int i = 0; i < 4; i++) {
