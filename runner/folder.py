@@ -10,6 +10,7 @@
                          machine
 ``SHA256SUMS``           the checksums of the files above, for ``sha256sum -c`` and the verifier
 ``SHA256SUMS.sig``       a signature over these, where somebody has signed the batch
+``l1.json``              what became of the root on an L1, where it was submitted to one
 ``report.html``          a page for people, where ``report=true`` or in a sweep's folder
 ======================== =========================================================================
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMAT",
     "JOURNALS",
+    "L1_RECORD",
     "LEAVES",
     "MAX_FILE_BYTES",
     "MOST_INLINE_BYTES",
@@ -65,6 +67,7 @@ __all__ = [
 RESULT = "result.json"
 REPORT = "report.html"
 LEAVES = "leaves.jsonl"
+L1_RECORD = "l1.json"
 ROOT = "root.receipt"
 RECEIPTS = "receipts"
 JOURNALS = "journals"
@@ -207,7 +210,7 @@ def clear_result(folder: Path) -> None:
     kept = [] if receipts.is_symlink() else sorted(receipts.glob("job-*.receipt"))
     journals = folder / JOURNALS
     kept += [] if journals.is_symlink() else sorted(journals.glob("job-*.bin"))
-    names = (SUMS, SIGNATURE, RESULT, LEAVES, ROOT)
+    names = (SUMS, SIGNATURE, RESULT, LEAVES, ROOT, L1_RECORD)
     paths = [*(folder / name for name in names), *pages, *kept]
     for path in paths:
         check_replaceable(path)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from runner.batch.settings import Settings
+    from runner.l1.settings import L1Settings
 
 __all__ = ["main"]
 
@@ -170,7 +171,7 @@ def _run(conf: DictConfig, output: Path, name: str = "") -> float:
 
     unknown.refuse_unknown(conf, HydraConfig.get())
     paths.check_hydra(HydraConfig.get())
-    settings = config.settings(conf, output)
+    settings, l1 = config.settings(conf, output), config.l1_settings(conf)
     logs.configure(
         level=settings.log_level,
         log_format=settings.log_format,
@@ -183,6 +184,10 @@ def _run(conf: DictConfig, output: Path, name: str = "") -> float:
 
         dry_run.run(settings)
         return math.nan
+    if l1 is not None:
+        from runner.l1.run import check
+
+        check(l1, settings.prover.kind)
     from runner.batch.run import run
 
     try:
@@ -191,9 +196,30 @@ def _run(conf: DictConfig, output: Path, name: str = "") -> float:
         with stopping.closing():
             _report(settings)
         raise
-    with stopping.closing():
-        _report(settings)
+    try:
+        if l1 is not None:
+            _settle(settings, l1)
+    finally:
+        with stopping.closing():
+            _report(settings)
     return wall_s
+
+
+def _settle(settings: Settings, l1: L1Settings) -> None:
+    """Submit the root of the run's batch, which is verified and written by now."""
+    from runner.l1.run import settle
+
+    with owned(settings.output, RUN_LOCK, "output"):
+        settle(
+            l1,
+            settings.output,
+            adapter=settings.prover.adapter,
+            guests=settings.guests,
+            metrics=settings.metrics,
+            audit=settings.audit,
+            quiet=settings.quiet,
+            machine=settings.log_format == "json",
+        )
 
 
 def _report(settings: Settings) -> None:
