@@ -46,10 +46,8 @@ def explain(
         return _unreadable(error)
     if isinstance(error, ConfigCompositionException | OmegaConfBaseException):
         return _raised_by_resolver(error) or _composition(error, arguments)
-    if isinstance(error, UnicodeDecodeError):
-        return _not_utf_8(error)
-    if isinstance(error, OSError):
-        return _of_the_system(error, output)
+    if isinstance(error, OSError | UnicodeDecodeError):
+        return _of_the_system(error, output) if isinstance(error, OSError) else _not_utf_8(error)
     if isinstance(error, HydraException):
         return InputError("command line", " ".join(arguments), _lines(error)[0], "see --help")
     return None
