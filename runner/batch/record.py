@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.batch.identity import made_from
 from runner.engines.machine import machine, packages, peak_memory_mib
+from runner.files import text_of
 from runner.folder import FORMAT, compact
 from runner.plan.journal import show_journal
 
@@ -112,7 +113,7 @@ def audit_seal(log: Path, folder: Path, head: Head) -> dict[str, Any]:
     """
     file, folder = log.absolute(), folder.absolute()
     name = file.relative_to(folder) if file.is_relative_to(folder) else file
-    return {"file": str(name), **asdict(head)}
+    return {"file": text_of(name), **asdict(head)}
 
 
 def leaf_lines(batch: Batch, batch_run: BatchRun, journal_type: str) -> Iterator[bytes]:

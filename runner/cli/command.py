@@ -28,6 +28,7 @@ from runner.errors import (
     UnexpectedError,
 )
 from runner.files import SHIPPED
+from runner.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -158,7 +159,7 @@ def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
         raise
     except Exception as error:  # noqa: BLE001  # a bug in one job must stop no other
         file = output / "traceback.txt"
-        file.write_text(traceback.format_exc(), encoding="utf-8")
+        file.write_text(visible(traceback.format_exc()), encoding="utf-8")
         raise UnexpectedError(f"{type(error).__name__}: {error}", str(file)) from None
     finally:
         from runner.monitoring import logs
