@@ -143,7 +143,7 @@ def check_replaceable(path: Path, *, follow: bool = False) -> Path:
 
     Raises:
         OSError: it is a folder, a device, a FIFO, a socket or a stream, or its links form a loop,
-            or the user may not look at it.
+            or the user may not look at it, or it is another's in a folder with the sticky bit.
     """
     file = followed(path) if follow else path
     kind = None
@@ -155,9 +155,18 @@ def check_replaceable(path: Path, *, follow: bool = False) -> Path:
     except FileNotFoundError:
         return file
     if kind == stat.S_IFREG or (kind == stat.S_IFLNK and not follow):
+        _check_sticky(file)
         return file
     code = errno.EISDIR if kind == stat.S_IFDIR else errno.EINVAL
     raise OSError(code, f"{_KINDS[kind]}, not a regular file", str(path))
+
+
+def _check_sticky(file: Path) -> None:
+    """Refuse a file that the system lets only its owner replace, as in ``/tmp``."""
+    folder, user = file.parent.stat(), os.geteuid()
+    if folder.st_mode & stat.S_ISVTX and user not in (0, folder.st_uid, file.lstat().st_uid):
+        words = "another user's, in a folder with the sticky bit, where only its owner may do so"
+        raise OSError(errno.EPERM, words, str(file))
 
 
 def atomic_write(

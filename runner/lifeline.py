@@ -40,21 +40,27 @@ _followed: set[str] = set()
 def hold(folder: Path) -> None:
     """Let every process that is started from now on, by this one or below it, end with this one.
 
-    Files of processes that were killed are removed.
+    Files of processes that were killed are removed. On a file system without locks nothing is
+    held, and the others do not end.
 
     Args:
         folder: an existing folder for the file. No other process that is alive may hold a file in
             it.
 
     Raises:
-        OSError: the folder cannot be written, or has a file system without locks.
+        OSError: the folder cannot be written.
     """
     import tempfile  # imported late: workers load this module and make no file
 
     for left in folder.glob(f"{_PREFIX}*"):
         left.unlink(missing_ok=True)
     handle, name = tempfile.mkstemp(prefix=_PREFIX, dir=folder.absolute())
-    fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError:
+        os.close(handle)
+        Path(name).unlink(missing_ok=True)
+        return
     said = f"{platform.node()}:{name}"
     _held[said] = handle
     os.environ[VARIABLE] = said

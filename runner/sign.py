@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from runner import streams
 from runner.errors import RunnerError
-from runner.folder import SUMS
-from runner.signature.sign import SIGNATURE, sign
+from runner.folder import SIGNATURE, SUMS
+from runner.signature.sign import sign
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -26,7 +26,8 @@ FOLDER = Path(runner.__file__).parent
 
 ORDER = (
     "errors model files text untrusted metric_kinds gpus limits lifeline stopping streams",
-    "plan provers engines cache folder events metric_table destination",
+    "codec",
+    "plan provers engines cache folder events metric_table destination locks",
     "alerts metrics signature",
     "executor monitoring verify report doctor audit dashboard reference",
     "batch server inclusion sign",

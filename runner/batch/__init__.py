@@ -1,7 +1,7 @@
 """One run of one batch, from its settings to its verified result and its outputs; the dry run.
 
-May import: audit, cache, engines, errors, events, executor, files, folder, gpus, limits,
-metric_table, metrics, model, monitoring, plan, provers, stopping, text.
+May import: audit, cache, codec, engines, errors, events, executor, files, folder, gpus, limits,
+locks, metric_table, metrics, model, monitoring, plan, provers, stopping, text.
 
 Other rooms use:
 
@@ -20,7 +20,8 @@ Only this room uses:
 - `spool.py`: the run's own receipts on disk, which no cache eviction can take away.
 - `counters.py`: counts what happens during a run into its metrics.
 - `outputs.py`: writes record, receipts and metrics, also for a run that failed.
-- `record.py`: the contents of ``result.json`` and ``leaves.jsonl``.
+- `record.py`: the contents of ``result.json``.
+- `leaf_list.py`: ``leaves.jsonl``, and the files of journals that are too large for it.
 - `last_run.py`: sets the gauges that describe the last run.
 - `summary.py`: the measured figures of a finished batch, and the model's beside them.
 - `closing.py`: what a run prints when it has ended: a table, or a line of JSON.

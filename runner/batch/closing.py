@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,7 +83,7 @@ def _last_rows(settings: Settings, info: RunInfo) -> dict[str, str]:
     if settings.audit is not None:
         rows["audit log"] = _short(settings.audit)
     if settings.prover.kind is not ReceiptKind.EXECUTE:
-        rows["check it with"] = f"python -m runner.verify {folder}"
+        rows["check it with"] = f"python -m runner.verify {shlex.quote(folder)}"
     return rows
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from runner.audit.events import Submitted
 from runner.audit.observer import short
 from runner.batch.last_run import count_batch, set_gauges
-from runner.batch.record import audit_seal, leaf_lines, result_rows, run_record
+from runner.batch.leaf_list import write_leaf_list
+from runner.batch.record import audit_seal, result_rows, run_record
 from runner.batch.summary import Summary, summarise
 from runner.errors import AuditError, BatchFailedError, InterruptedBatchError, JobFailedError
 from runner.files import atomic_write
@@ -88,8 +89,8 @@ class Outputs:
             requested=self._settings.strategy.name,
             wall_s=self._info.elapsed_s(),
         )
-        atomic_write(folder / LEAVES, leaf_lines(batch, batch_run, self._settings.journal))
-        receipts, written = [], [LEAVES]
+        written = write_leaf_list(folder, batch, batch_run, self._settings.journal)
+        listed, receipts = written.copy(), []
         if root is not None and root.receipt_bytes:
             assert batch.plan.root is not None  # noqa: S101  # there is a Root
             atomic_write(folder / ROOT, spool.get(batch.plan.root))
@@ -99,11 +100,11 @@ class Outputs:
             receipts = [
                 str(spool.path(job).relative_to(folder)) for job in range(batch.plan.leaf_jobs)
             ]
-        digests = {name: sha256(folder / name) for name in written}
+        digests = {name: sha256(folder / name) for name in written if name in (LEAVES, ROOT)}
         self._trail.add(Submitted(files=digests, receipts=len(receipts)))
         record = self._record("ok", None, self._trail.finish("ok", None))
         write_json(folder / RESULT, record | result_rows(batch, root, summary, receipts))
-        write_sums(folder, [LEAVES, RESULT, *receipts])
+        write_sums(folder, [*listed, RESULT, *receipts])
         if receipts == [ROOT]:
             spool.clear()  # the root's receipt carries them, and everything else is written
         count_batch(self._recorder, summary)

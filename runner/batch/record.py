@@ -1,4 +1,4 @@
-"""The contents of ``result.json``, which is the record of a run, and of ``leaves.jsonl``."""
+"""The contents of ``result.json``, which is the record of a run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runner.batch.identity import made_from
 from runner.engines.machine import machine, packages, peak_memory_mib
 from runner.files import text_of
-from runner.folder import FORMAT, compact
-from runner.plan.journal import show_journal
+from runner.folder import FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from runner.model import GpuUse
     from runner.monitoring.gpu import GpuFigures
 
-__all__ = ["audit_seal", "job_rows", "leaf_lines", "result_rows", "run_record"]
+__all__ = ["audit_seal", "job_rows", "result_rows", "run_record"]
 
 
 def run_record(  # noqa: PLR0913  # all that the record says
@@ -114,30 +113,6 @@ def audit_seal(log: Path, folder: Path, head: Head) -> dict[str, Any]:
     file, folder = log.absolute(), folder.absolute()
     name = file.relative_to(folder) if file.is_relative_to(folder) else file
     return {"file": text_of(name), **asdict(head)}
-
-
-def leaf_lines(batch: Batch, batch_run: BatchRun, journal_type: str) -> Iterator[bytes]:
-    """The leaf list: one line of JSON for each position in the batch, in order.
-
-    ``input`` is the input that the run was asked for. Only what the journal says is proved.
-
-    Args:
-        batch: the batch that was run.
-        batch_run: the run of the batch, with the outcomes of all leaves.
-        journal_type: the type of the guest's journal, by which it is shown to people.
-    """
-    for leaf, job in zip(batch.leaves, batch.plan.leaves, strict=True):
-        outcome = batch_run.outcomes[job]
-        line = {
-            "index": leaf.index,
-            "job": job,
-            "guest": batch.guest.name,
-            "image_id": outcome.image_id.hex(),
-            "input": leaf.value,
-            "journal": outcome.journal.hex(),
-            "shows": show_journal(journal_type, outcome.journal),
-        }
-        yield compact(line).encode() + b"\n"
 
 
 def job_rows(batch: Batch, batch_run: BatchRun) -> Iterator[dict[str, Any]]:

@@ -22,9 +22,10 @@ from runner.batch.run_info import RunInfo
 from runner.batch.spool import Spool
 from runner.cache.cache import NoCache
 from runner.engines.engine import jobs_at_once
-from runner.errors import RunnerError, WorkerDiedError
-from runner.folder import RECEIPTS
+from runner.errors import InputError, RunnerError, WorkerDiedError
+from runner.folder import RECEIPTS, clear_result
 from runner.gpus import nvml
+from runner.locks import RUN_LOCK, owned
 from runner.metrics import Recorder
 from runner.model import ReceiptKind
 from runner.monitoring import logs
@@ -59,7 +60,8 @@ def run(settings: Settings) -> Summary:
     when the batch fails.
 
     Raises:
-        InputError: something in the settings is not usable. Nothing was proved.
+        InputError: something in the settings is not usable, or another run is at work in the output
+            folder. Nothing was proved.
         BatchFailedError: the batch has no verified result. What was finished is kept.
         InterruptedBatchError: the same, because someone stopped it.
     """
@@ -68,7 +70,12 @@ def run(settings: Settings) -> Summary:
     run_id = uuid.uuid4().hex
     trail = NoTrail() if settings.audit is None else AuditTrail(settings.audit, run_id)
     executes = batch.prover.kind is ReceiptKind.EXECUTE
-    with NoCache() if executes else settings.cache as cache, trail:
+    output = settings.output
+    with (
+        owned(output, RUN_LOCK, "output"),
+        NoCache() if executes else settings.cache as cache,
+        trail,
+    ):
         # An engine may have to reach a cluster first, which is part of the run's time.
         started, clock = time.time(), time.monotonic()
         engine = settings.make_engine()
@@ -76,7 +83,7 @@ def run(settings: Settings) -> Summary:
             engine.suggest_workers(prover.workers)
         hosts = engine.hosts()
         info = RunInfo(run_id, prover.versions, jobs_at_once(hosts), started, clock)
-        spool = Spool(settings.output / RECEIPTS)
+        spool = Spool(output / RECEIPTS)
         recorder = Recorder()
         batch_run = BatchRun(
             batch, cache=cache, spool=spool, recorder=recorder, prover=prover, trail=trail
@@ -92,7 +99,8 @@ def run(settings: Settings) -> Summary:
             gpus=gpus.figures,
         )
         logs.name_run(run_id)
-        _announce(batch, settings.output, hosts, prover.gpus)
+        _announce(batch, output, hosts, prover.gpus)
+        _clear(output)
         tally = Tally(batch.plan, info.workers, _earlier(batch, cache))
         # The live figures stay until the textfile says how the run has ended.
         with _live(settings.metrics.textfile, batch, info, tally), gpus:
@@ -115,6 +123,19 @@ def run(settings: Settings) -> Summary:
     with stopping.closing():
         print_end(settings, info, summary=summary)
     return summary
+
+
+def _clear(output: Path) -> None:
+    """Remove what an earlier run has left in the output folder. Raises InputError."""
+    try:
+        clear_result(output)
+    except OSError as error:
+        raise InputError(
+            "output",
+            str(output),
+            f"{error.filename} cannot be replaced ({error.strerror})",
+            "remove it, or choose another folder",
+        ) from None
 
 
 def _no_driver() -> None:

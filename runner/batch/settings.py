@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.cache.cache import Cache
+    from runner.codec.reads import Layout
     from runner.engines.engine import Engine
     from runner.engines.retry import RetryPolicy
     from runner.executor import OnFailure
@@ -47,7 +48,7 @@ class Settings:
     Attributes:
         guest: the name of the leaves' guest in the manifest.
         spec: the fields of one input of that guest, and how they are encoded.
-        journal: the type of that guest's journal, by which the leaf list shows it to people.
+        journal: what that guest's journal consists of, by which the leaf list shows it.
         inputs: the inputs as the config lists them, or None if the config has ``count`` or
             ``inputs_file`` instead.
         count: the number of inputs to take from the guest's own series, or None.
@@ -75,7 +76,7 @@ class Settings:
 
     guest: str
     spec: InputSpec
-    journal: str
+    journal: Layout
     inputs: Any
     count: Any
     inputs_file: str | None

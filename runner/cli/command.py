@@ -28,6 +28,7 @@ from runner.errors import (
     UnexpectedError,
 )
 from runner.files import SHIPPED
+from runner.locks import RUN_LOCK, owned
 from runner.text import visible
 
 if TYPE_CHECKING:
@@ -220,7 +221,8 @@ def _report(settings: Settings) -> None:
     from runner.report.write import write_run
 
     try:
-        write_run(settings.output)
+        with owned(settings.output, RUN_LOCK, "output"):
+            write_run(settings.output)
     except InputError as error:
         log.warning("no report of this run: %s", error)
 

@@ -23,10 +23,12 @@ from runner.cli.schema import (
 )
 from runner.cli.targets import make_cache, make_engine
 from runner.cli.unknown import refuse_unknown
+from runner.codec.own_program import own_encoder
+from runner.codec.reads import journal_layout, read_layout, word_field
+from runner.codec.schema import Types
 from runner.engines.retry import RetryPolicy
 from runner.errors import InputError
 from runner.model import ReceiptKind
-from runner.plan.fields import FieldSpec
 from runner.plan.inputs import InputSpec, RangeSeries, Series, TemplateSeries
 from runner.plan.strategy import StrategySettings, Thresholds
 from runner.provers.guests import default_folder
@@ -68,7 +70,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
     return Settings(
         guest=conf.guest.name,
         spec=_input_spec(conf.guest),
-        journal=conf.guest.journal,
+        journal=journal_layout(vars(conf.guest)),
         inputs=conf.guest.inputs,
         count=_count(conf.guest),
         inputs_file=conf.guest.inputs_file,
@@ -99,10 +101,18 @@ def _count(guest: GuestConf) -> object:
 
 
 def _input_spec(guest: GuestConf) -> InputSpec:
-    fields = tuple(
-        FieldSpec(conf.name, conf.type, conf.min, conf.max, conf.reason) for conf in guest.fields
+    ways = {"fields": guest.fields, "input": guest.input, "encode": guest.encode}
+    given = [f"guest.{name}" for name, way in ways.items() if way]
+    if len(given) > 1:
+        problem, remedy = f"given beside {given[0]}", "describe the input in one way"
+        raise InputError(given[1], ways[given[1].partition(".")[2]], problem, remedy)
+    types = Types(guest.types)
+    types.check()
+    fields = read_layout(guest.input, types, guest.codec, "guest.input", "input") or tuple(
+        word_field(one.name, one.type, min=one.min, max=one.max, reason=one.reason or "")
+        for one in guest.fields
     )
-    names = [conf.name for conf in guest.fields]
+    names = [one.name for one in fields]
     strange = sorted(guest.series.keys() - set(names))
     if strange:
         raise InputError(
@@ -110,7 +120,7 @@ def _input_spec(guest: GuestConf) -> InputSpec:
         )
     # A guest has its own series either for all of its fields or for none.
     series = tuple(_series(name, guest.series[name]) for name in names if name in guest.series)
-    return InputSpec(fields, series)
+    return InputSpec(fields, series, own_encoder(guest.encode) if guest.encode else None)
 
 
 def _series(name: str, conf: SeriesConf) -> Series:

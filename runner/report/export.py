@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from runner.report.figures import Figures, Runs
 
-__all__ = ["Column", "columns", "write_csv", "write_file", "write_parquet"]
+__all__ = ["Column", "cell", "columns", "write_csv", "write_file", "write_parquet"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def write_csv(runs: Runs, file: Path) -> None:
     wanted = columns(runs)
     writer.writerow([column.name for column in wanted])
     for row in runs.all:
-        writer.writerow([_cell(column.value(row)) for column in wanted])
+        writer.writerow([cell(column.value(row)) for column in wanted])
     write_file("--csv", file, text.getvalue().encode())
 
 
@@ -125,7 +125,7 @@ def write_file(option: str, file: Path, data: bytes, *, named: bool = True) -> N
         ) from None
 
 
-def _cell(value: object) -> object:
+def cell(value: object) -> object:
     """A value for CSV. A quote keeps a spreadsheet from reading a text as a formula."""
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@")):
         return f"'{value}"

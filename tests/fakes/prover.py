@@ -164,6 +164,8 @@ def leaf_journal(guest: str, stdin: bytes) -> bytes:
         (length,) = struct.unpack_from("<I", stdin)
         if len(stdin) == 4 + length + -length % 4:
             return sha256(stdin[4 : 4 + length]).digest()
+    if guest == "echo":
+        return stdin
     return sha256(stdin).digest()
 
 
