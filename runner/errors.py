@@ -20,12 +20,14 @@ __all__ = [
     "LedgerCorruptError",
     "LedgerNewerError",
     "OperatingSystemError",
+    "PartialBatchError",
     "ProverError",
     "ReceiptRejectedError",
     "RunnerError",
     "UnexpectedError",
     "VerificationFailedError",
     "WorkerDiedError",
+    "shown_line",
 ]
 
 
@@ -47,10 +49,7 @@ class RunnerError(Exception):
         self.args = tuple(vars(self).values())
 
     def __str__(self) -> str:
-        line = " ".join(self._words().split())
-        # Words may be those of a file from elsewhere, which must not steer or fill a terminal.
-        line = line if len(line) <= 2000 else f"{line[:1500]}...{line[-450:]}"
-        return line if line.isprintable() else "".join(map(_visible, line))
+        return shown_line(self._words())
 
     def _words(self) -> str:
         return super().__str__()
@@ -170,6 +169,15 @@ class BatchFailedError(RunnerError):
 
     def _words(self) -> str:
         return f"batch failed: {self.message} (finished receipts and figures: {self.folder})"
+
+
+class PartialBatchError(BatchFailedError):
+    """Some leaves of a batch failed, and the others have a verified result, as the user wanted."""
+
+    def _words(self) -> str:
+        return (
+            f"batch done in part: {self.message} (the verified result of the rest: {self.folder})"
+        )
 
 
 class InterruptedBatchError(BatchFailedError):
@@ -307,6 +315,18 @@ class VerificationFailedError(RunnerError):
 
     def _words(self) -> str:
         return f"NOT VERIFIED: {self.check}: {self.reason}"
+
+
+def shown_line(text: str) -> str:
+    """Return a text on one line of at most 2000 characters, with control characters escaped.
+
+    It may be that of a guest or of a file from elsewhere, which must not steer or fill a terminal.
+    """
+    if len(text) > 100_000:  # what is cut off below need not be split into words first
+        text = f"{text[:50_000]}...{text[-10_000:]}"
+    line = " ".join(text.split())
+    line = line if len(line) <= 2000 else f"{line[:1500]}...{line[-450:]}"
+    return line if line.isprintable() else "".join(map(_visible, line))
 
 
 def _visible(character: str) -> str:

@@ -7,6 +7,7 @@ value and the remedy, and no rule is written.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 

@@ -90,7 +90,7 @@ class RunFinished(AuditEvent):
     """The run has ended.
 
     Attributes:
-        status: how the run ended: ``ok``, ``failed`` or ``interrupted``.
+        status: how the run ended: ``ok``, ``partial``, ``failed`` or ``interrupted``.
         reason: why the status is not ``ok``; None if it is.
     """
 

@@ -15,6 +15,7 @@ Only this room uses:
 - `prepare.py`: makes the batch from the settings, and finds what is wrong before any proof.
 - `batch.py`: the batch itself: its leaves, its plan, and the job behind each node.
 - `batch_run.py`: one run of a batch: source and sink of its jobs, and the check of the root.
+- `partial.py`: what is missing from a batch whose leaves failed in part, and what is left of it.
 - `run_info.py`: what is known of a run before its first job, such as its id and its start.
 - `lookup.py`: the proof cache as a run uses it: jobs in, verified outcomes out.
 - `spool.py`: the run's own receipts on disk, which no cache eviction can take away.

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
     from runner.batch.settings import Settings
     from runner.model import Guest
+    from runner.plan.plan import Plan
     from runner.provers.prover import Prover
 
-__all__ = ["prepare"]
+__all__ = ["plan_for", "prepare"]
 
 log = logging.getLogger(__name__)
 
@@ -54,15 +55,7 @@ def prepare(settings: Settings) -> Batch:
         inputs_file=settings.inputs_file,
     )
     positions, _ = distinct(leaf.stdin for leaf in batch_leaves)
-    chosen = settings.strategy
-    plan = make_plan(
-        chosen.name,
-        positions,
-        chosen.thresholds,
-        chosen.fan_in,
-        cost=prover.aggregation_cost,
-        journal_bytes=settings.journal.size(),
-    )
+    plan = plan_for(settings, prover, positions)
     batch = Batch(guest, aggregator, batch_leaves, plan, settings.prover)
     if settings.dry_run:
         _check_folders([("output", settings.output)])
@@ -71,6 +64,28 @@ def prepare(settings: Settings) -> Batch:
         if settings.audit is not None:
             _check_audit(settings.audit)
     return batch
+
+
+def plan_for(settings: Settings, prover: Prover, positions: Sequence[int]) -> Plan:
+    """Plan a batch as the settings say.
+
+    Args:
+        settings: the settings of the run.
+        prover: the prover, whose model of costs may decide the size of groups.
+        positions: the leaf job id of each position in the batch.
+
+    Raises:
+        InputError: the strategy cannot be used for such a batch.
+    """
+    chosen = settings.strategy
+    return make_plan(
+        chosen.name,
+        positions,
+        chosen.thresholds,
+        chosen.fan_in,
+        cost=prover.aggregation_cost,
+        journal_bytes=settings.journal.size(),
+    )
 
 
 def check_zkvm(manifest: Manifest, prover: Prover) -> None:

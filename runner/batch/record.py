@@ -37,6 +37,7 @@ def run_record(  # noqa: PLR0913  # all that the record says
     config: dict[str, Any],
     gpus: Sequence[GpuFigures],
     seal: dict[str, Any] | None,
+    failures: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """The record of a run that has ended, whatever became of it.
 
@@ -44,11 +45,13 @@ def run_record(  # noqa: PLR0913  # all that the record says
         batch: the batch that was run.
         batch_run: the run of the batch, with the outcomes of the finished jobs.
         info: what was known of the run before its first job.
-        status: how the run ended: ``ok``, ``failed`` or ``interrupted``.
+        status: how the run ended: ``ok``, ``partial`` (a result without the leaves that failed),
+            ``failed`` or ``interrupted``.
         error: why the status is not ``ok``; None if it is.
         config: the config as the user composed it.
         gpus: the figures of the GPUs over the run.
         seal: what :func:`audit_seal` returned; None for a run without an audit log.
+        failures: what :func:`runner.batch.partial.failure_rows` returned.
     """
     guests = (batch.guest, batch.aggregator)
     return {
@@ -73,6 +76,7 @@ def run_record(  # noqa: PLR0913  # all that the record says
         "plan": batch.plan.to_json(),
         "jobs": job_rows(batch, batch_run),
         "audit": seal,
+        **({"failures": list(failures)} if failures else {}),
     }
 
 

@@ -17,12 +17,19 @@ from runner.audit.trail import AuditTrail, NoTrail
 from runner.batch.batch_run import BatchRun
 from runner.batch.closing import print_end
 from runner.batch.outputs import Outputs
-from runner.batch.prepare import prepare
+from runner.batch.partial import rest_of
+from runner.batch.prepare import plan_for, prepare
 from runner.batch.run_info import RunInfo
 from runner.batch.spool import Spool
 from runner.cache.cache import NoCache
 from runner.engines.engine import jobs_at_once
-from runner.errors import InputError, RunnerError, WorkerDiedError
+from runner.errors import (
+    InputError,
+    JobFailedError,
+    PartialBatchError,
+    RunnerError,
+    WorkerDiedError,
+)
 from runner.folder import RECEIPTS, clear_result
 from runner.gpus import nvml
 from runner.locks import RUN_LOCK, owned
@@ -63,6 +70,7 @@ def run(settings: Settings) -> Summary:
         InputError: something in the settings is not usable, or another run is at work in the output
             folder. Nothing was proved.
         BatchFailedError: the batch has no verified result. What was finished is kept.
+        PartialBatchError: some leaves failed, and the verified result is that of the others.
         InterruptedBatchError: the same, because someone stopped it.
     """
     batch = prepare(settings)
@@ -107,7 +115,7 @@ def run(settings: Settings) -> Summary:
             try:
                 # What the log says has started ends in the log too, so this may be interrupted.
                 _run_started(trail, batch, prover.versions)
-                root = _execute(settings, batch_run, engine=engine, hosts=hosts, tally=tally)
+                root = _prove(settings, batch, batch_run, outputs, engine=engine, tally=tally)
                 with stopping.closing():  # the batch has been proved, and nothing stops it now
                     summary = outputs.done(root, spool)
             except (RunnerError, OSError, KeyboardInterrupt) as error:
@@ -120,8 +128,12 @@ def run(settings: Settings) -> Summary:
                 with stopping.closing():
                     outputs.failed(error)
                 raise
+    missing = outputs.missing_says()
+    partial = None if missing is None else PartialBatchError(missing, str(output))
     with stopping.closing():
-        print_end(settings, info, summary=summary)
+        print_end(settings, info, summary=summary, error=partial)
+    if partial is not None:
+        raise partial
     return summary
 
 
@@ -200,13 +212,38 @@ def _earlier(batch: Batch, cache: Cache) -> dict[int, float]:
     return earlier
 
 
-def _execute(
+def _prove(  # noqa: PLR0913  # the wiring of one run
     settings: Settings,
+    batch: Batch,
     batch_run: BatchRun,
+    outputs: Outputs,
     *,
     engine: Engine,
-    hosts: Sequence[Host],
     tally: Tally,
+) -> Root | None:
+    """Run the batch, and where leaves have failed, what is left of it if the settings say so."""
+    try:
+        return _execute(settings, batch_run, engine=engine, tally=tally)
+    except JobFailedError:
+        if settings.aggregate != "succeeded":
+            raise
+        prover = load_prover(batch.prover)
+        rest = rest_of(batch, batch_run.outcomes, lambda leaves: plan_for(settings, prover, leaves))
+        if rest is None:
+            raise
+    outputs.go_on(rest)
+    batch_run.go_on(rest)
+    tally.go_on(rest.batch.plan)
+    log.warning("%s; the batch goes on with the other %d", outputs.missing_says(),
+                len(rest.batch.leaves))  # fmt: skip
+    again = settings.make_engine()
+    if prover.workers is not None:
+        again.suggest_workers(prover.workers)
+    return _execute(settings, batch_run, engine=again, tally=tally)
+
+
+def _execute(
+    settings: Settings, batch_run: BatchRun, *, engine: Engine, tally: Tally
 ) -> Root | None:
     """Run the batch while its progress is shown, and shut the engine down."""
     try:
@@ -215,7 +252,7 @@ def _execute(
                 engine=engine,
                 observers=(tally, progress),  # the tally comes first, because the progress shows it
                 policy=settings.retry,
-                hosts=hosts,
+                hosts=engine.hosts(),
                 on_failure=settings.executor.on_failure,
             )
     except BaseException:

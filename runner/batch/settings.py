@@ -72,6 +72,8 @@ class Settings:
         audit: the file of the audit log, or None for no audit log.
         dry_run: whether the run only says what it would do, and does nothing.
         report: whether the run leaves an HTML report of itself.
+        aggregate: ``all`` to aggregate all leaves or none, ``succeeded`` to aggregate those that
+            did not fail.
     """
 
     guest: str
@@ -97,3 +99,4 @@ class Settings:
     audit: Path | None = None
     dry_run: bool = False
     report: bool = False
+    aggregate: str = "all"

@@ -59,6 +59,12 @@ def settings(config: DictConfig, output: Path) -> Settings:
     if not isinstance(conf, RunnerConf) or not isinstance(plain, dict):
         raise TypeError("config is not composed on the schema runner_schema")
     paths.expand_all(conf)
+    _check_choice("aggregate", conf.aggregate, ("all", "succeeded"))
+    if conf.aggregate == "succeeded" and conf.executor.on_failure != "continue":
+        problem = "stops at the first failure, and aggregate=succeeded goes on"
+        raise InputError(
+            "executor.on_failure", conf.executor.on_failure, problem, "give on_failure=continue"
+        )
     _check_choice("progress", conf.progress, ("auto", "bar", "lines", "none"))
     _check_choice("log_level", conf.log_level, ("debug", "info", "warning", "error"))
     _check_choice("log_format", conf.log_format, ("text", "json"))
@@ -91,6 +97,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         audit=Path(conf.audit.file) if conf.audit.file else None,
         dry_run=conf.dry_run,
         report=conf.report,
+        aggregate=conf.aggregate,
     )
 
 

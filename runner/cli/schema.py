@@ -159,6 +159,7 @@ class RunnerConf:
     audit: AuditConf = field(default_factory=AuditConf)
     guests: Optional[str] = None
     output: str = MISSING
+    aggregate: str = "all"
     dry_run: bool = False
     report: bool = False
     progress: str = "auto"

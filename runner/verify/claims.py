@@ -40,6 +40,9 @@ _FIELDS = {
     "shows": (str, list, dict),
 }
 _JOURNAL_FILE = re.compile(rf"{JOURNALS}/job-[0-9]{{1,9}}\.bin")
+_MISSING = {"index": (int,), "guest": (str,), "input": (dict,), "missing": (str,)}
+"""The fields of a leaf that was asked for and is not in the batch."""
+
 _KINDS = {int: "a whole number", str: "a text", dict: "an object", list: "a list"}
 
 
@@ -53,6 +56,8 @@ class Claims:
         journals: the journal of each leaf, by its position in the batch.
         files: the file of each leaf's journal, where it is too large for the leaf list.
         guests: the name that the leaf list gives each leaf's guest.
+        numbers: the number of each leaf among those that were asked for.
+        missing: why leaves that were asked for are not in the batch, by their number.
         shows: how the leaf list shows each leaf's journal.
     """
 
@@ -62,6 +67,8 @@ class Claims:
     guests: list[str]
     shows: list[object]
     files: list[JournalFile | None]
+    numbers: list[int]
+    missing: dict[int, str]
 
     @property
     def count(self) -> int:
@@ -120,15 +127,21 @@ def read_claims(folder: Path, record: dict[str, Any]) -> Claims:
     """
     image_ids, journals, jobs, guests, shows, files = [], [], [], [], [], []
     read: dict[str, bytes] = {}
+    numbers: list[int] = []
+    missing: dict[int, str] = {}
     for index, line in enumerate(read_lines(folder, LEAVES)):
         try:
             leaf = _leaf(parse_json(line, names=True), index)
+            if "missing" in leaf:
+                missing[index] = leaf["missing"]
+                continue
             image_ids.append(unhex(leaf["image_id"], 32))
             journal, file = _journal(folder, leaf["journal"], read)
         except ValueError as error:
             raise VerificationFailedError(LEAVES, f"line {index + 1}: {error}") from None
         journals.append(journal)
         files.append(file)
+        numbers.append(index)
         jobs.append(leaf["job"])
         guests.append(leaf["guest"])
         shows.append(leaf["shows"])
@@ -147,7 +160,7 @@ def read_claims(folder: Path, record: dict[str, Any]) -> Claims:
             raise VerificationFailedError(
                 "leaf list", f"leaves {first} and {position} share job {job} and differ"
             )
-    return Claims(plan, image_ids, journals, guests, shows, files)
+    return Claims(plan, image_ids, journals, guests, shows, files, numbers, missing)
 
 
 def _journal(
@@ -179,9 +192,10 @@ def _journal(
 
 def _leaf(line: object, index: int) -> dict[str, Any]:
     """A line of the leaf list, with exactly the fields that a run writes, of their types."""
-    if not isinstance(line, dict) or line.keys() != _FIELDS.keys():
-        raise ValueError(f"not an object with exactly {', '.join(_FIELDS)}")
-    for name, kinds in _FIELDS.items():
+    fields = _MISSING if isinstance(line, dict) and "missing" in line else _FIELDS
+    if not isinstance(line, dict) or line.keys() != fields.keys():
+        raise ValueError(f"not an object with exactly {', '.join(fields)}")
+    for name, kinds in fields.items():
         # The test is for the exact type, because isinstance would take JSON's true for 1.
         if type(line[name]) not in kinds:
             raise ValueError(f"{name} is not {' or '.join(_KINDS[kind] for kind in kinds)}")

@@ -78,7 +78,8 @@ def test_after_a_failed_run_the_folder_has_no_result_and_says_so(
     assert audit([str(audited.output)]) == 0
     assert "2 runs (1 failed, 1 ok)" in capsys.readouterr().out
     kept = {name for name in _names(audited.output) if not name.startswith("receipts/")}
-    assert kept == {RESULT, "audit.jsonl", "notes.txt", RUN_LOCK}
+    assert kept == {RESULT, LEAVES, "audit.jsonl", "notes.txt", RUN_LOCK}
+    assert '"missing"' in (audited.output / LEAVES).read_text().splitlines()[0]
     assert json.loads((audited.output / RESULT).read_text())["status"] == "failed"
     assert not (audited.output / "receipts" / "job-7.receipt").exists()
     behaviours.clear()
