@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 from runner.errors import InputError, VerificationFailedError
 from runner.files import atomic_write, check_replaceable, fsync_folder
+from runner.text import visible
 from runner.untrusted import digest_of, open_regular, parse_json, read_regular
 
 if TYPE_CHECKING:
@@ -125,7 +126,9 @@ class JournalFile:
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write JSON durably and in a form that people can read.
 
-    The text is written while it is made, because with a million leaves it takes gigabytes.
+    The text is written while it is made, because with a million leaves it takes gigabytes. A name
+    of a file that is not UTF-8 is written as :func:`runner.text.visible` says, and
+    :func:`read_json` reads it back.
 
     Args:
         path: the file to write, in an existing folder.
@@ -165,8 +168,9 @@ def _is_rows(value: object) -> TypeGuard[Iterable[object]]:
 
 
 def compact(value: object) -> str:
-    """Return a JSON value as text on one line."""
-    return json.dumps(value, ensure_ascii=False)
+    """Return a JSON value as text on one line, which can be written as UTF-8."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isascii() else visible(text)
 
 
 def write_sums(folder: Path, names: Iterable[str]) -> None:
@@ -257,7 +261,8 @@ def _ended(folder: Path) -> str:
     if os.path.lexists(folder / SUMS):
         return ""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        record = parse_json(read_regular(Path(RESULT), MAX_JSON_BYTES, inside=folder))
+        data = read_regular(Path(RESULT), MAX_JSON_BYTES, inside=folder)
+        record = parse_json(data, names=True)
         if record.get("status") in ("failed", "interrupted"):
             return f"has no result, the run in it ended {record['status']!r}"
     return ""
@@ -272,7 +277,8 @@ def read_json(folder: Path, name: str) -> Any:  # noqa: ANN401  # any JSON value
         VerificationFailedError: the file cannot be read, or is larger than a record can be.
     """
     with _problems(folder, name):
-        return parse_json(read_regular(Path(name), MAX_JSON_BYTES, inside=folder))
+        data = read_regular(Path(name), MAX_JSON_BYTES, inside=folder)
+        return parse_json(data, names=True)
 
 
 def read_lines(folder: Path, name: str) -> Iterator[bytes]:
