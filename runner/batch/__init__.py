@@ -1,7 +1,7 @@
 """One run of one batch, from its settings to its verified result and its outputs; the dry run.
 
-May import: audit, cache, codec, engines, errors, events, executor, files, folder, gpus, limits,
-locks, metric_table, metrics, model, monitoring, plan, provers, stopping, text.
+May import: audit, cache, codec, consoles, engines, errors, events, executor, files, folder, gpus,
+limits, locks, metric_table, metrics, model, monitoring, plan, provers, stopping, text.
 
 Other rooms use:
 

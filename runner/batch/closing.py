@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
+from runner.consoles import make_console
 from runner.model import ReceiptKind
 from runner.text import duration, visible
 
@@ -48,7 +48,7 @@ def print_end(
         sys.stdout.write(json.dumps(line) + "\n")
     elif summary is not None:
         missing = {} if error is None else {"missing": error.message}
-        Console().print(
+        make_console().print(
             _table(summary, missing | _last_rows(settings, info), partial=bool(missing))
         )
     sys.stdout.flush()  # what cannot be written is to be known while the run's log is open
