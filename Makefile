@@ -29,7 +29,7 @@ fast := -n auto --dist worksteal -m "$(quick)"
 .NOTPARALLEL:
 .PHONY: help run verify setup setup-openvm test test-fast lint format stubtest test-guests test-native \
 	report doctor stack guests guests-check bench bench-compare bench-exact bench-history \
-	bench-proof profile clean alerts dashboard docs fuzz
+	bench-proof profile clean alerts dashboard docs fuzz contracts contracts-check
 
 help: ## this list
 	@echo 'make run ARGS="guest=fibonacci ..." does everything from a fresh clone. Targets:'
@@ -37,6 +37,7 @@ help: ## this list
 
 run: ## set up what is missing, then python -m runner ARGS
 	$(set-up) run$(zkvm)
+	$(if $(filter l1=local,$(ARGS)),@$(python) scripts/ethereum_tools.py)
 	@$(python) -m runner $(args)
 
 verify: ## check a finished batch: make verify ARGS=FOLDER
@@ -62,11 +63,13 @@ test: ## everything: linters, types, Rust tests, all Python tests with real proo
 	@$(MAKE) --no-print-directory lint stubtest test-guests test-native
 	@$(python) scripts/stack.py --tools
 	@$(python) scripts/profile_tools.py
+	@$(python) scripts/ethereum_tools.py
 	$(if $(args),$(python) -m pytest $(args),$(python) -m pytest $(fast))
 	$(if $(args),,$(python) -m pytest -m "not ($(quick))")
 
 test-fast: ## Python tests without real proofs, monitoring tools and browser
 	$(set-up) dev
+	@$(python) scripts/ethereum_tools.py
 	$(python) -m pytest $(fast) $(args)
 
 lint: ## ruff and mypy
@@ -145,6 +148,12 @@ guests: ## compile the guest programs (needs a guest toolchain)
 
 guests-check: ## compile them elsewhere and compare image ids with the manifest
 	scripts/compile_guests.sh --check $(args)
+
+contracts: ## compile the contracts (needs Node)
+	@$(python) scripts/compile_contracts.py $(args)
+
+contracts-check: ## compile them elsewhere and compare with what is committed
+	@$(python) scripts/compile_contracts.py --check
 
 clean: ## remove the virtual environment, caches and outputs of this clone
 	rm -rf .venv outputs multirun .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

@@ -17,6 +17,7 @@ __all__ = [
     "InterruptedBatchError",
     "JobFailedError",
     "JobTimeoutError",
+    "L1Error",
     "LedgerCorruptError",
     "LedgerNewerError",
     "OperatingSystemError",
@@ -302,6 +303,25 @@ class AuditBrokenError(RunnerError):
 
     def _words(self) -> str:
         return f"line {self.line}: {self.reason}"
+
+
+@dataclass(eq=False, repr=False)
+class L1Error(RunnerError):
+    """Something about an L1 failed. The batch itself and its proofs are as they were.
+
+    Attributes:
+        reason: the class of the failure as a stable name for machines, e.g. ``unreachable``;
+            :class:`runner.evm.faults.Fault` lists them.
+        message: what happened, in one line, without a secret.
+        revert: what a contract said when it reverted, as hex with ``0x``; empty otherwise.
+    """
+
+    reason: str
+    message: str
+    revert: str = ""
+
+    def _words(self) -> str:
+        return f"L1: {self.message} [{self.reason}]"
 
 
 @dataclass(eq=False, repr=False)

@@ -256,7 +256,7 @@ class AggregationCost(Protocol):
 
 PLACEMENT = (
     *("output", "progress", "log_level", "log_format", "quiet", "report", "dry_run"),
-    *("metrics", "audit", "guests", "cache.folder"),
+    *("metrics", "audit", "l1", "guests", "cache.folder"),
     *("executor.timeout_s", "executor.on_failure", "executor.engine.address", "retry"),
     *("prover.gpus", "prover.gpu_proofs"),
 )

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 FOLDER = Path(runner.__file__).parent
 
 ORDER = (
-    "errors model files text untrusted metric_kinds gpus limits stopping streams",
+    "errors model files text untrusted metric_kinds gpus limits lifeline stopping streams",
     "codec",
     "plan provers engines cache folder events metric_table destination locks",
-    "alerts metrics signature",
+    "alerts metrics signature evm",
     "executor monitoring verify report doctor audit dashboard reference",
-    "batch server inclusion sign",
+    "batch server inclusion sign l1",
     "cli",
     "__main__",
 )

@@ -47,6 +47,7 @@ SAMPLES: list[RunnerError] = [
     errors.LedgerCorruptError("the checksum is another"),
     errors.LedgerNewerError(7, 1),
     errors.OperatingSystemError("", "Resource temporarily unavailable"),
+    errors.L1Error("reverted", "the contract reverted", "0x08c379a0"),
 ]
 
 ids = pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
@@ -112,6 +113,7 @@ def test_messages() -> None:
         "damaged metrics ledger: the checksum is another",
         "metrics ledger of format 7, known up to 1: update, or choose another metrics.ledger",
         "the operating system: Resource temporarily unavailable",
+        "L1: the contract reverted [reverted]",
     ]
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from runner.model import ReceiptKind
-from runner.text import duration
+from runner.text import duration, visible
 
 if TYPE_CHECKING:
     from runner.batch.run_info import RunInfo
@@ -45,7 +45,7 @@ def print_end(
         return
     if settings.log_format == "json":
         line = _finished(settings, info, summary, error)
-        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(line) + "\n")
     elif summary is not None:
         missing = {} if error is None else {"missing": error.message}
         Console().print(
@@ -94,9 +94,9 @@ def _last_rows(settings: Settings, info: RunInfo) -> dict[str, str]:
 
 
 def _short(path: Path) -> str:
-    """A path relative to the working directory, if it is below it."""
+    """A path as people see it, relative to the working directory if it is below it."""
     here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return visible(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
 def _table(summary: Summary, last_rows: dict[str, str], *, partial: bool = False) -> Table:

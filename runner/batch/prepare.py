@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from runner.batch.batch import Batch
 from runner.errors import AuditError, InputError
 from runner.files import check_replaceable, followed, make_folder
 from runner.monitoring.ledger import Ledger
+from runner.monitoring.textfile import SUFFIX, is_scraped, rivals
 from runner.plan.inputs import leaves
 from runner.plan.plan import distinct
 from runner.plan.strategy import make_plan
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from runner.provers.prover import Prover
 
 __all__ = ["plan_for", "prepare"]
+
+log = logging.getLogger(__name__)
 
 
 def prepare(settings: Settings) -> Batch:
@@ -134,6 +138,8 @@ def _check_writable(settings: Settings) -> None:
     _check_folders(folders)
     if metrics.ledger is not None:
         _check_ledger(metrics.ledger)
+    if metrics.textfile is not None:
+        _check_scraped(metrics.textfile)
 
 
 def _check_ledger(path: Path) -> None:
@@ -147,6 +153,23 @@ def _check_ledger(path: Path) -> None:
             f"{error.filename} cannot be used ({error.strerror})",
             "let its owner run `chmod a+r` on it, or give a ledger of its own",
         ) from None
+
+
+def _check_scraped(textfile: Path) -> None:
+    """Refuse a textfile that node_exporter never reads, and tell of one that is in its way."""
+    if not is_scraped(textfile):
+        raise InputError(
+            "metrics.textfile",
+            str(textfile),
+            "node_exporter reads no file of this name",
+            f"give a name that ends in {SUFFIX}",
+        )
+    for other in rivals(textfile):
+        log.warning(
+            "%s has a runner's metrics too, in the same folder: node_exporter takes them from one"
+            " file only; give all runs of a host the same metrics.textfile",
+            other,
+        )
 
 
 def _replaced(field: str, file: Path) -> Path:

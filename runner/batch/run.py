@@ -116,11 +116,12 @@ def run(settings: Settings) -> Summary:
         logs.name_run(run_id)
         _announce(batch, output, hosts, prover.gpus)
         _clear(output)
-        _run_started(trail, batch, prover.versions)
         tally = Tally(batch.plan, info.workers, _earlier(batch, cache))
         # The live figures stay until the textfile says how the run has ended.
         with _live(settings.metrics.textfile, batch, info, tally), gpus:
             try:
+                # What the log says has started ends in the log too, so this may be interrupted.
+                _run_started(trail, batch, prover.versions)
                 root = _prove(settings, batch, batch_run, outputs, engine=engine, tally=tally)
                 with stopping.closing():  # the batch has been proved, and nothing stops it now
                     summary = outputs.done(root, spool)

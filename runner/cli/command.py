@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -14,7 +15,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from runner import stopping, streams
+from runner import lifeline, stopping, streams
 from runner.cli import paths, schema
 from runner.cli.errors import explain
 from runner.cli.session import Session, current, start
@@ -28,13 +29,15 @@ from runner.errors import (
 )
 from runner.files import SHIPPED
 from runner.locks import RUN_LOCK, owned
+from runner.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from omegaconf import DictConfig
 
     from runner.batch.settings import Settings
+    from runner.l1.settings import L1Settings
 
 __all__ = ["main"]
 
@@ -147,10 +150,10 @@ def _job(conf: DictConfig) -> float:
 
 
 def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
-    streams.guard()  # the job may run in a process of the launcher's
     try:
-        wall_s = _run(conf, output, name=output.name)
-        stopping.check()
+        with _process_of_its_own():
+            wall_s = _run(conf, output, name=output.name)
+            stopping.check()
     except InterruptedBatchError:
         raise KeyboardInterrupt from None  # stops the sweep, not just this job
     except RunnerError as error:
@@ -158,7 +161,7 @@ def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
         raise
     except Exception as error:  # noqa: BLE001  # a bug in one job must stop no other
         file = output / "traceback.txt"
-        file.write_text(traceback.format_exc(), encoding="utf-8")
+        file.write_text(visible(traceback.format_exc()), encoding="utf-8")
         raise UnexpectedError(f"{type(error).__name__}: {error}", str(file)) from None
     finally:
         from runner.monitoring import logs
@@ -168,13 +171,25 @@ def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
     return wall_s
 
 
+@contextlib.contextmanager
+def _process_of_its_own() -> Iterator[None]:
+    """Make the process what a job needs, where it is the launcher's and not the command's."""
+    lifeline.follow()
+    streams.guard()
+    if not lifeline.follows():
+        yield
+        return
+    with stopping.installed(), lifeline.at_work():
+        yield
+
+
 def _run(conf: DictConfig, output: Path, name: str = "") -> float:
     # These are not imported at the top, because `--help` and `--cfg` need none of them.
     from runner.cli import config, unknown
     from runner.monitoring import logs
 
     unknown.refuse_unknown(conf, HydraConfig.get())
-    settings = config.settings(conf, output)
+    settings, l1 = config.settings(conf, output), config.l1_settings(conf)
     logs.configure(
         level=settings.log_level,
         log_format=settings.log_format,
@@ -187,6 +202,10 @@ def _run(conf: DictConfig, output: Path, name: str = "") -> float:
 
         dry_run.run(settings)
         return math.nan
+    if l1 is not None:
+        from runner.l1.run import check
+
+        check(l1, settings.prover.kind)
     from runner.batch.run import run
 
     try:
@@ -195,9 +214,29 @@ def _run(conf: DictConfig, output: Path, name: str = "") -> float:
         with stopping.closing():
             _report(settings)
         raise
-    with stopping.closing():
-        _report(settings)
+    try:
+        if l1 is not None:
+            _settle(settings, l1)
+    finally:
+        with stopping.closing():
+            _report(settings)
     return wall_s
+
+
+def _settle(settings: Settings, l1: L1Settings) -> None:
+    """Submit the root of the run's batch, which is verified and written by now."""
+    from runner.l1.run import settle
+
+    settle(
+        l1,
+        settings.output,
+        adapter=settings.prover.adapter,
+        guests=settings.guests,
+        metrics=settings.metrics,
+        audit=settings.audit,
+        quiet=settings.quiet,
+        machine=settings.log_format == "json",
+    )
 
 
 def _report(settings: Settings) -> None:

@@ -36,8 +36,9 @@ from runner.provers.prover import ProverSpec
 
 if TYPE_CHECKING:
     from runner.executor import OnFailure
+    from runner.l1.settings import L1Settings
 
-__all__ = ["settings"]
+__all__ = ["l1_settings", "settings"]
 
 
 def settings(config: DictConfig, output: Path) -> Settings:
@@ -99,6 +100,26 @@ def settings(config: DictConfig, output: Path) -> Settings:
         report=conf.report,
         aggregate=conf.aggregate,
     )
+
+
+def l1_settings(config: DictConfig) -> L1Settings | None:
+    """Plain, checked settings of the submission to an L1; None if there is to be none.
+
+    Args:
+        config: The config that Hydra composed, of which :func:`settings` has found nothing wrong.
+
+    Raises:
+        InputError: A value cannot be used.
+    """
+    conf = OmegaConf.to_object(config)
+    if not isinstance(conf, RunnerConf):
+        raise TypeError("config is not composed on the schema runner_schema")
+    if conf.l1.mode is None:
+        return None
+    from runner.l1.settings import from_mapping
+
+    paths.expand_all(conf)
+    return from_mapping(vars(conf.l1))
 
 
 def _count(guest: GuestConf) -> object:

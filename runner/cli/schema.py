@@ -16,6 +16,7 @@ __all__ = [
     "ExecutorConf",
     "FieldConf",
     "GuestConf",
+    "L1Conf",
     "MetricsConf",
     "PushgatewayConf",
     "RetryConf",
@@ -142,6 +143,36 @@ class AuditConf:
 
 
 @dataclass
+class L1Conf:
+    """Where the root of a verified batch is submitted. See :mod:`runner.l1.settings`.
+
+    Without a ``mode``, nothing is submitted. What is None has the default of that module.
+    """
+
+    mode: Optional[str] = None
+    required: bool = False
+    url: Optional[str] = None
+    url_env: Optional[str] = None
+    chain_id: Optional[int] = None
+    registry: Optional[str] = None
+    verifier_code_sha256: Optional[str] = None
+    key_env: Optional[str] = None
+    keystore: Optional[str] = None
+    password_file: Optional[str] = None
+    signer_url: Optional[str] = None
+    signer_url_env: Optional[str] = None
+    sender: Optional[str] = None
+    max_fee_gwei: Optional[float] = None
+    max_cost_eth: Optional[float] = None
+    confirmations: Optional[int] = None
+    bump_after_s: Optional[float] = None
+    timeout_s: Optional[float] = None
+    poll_s: Optional[float] = None
+    rpc_timeout_s: Optional[float] = None
+    state: Optional[str] = None
+
+
+@dataclass
 class RunnerConf:
     """The whole configuration. Each field is filled in by a file or a folder in ``conf/``.
 
@@ -157,6 +188,7 @@ class RunnerConf:
     retry: RetryConf = field(default_factory=RetryConf)
     metrics: MetricsConf = field(default_factory=MetricsConf)
     audit: AuditConf = field(default_factory=AuditConf)
+    l1: L1Conf = field(default_factory=L1Conf)
     guests: Optional[str] = None
     output: str = MISSING
     aggregate: str = "all"

@@ -78,6 +78,8 @@ def lines(report: Report) -> list[tuple[str, str, str, str]]:
         rows.append(("" if at else "guests", guest.name, text, style))
     for at, (name, version) in enumerate(report.tools.items()):
         rows.append(("" if at else "tools", name, version or "not found", "" if version else dim))
+    alerts = report.alerts or "each host that should have metrics is watched"
+    rows.append(("alerts", "hosts", alerts, dim if report.alerts else good))
     return rows
 
 

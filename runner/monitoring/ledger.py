@@ -139,6 +139,36 @@ class Ledger:
             lambda before: dataclasses.replace(before, totals=before.totals + extra.snapshot())
         )
 
+    def add(self, event: str, found: Recorder) -> Recorder:
+        """Count an event that is no run, once: add its totals, and set the gauges that it has.
+
+        Args:
+            event: the event's id, which neither another event nor a run has.
+            found: the event's figures. Its table has only the metrics that the event is about,
+                because the gauges in it replace those of the last run.
+
+        Returns:
+            The totals of all runs, and the gauges of the last run.
+
+        Raises:
+            LedgerNewerError: a later version wrote the ledger.
+            OSError: the ledger could not be written, so the event is not counted.
+        """
+        gauges = {(one.name, tuple(one.labels.items())): one for one in found.gauges()}
+
+        def counted(before: Contents) -> Contents:
+            if event in before.runs:
+                return before
+            known = {(one.name, tuple(one.labels.items())): one for one in before.gauges}
+            return dataclasses.replace(
+                before,
+                totals=before.totals + found.snapshot(),
+                gauges=tuple((known | gauges).values()),
+                runs=(*before.runs, event)[-KEPT_RUNS:],
+            )
+
+        return self._change(counted)
+
     def read(self) -> Recorder:
         """Read all totals and the last run's gauges. This takes no lock and changes nothing.
 

@@ -68,7 +68,8 @@ def configure(*, level: str, log_format: str, quiet: bool, file: Path, job: str 
     if quiet:
         shown.setLevel(logging.ERROR)
     try:
-        kept = logging.FileHandler(file, encoding="utf-8")
+        # A name of a file that is not UTF-8 is written as on standard error.
+        kept = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise InputError(
             "output",
@@ -135,7 +136,6 @@ def json_formatter() -> logging.Formatter:
     return Formatter(
         "%(asctime)s %(levelname)s %(name)s %(message)s",
         rename_fields={"asctime": "ts", "levelname": "level", "name": "logger"},
-        json_ensure_ascii=False,
     )
 
 

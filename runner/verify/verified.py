@@ -79,6 +79,11 @@ class VerifiedBatch:
         """The combined hash in hex; empty for strategy ``none``."""
         return self.combined_hash.hex() if self.combined_hash is not None else ""
 
+    def leaf_hashes(self) -> list[bytes]:
+        """The hash of each leaf, by its position in the batch."""
+        hashes = self.claims.hashes()
+        return [hashes[job] for job in self.claims.plan.leaves]
+
     def inclusion(self, number: int) -> merkle.InclusionProof:
         """Return the evidence that one leaf is in this batch.
 

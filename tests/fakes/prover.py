@@ -120,6 +120,10 @@ class FakeProver:
             journal=bytes.fromhex(data["journal"]),
         )
 
+    def on_chain_proof(self, receipt: bytes) -> bytes | None:
+        _, body = _parse(receipt)
+        return b"fake" if json.loads(body)["kind"] == ReceiptKind.GROTH16.value else None
+
 
 def fake_image_id(elf: bytes) -> bytes:
     """The image id that the fake prover gives to a program."""

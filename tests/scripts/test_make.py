@@ -26,7 +26,8 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is n
 RECORDER = f"""#!{sys.executable}
 import json, os, sys
 with open({{calls!r}}, "a", encoding="utf-8") as file:
-    said = {{{{name: os.environ.get(name) for name in ("CARGO_TARGET_DIR", "RUNNER_CACHE", "PATH")}}}}
+    names = ("CARGO_TARGET_DIR", "RUNNER_CACHE", "PATH")
+    said = {{{{name: os.environ.get(name) for name in names}}}}
     file.write(json.dumps([[{{name!r}}, *sys.argv[1:]], said]) + "\\n")
 """
 TARGETS = re.findall(r"^([a-z-]+):.*## ", (SHIPPED / "Makefile").read_text(), re.MULTILINE)
