@@ -139,7 +139,9 @@ def _table(summary: Summary, last_rows: dict[str, str], *, partial: bool = False
             grid.add_row("", f"{model.verification_ms_after:.1f} ms by the model (not measured)")
             grid.add_row("aggregated per second", _speed(s))
             grid.add_row("", f"{model.tps:.3g} by the model (not measured)")
-        grid.add_row("L1 gas savings", f"{model.gas_savings_percent:.1f} % by the model; no L1")
+        grid.add_row(
+            "L1 gas savings", f"{model.gas_savings_percent:.1f} % by the model (not measured)"
+        )
     for name, text in last_rows.items():
         grid.add_row(name, text)
     return grid
