@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner import streams
+from runner.destination import is_stdout, write_out
 from runner.errors import InputError, ReceiptRejectedError, RunnerError, VerificationFailedError
-from runner.files import is_stdout, write_out
 from runner.folder import MAX_FILE_BYTES
 from runner.model import ReceiptKind
 from runner.plan.journal import AggregationResult
