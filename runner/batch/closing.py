@@ -12,7 +12,7 @@ from rich.table import Table
 
 from runner.consoles import make_console
 from runner.model import ReceiptKind
-from runner.text import duration
+from runner.text import duration, visible
 
 if TYPE_CHECKING:
     from runner.batch.run_info import RunInfo
@@ -45,7 +45,7 @@ def print_end(
         return
     if settings.log_format == "json":
         line = _finished(settings, info, summary, error)
-        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(line) + "\n")
     elif summary is not None:
         missing = {} if error is None else {"missing": error.message}
         make_console().print(
@@ -94,9 +94,9 @@ def _last_rows(settings: Settings, info: RunInfo) -> dict[str, str]:
 
 
 def _short(path: Path) -> str:
-    """A path relative to the working directory, if it is below it."""
+    """A path as people see it, relative to the working directory if it is below it."""
     here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return visible(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
 def _table(summary: Summary, last_rows: dict[str, str], *, partial: bool = False) -> Table:
@@ -139,7 +139,9 @@ def _table(summary: Summary, last_rows: dict[str, str], *, partial: bool = False
             grid.add_row("", f"{model.verification_ms_after:.1f} ms by the model (not measured)")
             grid.add_row("aggregated per second", _speed(s))
             grid.add_row("", f"{model.tps:.3g} by the model (not measured)")
-        grid.add_row("L1 gas savings", f"{model.gas_savings_percent:.1f} % by the model; no L1")
+        grid.add_row(
+            "L1 gas savings", f"{model.gas_savings_percent:.1f} % by the model (not measured)"
+        )
     for name, text in last_rows.items():
         grid.add_row(name, text)
     return grid

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.batch.identity import made_from
 from runner.engines.machine import machine, packages, peak_memory_mib
+from runner.files import text_of
 from runner.folder import FORMAT
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def audit_seal(log: Path, folder: Path, head: Head) -> dict[str, Any]:
     """
     file, folder = log.absolute(), folder.absolute()
     name = file.relative_to(folder) if file.is_relative_to(folder) else file
-    return {"file": str(name), **asdict(head)}
+    return {"file": text_of(name), **asdict(head)}
 
 
 def job_rows(batch: Batch, batch_run: BatchRun) -> Iterator[dict[str, Any]]:

@@ -19,6 +19,7 @@ from runner.batch.closing import print_end
 from runner.batch.outputs import Outputs
 from runner.batch.partial import rest_of
 from runner.batch.prepare import plan_for, prepare
+from runner.batch.printed import Printed
 from runner.batch.run_info import RunInfo
 from runner.batch.spool import Spool
 from runner.cache.cache import NoCache
@@ -95,7 +96,13 @@ def run(settings: Settings) -> Summary:
         spool = Spool(output / RECEIPTS)
         recorder = Recorder()
         batch_run = BatchRun(
-            batch, cache=cache, spool=spool, recorder=recorder, prover=prover, trail=trail
+            batch,
+            cache=cache,
+            spool=spool,
+            recorder=recorder,
+            prover=prover,
+            trail=trail,
+            printed=Printed(output),
         )
         gpus = GpuMonitor(nvml if prover.gpus else _no_driver)
         outputs = Outputs(
@@ -111,11 +118,12 @@ def run(settings: Settings) -> Summary:
         _announce(batch, output, hosts, prover.gpus)
         _check_memory(prover.worker_bytes, hosts)
         _clear(output)
-        _run_started(trail, batch, prover.versions)
         tally = Tally(batch.plan, info.workers, _earlier(batch, cache))
         # The live figures stay until the textfile says how the run has ended.
         with _live(settings.metrics.textfile, batch, info, tally), gpus:
             try:
+                # What the log says has started ends in the log too, so this may be interrupted.
+                _run_started(trail, batch, prover.versions)
                 root = _prove(settings, batch, batch_run, outputs, engine=engine, tally=tally)
                 with stopping.closing():  # the batch has been proved, and nothing stops it now
                     summary = outputs.done(root, spool)

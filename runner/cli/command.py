@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -15,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 import runner
-from runner import stopping, streams
+from runner import lifeline, stopping, streams
 from runner.cli import flags, paths, schema
 from runner.cli.errors import explain
 from runner.cli.session import Session, current, start
@@ -29,9 +30,10 @@ from runner.errors import (
 )
 from runner.files import SHIPPED, atomic_write
 from runner.locks import RUN_LOCK, owned
+from runner.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from omegaconf import DictConfig
 
@@ -139,10 +141,10 @@ def _job(conf: DictConfig) -> float:
 
 
 def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
-    streams.guard()  # the job may run in a process of the launcher's
     try:
-        wall_s = _run(conf, output, name=output.name)
-        stopping.check()
+        with _process_of_its_own():
+            wall_s = _run(conf, output, name=output.name)
+            stopping.check()
     except InterruptedBatchError:
         raise KeyboardInterrupt from None  # stops the sweep, not just this job
     except RunnerError as error:
@@ -150,9 +152,9 @@ def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
         raise
     except Exception as error:  # noqa: BLE001  # a bug in one job must stop no other
         file = output / "traceback.txt"
-        text = traceback.format_exc()
+        text = visible(traceback.format_exc())
         try:
-            atomic_write(file, text.encode(errors="backslashreplace"))
+            atomic_write(file, text.encode())
         except OSError:
             log.error("%s", text)  # noqa: TRY400  # with the traceback in place of the file
         raise UnexpectedError(f"{type(error).__name__}: {error}", str(file)) from None
@@ -162,6 +164,18 @@ def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
         # What is logged between two jobs belongs in the log of neither.
         logs.between_jobs()
     return wall_s
+
+
+@contextlib.contextmanager
+def _process_of_its_own() -> Iterator[None]:
+    """Make the process what a job needs, where it is the launcher's and not the command's."""
+    lifeline.follow()
+    streams.guard()
+    if not lifeline.follows():
+        yield
+        return
+    with stopping.installed(), lifeline.at_work():
+        yield
 
 
 def _run(conf: DictConfig, output: Path, name: str = "") -> float:

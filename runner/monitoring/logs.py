@@ -139,7 +139,6 @@ def json_formatter() -> logging.Formatter:
     return Formatter(
         "%(asctime)s %(levelname)s %(name)s %(message)s",
         rename_fields={"asctime": "ts", "levelname": "level", "name": "logger"},
-        json_ensure_ascii=False,
     )
 
 
