@@ -38,6 +38,7 @@ SAMPLES: list[RunnerError] = [
     errors.WorkerDiedError("signal SIGKILL"),
     errors.JobFailedError("leaf 3", 2, "worker died (signal SIGKILL)"),
     errors.BatchFailedError("leaf 3 failed", "outputs/1"),
+    errors.PartialBatchError("1 of 8 leaves failed", "outputs/1"),
     errors.InterruptedBatchError("SIGTERM", "outputs/1"),
     errors.CacheError("/proc/no", "read-only file system"),
     errors.VerificationFailedError("combined_hash", "expected 00, found 01"),
