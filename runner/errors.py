@@ -29,6 +29,7 @@ __all__ = [
     "VerificationFailedError",
     "WorkerDiedError",
     "shown_line",
+    "visible",
 ]
 
 
@@ -84,10 +85,12 @@ class ProverError(RunnerError):
     Attributes:
         code: the reason as a stable name for machines, e.g. ``guest_failed`` or ``unavailable``.
         message: what happened, in one line.
+        printed: what the guest had printed by then, as far as it is known and kept.
     """
 
     code: str
     message: str
+    printed: str = ""
 
     def _words(self) -> str:
         return f"{self.message} [{self.code}]"
@@ -346,6 +349,11 @@ def shown_line(text: str) -> str:
         text = f"{text[:50_000]}...{text[-10_000:]}"
     line = " ".join(text.split())
     line = line if len(line) <= 2000 else f"{line[:1500]}...{line[-450:]}"
+    return visible(line)
+
+
+def visible(line: str) -> str:
+    """Return a text with all that steers a terminal or a page escaped, line ends too."""
     return line if line.isprintable() else "".join(map(_visible, line))
 
 

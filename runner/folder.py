@@ -6,6 +6,7 @@
 ``leaves.jsonl``         the leaf list, one line a leaf: guest, image id, input and journal, which
                          is what a verifier needs
 ``journals/``            the journals that are too large for the leaf list, which then names them
+``printed/``             what the guests printed, a file for each leaf whose guest printed anything
 ``result.json``          the record: config, plan, figures of every job, versions, image ids and
                          machine
 ``SHA256SUMS``           the checksums of the files above, for ``sha256sum -c`` and the verifier
@@ -46,6 +47,7 @@ __all__ = [
     "LEAVES",
     "MAX_FILE_BYTES",
     "MOST_INLINE_BYTES",
+    "PRINTED",
     "RECEIPTS",
     "REPORT",
     "RESULT",
@@ -71,6 +73,7 @@ LEAVES = "leaves.jsonl"
 L1_RECORD = "l1.json"
 ROOT = "root.receipt"
 RECEIPTS = "receipts"
+PRINTED = "printed"
 JOURNALS = "journals"
 SUMS = "SHA256SUMS"
 SIGNATURE = f"{SUMS}.sig"
@@ -214,6 +217,8 @@ def clear_result(folder: Path) -> None:
     kept = [] if receipts.is_symlink() else sorted(receipts.glob("job-*.receipt"))
     journals = folder / JOURNALS
     kept += [] if journals.is_symlink() else sorted(journals.glob("job-*.bin"))
+    printed = folder / PRINTED
+    kept += [] if printed.is_symlink() else sorted(printed.glob("*-*.txt"))
     names = (SUMS, SIGNATURE, RESULT, LEAVES, ROOT, L1_RECORD)
     paths = [*(folder / name for name in names), *pages, *kept]
     for path in paths:

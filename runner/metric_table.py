@@ -149,8 +149,8 @@ PARALLEL_WORKERS_ACTIVE = _gauge(
 )
 L1_SUBMISSION_GAS_USED = _counter(
     "l2_l1_submission_gas_used",
-    "Gas used by our transactions on an L1, reverted ones and deployments included; each nonce "
-    "counts once.",
+    "Gas used by submissions of batches to an L1, reverted ones included; each transaction counts "
+    "once.",
     _L1_RECEIPTS,
     "gas",
 )
@@ -342,12 +342,12 @@ PARALLEL_WORKERS_LIMIT = _gauge(
 )
 L1_SUBMISSIONS = _counter(
     "l2_l1_submissions_total",
-    "Our transactions that are in a block of an L1, reverted ones and deployments included.",
+    "Submissions of batches that are in a block of an L1, reverted ones included.",
     _L1_RECEIPTS,
 )
 L1_FEES_ETH = _counter(
     "l2_l1_fees_eth_total",
-    "What the transactions counted in l2_l1_submissions_total have cost.",
+    "What our transactions on an L1 have cost: the submissions, and deployments of the registry.",
     _L1_RECEIPTS,
     "ETH",
 )

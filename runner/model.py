@@ -155,6 +155,7 @@ class Outcome:
         cached: whether the receipt came from the cache. It was verified before it was used.
         attempts: the number of attempts that were started; 0 for a receipt from the cache.
         gpu: the part that a GPU had in the proof; None if it had none.
+        printed: what the guest printed, bounded; empty for a receipt from the cache.
     """
 
     job_id: int
@@ -172,6 +173,7 @@ class Outcome:
     cached: bool = False
     attempts: int = 1
     gpu: GpuUse | None = None
+    printed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FOLDER = Path(runner.__file__).parent
 
 ORDER = (
-    "errors model files text untrusted metric_kinds gpus limits lifeline stopping streams",
+    "errors model files text untrusted metric_kinds gpus limits lifeline stopping streams consoles",
     "codec",
     "plan provers engines cache folder events metric_table destination locks",
     "alerts metrics signature evm",

@@ -24,7 +24,9 @@ __all__ = [
 class NativeError(Exception):
     """The one exception of this module. Its ``args`` are ``(code, message)``.
 
-    The codes are stable: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``malformed_receipt``,
+    For a guest that failed after it had printed something, a third one is what it had printed, of
+    which at most 64 KiB are kept. A guest's message is cut to 2000 characters. The codes are
+    stable: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``malformed_receipt``,
     ``verification_failed``, ``unavailable``, ``prover_failed``, ``cuda_failed``, ``internal``.
     """
 

@@ -1,7 +1,7 @@
 """One run of one batch, from its settings to its verified result and its outputs; the dry run.
 
-May import: audit, cache, codec, engines, errors, events, executor, files, folder, gpus, limits,
-locks, metric_table, metrics, model, monitoring, plan, provers, stopping, text.
+May import: audit, cache, codec, consoles, engines, errors, events, executor, files, folder, gpus,
+limits, locks, metric_table, metrics, model, monitoring, plan, provers, stopping, text.
 
 Other rooms use:
 
@@ -19,6 +19,7 @@ Only this room uses:
 - `run_info.py`: what is known of a run before its first job, such as its id and its start.
 - `lookup.py`: the proof cache as a run uses it: jobs in, verified outcomes out.
 - `spool.py`: the run's own receipts on disk, which no cache eviction can take away.
+- `printed.py`: what guests print, a file for each job, and its last lines in the log.
 - `counters.py`: counts what happens during a run into its metrics.
 - `outputs.py`: writes record, receipts and metrics, also for a run that failed.
 - `record.py`: the contents of ``result.json``.

@@ -13,6 +13,7 @@ from runner.audit.trail import NoTrail
 from runner.batch.batch import Batch, Root
 from runner.batch.counters import RunCounters
 from runner.batch.lookup import Lookup
+from runner.batch.printed import Printed, printed_by
 from runner.errors import ReceiptRejectedError, VerificationFailedError
 from runner.events import JobFailed
 from runner.executor import OnFailure, PlanExecutor
@@ -52,6 +53,7 @@ class BatchRun:
         recorder: the metrics of this run.
         prover: the prover that verifies receipts in this process.
         trail: the audit trail of this run; None for a run without an audit log.
+        printed: the keeper of what guests print; None to keep nothing of it.
 
     Attributes:
         counters: the counters of this run.
@@ -69,11 +71,13 @@ class BatchRun:
         recorder: Recorder,
         prover: Prover,
         trail: Trail | None = None,
+        printed: Printed | None = None,
     ) -> None:
         self._batch = batch
         self._cache = cache
         self._spool = spool
         self._prover = prover
+        self._printed = printed
         self.counters = RunCounters(
             recorder,
             batch.plan,
@@ -161,6 +165,7 @@ class BatchRun:
         """Keep the failure of a job; see :class:`runner.events.Observer`."""
         if isinstance(event, JobFailed):
             self.failures[event.job.id] = event.error
+            self._keep_printed(event.job.id, printed_by(event.error.__cause__), failed=True)
 
     # -- source and sink of the executor ------------------------------------------------------
 
@@ -194,6 +199,8 @@ class BatchRun:
                 outcome.gpu.uuid,
                 outcome.gpu.error,
             )
+        self._keep_printed(job_id, outcome.printed)
+        outcome = replace(outcome, printed="")
         if outcome.receipt is not None:
             # The cache comes first. If this run is stopped here, the next one still has the proof.
             if not outcome.cached:
@@ -202,6 +209,16 @@ class BatchRun:
             self.receipt_bytes[job_id] = len(outcome.receipt)
             outcome = replace(outcome, receipt=None)
         self.outcomes[job_id] = outcome
+
+    def _keep_printed(self, job_id: int, text: str, *, failed: bool = False) -> None:
+        if self._printed is None or not text:
+            return
+        name = self._batch.name(job_id)
+        file = name.partition(" (")[0].replace(" ", "-")
+        if job_id < self._batch.plan.leaf_jobs:
+            # A leaf keeps its number in the batch where its job's id changes.
+            file = f"leaf-{self._batch.leaves[self._positions[job_id]].index}"
+        self._printed.keep(file, name, text, failed=failed)
 
     # -- the result ---------------------------------------------------------------------------
 

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
+from runner.consoles import make_console
 from runner.model import ReceiptKind
 from runner.text import duration, visible
 
@@ -48,7 +48,7 @@ def print_end(
         sys.stdout.write(json.dumps(line) + "\n")
     elif summary is not None:
         missing = {} if error is None else {"missing": error.message}
-        Console().print(
+        make_console().print(
             _table(summary, missing | _last_rows(settings, info), partial=bool(missing))
         )
     sys.stdout.flush()  # what cannot be written is to be known while the run's log is open
@@ -139,7 +139,9 @@ def _table(summary: Summary, last_rows: dict[str, str], *, partial: bool = False
             grid.add_row("", f"{model.verification_ms_after:.1f} ms by the model (not measured)")
             grid.add_row("aggregated per second", _speed(s))
             grid.add_row("", f"{model.tps:.3g} by the model (not measured)")
-        grid.add_row("L1 gas savings", f"{model.gas_savings_percent:.1f} % by the model; no L1")
+        grid.add_row(
+            "L1 gas savings", f"{model.gas_savings_percent:.1f} % by the model (not measured)"
+        )
     for name, text in last_rows.items():
         grid.add_row(name, text)
     return grid

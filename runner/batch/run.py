@@ -19,6 +19,7 @@ from runner.batch.closing import print_end
 from runner.batch.outputs import Outputs
 from runner.batch.partial import rest_of
 from runner.batch.prepare import plan_for, prepare
+from runner.batch.printed import Printed
 from runner.batch.run_info import RunInfo
 from runner.batch.spool import Spool
 from runner.cache.cache import NoCache
@@ -94,7 +95,13 @@ def run(settings: Settings) -> Summary:
         spool = Spool(output / RECEIPTS)
         recorder = Recorder()
         batch_run = BatchRun(
-            batch, cache=cache, spool=spool, recorder=recorder, prover=prover, trail=trail
+            batch,
+            cache=cache,
+            spool=spool,
+            recorder=recorder,
+            prover=prover,
+            trail=trail,
+            printed=Printed(output),
         )
         gpus = GpuMonitor(nvml if prover.gpus else _no_driver)
         outputs = Outputs(

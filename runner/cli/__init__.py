@@ -10,6 +10,7 @@ Other rooms use:
 
 Only this room uses:
 
+- `flags.py`: the flags that Hydra does not have: `--quiet`, `-q`, and `--version` for our own.
 - `config.py`: turns Hydra's config into plain, checked settings.
 - `metrics_config.py`: the part of that which is about metrics.
 - `targets.py`: makes the engine and the cache that the config names by ``_target_``.

@@ -13,7 +13,10 @@ from runner.provers.prover import ProverSpec, load_prover
 if TYPE_CHECKING:
     from runner.provers.prover import Prover
 
-__all__ = ["perform", "verify_receipt"]
+__all__ = ["MOST_PRINTED", "perform", "verify_receipt"]
+
+MOST_PRINTED = 64 << 10
+"""The most characters that are kept of what a guest prints."""
 
 
 def perform(spec: ProverSpec, job: ProofJob) -> Outcome:
@@ -63,6 +66,7 @@ def perform(spec: ProverSpec, job: ProofJob) -> Outcome:
         started=started,
         finished=time.time(),
         gpu=proof.gpu,
+        printed=proof.log[:MOST_PRINTED],
     )
 
 

@@ -24,6 +24,9 @@ use crate::{
 /// How much of a guest's output is kept. The rest is dropped, for a log is for people.
 const MAX_LOG_BYTES: usize = 64 * 1024;
 
+/// How much of the message of a failure is kept. A guest may panic with megabytes.
+const MAX_MESSAGE_CHARS: usize = 2000;
+
 /// The segment sizes that the circuit has control ids for: from `risc0_zkp::MIN_CYCLES_PO2` to the
 /// default verifier's limit, `DEFAULT_MAX_PO2`.
 const SEGMENT_PO2: std::ops::RangeInclusive<u32> = 13..=22;
@@ -185,6 +188,7 @@ fn run(
             .map_err(|error| Error::GuestFailed(one_line(&format!("{error:#}"))))
     });
     let session = match session {
+        Err(Error::GuestFailed(message)) => Err(with_log(message, &log)),
         // One instruction and the pages that it touches must fit into a segment. The executor
         // asserts that they do.
         Err(Error::Internal(panic)) if panic.starts_with("segment limit (") => {
@@ -195,10 +199,8 @@ fn run(
         other => other,
     }?;
     if session.exit_code != ExitCode::Halted(0) {
-        return Err(Error::GuestFailed(format!(
-            "the guest ended with {:?}",
-            session.exit_code
-        )));
+        let message = format!("the guest ended with {:?}", session.exit_code);
+        return Err(with_log(message, &log));
     }
     Ok((session, log.text()))
 }
@@ -215,8 +217,22 @@ fn figures(session: &Session, log: String) -> Run {
     }
 }
 
+/// The failure of a guest, with what it had printed, if that is anything.
+fn with_log(message: String, log: &Log) -> Error {
+    match log.text() {
+        log if log.is_empty() => Error::GuestFailed(message),
+        log => Error::GuestPrinted { message, log },
+    }
+}
+
+/// The words of a text with one space between them, and of a long text only the start.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let start: String = text.chars().take(4 * MAX_MESSAGE_CHARS).collect();
+    let line = start.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MAX_MESSAGE_CHARS) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
 }
 
 /// What the guest printed, up to [`MAX_LOG_BYTES`].

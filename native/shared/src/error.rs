@@ -9,6 +9,8 @@ pub enum Error {
     BadElf(String),
     /// The guest panicked, faulted, exited with a code, or committed nothing.
     GuestFailed(String),
+    /// The same, with what the guest had printed by then.
+    GuestPrinted { message: String, log: String },
     /// The bytes are not a receipt in the encoding of [`crate::envelope`].
     MalformedReceipt(String),
     /// The receipt is well-formed and does not prove what was asked.
@@ -33,7 +35,9 @@ impl Error {
         match self {
             Error::BadArgument(message) => ("bad_argument", message),
             Error::BadElf(message) => ("bad_elf", message),
-            Error::GuestFailed(message) => ("guest_failed", message),
+            Error::GuestFailed(message) | Error::GuestPrinted { message, .. } => {
+                ("guest_failed", message)
+            }
             Error::MalformedReceipt(message) => ("malformed_receipt", message),
             Error::VerificationFailed(message) => ("verification_failed", message),
             Error::Unavailable(message) => ("unavailable", message),
