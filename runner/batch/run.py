@@ -33,6 +33,7 @@ from runner.errors import (
 )
 from runner.folder import RECEIPTS, clear_result
 from runner.gpus import nvml
+from runner.limits import fitting, memory_bytes
 from runner.locks import RUN_LOCK, owned
 from runner.metrics import Recorder
 from runner.model import ReceiptKind
@@ -115,6 +116,7 @@ def run(settings: Settings) -> Summary:
         )
         logs.name_run(run_id)
         _announce(batch, output, hosts, prover.gpus)
+        _check_memory(prover.worker_bytes, hosts)
         _clear(output)
         tally = Tally(batch.plan, info.workers, _earlier(batch, cache))
         # The live figures stay until the textfile says how the run has ended.
@@ -155,6 +157,19 @@ def _clear(output: Path) -> None:
             f"{error.filename} cannot be replaced ({error.strerror})",
             "remove it, or choose another folder",
         ) from None
+
+
+def _check_memory(worker_bytes: int, hosts: Sequence[Host]) -> None:
+    """Warn of more workers on this machine than there is memory for. A large run takes more."""
+    here = sum(host.workers for host in hosts if host.name == platform.node())
+    memory = memory_bytes()
+    fit = fitting(worker_bytes, memory, here) if worker_bytes else None
+    if fit is not None:
+        log.warning(
+            "%d workers take %.1f GB of memory at least, and there are %.1f GB: the system may kill"
+            " some of them; executor.workers=%d fits",
+            *(here, here * worker_bytes / 1e9, memory / 1e9, fit),
+        )
 
 
 def _no_driver() -> None:

@@ -66,7 +66,7 @@ def check_hydra(hydra: HydraConf) -> None:
             put in its place.
     """
     for kind in ("run", "sweep"):
-        expand(f"hydra.{kind}.dir", str(hydra[kind].dir))
+        expand(f"hydra.{kind}.dir", str(getattr(hydra, kind).dir))
 
 
 def register() -> None:

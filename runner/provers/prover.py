@@ -178,6 +178,14 @@ class Prover(Protocol):
         ...
 
     @property
+    def worker_bytes(self) -> int:
+        """The bytes of memory that a worker takes at least for the spec's kind; 0 if not known.
+
+        More ``executor.workers`` than there is memory for are told with a warning.
+        """
+        ...
+
+    @property
     def aggregation_cost(self) -> AggregationCost | None:
         """The zkVM's own model of what an aggregation costs, which ``fan_in=auto`` minimises.
 

@@ -46,6 +46,24 @@ def test_modules_in_the_working_directory_do_not_replace_libraries(tmp_path: Pat
     assert start(tmp_path, "runner.alerts", "--check").returncode == 0
 
 
+def test_a_file_called_like_the_runner_is_passed_over_with_a_flag_of_pythons(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "runner.py").write_text("raise SystemExit('not the runner')\n")
+    done = start(tmp_path, "runner", *EXECUTE, "output=out", PYTHONSAFEPATH="1")
+    assert (done.returncode, done.stdout[:14]) == (0, "Batch executed"), done.stderr
+
+
+def test_a_config_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "own/experiment/mine.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_bytes("# @package _global_\n# gr\u00fcn\nquiet: true\n".encode("latin-1"))
+    done = start(tmp_path, "runner", "--config-dir=own", *EXECUTE, "experiment=mine")
+    assert done.returncode == 2
+    fault = "not UTF-8 (byte 0xfc: invalid start byte); save it as UTF-8"
+    assert done.stderr == f"error: config = '{file.resolve()}': {fault}\n"
+
+
 def test_an_adapter_in_the_working_directory_is_found(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("class Adapter:\n    pass\n")
     (tmp_path / "out").mkdir()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import InputError, ProverError
 from runner.gpus import usable
-from runner.limits import cores, memory_bytes
+from runner.limits import cores, fitting, memory_bytes
 from runner.model import Cycles, GpuUse, ReceiptInfo, ReceiptKind, Versions
 from runner.provers.guests import read_elf
 from runner.provers.native_module import not_installed, prover_errors
@@ -119,8 +119,12 @@ class Risc0Prover:
         """
         if self.gpus or not self._proves:
             return WORKERS_PER_GPU * len(self.gpus) or None
-        fit = max(1, memory_bytes() // LEAST_MEMORY)
-        return fit if memory_bytes() > 0 and fit < cores() else None
+        return fitting(LEAST_MEMORY, memory_bytes(), cores())
+
+    @property
+    def worker_bytes(self) -> int:
+        """See :class:`Prover`."""
+        return 0 if self.gpus or not self._proves else LEAST_MEMORY
 
     @property
     def aggregation_cost(self) -> PaddedCycles:
