@@ -23,9 +23,9 @@ from tests.command import RUN, run
 from tests.fakes.prover import ADAPTER
 
 if TYPE_CHECKING:
-    from tests.chains import TestChain
     from pathlib import Path
 
+    from tests.chains import TestChain
     from tests.fakes.behaviours import Behaviours
 
 SECRET = "s3cretpath0123456"
