@@ -36,7 +36,7 @@ _BATCH = "the result of the batch"
 _L1_RECEIPTS = "receipts of L1 transactions"
 _L1_LOOKS = "looks at the L1"
 _L1_STORE = "the submissions on disk"
-_GAS_MODEL = "gas per proof from the configuration; no L1 is attached"
+_GAS_MODEL = "the gas per proof that the model takes; no L1 is asked"
 
 _counter = partial(Counter, NoLabels)
 _gauge = partial(Gauge, NoLabels)
