@@ -9,7 +9,7 @@ create_exception!(
     PyException,
     "The one exception of this module. Its `args` are `(code, message)`, two str. The codes are\n\
      stable: bad_argument, bad_elf, guest_failed, malformed_receipt, verification_failed,\n\
-     unavailable, prover_failed, cuda_failed, internal."
+     unavailable, prover_failed, cuda_failed, unprovable, bad_segment, internal."
 );
 
 /// The exception that Python gets for a failure.

@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Risc0Prover"]
 
-_RANGES = {"segment_po2": (15, 22), "gpus": (0, 64), "gpu_proofs": (1, 8)}
+_RANGES = {"segment_po2": (14, 22), "gpus": (0, 64), "gpu_proofs": (1, 8)}
 """The adapter's own settings. ``segment_po2`` is the size of the largest segment as a power of two,
-and the circuit has no other sizes than these. Larger segments need more memory, about 10 GiB at
-2^20. Smaller segments cut a run into more pieces. ``gpus`` is the number of GPUs to prove on, and
+from the smallest that can be proved to the largest of the circuit. Larger segments need more
+memory, about 10 GiB at 2^20. Smaller segments cut a run into more pieces. ``gpus`` is the number of GPUs to prove on, and
 ``gpu_proofs`` the number of proofs that each makes at once."""
 
 LEAST_MEMORY = 320 * 2**20
