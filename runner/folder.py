@@ -40,6 +40,7 @@ __all__ = [
     "REPORT",
     "RESULT",
     "ROOT",
+    "SEGMENTS",
     "SUMS",
     "check_sums",
     "compact",
@@ -57,6 +58,7 @@ REPORT = "report.html"
 LEAVES = "leaves.jsonl"
 ROOT = "root.receipt"
 RECEIPTS = "receipts"
+SEGMENTS = "segments"
 SUMS = "SHA256SUMS"
 
 FORMAT = 1

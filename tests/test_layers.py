@@ -27,7 +27,7 @@ FOLDER = Path(runner.__file__).parent
 ORDER = (
     "errors model files text untrusted metric_kinds gpus limits",
     "plan provers engines cache folder events metric_table",
-    "alerts metrics signature",
+    "alerts metrics signature long_runs",
     "executor monitoring verify report doctor audit dashboard reference",
     "batch server inclusion sign",
     "cli",

@@ -1,7 +1,7 @@
 """One run of one batch, from its settings to its verified result and its outputs; the dry run.
 
 May import: audit, cache, engines, errors, events, executor, files, folder, gpus, limits,
-metric_table, metrics, model, monitoring, plan, provers, text.
+long_runs, metric_table, metrics, model, monitoring, plan, provers, text.
 
 Other rooms use:
 
@@ -17,6 +17,9 @@ Only this room uses:
 - `batch_run.py`: one run of a batch: source and sink of its jobs, and the check of the root.
 - `run_info.py`: what is known of a run before its first job, such as its id and its start.
 - `lookup.py`: the proof cache as a run uses it: jobs in, verified outcomes out.
+- `segment_store.py`: the segments of long runs on disk, and the receipts of those that are proved.
+- `segment_stream.py`: a long run that is cut on a thread, one segment each time it is asked.
+- `seed.py`: what a guest's random numbers come from where its run is cut.
 - `spool.py`: the run's own receipts on disk, which no cache eviction can take away.
 - `counters.py`: counts what happens during a run into its metrics.
 - `outputs.py`: writes record, receipts and metrics, also for a run that failed.

@@ -18,11 +18,13 @@ from runner.batch.closing import print_end
 from runner.batch.outputs import Outputs
 from runner.batch.prepare import prepare
 from runner.batch.run_info import RunInfo
+from runner.batch.seed import user_secret
+from runner.batch.segment_store import SegmentStore
 from runner.batch.spool import Spool
 from runner.cache.cache import NoCache
 from runner.engines.engine import jobs_at_once
 from runner.errors import RunnerError, WorkerDiedError
-from runner.folder import RECEIPTS
+from runner.folder import RECEIPTS, SEGMENTS
 from runner.gpus import nvml
 from runner.metrics import Recorder
 from runner.model import ReceiptKind
@@ -76,9 +78,17 @@ def run(settings: Settings) -> Summary:
         hosts = engine.hosts()
         info = RunInfo(run_id, prover.versions, jobs_at_once(hosts), started, clock)
         spool = Spool(settings.output / RECEIPTS)
+        segments = SegmentStore(settings.output / SEGMENTS)
         recorder = Recorder()
         batch_run = BatchRun(
-            batch, cache=cache, spool=spool, recorder=recorder, prover=prover, trail=trail
+            batch,
+            cache=cache,
+            spool=spool,
+            segments=segments,
+            secret=user_secret(os.environ),
+            recorder=recorder,
+            prover=prover,
+            trail=trail,
         )
         gpus = GpuMonitor(nvml if prover.gpus else _no_driver)
         outputs = Outputs(
@@ -107,6 +117,8 @@ def run(settings: Settings) -> Summary:
                 # This is a bug. It is recorded like any failure, and raised as what it is.
                 outputs.failed(error)
                 raise
+            finally:
+                segments.clear()
     print_end(settings, info, summary=summary)
     return summary
 

@@ -27,7 +27,7 @@ from runner.folder import LEAVES, RECEIPTS, RESULT, ROOT, SUMS, check_sums, read
 from runner.model import ReceiptKind
 from runner.plan import merkle
 from runner.plan.journal import AggregationResult
-from runner.provers.worker import verify_receipt
+from runner.provers.verifying import verify_receipt
 from runner.verify.claims import Claims, read_claims
 from runner.verify.record import check_record
 from runner.verify.verified import PinnedIds, VerifiedBatch

@@ -195,7 +195,7 @@ def test_what_is_at_an_edge_is_proved(length: int) -> None:
 
 @pytest.mark.real
 def test_segments_are_proved_one_by_one_and_assembled() -> None:
-    stdin = letters(2200)
+    stdin = letters(1500)
     run = native.prove_if_short(elf("sha256"), stdin, segment_po2=14)
     assert isinstance(run, native.Execution)
     assert run.segments >= 2
@@ -210,7 +210,7 @@ def test_segments_are_proved_one_by_one_and_assembled() -> None:
 
     whole = native.assemble(receipts, run.journal)
     own = image_id("sha256")
-    assert native.verify(whole, own) == hashlib.sha256(b"a" * 2200).digest()
+    assert native.verify(whole, own) == hashlib.sha256(b"a" * 1500).digest()
     assert native.describe(whole).segments == len(segments)
     proved_at_once = native.prove(elf("sha256"), stdin, segment_po2=14).receipt
     assert len(whole) == len(proved_at_once)
