@@ -192,7 +192,9 @@ class PlanExecutor:
         if self.failures and self._on_failure == "stop":
             self._drop_waiting()
             return
-        self._long.pull()
+        while ready := self._long.pull():
+            for future in ready:
+                self._cut(future)
         if self._pool is None:
             while len(self._running) < self._workers and (job := self._next()) is not None:
                 self._submit(job)

@@ -116,8 +116,9 @@ class LongRuns:
         self._runs[job.id] = _Run(job, executed, run)
         self._due.append((job.id, range(len(run.sizes))))
 
-    def pull(self) -> None:
-        """Ask for segments while few wait."""
+    def pull(self) -> list[Future[CutSegment | None]]:
+        """Ask for segments while few wait. Returns those that are there at once."""
+        ready = []
         while self._due and len(self._idle) + len(self._asked) < STREAMS:
             job_id, wanted = self._due.popleft()
             if (run := self._runs.get(job_id)) is not None:
@@ -126,7 +127,11 @@ class LongRuns:
             job_id, stream = self._idle.pop(0)
             future = stream.pull()
             self._asked[future] = (job_id, stream)
-            future.add_done_callback(self._ended)
+            if future.done():
+                ready.append(future)
+            else:
+                future.add_done_callback(self._ended)
+        return ready
 
     def segment(self, future: Future[CutSegment | None]) -> ProofJob | None:
         """Return the job of a segment that a stream gave, or None at the end of the stream.

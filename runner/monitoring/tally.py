@@ -206,7 +206,7 @@ class Tally:
         self._counts["retries"] += 1
         self._counts["errors"] += 1
         self._last_error = f"{job.name}: {one_line(error)}"
-        self._left.stopped(job.key)
+        self._left.stopped(*job.key)
         self._release(job)
 
     def _failed(self, job: ProofJob, error: JobFailedError) -> None:
@@ -229,4 +229,4 @@ class Tally:
             worker = next(n for n in range(1, self.workers + 1) if n not in taken)
             now = self.clock()
             self._busy[key] = BusyWorker(worker, job.name, self.level(job), attempt, now)
-            self._left.started(key, now)
+            self._left.started(key[0], now, key[1])

@@ -97,13 +97,19 @@ class TimeLeft:
             level for job, level in enumerate(self._levels) if job not in self._children
         )
 
-    def started(self, job: tuple[int, int], now: float) -> None:
-        """Note that a worker began a job, by its key, at ``now`` (monotonic seconds)."""
-        self._started[job] = now
+    def started(self, job: int, now: float, part: int = -1) -> None:
+        """Note that a worker began a job, or a part of it, at ``now`` (monotonic seconds).
 
-    def stopped(self, job: tuple[int, int]) -> None:
-        """Note that a job ended without a result and may start again."""
-        self._started.pop(job, None)
+        Args:
+            job: the job's id.
+            now: the time.
+            part: the number of the part, as in the job's key.
+        """
+        self._started[job, part] = now
+
+    def stopped(self, job: int, part: int = -1) -> None:
+        """Note that a job, or a part of it, ended without a result and may start again."""
+        self._started.pop((job, part), None)
 
     def split(self, job: int, sizes: Sequence[int]) -> None:
         """Note that a job is a run of several segments, of these sizes as powers of two."""
