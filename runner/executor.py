@@ -2,9 +2,9 @@
 
 An aggregation starts as soon as its own children have finished, and goes before new leaves. A job
 that turns out to be a run of several segments becomes many jobs, so that a plan grows while it is
-run. A job that fails is tried again by the retry policy. One thread, the caller's, makes all decisions and
-tells the observers. Jobs are looked up in the cache on a few threads of their own, because each
-look-up verifies a receipt.
+run. A job that fails is tried again by the retry policy. One thread, the caller's, makes all
+decisions and tells the observers. Jobs are looked up in the cache on a few threads of their own,
+because each look-up verifies a receipt.
 """
 
 from __future__ import annotations
@@ -141,7 +141,9 @@ class PlanExecutor:
         self._sleep = sleep
 
         self._queue = JobQueue(plan)
-        self._attempts: dict[tuple[int, int], Attempts] = {}  # at jobs that have failed and may yet succeed
+        self._attempts: dict[
+            tuple[int, int], Attempts
+        ] = {}  # at jobs that have failed and may yet succeed
         self._lookups: dict[Future[Outcome | None], ProofJob] = {}
         self._running: dict[Future[Outcome], ProofJob] = {}
         # Every future comes here when it ends. `concurrent.futures.wait` would lock all of them.
@@ -352,7 +354,7 @@ class PlanExecutor:
             self._queue.delay(job, self._clock() + wait_s)
 
     def _give_up(self, job: ProofJob, error: BaseException, attempts: int) -> None:
-        """Note that a job has failed for good. Of a run of several segments all parts are dropped."""
+        """Note that a job has failed for good. All other parts of its run are dropped."""
         failure = JobFailedError(job.name, attempts, one_line(error))
         failure.__cause__ = error
         self.failures.append(failure)

@@ -1,7 +1,7 @@
 """The runs of several segments of a plan that is being run: what is cut, proved and still missing.
 
-A run is cut while its segments are proved, by a stream that gives one segment each time it is asked.
-It is asked only while few segments wait, so that neither memory nor disk holds a whole long run.
+A run is cut while its segments are proved, by a stream that gives one segment each time that it is
+asked. It is asked only while few segments wait, so that neither memory nor disk holds a long run.
 """
 
 from __future__ import annotations
@@ -153,7 +153,11 @@ class LongRuns:
         return job
 
     def finished(self, segment: ProofJob, outcome: Outcome) -> ProofJob | None:
-        """Note that a segment is proved. The last one returns the job that assembles the receipt."""
+        """Note that a segment is proved.
+
+        Returns:
+            The job that assembles the receipt of the run, once all segments are proved.
+        """
         self._waiting.discard(segment.key)
         run = self._runs.get(segment.id)
         if run is None or segment.part is None or segment.part.index is None:
@@ -219,5 +223,3 @@ class LongRuns:
             part=Part(None, of),
             expected=run.run.journal,
         )
-
-

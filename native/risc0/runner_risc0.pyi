@@ -297,8 +297,8 @@ def assemble(
 
     Raises:
         NativeError: ``bad_segment`` with a message that starts with the number of the segment whose
-            receipt does not verify, ``malformed_receipt``, ``verification_failed``, ``unavailable``,
-            ``prover_failed``, or ``cuda_failed`` in its place on a GPU.
+            receipt does not verify, ``malformed_receipt``, ``verification_failed``,
+            ``unavailable``, ``prover_failed``, or ``cuda_failed`` in its place on a GPU.
     """
 
 def verify(receipt: bytes, image_id: bytes, /) -> bytes:

@@ -1,7 +1,7 @@
 """One run of one batch, from its settings to its verified result and its outputs; the dry run.
 
 May import: audit, cache, engines, errors, events, executor, files, folder, gpus, limits,
-long_runs, metric_table, metrics, model, monitoring, plan, provers, text.
+long_runs, metric_table, metrics, model, monitoring, plan, provers, text, untrusted.
 
 Other rooms use:
 

@@ -1,8 +1,9 @@
 """The seeds of long runs: what a guest's random numbers come from where its run is cut.
 
-Every guest draws a few random bytes when it starts. They keep the digests of its memory, which stand
-in its receipt, from telling what is in the memory. A run that is to be cut into the same segments
-again must draw the same ones. So they come from a secret of this user, and from what is run.
+Every guest draws a few random bytes when it starts. They keep the digests of its memory, which
+stand in its receipt, from telling what is in the memory. A run that is to be cut into the same
+segments again must draw the same ones. So they come from a secret of this user, and from what is
+run.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The segments of long runs on disk, and the receipts of those that are proved.
 
 A segment is there from when it is cut until it is proved, and its receipt until the receipt of the
-run is there. A file is named by the digest of the segment. What is read is compared with its digest,
-because nothing else keeps another program from changing it.
+run is there. A file is named by the digest of the segment. What is read is compared with its
+digest, because nothing else keeps another program from changing it.
 """
 
 from __future__ import annotations

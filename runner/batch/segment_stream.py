@@ -70,7 +70,9 @@ class RunStream:
         error: Exception | None = None
         job = self._job
         try:
-            self._prover.cut(job.guest, job.stdin, job.children, self._run, job.seed, self._take)
+            self._prover.cut(
+                job.guest, job.stdin, job.children, self._run, seed=job.seed, sink=self._take
+            )
         except _EndedError:
             return
         except Exception as caught:  # noqa: BLE001  # the one who asks next is told

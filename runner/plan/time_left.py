@@ -4,9 +4,9 @@ The model is list scheduling (Graham 1969) of the jobs that are left, in the exe
 free worker takes an aggregation whose children are done, or else the next leaf. Each job is
 assumed to take the mean time of the jobs of its level, measured in this run or else in earlier
 ones. Of a job whose run has several segments, each segment takes the mean time of segments of its
-size, and they are only counted, over all workers. The model therefore accounts for workers that are idle at the end of a level and for the chain
-of aggregations up to the root. A level that was never measured is left out, and the estimate is
-then marked as a lower bound.
+size, and they are only counted, over all workers. The model therefore accounts for workers that are
+idle at the end of a level and for the chain of aggregations up to the root. A level that was never
+measured is left out, and the estimate is then marked as a lower bound.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ class TimeLeft:
                 work -= min(now - begun, means.get(self._levels[job], 0.0))
         return max(0.0, work) / self._workers
 
-    def _scheduled(self, means: Mapping[int, float], now: float) -> float:
+    def _scheduled(self, means: Mapping[int, float], now: float) -> float:  # noqa: C901  # one loop
         """Return the seconds until the last of the other jobs ends, by list scheduling."""
         missing: dict[int, int] = {}
         ready: list[tuple[bool, int]] = []
@@ -227,9 +227,9 @@ class TimeLeft:
                 missing[job] = waits
             elif job in self._sizes:
                 running.append((0.0, job))  # its segments are counted
-            elif (job, -1) in self._started:
+            elif (begun := self._started.get((job, -1))) is not None:
                 mean = means.get(self._levels[job], 0.0)
-                running.append((max(0.0, mean - (now - self._started[job, -1])), job))
+                running.append((max(0.0, mean - (now - begun)), job))
             else:
                 ready.append((job < self._plan.leaf_jobs, job))
         heapq.heapify(ready)

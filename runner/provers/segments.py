@@ -1,4 +1,4 @@
-"""What a zkVM offers beyond :class:`runner.provers.prover.Prover` whose segments are proved one by one.
+"""What a zkVM offers beyond the protocol of all whose segments are proved one by one.
 
 An adapter that has these methods lets several workers prove one long run. The others prove each run
 as a whole.
@@ -30,6 +30,7 @@ class SegmentProver(Protocol):
         stdin: bytes,
         children: tuple[Child, ...],
         kind: ReceiptKind,
+        *,
         threads: int,
         seed: bytes,
     ) -> Proof | LongRun:
@@ -40,12 +41,13 @@ class SegmentProver(Protocol):
         """
         ...
 
-    def cut(
+    def cut(  # noqa: PLR0913  # what a run is made of
         self,
         guest: Guest,
         stdin: bytes,
         children: tuple[Child, ...],
         run: LongRun,
+        *,
         seed: bytes,
         sink: Callable[[int, bytes], object],
     ) -> None:
@@ -65,7 +67,7 @@ class SegmentProver(Protocol):
         """Verify that a receipt proves the segment."""
         ...
 
-    def assemble(  # noqa: PLR0913  # what a receipt is made of
+    def assemble(  # what a receipt is made of
         self,
         receipts: Sequence[bytes],
         children: tuple[Child, ...],

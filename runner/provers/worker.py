@@ -77,6 +77,6 @@ def perform(spec: ProverSpec, job: ProofJob) -> Outcome:
 def _run(prover: Prover, job: ProofJob, children: tuple[Child, ...]) -> Proof | LongRun:
     if job.seed and job.kind is not ReceiptKind.EXECUTE and isinstance(prover, SegmentProver):
         return prover.run_if_short(
-            job.guest, job.stdin, children, job.kind, job.threads, job.seed
+            job.guest, job.stdin, children, job.kind, threads=job.threads, seed=job.seed
         )
     return prover.run(job.guest, job.stdin, children, job.kind, job.threads)

@@ -94,9 +94,7 @@ def test_each_segment_is_tried_again_on_its_own() -> None:
 
 def test_a_segment_that_fails_for_good_fails_its_job_and_drops_the_others() -> None:
     plan = make_plan("none", range(2))
-    one = bench(
-        plan, {0: 50}, failing({(0, 1): [LASTING]}), workers=2, on_failure="continue"
-    )
+    one = bench(plan, {0: 50}, failing({(0, 1): [LASTING]}), workers=2, on_failure="continue")
     with pytest.raises(JobFailedError, match="leaf 0, segment 2 of 50 failed after 1 attempt"):
         one.run()
     assert one.jobs.accepted == [1]
@@ -132,7 +130,7 @@ def test_a_full_disk_is_a_clear_error_and_keeps_what_is_finished() -> None:
     plan = make_plan("none", range(3))
     one = bench(plan, {1: 5}, workers=1, on_failure="continue")
     one.jobs.faults[1, 2] = OSError(28, "No space left on device")
-    with pytest.raises(JobFailedError, match="leaf 1 failed after 1 attempt: .*No space left"):
+    with pytest.raises(JobFailedError, match=r"leaf 1 failed after 1 attempt: .*No space left"):
         one.run()
     assert one.jobs.accepted == [0, 2]
 
@@ -167,7 +165,7 @@ def test_any_plan_with_long_runs_completes_in_any_order(
     leaves: int,
     long: dict[int, int],
     workers: int,
-    cached: bool,  # noqa: FBT001
+    cached: bool,
     random: Any,  # noqa: ANN401
 ) -> None:
     def some(engine: HandEngine) -> None:
@@ -179,5 +177,7 @@ def test_any_plan_with_long_runs_completes_in_any_order(
     assert sorted(one.jobs.accepted) == list(range(plan.jobs))
     for job, segments in long.items():
         if job < plan.jobs:
-            made = [name for name in one.engine.submitted if isinstance(name, tuple) and name[0] == job]
+            made = [
+                name for name in one.engine.submitted if isinstance(name, tuple) and name[0] == job
+            ]
             assert sorted(made) == [(job, index) for index in range(segments + 1)]

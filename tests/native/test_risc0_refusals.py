@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 import runner_risc0 as native
 
-from runner.plan.journal import padded
 from tests.native.risc0 import CODES, GUESTS, RECURSION, elf, failure, word
 
 if TYPE_CHECKING:

@@ -45,8 +45,8 @@ __all__ = ["Risc0Prover"]
 _RANGES = {"segment_po2": (14, 22), "gpus": (0, 64), "gpu_proofs": (1, 8)}
 """The adapter's own settings. ``segment_po2`` is the size of the largest segment as a power of two,
 from the smallest that can be proved to the largest of the circuit. Larger segments need more
-memory, about 10 GiB at 2^20. Smaller segments cut a run into more pieces. ``gpus`` is the number of GPUs to prove on, and
-``gpu_proofs`` the number of proofs that each makes at once."""
+memory, about 10 GiB at 2^20. Smaller segments cut a run into more pieces. ``gpus`` is the number of
+GPUs to prove on, and ``gpu_proofs`` the number of proofs that each makes at once."""
 
 LEAST_MEMORY = 320 * 2**20
 """The bytes of memory that a worker takes for proofs of 2^15 cycles, the smallest aggregation. Each
@@ -183,13 +183,19 @@ class Risc0Prover:
         stdin: bytes,
         children: tuple[Child, ...],
         kind: ReceiptKind,
+        *,
         threads: int,
         seed: bytes,
     ) -> Proof | LongRun:
         """See :class:`runner.provers.segments.SegmentProver`."""
         elf = read_elf(guest)
         prove = functools.partial(
-            _called, "prove_if_short", elf, stdin, _receipts(children), **self._limits(kind, threads)
+            _called,
+            "prove_if_short",
+            elf,
+            stdin,
+            _receipts(children),
+            **self._limits(kind, threads),
         )
         proof, gpu = self._on_gpu(prove)
         if hasattr(proof, "receipt"):  # the module for GPUs has a class of its own
@@ -203,9 +209,7 @@ class Risc0Prover:
                 segment_po2=self._segment_po2,
                 max_cycles=self._max_cycles,
             )
-        return LongRun(
-            run.journal, _cycles(run), run.segment_po2, tuple(run.segment_po2s), run.log
-        )
+        return LongRun(run.journal, _cycles(run), run.segment_po2, tuple(run.segment_po2s), run.log)
 
     def cut(  # noqa: PLR0913  # what a run is made of
         self,
@@ -213,15 +217,14 @@ class Risc0Prover:
         stdin: bytes,
         children: tuple[Child, ...],
         run: LongRun,
+        *,
         seed: bytes,
         sink: Callable[[int, bytes], object],
     ) -> None:
         """See :class:`runner.provers.segments.SegmentProver`."""
         po2 = run.segment_po2
         with prover_errors(native.NativeError):
-            native.cut(
-                read_elf(guest), stdin, sink, _claims(children), seed=seed, segment_po2=po2
-            )
+            native.cut(read_elf(guest), stdin, sink, _claims(children), seed=seed, segment_po2=po2)
 
     def prove_segment(self, segment: bytes, threads: int) -> tuple[bytes, GpuUse | None]:
         """See :class:`runner.provers.segments.SegmentProver`."""
@@ -234,7 +237,7 @@ class Risc0Prover:
         with prover_errors(native.NativeError):
             native.verify_segment(receipt, segment)
 
-    def assemble(  # noqa: PLR0913  # what a receipt is made of
+    def assemble(  # what a receipt is made of
         self,
         receipts: Sequence[bytes],
         children: tuple[Child, ...],
@@ -277,7 +280,7 @@ class Risc0Prover:
         """
         seat = self._take_seat() if self.gpus else None
         if seat is None or not seat.usable:
-            return prove(native), None
+            return prove(native, gpu_lock=None), None
         if seat.worker_died():
             failure = "a worker died while it used the GPU"
         else:
@@ -290,7 +293,7 @@ class Risc0Prover:
                     raise
                 failure = one_line(error)
         seat.set_aside()
-        return prove(native), GpuUse(seat.gpu.uuid, error=failure)
+        return prove(native, gpu_lock=None), GpuUse(seat.gpu.uuid, error=failure)
 
     def _take_seat(self) -> Seat:
         with self._seating:

@@ -16,6 +16,10 @@ from runner_risc0 import NativeError
 __all__ = ["NativeError", "assemble", "build_info", "prove", "prove_if_short", "prove_segment"]
 
 
+# The arguments are those of the extension for the CPU, which checks them.
+# ruff: noqa: ANN401
+
+
 def prove(*args: Any, **options: Any) -> runner_risc0.Proof:
     """See ``runner_risc0.pyi``."""
     _may_fail()
