@@ -15,6 +15,7 @@ import pytest
 
 from runner.batch.run import run as run_batch
 from runner.batch.segment_store import SegmentStore
+from runner.cache.cache import NoCache
 from runner.engines.processes import ProcessEngine
 from runner.errors import BatchFailedError, SegmentLostError
 from runner.folder import SEGMENTS
@@ -167,7 +168,8 @@ def test_a_segment_file_that_was_changed_is_cut_again(
     long: Settings, behaviours: Behaviours, monkeypatch: pytest.MonkeyPatch, damage: bytes | None
 ) -> None:
     """The file is cut short, changed, or removed."""
-    plain, done = SegmentStore.segment, []
+    plain = SegmentStore.segment
+    done: list[int] = []
 
     def segment(self: SegmentStore, job_id: int, index: int, digest: bytes) -> bytes:
         if index == 3 and not done:
@@ -179,7 +181,7 @@ def test_a_segment_file_that_was_changed_is_cut_again(
         return plain(self, job_id, index, digest)
 
     monkeypatch.setattr(SegmentStore, "segment", segment)
-    summary = run_batch(dataclasses.replace(long, cache=builders.NoCache()))
+    summary = run_batch(dataclasses.replace(long, cache=NoCache()))
     assert done == [3]
     assert summary.retries == 1
     assert sorted(proved_segments(behaviours)) == list(range(9))
@@ -188,7 +190,8 @@ def test_a_segment_file_that_was_changed_is_cut_again(
 def test_a_receipt_that_was_changed_is_made_again(
     long: Settings, behaviours: Behaviours, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, done = SegmentStore.receipts, []
+    plain = SegmentStore.receipts
+    done: list[int] = []
 
     def receipts(self: SegmentStore, job_id: int) -> tuple[bytes, ...]:
         if not done:
@@ -197,7 +200,7 @@ def test_a_receipt_that_was_changed_is_made_again(
         return plain(self, job_id)
 
     monkeypatch.setattr(SegmentStore, "receipts", receipts)
-    run_batch(dataclasses.replace(long, cache=builders.NoCache()))
+    run_batch(dataclasses.replace(long, cache=NoCache()))
     assert done
     assert len(proved_segments(behaviours)) == 10
 
