@@ -22,7 +22,7 @@ from runner.plan.journal import AggregationResult
 from runner.plan.merkle import InclusionProof
 from runner.provers.guests import Manifest, default_folder
 from runner.provers.prover import BUILT_IN, ProverSpec, adapters, load_prover
-from runner.provers.worker import verify_receipt
+from runner.provers.verifying import verify_receipt
 from runner.untrusted import parse_json, read_regular
 from runner.verify.verified import PinnedIds
 

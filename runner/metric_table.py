@@ -36,7 +36,7 @@ _BATCH = "the result of the batch"
 _L1_RECEIPTS = "receipts of L1 transactions"
 _L1_LOOKS = "looks at the L1"
 _L1_STORE = "the submissions on disk"
-_GAS_MODEL = "gas per proof from the configuration; no L1 is attached"
+_GAS_MODEL = "the gas per proof that the model takes; no L1 is asked"
 
 _counter = partial(Counter, NoLabels)
 _gauge = partial(Gauge, NoLabels)
@@ -289,6 +289,23 @@ EXECUTED_CYCLES = Counter(
     "the zkVM's executor",
     "cycles",
     initial={"type": get_args(CycleType)},
+)
+LONG_RUNS = _counter(
+    "l2_long_runs_total",
+    "Guest runs that had several segments, whose segments were proved one by one.",
+    _OUTCOMES,
+)
+SEGMENT_PROOFS = _counter(
+    "l2_segment_proofs_total",
+    "Segments of such runs that were proved; those from the cache are not counted.",
+    _OUTCOMES,
+)
+SEGMENT_PROOF_DURATION_SECONDS = Histogram(
+    NoLabels,
+    "l2_segment_proof_duration_seconds",
+    "Time to prove one segment of such a run.",
+    _CLOCK,
+    "seconds",
 )
 EXECUTED_SEGMENTS = _counter(
     "l2_executed_segments_total", "Segments of guest runs in execute mode.", "the zkVM's executor"

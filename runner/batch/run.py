@@ -21,6 +21,8 @@ from runner.batch.partial import rest_of
 from runner.batch.prepare import plan_for, prepare
 from runner.batch.printed import Printed
 from runner.batch.run_info import RunInfo
+from runner.batch.seed import user_secret
+from runner.batch.segment_store import SegmentStore
 from runner.batch.spool import Spool
 from runner.cache.cache import NoCache
 from runner.engines.engine import jobs_at_once
@@ -31,7 +33,7 @@ from runner.errors import (
     RunnerError,
     WorkerDiedError,
 )
-from runner.folder import RECEIPTS, clear_result
+from runner.folder import RECEIPTS, SEGMENTS, clear_result
 from runner.gpus import nvml
 from runner.limits import fitting, memory_bytes
 from runner.locks import RUN_LOCK, owned
@@ -94,11 +96,14 @@ def run(settings: Settings) -> Summary:
         hosts = engine.hosts()
         info = RunInfo(run_id, prover.versions, jobs_at_once(hosts), started, clock)
         spool = Spool(output / RECEIPTS)
+        segments = SegmentStore(output / SEGMENTS)
         recorder = Recorder()
         batch_run = BatchRun(
             batch,
             cache=cache,
             spool=spool,
+            segments=segments,
+            secret=user_secret(os.environ),
             recorder=recorder,
             prover=prover,
             trail=trail,
@@ -137,6 +142,8 @@ def run(settings: Settings) -> Summary:
                 with stopping.closing():
                     outputs.failed(error)
                 raise
+            finally:
+                segments.clear()
     missing = outputs.missing_says()
     partial = None if missing is None else PartialBatchError(missing, str(output))
     with stopping.closing():

@@ -62,12 +62,14 @@ class ProverSpec:
         settings: The adapter's own settings from its YAML file, as pairs of name and value.
         guests: The folder of the guests, or None for the folder that comes with the runner. An
             adapter may find more than the programs there.
+        max_cycles: The cycles after which a run is given up; 0 for no limit.
     """
 
     adapter: str
     kind: ReceiptKind
     settings: tuple[tuple[str, Scalar | None], ...] = ()
     guests: str | None = None
+    max_cycles: int = 0
 
 
 @dataclass(frozen=True, slots=True)
