@@ -19,7 +19,9 @@ __all__ = [
     "ByGpu",
     "ByGuestAndType",
     "ByHost",
+    "ByReason",
     "ByStage",
+    "ByState",
     "ByStrategy",
     "ByWay",
     "ByZkvmAndKind",
@@ -98,6 +100,18 @@ class ByWay(TypedDict):
     """Which way bytes went between a worker and the store."""
 
     way: Way
+
+
+class ByState(TypedDict):
+    """Where the submission of a batch to an L1 stands."""
+
+    state: str
+
+
+class ByReason(TypedDict):
+    """The class of a failure at an L1."""
+
+    reason: str
 
 
 class ByBuild(TypedDict):

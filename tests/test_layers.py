@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 FOLDER = Path(runner.__file__).parent
 
 ORDER = (
-    "errors model files text untrusted metric_kinds gpus limits",
-    "store",
-    "plan provers engines cache folder events metric_table",
-    "alerts metrics signature jobs",
+    "errors model files text untrusted metric_kinds gpus limits lifeline stopping streams consoles",
+    "codec store",
+    "plan provers engines cache folder events metric_table destination locks",
+    "alerts metrics signature evm long_runs jobs",
     "executor monitoring verify report doctor audit dashboard reference",
-    "batch server inclusion sign",
+    "batch server inclusion sign l1",
     "cli",
     "__main__",
 )

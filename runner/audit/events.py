@@ -22,12 +22,15 @@ __all__ = [
     "Executed",
     "Failed",
     "JobEvent",
+    "L1State",
     "Proved",
     "Rejected",
     "Retried",
     "RunFinished",
     "RunStarted",
+    "SegmentProved",
     "ServedFromCache",
+    "Split",
     "Started",
     "Submitted",
     "Verified",
@@ -72,7 +75,7 @@ class RunStarted(AuditEvent):
 class Submitted(AuditEvent):
     """The result is handed over, which means that its files are in the output folder.
 
-    There is no L1 that it is submitted to.
+    Whether it is submitted to an L1, too, is said by :class:`L1State`.
 
     Attributes:
         files: the SHA-256 of each file in hex, by the file's name.
@@ -90,13 +93,39 @@ class RunFinished(AuditEvent):
     """The run has ended.
 
     Attributes:
-        status: how the run ended: ``ok``, ``failed`` or ``interrupted``.
+        status: how the run ended: ``ok``, ``partial``, ``failed`` or ``interrupted``.
         reason: why the status is not ``ok``; None if it is.
     """
 
     event = "run_finished"
     status: str
     reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class L1State(AuditEvent):
+    """The submission of a batch's root to an L1 is in another state.
+
+    It may come after the run has ended, because submitting is a step of its own.
+
+    Attributes:
+        state: where the submission stands.
+        what: what it asks of the chain: a verification, or a commitment only.
+        key: the batch's key on the chain, in hex.
+        registry: the address of the contract.
+        transaction: the hash of the transaction that is in a block; None if none is.
+        block: the number of that block.
+        reason: why, where that needs words.
+    """
+
+    event = "l1_state"
+    state: str
+    what: str
+    key: str
+    registry: str | None
+    transaction: str | None = None
+    block: int | None = None
+    reason: str | None = None
 
 
 # -- a job ----------------------------------------------------------------------------------------
@@ -140,6 +169,43 @@ class Proved(JobEvent):
     prove_s: float
     total_cycles: int
     segments: int
+    attempts: int
+    worker: int
+    receipt_sha256: str
+    receipt_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split(JobEvent):
+    """A worker has run a guest and found that the run has several segments.
+
+    Each is proved by a job of its own.
+    """
+
+    event = "split"
+    journal_sha256: str
+    execute_s: float
+    total_cycles: int
+    segments: int
+    segment_po2: int
+    worker: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentProved(JobEvent):
+    """The receipt of one segment is there and was verified, by ``worker`` or from the cache.
+
+    Attributes:
+        segment: the position of the segment, from 0.
+        segment_sha256: the digest of the segment's bytes.
+        cached: whether the receipt came from the cache.
+    """
+
+    event = "segment_proved"
+    segment: int
+    segment_sha256: str
+    cached: bool
+    prove_s: float
     attempts: int
     worker: int
     receipt_sha256: str

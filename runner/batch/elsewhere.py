@@ -14,18 +14,52 @@ from runner.model import ReceiptKind
 from runner.untrusted import read_regular
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from runner.batch.batch import Batch
+    from runner.batch.run_store import RunStore
     from runner.batch.settings import Settings
-    from runner.engines.engine import Engine
+    from runner.engines.engine import Engine, Host
     from runner.provers.prover import Prover
     from runner.store.artifacts import Artifacts
 
-__all__ = ["send_ahead"]
+__all__ = ["ready_engine"]
 
 _MOST_BYTES = 1 << 30
 
 
-def send_ahead(
+def ready_engine(
+    settings: Settings, batch: Batch, prover: Prover, store: RunStore | None
+) -> tuple[Engine, Sequence[Host], Site | None]:
+    """Make the engine of a run, and have it reach its workers.
+
+    Args:
+        settings: The settings of the run.
+        batch: The batch.
+        prover: The prover in this process.
+        store: The store of the run, or None if there is none.
+
+    Returns:
+        The engine, its hosts, and what its workers need for the jobs, which is None if they are on
+        this machine.
+
+    Raises:
+        InputError: The workers cannot be reached, the files of the guests cannot be read, or the
+            store does not take them.
+    """
+    engine = settings.make_engine()
+    if prover.workers is not None:
+        engine.suggest_workers(prover.workers)
+    try:
+        artifacts = None if store is None else store.artifacts
+        site = _send_ahead(engine, settings, batch, prover, artifacts)
+        return engine, engine.hosts(), site
+    except BaseException:
+        engine.kill()
+        raise
+
+
+def _send_ahead(
     engine: Engine, settings: Settings, batch: Batch, prover: Prover, artifacts: Artifacts | None
 ) -> Site | None:
     """Give the store the files of the guests, and tell the engine what its workers must have.

@@ -14,6 +14,7 @@ from runner.errors import StoreError
 from runner.files import atomic_write
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from runner.model import Stored
@@ -68,6 +69,25 @@ class Spool:
         self.put(job_id, receipt)
         del self._stored[job_id]
         return receipt
+
+    def keep_only(self, jobs: Sequence[int]) -> None:
+        """Keep the receipts of some jobs under new ids, and remove all others.
+
+        Args:
+            jobs: the earlier id of each job, by its new id, in ascending order.
+
+        Raises:
+            OSError: a receipt cannot be renamed.
+        """
+        kept = {self.path(job) for job in jobs}
+        for path in self._folder.glob("job-*.receipt"):
+            if path not in kept:
+                path.unlink()
+        for new, old in enumerate(jobs):  # no id grows, so that none takes the place of a later one
+            if self.path(old).exists():
+                self.path(old).replace(self.path(new))
+        stored = self._stored
+        self._stored = {new: stored[old] for new, old in enumerate(jobs) if old in stored}
 
     def clear(self) -> None:
         """Remove all receipts, once the root's receipt makes them superfluous."""

@@ -1,6 +1,6 @@
 """Finished proofs kept between runs, and verified before each use.
 
-May import: errors, files, model, store, untrusted.
+May import: errors, files, model, store, text, untrusted.
 
 Other rooms use:
 

@@ -1,6 +1,6 @@
 """Where jobs run, and when a failed job is tried again.
 
-May import: errors, limits, store, text.
+May import: errors, lifeline, limits, store, text.
 
 Other rooms use:
 

@@ -13,6 +13,7 @@ from runner.errors import (
     JobTimeoutError,
     ProverError,
     ReceiptRejectedError,
+    SegmentLostError,
     StoreError,
     WorkerDiedError,
 )
@@ -24,8 +25,12 @@ __all__ = ["Attempts", "RetryPolicy", "is_transient"]
 
 _TRANSIENT_CODES = frozenset({"internal", "prover_failed", "cuda_failed"})
 _TRANSIENT = (
-    *(WorkerDiedError, JobTimeoutError, ReceiptRejectedError),
-    *(StoreError, BrokenExecutor),
+    WorkerDiedError,
+    JobTimeoutError,
+    ReceiptRejectedError,
+    SegmentLostError,
+    StoreError,
+    BrokenExecutor,
 )
 
 

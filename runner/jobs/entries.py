@@ -10,7 +10,7 @@ from runner.cache.keys import proof_key
 from runner.cache.origins import MadeFrom, Origin
 from runner.errors import ReceiptRejectedError
 from runner.model import Outcome
-from runner.provers.worker import verify_receipt
+from runner.provers.verifying import verify_receipt
 
 if TYPE_CHECKING:
     from runner.cache.cache import Entry

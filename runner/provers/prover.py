@@ -62,12 +62,14 @@ class ProverSpec:
         settings: The adapter's own settings from its YAML file, as pairs of name and value.
         guests: The folder of the guests, or None for the folder that comes with the runner. An
             adapter may find more than the programs there.
+        max_cycles: The cycles after which a run is given up; 0 for no limit.
     """
 
     adapter: str
     kind: ReceiptKind
     settings: tuple[tuple[str, Scalar | None], ...] = ()
     guests: str | None = None
+    max_cycles: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,14 @@ class Prover(Protocol):
         ...
 
     @property
+    def worker_bytes(self) -> int:
+        """The bytes of memory that a worker takes at least for the spec's kind; 0 if not known.
+
+        More ``executor.workers`` than there is memory for are told with a warning.
+        """
+        ...
+
+    @property
     def aggregation_cost(self) -> AggregationCost | None:
         """The zkVM's own model of what an aggregation costs, which ``fan_in=auto`` minimises.
 
@@ -237,6 +247,20 @@ class Prover(Protocol):
 
     def describe(self, receipt: bytes) -> ReceiptInfo:
         """Read what a receipt says about itself, without verifying it.
+
+        Raises:
+            ProverError: The receipt is malformed.
+        """
+        ...
+
+    def on_chain_proof(self, receipt: bytes) -> bytes | None:
+        """The proof in a receipt as a contract on an L1 takes it.
+
+        It is None if no contract can verify receipts of this kind, so that only their digest can
+        be posted.
+
+        Args:
+            receipt: A receipt that :meth:`verify` has accepted.
 
         Raises:
             ProverError: The receipt is malformed.

@@ -21,7 +21,8 @@ from tests.cli.configs import choices, composed, settings
 pytestmark = pytest.mark.usefixtures("hydra")
 
 
-GROUPS = ["guest", "strategy", "prover", "executor", "cache", "retry", "metrics", "audit", "store"]
+GROUPS = ["guest", "strategy", "prover", "executor", "cache", "retry", "metrics", "audit"]
+GROUPS += ["l1", "store"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Self
 
 from tests.engines.cases import PATIENCE_S, until
 
@@ -37,7 +37,7 @@ class Machines:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._logs: list[IO[bytes]] = []
 
-    def __enter__(self) -> Machines:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

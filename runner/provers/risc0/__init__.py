@@ -1,5 +1,6 @@
 """The RISC Zero adapter.
 
 ``adapter.py`` is the adapter, ``cost.py`` its cost model of an aggregation, ``gpu.py`` a worker's
-place on a GPU, and ``recursive.py`` what succinct and groth16 receipts need.
+place on a GPU, ``on_chain.py`` a receipt as contracts take it, and ``recursive.py`` what succinct
+and groth16 receipts need.
 """
