@@ -14,6 +14,7 @@ Only this room uses:
 - `metrics_config.py`: the part of that which is about metrics.
 - `targets.py`: makes the engine and the cache that the config names by ``_target_``.
 - `paths.py`: the settings that are paths, and what `~` stands for in them.
+- `project.py`: the user's own ``conf/``, whose files are found beside the shipped ones.
 - `schema.py`: the schema of ``conf/``: names, types, defaults.
 - `unknown.py`: refuses settings that the schema does not know, and finds the nearest known name.
 - `session.py`: what callbacks, sweepers and the job leave for the command, in one object.

@@ -15,7 +15,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from runner.cli import paths, schema
+from runner.cli import paths, project, schema
 from runner.cli.errors import explain
 from runner.cli.session import Session, current, start
 from runner.cli.sweep_report import report_sweep
@@ -26,7 +26,6 @@ from runner.errors import (
     RunnerError,
     UnexpectedError,
 )
-from runner.files import SHIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 log = logging.getLogger(__name__)
-
-CONF = SHIPPED / "conf"
 
 _QUIET = {"--quiet", "-q"}
 """The flags that stand for the setting ``quiet=true``. Hydra itself has no such flag."""
@@ -56,11 +53,12 @@ def main() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     signal.signal(signal.SIGTERM, _interrupt)
     command: Callable[[], None] = hydra.main(
-        version_base="1.3", config_path=str(CONF), config_name="config"
+        version_base="1.3", config_path=str(project.CONF), config_name="config"
     )(_job)
     session = start()
     try:
         _require_folder()
+        project.add_to_search_path()
         command()
     except RunnerError as error:
         return _print_end(session, f"error: {error}", error.exit_code)
