@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
+from runner.batch.check_command import short
 from runner.model import ReceiptKind
 from runner.text import duration
 
@@ -47,6 +47,9 @@ def print_end(
         sys.stdout.flush()
     elif summary is not None:
         Console().print(_table(summary, _last_rows(settings, info)))
+        if settings.prover.kind is not ReceiptKind.EXECUTE:
+            # It stands outside of the table, whose borders nobody can paste into a shell.
+            sys.stdout.write(f"check it with:\n  {info.check}\n")
 
 
 def _finished(
@@ -69,27 +72,19 @@ def _finished(
 
 def _last_rows(settings: Settings, info: RunInfo) -> dict[str, str]:
     """The rows about where the outputs are, and how secure the proofs are where that is known."""
-    folder, versions = _short(settings.output), info.versions
+    versions = info.versions
     rows = {}
     if bits := versions.extra.get("security_bits"):
         rows["security"] = f"{bits} bits, {versions.zkvm} {versions.zkvm_version}"
-    rows["outputs"] = folder
+    rows["outputs"] = short(settings.output)
     metrics = settings.metrics
     if metrics.textfile is not None:
-        rows["metrics"] = _short(metrics.textfile)
+        rows["metrics"] = short(metrics.textfile)
     if metrics.gateway is not None:
         rows["pushed to"] = metrics.gateway.url
     if settings.audit is not None:
-        rows["audit log"] = _short(settings.audit)
-    if settings.prover.kind is not ReceiptKind.EXECUTE:
-        rows["check it with"] = f"python -m runner.verify {folder}"
+        rows["audit log"] = short(settings.audit)
     return rows
-
-
-def _short(path: Path) -> str:
-    """A path relative to the working directory, if it is below it."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _table(summary: Summary, last_rows: dict[str, str]) -> Table:

@@ -50,7 +50,6 @@ def run_record(  # noqa: PLR0913  # all that the record says
         gpus: the figures of the GPUs over the run.
         seal: what :func:`audit_seal` returned; None for a run without an audit log.
     """
-    guests = (batch.guest, batch.aggregator)
     return {
         "format": FORMAT,
         "run_id": info.run_id,
@@ -60,11 +59,11 @@ def run_record(  # noqa: PLR0913  # all that the record says
         "started": info.started,
         "finished": time.time(),
         "config": config,
-        "made_from": made_from(config, guests, batch.leaves, info.versions).to_json(),
+        "made_from": made_from(config, batch.guests, batch.leaves, info.versions).to_json(),
         "kind": batch.prover.kind.value,
         "guests": {
             guest.name: {"image_id": guest.image_id.hex(), "elf_sha256": guest.elf_sha256}
-            for guest in guests
+            for guest in batch.guests
         },
         "versions": {**packages(), **asdict(info.versions)},
         "machine": machine(),

@@ -45,7 +45,7 @@ class Settings:
     """The settings of one run.
 
     Attributes:
-        guest: the name of the leaves' guest in the manifest.
+        guest: the name of the leaves' guest.
         spec: the fields of one input of that guest, and how they are encoded.
         journal: the type of that guest's journal, by which the leaf list shows it to people.
         inputs: the inputs as the config lists them, or None if the config has ``count`` or
@@ -71,6 +71,7 @@ class Settings:
         audit: the file of the audit log, or None for no audit log.
         dry_run: whether the run only says what it would do, and does nothing.
         report: whether the run leaves an HTML report of itself.
+        elf: the file of that guest's program, or None for the one in the manifest.
     """
 
     guest: str
@@ -96,3 +97,4 @@ class Settings:
     audit: Path | None = None
     dry_run: bool = False
     report: bool = False
+    elf: Path | None = None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["PATHS", "expand", "expand_all", "register"]
 
 PATHS = (
-    *("output", "guests", "guest.inputs_file", "metrics.textfile", "metrics.ledger"),
+    *("output", "guests", "guest.elf", "guest.inputs_file", "metrics.textfile", "metrics.ledger"),
     *("audit.file", "cache.folder"),
 )
 """The settings that are paths, by their dotted names."""

@@ -60,10 +60,12 @@ class GuestConf:
     """The input fields of a guest, and the inputs of this batch.
 
     At most one of ``inputs``, ``count`` and ``inputs_file`` may be set. If none is,
-    ``default_count`` stands for ``count``.
+    ``default_count`` stands for ``count``. ``elf`` is the file of a program that needs no manifest,
+    and its name is that of the file if ``name`` is null.
     """
 
-    name: str = MISSING
+    name: Optional[str] = MISSING
+    elf: Optional[str] = None
     fields: list[FieldConf] = field(default_factory=list)
     series: dict[str, SeriesConf] = field(default_factory=dict)
     journal: str = "hex"

@@ -1,5 +1,6 @@
 """The RISC Zero adapter.
 
 ``adapter.py`` is the adapter, ``cost.py`` its cost model of an aggregation, ``gpu.py`` a worker's
-place on a GPU, and ``recursive.py`` what succinct and groth16 receipts need.
+place on a GPU, ``program.py`` the kernel beside a user's program, and ``recursive.py`` what
+succinct and groth16 receipts need.
 """

@@ -19,6 +19,7 @@ from runner.provers.native_module import not_installed, prover_errors
 from runner.provers.prover import Capability, Diagnosis, Proof, own_settings
 from runner.provers.risc0.cost import AGGREGATOR, SEGMENT_PO2, PaddedCycles
 from runner.provers.risc0.gpu import PROOFS_AT_ONCE, WORKERS_PER_GPU, Seat, lock_folder, take_seat
+from runner.provers.risc0.program import whole
 from runner.provers.risc0.recursive import (
     GPU_MODULE,
     RECURSIVE,
@@ -148,7 +149,7 @@ class Risc0Prover:
     def image_id(self, elf: bytes) -> bytes:
         """See :class:`Prover`."""
         with prover_errors(native.NativeError):
-            return native.image_id(elf)
+            return native.image_id(whole(elf))
 
     def run(
         self,
@@ -159,7 +160,7 @@ class Risc0Prover:
         threads: int,
     ) -> Proof:
         """See :class:`Prover`."""
-        elf = read_elf(guest)
+        elf = whole(read_elf(guest))
         if kind is ReceiptKind.EXECUTE:
             claims = [(child.image_id, child.journal) for child in children]
             with prover_errors(native.NativeError):
