@@ -34,6 +34,9 @@ def prepare(settings: Settings) -> Batch:
             written.
     """
     prover = load_prover(settings.prover)
+    if not settings.guest:
+        remedy = "give the file of the guest's program, or its name as guest.name=NAME"
+        raise InputError("guest.elf", None, "no program", remedy)
     programs = Programs(settings.guests, prover)
     guest = programs.guest(settings.guest, settings.elf)
     aggregator = programs.aggregator()

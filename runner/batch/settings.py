@@ -45,7 +45,7 @@ class Settings:
     """The settings of one run.
 
     Attributes:
-        guest: the name of the leaves' guest.
+        guest: the name of the leaves' guest; empty if neither a name nor a file was given.
         spec: the fields of one input of that guest, and how they are encoded.
         journal: the type of that guest's journal, by which the leaf list shows it to people.
         inputs: the inputs as the config lists them, or None if the config has ``count`` or

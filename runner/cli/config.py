@@ -66,7 +66,8 @@ def settings(config: DictConfig, output: Path) -> Settings:
             "progress", "bar", "would draw over the lines of log_format=json", "use progress=lines"
         )
     # The record names the guest also where the config leaves that to the file.
-    plain["guest"]["name"] = guest = _guest_name(conf.guest)
+    guest = _guest_name(conf.guest)
+    plain["guest"]["name"] = guest or None
     executor, prover = _executor(conf.executor), _prover(conf.prover, conf.guests)
     return Settings(
         guest=guest,
@@ -97,9 +98,9 @@ def settings(config: DictConfig, output: Path) -> Settings:
 
 
 def _guest_name(guest: GuestConf) -> str:
-    """The guest's name, which may be that of its file."""
+    """The guest's name, which may be that of its file. It is empty if there is neither."""
     if guest.name is None and guest.elf is None:
-        raise InputError("guest.elf", None, "no program", "give its file, or guest.name=NAME")
+        return ""
     name = guest.name if guest.name is not None else Path(str(guest.elf)).stem
     if re.fullmatch(r"[\w.+-]{1,100}", name) is None:
         problem = "not a name of up to 100 letters, digits and . _ + -"

@@ -31,7 +31,7 @@ BAD_INPUT = [
     (["guest.inputs=[]"], "guest.inputs", "[]", "at least one"),
     (["guest.count=0"], "guest.count", "0", "give"),
     (["guest.inputs=[1]", "guest.count=2"], "guest.inputs", "guest.count", "exactly one"),
-    (["guest=nobody"], "guest", "'nobody'", "fibonacci, sha256"),
+    (["guest=nobody"], "guest", "'nobody'", "fibonacci, program, sha256"),
     (["guest.name=nobody"], "guest.name", "'nobody'", "known guests"),
     (["strategy=nobody"], "strategy", "'nobody'", "three_level"),
     (["prover=nobody"], "prover", "'nobody'", "composite"),
@@ -39,12 +39,12 @@ BAD_INPUT = [
     (["strategy.three_level_from=20"], "strategy.three_level_from", "20", "backwards"),
     (["strategy.fan_in=1"], "strategy.fan_in", "1", "at least 2"),
     (["guests=/nowhere"], "guests", "/nowhere", "compile_guests.sh"),
-    (["guest=program"], "guest.elf", "None", "give its file"),
+    (["guest=program"], "guest.elf", "None", "give the file"),
     (
         ["guest=program", "guest.elf=/bin/sh"],
         "guest.elf",
         "/bin/sh",
-        "guests are for 32-bit RISC-V",
+        "for 32-bit RISC-V",
     ),
     (["guest=program", "guest.elf=/nowhere/it"], "guest.elf", "/nowhere/it", "No such file"),
     (["guest=program", "guest.elf='/a b'"], "guest.name", "a b", "give guest.name=NAME"),
@@ -138,7 +138,7 @@ def test_a_program_is_named_by_its_file_alone(
     elf = binary if form == "combined" else user_elf(binary)
     (tmp_path / "sha256").write_bytes(elf)
     given = ["guest=program", "guest.elf=sha256", "guest.inputs=[a,b]"]
-    assert run(monkeypatch, *EXECUTE, *given, "output=o") == 0
+    assert run(monkeypatch, *RUN, "prover=execute", *given, "output=o") == 0
     record = json.loads((tmp_path / "o" / "result.json").read_text())
     pin = json.loads((DEFAULT_FOLDER / "manifest.json").read_text())["guests"]["sha256"]
     assert record["guests"]["sha256"]["image_id"] == pin["image_id"]
@@ -262,7 +262,12 @@ def test_help_is_for_newcomers(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    for part in ("guest: fibonacci, sha256", "runner.verify", "Exit codes", "max_entries: 10000"):
+    for part in (
+        "fibonacci, program, sha256",
+        "runner.verify",
+        "Exit codes",
+        "max_entries: 10000",
+    ):
         assert part in done.stdout
     assert list(tmp_path.iterdir()) == []
 

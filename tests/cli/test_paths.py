@@ -63,6 +63,7 @@ def test_a_home_folder_is_known_in_every_path(
     there = str(tmp_path / "some where")
     places = {
         "guests": (made.guests, made.prover.guests),
+        "guest.elf": (made.elf,),
         "guest.inputs_file": (made.inputs_file,),
         "metrics.textfile": (made.metrics.textfile,),
         "metrics.ledger": (made.metrics.ledger,),
@@ -81,9 +82,8 @@ def test_a_run_makes_no_folder_called_tilde(
     home.mkdir()
     (home / "in.csv").write_text("n\n10\n20\n")
     monkeypatch.setenv("HOME", str(home))
-    given = [
-        f"{field}='~/{field}'" for field in PATHS if field not in {"guests", "guest.inputs_file"}
-    ]
+    read = {"guests", "guest.elf", "guest.inputs_file"}
+    given = [f"{field}='~/{field}'" for field in PATHS if field not in read]
     given += ["guest.inputs_file='~/in.csv'"]
     assert run(monkeypatch, *["--multirun"] * multirun, *RUN, "prover=execute", *given) == 0
     output = home / "output" / "0" if multirun else home / "output"

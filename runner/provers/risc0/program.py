@@ -15,7 +15,7 @@ from runner.provers.guests import AGGREGATOR, DEFAULT_FOLDER, Manifest, read_elf
 
 __all__ = ["whole"]
 
-_ELF, _BINARY = b"\x7fELF", b"R0BF"
+_ELF = b"\x7fELF"
 _32_BITS, _RISC_V = 1, 243
 _MACHINES = {3: "x86", 40: "ARM", 62: "x86-64", 183: "ARM64", _RISC_V: "64-bit RISC-V"}
 """What an ELF file says of the machine that it is for (``e_machine`` in the ELF specification)."""
@@ -29,12 +29,11 @@ def whole(elf: bytes) -> bytes:
     Zero version that the runner's own guests were compiled for.
 
     Raises:
-        ProverError: The bytes are neither of the two. What is inside them is not looked at.
+        ProverError: The bytes are an ELF file for another machine. Anything else is returned as it
+            is, and the native module says what is wrong with it.
     """
-    if elf.startswith(_BINARY):
-        return elf
     if not elf.startswith(_ELF) or len(elf) < 20:
-        raise ProverError("bad_elf", "neither an ELF file nor a program binary of RISC Zero")
+        return elf
     machine = int.from_bytes(elf[18:20], "little")
     if (elf[4], machine) != (_32_BITS, _RISC_V):
         found = _MACHINES.get(machine, f"machine {machine}")
