@@ -6,7 +6,7 @@ use std::{
     rc::Rc,
 };
 
-use risc0_circuit_recursion::prove::zkr::get_zkr;
+use risc0_circuit_recursion::{control_id::ALLOWED_CONTROL_ROOT, prove::zkr::get_zkr};
 use risc0_zkvm::{
     Assumption, AssumptionReceipt, Digest, ExecutorEnv, ExecutorImpl, ExitCode, MaybePruned,
     NullSegmentRef, ProverOpts, RECURSION_PO2, ReceiptClaim, ReceiptKind, Segment, SegmentRef,
@@ -120,6 +120,13 @@ pub fn prove(
         .collect::<Result<Vec<_>>>()?;
     let keep = |segment| Box::new(SimpleSegmentRef::new(segment)) as Box<dyn SegmentRef>;
     let (session, log) = run(elf, stdin, assumptions, segment_po2, keep, None)?;
+    if joins_keccak_batches(&session) && !has_recursion() {
+        return Err(Error::Unavailable(
+            "the guest uses the keccak accelerator for more than one batch of permutations, and the \
+             proofs of several batches are joined by a recursion program, which this build has not"
+                .into(),
+        ));
+    }
     let options = ProverOpts::composite()
         .with_receipt_kind(kind)
         .with_dev_mode(false);
@@ -134,6 +141,16 @@ pub fn prove(
         }),
     }?;
     Ok((receipt::encode(&proved)?, figures(&session, log)))
+}
+
+/// Whether the proofs of the keccak accelerator's batches have to be joined. They are one assumption
+/// of the session, without a receipt yet, whose control root is that of the recursion programs if
+/// there are several batches, and that of the keccak programs if there is one.
+fn joins_keccak_batches(session: &Session) -> bool {
+    session.assumptions.iter().any(|(_, receipt)| {
+        matches!(receipt, AssumptionReceipt::Unresolved(assumption)
+            if assumption.control_root == ALLOWED_CONTROL_ROOT)
+    })
 }
 
 /// Whether the recursion programs are compiled in. In a build without them, their archive is empty.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import logging
+import os
 import platform
 import threading
 from dataclasses import replace
@@ -18,6 +20,7 @@ from runner.provers.guests import read_elf
 from runner.provers.native_module import not_installed, prover_errors
 from runner.provers.prover import Capability, Diagnosis, Proof, own_settings
 from runner.provers.risc0.cost import AGGREGATOR, SEGMENT_PO2, PaddedCycles
+from runner.provers.risc0.environment import ignored_variables
 from runner.provers.risc0.gpu import PROOFS_AT_ONCE, WORKERS_PER_GPU, Seat, lock_folder, take_seat
 from runner.provers.risc0.program import whole
 from runner.provers.risc0.recursive import (
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
     from runner.provers.prover import ProverSpec
 
 __all__ = ["Risc0Prover"]
+
+log = logging.getLogger(__name__)
 
 _RANGES = {"segment_po2": (15, 22), "gpus": (0, 64), "gpu_proofs": (1, 8)}
 """The adapter's own settings. ``segment_po2`` is the size of the largest segment as a power of two,
@@ -68,6 +73,7 @@ class Risc0Prover:
         self._segment_po2 = own["segment_po2"] or SEGMENT_PO2
         self._wanted_gpus = own["gpus"]
         self._gpu_proofs = own["gpu_proofs"] or PROOFS_AT_ONCE
+        self._ignored = ignored_variables(os.environ)
         self._proves = spec.kind is not ReceiptKind.EXECUTE
         self._seat: Seat | None = None
         self._seating = threading.Lock()
@@ -130,6 +136,8 @@ class Risc0Prover:
 
     def require(self, kind: ReceiptKind) -> None:
         """See :class:`Prover`."""
+        if self._ignored:
+            log.warning("%s: set, and without any effect here", ", ".join(self._ignored))
         self._require_gpus()
         if kind not in RECURSIVE:
             return
