@@ -12,7 +12,7 @@ from runner.cli.command import main as run
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = (
-    *("alerts", "audit", "dashboard", "doctor", "inclusion"),
+    *("alerts", "audit", "compile", "dashboard", "doctor", "inclusion", "init"),
     *("reference", "report", "server", "sign", "verify"),
 )
 """The modules that are commands of their own. No setting is given without ``=``, so that the first

@@ -28,8 +28,8 @@ ORDER = (
     "errors model files text untrusted metric_kinds gpus limits",
     "plan provers engines cache folder events metric_table",
     "alerts metrics signature",
-    "executor monitoring verify report doctor audit dashboard reference",
-    "batch server inclusion sign",
+    "executor monitoring verify report doctor audit dashboard reference compile",
+    "batch server inclusion sign init",
     "cli",
     "__main__",
 )
