@@ -7,6 +7,7 @@
 import runpy
 import sys
 
+from runner import streams
 from runner.cli.command import main as run
 
 __all__ = ["COMMANDS", "main"]
@@ -28,4 +29,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)

@@ -17,14 +17,18 @@ __all__ = [
     "InterruptedBatchError",
     "JobFailedError",
     "JobTimeoutError",
+    "L1Error",
     "LedgerCorruptError",
     "LedgerNewerError",
+    "OperatingSystemError",
+    "PartialBatchError",
     "ProverError",
     "ReceiptRejectedError",
     "RunnerError",
     "UnexpectedError",
     "VerificationFailedError",
     "WorkerDiedError",
+    "shown_line",
 ]
 
 
@@ -46,10 +50,7 @@ class RunnerError(Exception):
         self.args = tuple(vars(self).values())
 
     def __str__(self) -> str:
-        line = " ".join(self._words().split())
-        # Words may be those of a file from elsewhere, which must not steer or fill a terminal.
-        line = line if len(line) <= 2000 else f"{line[:1500]}...{line[-450:]}"
-        return line if line.isprintable() else "".join(map(_visible, line))
+        return shown_line(self._words())
 
     def _words(self) -> str:
         return super().__str__()
@@ -178,6 +179,15 @@ class BatchFailedError(RunnerError):
         return f"batch failed: {self.message} (finished receipts and figures: {self.folder})"
 
 
+class PartialBatchError(BatchFailedError):
+    """Some leaves of a batch failed, and the others have a verified result, as the user wanted."""
+
+    def _words(self) -> str:
+        return (
+            f"batch done in part: {self.message} (the verified result of the rest: {self.folder})"
+        )
+
+
 class InterruptedBatchError(BatchFailedError):
     """The user or a signal stopped the batch. The receipts that were finished are kept."""
 
@@ -201,6 +211,22 @@ class UnexpectedError(RunnerError):
 
     def _words(self) -> str:
         return f"a bug, please report it: {self.what} (traceback in {self.file})"
+
+
+@dataclass(eq=False, repr=False)
+class OperatingSystemError(RunnerError):
+    """The operating system refused something that no setting names, e.g. one more process.
+
+    Attributes:
+        path: the file that it is about; empty where it is about none.
+        reason: the words of the operating system.
+    """
+
+    path: str
+    reason: str
+
+    def _words(self) -> str:
+        return f"{self.path or 'the operating system'}: {self.reason}"
 
 
 @dataclass(eq=False, repr=False)
@@ -284,6 +310,25 @@ class AuditBrokenError(RunnerError):
 
 
 @dataclass(eq=False, repr=False)
+class L1Error(RunnerError):
+    """Something about an L1 failed. The batch itself and its proofs are as they were.
+
+    Attributes:
+        reason: the class of the failure as a stable name for machines, e.g. ``unreachable``;
+            :class:`runner.evm.faults.Fault` lists them.
+        message: what happened, in one line, without a secret.
+        revert: what a contract said when it reverted, as hex with ``0x``; empty otherwise.
+    """
+
+    reason: str
+    message: str
+    revert: str = ""
+
+    def _words(self) -> str:
+        return f"L1: {self.message} [{self.reason}]"
+
+
+@dataclass(eq=False, repr=False)
 class VerificationFailedError(RunnerError):
     """A finished batch folder does not prove what it says.
 
@@ -297,6 +342,18 @@ class VerificationFailedError(RunnerError):
 
     def _words(self) -> str:
         return f"NOT VERIFIED: {self.check}: {self.reason}"
+
+
+def shown_line(text: str) -> str:
+    """Return a text on one line of at most 2000 characters, with control characters escaped.
+
+    It may be that of a guest or of a file from elsewhere, which must not steer or fill a terminal.
+    """
+    if len(text) > 100_000:  # what is cut off below need not be split into words first
+        text = f"{text[:50_000]}...{text[-10_000:]}"
+    line = " ".join(text.split())
+    line = line if len(line) <= 2000 else f"{line[:1500]}...{line[-450:]}"
+    return line if line.isprintable() else "".join(map(_visible, line))
 
 
 def _visible(character: str) -> str:

@@ -80,6 +80,7 @@ class PlanExecutor:
         on_failure: what happens when a job has failed for good. With ``stop`` the jobs that run
             are finished and no more are started; with ``continue`` all jobs are run that do not
             depend on the failed one.
+        leaves_done: whether all leaves have finished before, so that only aggregations are left.
         clock: a function that returns a monotonic time in seconds.
         sleep: a function that waits so many seconds, for a retry when nothing else is under way.
 
@@ -101,6 +102,7 @@ class PlanExecutor:
         lookups: int = 1,
         cached: bool,
         on_failure: OnFailure = "stop",
+        leaves_done: bool = False,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -118,7 +120,7 @@ class PlanExecutor:
         self._clock = clock
         self._sleep = sleep
 
-        self._queue = JobQueue(plan)
+        self._queue = JobQueue(plan, leaves_done=leaves_done)
         self._attempts: dict[int, Attempts] = {}  # at jobs that have failed and may yet succeed
         self._lookups: dict[Future[Outcome | None], ProofJob] = {}
         self._running: dict[Future[Outcome], ProofJob] = {}

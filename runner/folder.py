@@ -5,14 +5,18 @@
                          holds the leaves' receipts instead
 ``leaves.jsonl``         the leaf list, one line a leaf: guest, image id, input and journal, which
                          is what a verifier needs
+``journals/``            the journals that are too large for the leaf list, which then names them
 ``result.json``          the record: config, plan, figures of every job, versions, image ids and
                          machine
 ``SHA256SUMS``           the checksums of the files above, for ``sha256sum -c`` and the verifier
 ``SHA256SUMS.sig``       a signature over these, where somebody has signed the batch
+``l1.json``              what became of the root on an L1, where it was submitted to one
 ``report.html``          a page for people, where ``report=true`` or in a sweep's folder
 ======================== =========================================================================
 
-A failed run leaves ``result.json`` and, in ``receipts/``, every receipt that was finished.
+A failed run leaves ``result.json`` and, in ``receipts/``, every receipt that was finished. A run in
+a folder that was used before first removes what the earlier one left (:func:`clear_result`), so
+that the folder never holds parts of two runs.
 """
 
 from __future__ import annotations
@@ -21,12 +25,14 @@ import contextlib
 import hashlib
 import itertools
 import json
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 from runner.errors import InputError, VerificationFailedError
-from runner.files import atomic_write
+from runner.files import atomic_write, check_replaceable, fsync_folder
 from runner.untrusted import digest_of, open_regular, parse_json, read_regular
 
 if TYPE_CHECKING:
@@ -34,14 +40,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT",
+    "JOURNALS",
+    "L1_RECORD",
     "LEAVES",
     "MAX_FILE_BYTES",
+    "MOST_INLINE_BYTES",
     "RECEIPTS",
     "REPORT",
     "RESULT",
     "ROOT",
+    "SIGNATURE",
     "SUMS",
+    "JournalFile",
     "check_sums",
+    "clear_result",
     "compact",
     "read_file",
     "read_json",
@@ -55,9 +67,12 @@ __all__ = [
 RESULT = "result.json"
 REPORT = "report.html"
 LEAVES = "leaves.jsonl"
+L1_RECORD = "l1.json"
 ROOT = "root.receipt"
 RECEIPTS = "receipts"
+JOURNALS = "journals"
 SUMS = "SHA256SUMS"
+SIGNATURE = f"{SUMS}.sig"
 
 FORMAT = 1
 """The version of the record's format, under the key ``format`` in ``result.json``."""
@@ -65,11 +80,44 @@ FORMAT = 1
 MAX_FILE_BYTES = 1 << 30
 """The largest file of a batch that is read into memory, which may be another's folder."""
 
+MOST_INLINE_BYTES = 64 << 10
+"""The largest journal that stands in the leaf list itself."""
+
 MAX_JSON_BYTES = 256 << 20
 """The largest record. Parsed, it takes several times its size in memory."""
 
 _MAX_SUMMED_BYTES = 16 << 30
 """The largest file whose checksum is compared; only a piece of it is in memory at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFile:
+    """A journal that stands in a file of its own, as the leaf list names it.
+
+    Attributes:
+        file: the name of the file, relative to the output folder.
+        sha256: the SHA-256 of the journal in hex.
+        size: the number of its bytes.
+    """
+
+    file: str
+    sha256: str
+    size: int
+
+    @property
+    def shows(self) -> str:
+        """What the leaf list shows of the journal."""
+        return f"{self.size} bytes, SHA-256 {self.sha256}, in {self.file}"
+
+    def to_json(self) -> dict[str, str | int]:
+        """Return what the leaf list says in place of the journal."""
+        return {"file": self.file, "sha256": self.sha256, "bytes": self.size}
+
+    @classmethod
+    def of(cls, name: str, data: bytes) -> Self:
+        """The description of a journal that stands in a file."""
+        return cls(name, hashlib.sha256(data).hexdigest(), len(data))
+
 
 # -- writing -----------------------------------------------------------------------------------
 
@@ -145,6 +193,34 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def clear_result(folder: Path) -> None:
+    """Remove the result that an earlier run left in a folder, so that a new one can begin in it.
+
+    The checksums go first. What a crash leaves then is no finished batch, and not one that seems to
+    have been changed by somebody. The audit log and ``run.log`` stay, because they go on from run
+    to run, and so does every file that no batch leaves.
+
+    Raises:
+        OSError: a file cannot be removed, or something that is no file has its name. Unless the
+            folder itself cannot be changed, nothing was removed.
+    """
+    receipts = folder / RECEIPTS
+    # Without a record beside it, a page may be that of a sweep whose folder this is.
+    pages = [folder / REPORT] if os.path.lexists(folder / RESULT) else []
+    kept = [] if receipts.is_symlink() else sorted(receipts.glob("job-*.receipt"))
+    journals = folder / JOURNALS
+    kept += [] if journals.is_symlink() else sorted(journals.glob("job-*.bin"))
+    names = (SUMS, SIGNATURE, RESULT, LEAVES, ROOT, L1_RECORD)
+    paths = [*(folder / name for name in names), *pages, *kept]
+    for path in paths:
+        check_replaceable(path)
+    for path in paths:
+        path.unlink(missing_ok=True)
+        if path.name == SUMS:
+            fsync_folder(folder)
+    fsync_folder(folder)
+
+
 # -- reading -----------------------------------------------------------------------------------
 
 
@@ -170,13 +246,21 @@ def _problems(folder: Path, name: str) -> Iterator[None]:
         yield
     except OSError as error:
         if name == SUMS:
-            raise InputError(
-                "folder",
-                str(folder),
-                f"has no readable {name} ({error.strerror})",
-                "give the output folder of a finished batch",
-            ) from None
+            problem = _ended(folder) or f"has no readable {name} ({error.strerror})"
+            remedy = "give the output folder of a finished batch"
+            raise InputError("folder", str(folder), problem, remedy) from None
         raise VerificationFailedError(name, f"cannot be read ({error.strerror})") from None
+
+
+def _ended(folder: Path) -> str:
+    """What a folder without checksums says of its run, or nothing if it does not say."""
+    if os.path.lexists(folder / SUMS):
+        return ""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        record = parse_json(read_regular(Path(RESULT), MAX_JSON_BYTES, inside=folder))
+        if record.get("status") in ("failed", "interrupted"):
+            return f"has no result, the run in it ended {record['status']!r}"
+    return ""
 
 
 def read_json(folder: Path, name: str) -> Any:  # noqa: ANN401  # any JSON value
@@ -251,6 +335,6 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise VerificationFailedError(RESULT, f"not of format {FORMAT}")
     if record["format"] != FORMAT:
         raise VerificationFailedError(RESULT, f"not of format {FORMAT}")
-    if record.get("status") != "ok":
+    if record.get("status") not in ("ok", "partial"):
         raise VerificationFailedError(RESULT, f"the run ended {record.get('status')!r}")
     return record

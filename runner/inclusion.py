@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner import streams
 from runner.errors import InputError, ReceiptRejectedError, RunnerError, VerificationFailedError
 from runner.folder import MAX_FILE_BYTES
 from runner.model import ReceiptKind
@@ -157,4 +158,4 @@ def _root(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)

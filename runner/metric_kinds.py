@@ -18,7 +18,9 @@ __all__ = [
     "ByBuild",
     "ByGpu",
     "ByGuestAndType",
+    "ByReason",
     "ByStage",
+    "ByState",
     "ByStrategy",
     "ByZkvmAndKind",
     "Counter",
@@ -82,6 +84,18 @@ class ByGpu(TypedDict):
     """The number of a GPU of this machine, from 0."""
 
     gpu: str
+
+
+class ByState(TypedDict):
+    """Where the submission of a batch to an L1 stands."""
+
+    state: str
+
+
+class ByReason(TypedDict):
+    """The class of a failure at an L1."""
+
+    reason: str
 
 
 class ByBuild(TypedDict):

@@ -13,7 +13,9 @@ from runner.metric_kinds import (
     ByBuild,
     ByGpu,
     ByGuestAndType,
+    ByReason,
     ByStage,
+    ByState,
     ByStrategy,
     ByZkvmAndKind,
     Counter,
@@ -31,6 +33,9 @@ _CLOCK = "wall clock of the prover call in the worker"
 _LOOKUPS = "look-ups in the proof cache"
 _RUN = "the run itself"
 _BATCH = "the result of the batch"
+_L1_RECEIPTS = "receipts of L1 transactions"
+_L1_LOOKS = "looks at the L1"
+_L1_STORE = "the submissions on disk"
 _GAS_MODEL = "gas per proof from the configuration; no L1 is attached"
 
 _counter = partial(Counter, NoLabels)
@@ -144,8 +149,9 @@ PARALLEL_WORKERS_ACTIVE = _gauge(
 )
 L1_SUBMISSION_GAS_USED = _counter(
     "l2_l1_submission_gas_used",
-    "Gas used by submissions to an L1; 0 while nothing was submitted.",
-    "receipts of L1 transactions",
+    "Gas used by our transactions on an L1, reverted ones and deployments included; each nonce "
+    "counts once.",
+    _L1_RECEIPTS,
     "gas",
 )
 ERRORS = _counter(
@@ -336,8 +342,113 @@ PARALLEL_WORKERS_LIMIT = _gauge(
 )
 L1_SUBMISSIONS = _counter(
     "l2_l1_submissions_total",
-    "Submissions to an L1; 0 while nothing was submitted.",
-    "receipts of L1 transactions",
+    "Our transactions that are in a block of an L1, reverted ones and deployments included.",
+    _L1_RECEIPTS,
+)
+L1_FEES_ETH = _counter(
+    "l2_l1_fees_eth_total",
+    "What the transactions counted in l2_l1_submissions_total have cost.",
+    _L1_RECEIPTS,
+    "ETH",
+)
+L1_INCLUSION_SECONDS = Histogram(
+    NoLabels,
+    "l2_l1_inclusion_seconds",
+    "Time from the first sending of a submission to the first look that found it in a block.",
+    _L1_LOOKS,
+    "seconds",
+)
+L1_CONFIRMATION_SECONDS = Histogram(
+    NoLabels,
+    "l2_l1_confirmation_seconds",
+    "Time from the first sending of a submission to the first look that found all confirmations.",
+    _L1_LOOKS,
+    "seconds",
+)
+L1_BATCHES = Gauge(
+    ByState,
+    "l2_l1_batches",
+    "Batches that were submitted with the last account, by where their submission stands.",
+    _L1_STORE,
+    kept=True,
+)
+L1_OLDEST_OPEN_TIMESTAMP_SECONDS = _gauge(
+    "l2_l1_oldest_open_timestamp_seconds",
+    "Unix time at which the oldest transaction that is not confirmed was signed; 0 if there is "
+    "none.",
+    _L1_STORE,
+    "seconds",
+    kept=True,
+)
+L1_LAST_CONFIRMATION_TIMESTAMP_SECONDS = _gauge(
+    "l2_l1_last_confirmation_timestamp_seconds",
+    "Unix time at which a batch was last found confirmed; 0 when none was.",
+    _L1_STORE,
+    "seconds",
+    kept=True,
+)
+L1_LAST_LOOK_TIMESTAMP_SECONDS = _gauge(
+    "l2_l1_last_look_timestamp_seconds",
+    "Unix time of the last look at an L1; 0 when there was none.",
+    _L1_LOOKS,
+    "seconds",
+    kept=True,
+)
+L1_BALANCE_ETH = _gauge(
+    "l2_l1_balance_eth",
+    "What the account that pays owned at the last look.",
+    _L1_LOOKS,
+    "ETH",
+    kept=True,
+)
+L1_BASE_FEE_GWEI = _gauge(
+    "l2_l1_base_fee_gwei",
+    "The L1's base fee for a unit of gas at the last look.",
+    _L1_LOOKS,
+    "gwei",
+    kept=True,
+)
+L1_EFFECTIVE_GAS_PRICE_GWEI = _gauge(
+    "l2_l1_effective_gas_price_gwei",
+    "What the last batch's transaction paid for a unit of gas.",
+    _L1_RECEIPTS,
+    "gwei",
+    kept=True,
+)
+L1_MEASURED_GAS_SAVINGS_RATIO = _gauge(
+    "l2_l1_measured_gas_savings_ratio",
+    "Measured: by how much the last batch's transaction used less gas than its leaves would have "
+    "one by one, by the node's estimates; l2_gas_savings_percent is the model's.",
+    _L1_RECEIPTS,
+    "ratio",
+    kept=True,
+)
+L1_FEE_BUMPS = _counter(
+    "l2_l1_fee_bumps_total",
+    "Transactions that were signed again with higher fees.",
+    _L1_STORE,
+)
+L1_REVERTS = _counter(
+    "l2_l1_reverts_total",
+    "Transactions that a contract refused in their block.",
+    _L1_RECEIPTS,
+)
+L1_REORGS = _counter(
+    "l2_l1_reorgs_total",
+    "Times that a block with our transaction was the L1's no more.",
+    _L1_LOOKS,
+)
+L1_FAILURES = Counter(
+    ByReason,
+    "l2_l1_failures_total",
+    "Attempts to bring a batch onto an L1 that ended without it, by the class of failure.",
+    _L1_LOOKS,
+)
+L1_RPC_ERRORS = Counter(
+    ByReason,
+    "l2_l1_rpc_errors_total",
+    "Calls to an L1's node that failed, by the class of failure, reverts among them.",
+    "answers of the node",
 )
 PUSH_FAILURES = _counter(
     "l2_push_failures_total",
@@ -379,3 +490,6 @@ BUILD_INFO = Gauge(
 
 METRICS = _declared()
 """All metrics, in the order of the textfile."""
+
+L1_METRICS = tuple(metric for metric in METRICS if metric.name.startswith("l2_l1_"))
+"""The metrics of submissions to an L1, which come from outside of runs, too."""

@@ -13,7 +13,7 @@ from pathlib import Path  # noqa: TC003  # dataclasses resolve their annotations
 from typing import Protocol, TypeAlias
 
 Scalar: TypeAlias = "int | str | bool"
-"""One value of a guest's input, as the user writes it."""
+"""One value of a setting, as the user writes it."""
 
 
 class ReceiptKind(StrEnum):
@@ -50,12 +50,12 @@ class Leaf:
 
     Attributes:
         index: the leaf's position in the batch, from 0.
-        value: the input by field name, as the leaf list records it.
+        value: the input by field name, as JSON and as the leaf list records it.
         stdin: the same input as the guest reads it.
     """
 
     index: int
-    value: dict[str, Scalar]
+    value: dict[str, object]
     stdin: bytes
 
 
@@ -256,7 +256,7 @@ class AggregationCost(Protocol):
 
 PLACEMENT = (
     *("output", "progress", "log_level", "log_format", "quiet", "report", "dry_run"),
-    *("metrics", "audit", "guests", "cache.folder"),
+    *("metrics", "audit", "l1", "guests", "cache.folder"),
     *("executor.timeout_s", "executor.on_failure", "executor.engine.address", "retry"),
     *("prover.gpus", "prover.gpu_proofs"),
 )

@@ -55,7 +55,7 @@ WHEELS: dict[str, WheelScript] = {
 }
 """The steps that install an extension, by zkVM: every ``*_wheel.py`` beside this file is one."""
 
-EXTRAS = {"packages-run": "gpu,joblib,report", "packages-dev": "dev"}
+EXTRAS = {"packages-run": "gpu,joblib,l1,report", "packages-dev": "dev"}
 """The steps that install Python packages, and the extras of the runner that each installs."""
 
 GOALS: dict[str, tuple[str, ...]] = {

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 FOLDER = Path(runner.__file__).parent
 
 ORDER = (
-    "errors model files text untrusted metric_kinds gpus limits",
-    "plan provers engines cache folder events metric_table",
-    "alerts metrics signature",
+    "errors model files text untrusted metric_kinds gpus limits stopping streams",
+    "codec",
+    "plan provers engines cache folder events metric_table destination locks",
+    "alerts metrics signature evm",
     "executor monitoring verify report doctor audit dashboard reference compile",
-    "batch server inclusion sign init",
+    "batch server inclusion sign l1 init",
     "cli",
     "__main__",
 )

@@ -46,6 +46,8 @@ SAMPLES: list[RunnerError] = [
     errors.UnexpectedError("ValueError: no", "outputs/1/traceback.txt"),
     errors.LedgerCorruptError("the checksum is another"),
     errors.LedgerNewerError(7, 1),
+    errors.OperatingSystemError("", "Resource temporarily unavailable"),
+    errors.L1Error("reverted", "the contract reverted", "0x08c379a0"),
 ]
 
 ids = pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
@@ -110,6 +112,8 @@ def test_messages() -> None:
         "a bug, please report it: ValueError: no (traceback in outputs/1/traceback.txt)",
         "damaged metrics ledger: the checksum is another",
         "metrics ledger of format 7, known up to 1: update, or choose another metrics.ledger",
+        "the operating system: Resource temporarily unavailable",
+        "L1: the contract reverted [reverted]",
     ]
 
 

@@ -18,7 +18,7 @@ SIGNATURE = (
     "934b1ea10a4b3c1757e2b0c017d0b6143ce3c9a7e6a4a49860d7a6ab210ee3d8"
     "2442ce9d2b916064108014783e923ec36b49743e2ffa1c4496f01a512aafd9e5"
 )
-"""That key's signature of the message by RFC 6979, r and s. Many libraries test themselves with it."""
+"""That key's signature of the message by RFC 6979, r and s. Many libraries' tests have it."""
 
 MESSAGE = "Satoshi Nakamoto"
 

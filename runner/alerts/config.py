@@ -20,7 +20,7 @@ from runner.files import SHIPPED
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CONF", "OWN", "CommonSettings", "ConfiguredAlert", "load"]
+__all__ = ["CONF", "OWN", "CommonSettings", "ConfiguredAlert", "load", "unwatched"]
 
 CONF = SHIPPED / "conf" / "alerts"
 """The configuration that comes with the runner."""
@@ -123,6 +123,28 @@ def load(folder: Path | None = None) -> tuple[CommonSettings, tuple[ConfiguredAl
         files = {name: file if file.exists() else CONF / name for name, file in files.items()}
     common = _common(SettingsFile(files[COMMON], ("runbooks", "scrape_interval")))
     return common, tuple(_configured(alert, files[alert.file], common) for alert in ALERTS)
+
+
+def unwatched(folder: Path | None = None) -> str:
+    """What nobody is told of hosts that vanish, with the remedy; empty if each host is watched.
+
+    Args:
+        folder: the folder with the configuration, as :func:`load` takes it.
+
+    Raises:
+        InputError: the configuration cannot be used.
+    """
+    _, alerts = load(folder)
+    alert = next(one for one in alerts if "instances" in one.values)
+    file = (folder or OWN) / alert.alert.file
+    if not alert.enabled:
+        return f"no alert tells of a host that vanishes; set `enabled: true` in {file}"
+    if alert.values["instances"]:
+        return ""
+    return (
+        f"a host that vanishes is forgotten after {alert.values['memory']}, and its alerts resolve"
+        f" by themselves; list the hosts as `instances` in {file}"
+    )
 
 
 def _common(file: SettingsFile) -> CommonSettings:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LOG_NAME", "CheckedLog", "RecordedEnd", "check_log", "read_recorded_end"]
 
-_STATUSES = ("ok", "failed", "interrupted")
+_STATUSES = ("ok", "partial", "failed", "interrupted")
 
 LOG_NAME = "audit.jsonl"
 """The name of the log in an output folder, unless its ``result.json`` says otherwise."""

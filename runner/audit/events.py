@@ -22,6 +22,7 @@ __all__ = [
     "Executed",
     "Failed",
     "JobEvent",
+    "L1State",
     "Proved",
     "Rejected",
     "Retried",
@@ -72,7 +73,7 @@ class RunStarted(AuditEvent):
 class Submitted(AuditEvent):
     """The result is handed over, which means that its files are in the output folder.
 
-    There is no L1 that it is submitted to.
+    Whether it is submitted to an L1, too, is said by :class:`L1State`.
 
     Attributes:
         files: the SHA-256 of each file in hex, by the file's name.
@@ -90,13 +91,39 @@ class RunFinished(AuditEvent):
     """The run has ended.
 
     Attributes:
-        status: how the run ended: ``ok``, ``failed`` or ``interrupted``.
+        status: how the run ended: ``ok``, ``partial``, ``failed`` or ``interrupted``.
         reason: why the status is not ``ok``; None if it is.
     """
 
     event = "run_finished"
     status: str
     reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class L1State(AuditEvent):
+    """The submission of a batch's root to an L1 is in another state.
+
+    It may come after the run has ended, because submitting is a step of its own.
+
+    Attributes:
+        state: where the submission stands.
+        what: what it asks of the chain: a verification, or a commitment only.
+        key: the batch's key on the chain, in hex.
+        registry: the address of the contract.
+        transaction: the hash of the transaction that is in a block; None if none is.
+        block: the number of that block.
+        reason: why, where that needs words.
+    """
+
+    event = "l1_state"
+    state: str
+    what: str
+    key: str
+    registry: str | None
+    transaction: str | None = None
+    block: int | None = None
+    reason: str | None = None
 
 
 # -- a job ----------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["AuditTrail", "NoTrail", "Trail"]
+__all__ = ["AuditTrail", "NoTrail", "Trail", "append"]
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,18 @@ class Trail(Protocol):
 
     def add(self, event: AuditEvent) -> None: ...  # noqa: D102
     def finish(self, status: str, reason: str | None) -> Head | None: ...  # noqa: D102
+
+
+def append(
+    path: Path, run_id: str, event: AuditEvent, clock: Callable[[], float] = time.time
+) -> None:
+    """Append one event of a run to a log, also after the run has ended. It is on disk then.
+
+    Raises:
+        AuditError: the log could not be written.
+    """
+    head = {"event": event.event, "time": utc(clock()), "run": run_id}
+    AuditLog(path).append([head | event.fields()])
 
 
 class NoTrail:

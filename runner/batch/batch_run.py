@@ -14,6 +14,7 @@ from runner.batch.batch import Batch, Root
 from runner.batch.counters import RunCounters
 from runner.batch.lookup import Lookup
 from runner.errors import ReceiptRejectedError, VerificationFailedError
+from runner.events import JobFailed
 from runner.executor import OnFailure, PlanExecutor
 from runner.limits import cores
 from runner.model import Child, ProofJob, ReceiptKind
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.audit.trail import Trail
+    from runner.batch.partial import Rest
     from runner.batch.spool import Spool
     from runner.cache.cache import Cache
     from runner.engines.engine import Engine, Host
     from runner.engines.retry import RetryPolicy
-    from runner.events import Observer
+    from runner.errors import JobFailedError
+    from runner.events import Event, Observer
     from runner.metrics import Recorder
     from runner.model import Outcome
     from runner.provers.prover import Prover
@@ -54,6 +57,7 @@ class BatchRun:
         counters: the counters of this run.
         outcomes: the outcomes of the finished jobs, by job id, without their receipts.
         receipt_bytes: the sizes of the finished jobs' receipts, by job id.
+        failures: the failures of the jobs that have failed for good, by job id.
     """
 
     def __init__(  # noqa: PLR0913  # the wiring of one run, all by keyword
@@ -82,6 +86,8 @@ class BatchRun:
         self._positions = batch.plan.first_positions()
         self.outcomes: dict[int, Outcome] = {}
         self.receipt_bytes: dict[int, int] = {}
+        self.failures: dict[int, JobFailedError] = {}
+        self._leaves_done = False
 
     # -- the run ------------------------------------------------------------------------------
 
@@ -120,7 +126,7 @@ class BatchRun:
             task=functools.partial(perform, self._batch.prover),
             jobs=self,
             # An event is counted and written into the audit log before it is shown.
-            observers=(self.counters, *audit, *observers),
+            observers=(self, self.counters, *audit, *observers),
             policy=policy,
             hosts=hosts,
             # An execution may take milliseconds. Its worker would be idle while the next job is
@@ -129,11 +135,32 @@ class BatchRun:
             lookups=min(cores(), 8),
             cached=not executes and self._cache.keeps,
             on_failure=on_failure,
+            leaves_done=self._leaves_done,
         ).run()
         if self._batch.plan.root is not None:
             return self._check_root(self._batch.plan.root)
         self._check_leaves()
         return None
+
+    def go_on(self, rest: Rest) -> None:
+        """Go on with what is left of the batch, of which all leaves have finished.
+
+        Raises:
+            OSError: a receipt of this run cannot be renamed.
+        """
+        self._spool.keep_only(rest.jobs)
+        new = list(enumerate(rest.jobs))
+        self.outcomes = {job: replace(self.outcomes[old], job_id=job) for job, old in new}
+        sizes = self.receipt_bytes
+        self.receipt_bytes = {job: sizes[old] for job, old in new if old in sizes}
+        self._batch, self._positions = rest.batch, rest.batch.plan.first_positions()
+        self.failures, self._leaves_done = {}, True
+        self.counters.go_on(rest.batch.plan)
+
+    def notice(self, event: Event) -> None:
+        """Keep the failure of a job; see :class:`runner.events.Observer`."""
+        if isinstance(event, JobFailed):
+            self.failures[event.job.id] = event.error
 
     # -- source and sink of the executor ------------------------------------------------------
 

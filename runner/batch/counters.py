@@ -113,6 +113,10 @@ class RunCounters:
             case _:
                 pass
 
+    def go_on(self, plan: Plan) -> None:
+        """Count another plan of the same run."""
+        self._plan = plan
+
     def verified(self, count: int, seconds: float) -> None:
         """Count receipts that were verified and hold.
 

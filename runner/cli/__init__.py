@@ -1,7 +1,7 @@
 """The command line, which is all of the runner that knows Hydra.
 
-May import: batch, cache, engines, errors, executor, files, folder, metrics, model, monitoring,
-plan, provers, report, text, untrusted.
+May import: batch, cache, codec, engines, errors, executor, files, folder, l1, locks, metrics,
+model, monitoring, plan, provers, report, stopping, streams, text, untrusted.
 
 Other rooms use:
 

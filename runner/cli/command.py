@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import math
 import os
-import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+from runner import stopping, streams
 from runner.cli import paths, project, schema
 from runner.cli.errors import explain
 from runner.cli.session import Session, current, start
@@ -26,14 +26,15 @@ from runner.errors import (
     RunnerError,
     UnexpectedError,
 )
+from runner.locks import RUN_LOCK, owned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from omegaconf import DictConfig
 
     from runner.batch.settings import Settings
+    from runner.l1.settings import L1Settings
 
 __all__ = ["main"]
 
@@ -51,7 +52,7 @@ def main() -> int:
     sys.argv[1:] = _without_flags(sys.argv[1:])
     # With this set, Hydra raises its errors instead of printing several lines and exiting with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    signal.signal(signal.SIGTERM, _interrupt)
+    stopping.install()
     command: Callable[[], None] = hydra.main(
         version_base="1.3", config_path=str(project.CONF), config_name="config"
     )(_job)
@@ -63,19 +64,33 @@ def main() -> int:
     except RunnerError as error:
         return _print_end(session, f"error: {error}", error.exit_code)
     except KeyboardInterrupt:
-        _print_sweep(session)
-        return _print_end(session, "stopped", 130)
+        with stopping.closing():
+            _print_sweep(session)
+            return _print_end(session, "stopped", 130)
     except Exception as error:
-        known = explain(error, sys.argv[1:])
+        known = explain(error, sys.argv[1:], session.output)
         if known is None:
             raise
         return _print_end(session, f"error: {known}", known.exit_code)
     finally:
         # The callback has reported a sweep that ended well. This is for one that did not.
-        report_sweep()
+        with stopping.closing():
+            report_sweep()
     if session.error is not None:
         return _print_end(session, f"error: {session.error}", session.error.exit_code)
     _print_sweep(session)
+    if session.composed is None:
+        # Nothing was run: what was to be done was to print, as with --cfg.
+        try:
+            streams.check_stdout()
+        except OSError as error:
+            lost = InputError(
+                "standard output",
+                "",
+                f"cannot be written ({error.strerror})",
+                "send it to where it can be written",
+            )
+            return _print_end(session, f"error: {lost}", lost.exit_code)
     return 0 if session.sweep is None else session.sweep.exit_code
 
 
@@ -122,15 +137,19 @@ def _job(conf: DictConfig) -> float:
         return _job_of_a_sweep(conf, output)
     try:
         return _run(conf, output)
+    # If these were raised, Hydra would print a line of its own before the one that helps.
     except RunnerError as error:
-        # If this were raised, Hydra would print a line of its own before the one that helps.
         current().error = error
-        return math.nan
+    except OSError as error:
+        current().error = explain(error, sys.argv[1:], output)
+    return math.nan
 
 
 def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
+    streams.guard()  # the job may run in a process of the launcher's
     try:
-        return _run(conf, output, name=output.name)
+        wall_s = _run(conf, output, name=output.name)
+        stopping.check()
     except InterruptedBatchError:
         raise KeyboardInterrupt from None  # stops the sweep, not just this job
     except RunnerError as error:
@@ -145,6 +164,7 @@ def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
 
         # What is logged between two jobs belongs in the log of neither.
         logs.between_jobs()
+    return wall_s
 
 
 def _run(conf: DictConfig, output: Path, name: str = "") -> float:
@@ -153,7 +173,7 @@ def _run(conf: DictConfig, output: Path, name: str = "") -> float:
     from runner.monitoring import logs
 
     unknown.refuse_unknown(conf, HydraConfig.get())
-    settings = config.settings(conf, output)
+    settings, l1 = config.settings(conf, output), config.l1_settings(conf)
     logs.configure(
         level=settings.log_level,
         log_format=settings.log_format,
@@ -166,15 +186,41 @@ def _run(conf: DictConfig, output: Path, name: str = "") -> float:
 
         dry_run.run(settings)
         return math.nan
+    if l1 is not None:
+        from runner.l1.run import check
+
+        check(l1, settings.prover.kind)
     from runner.batch.run import run
 
     try:
         wall_s = run(settings).wall_s
     except BatchFailedError:
-        _report(settings)
+        with stopping.closing():
+            _report(settings)
         raise
-    _report(settings)
+    try:
+        if l1 is not None:
+            _settle(settings, l1)
+    finally:
+        with stopping.closing():
+            _report(settings)
     return wall_s
+
+
+def _settle(settings: Settings, l1: L1Settings) -> None:
+    """Submit the root of the run's batch, which is verified and written by now."""
+    from runner.l1.run import settle
+
+    settle(
+        l1,
+        settings.output,
+        adapter=settings.prover.adapter,
+        guests=settings.guests,
+        metrics=settings.metrics,
+        audit=settings.audit,
+        quiet=settings.quiet,
+        machine=settings.log_format == "json",
+    )
 
 
 def _report(settings: Settings) -> None:
@@ -184,7 +230,8 @@ def _report(settings: Settings) -> None:
     from runner.report.write import write_run
 
     try:
-        write_run(settings.output)
+        with owned(settings.output, RUN_LOCK, "output"):
+            write_run(settings.output)
     except InputError as error:
         log.warning("no report of this run: %s", error)
 
@@ -205,8 +252,3 @@ def _print_sweep(session: Session) -> None:
         return
     if session.sweep.exit_code or not session.terminal.quiet:  # failures are printed in any case
         sys.stderr.writelines(f"{line}\n" for line in session.sweep.lines())
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> Any:  # noqa: ANN401  # a signal handler
-    """Let ``systemctl stop``, or a CI that cancels a job, end the command as Ctrl-C does."""
-    raise KeyboardInterrupt

@@ -24,10 +24,12 @@ from runner.cli.schema import (
 )
 from runner.cli.targets import make_cache, make_engine
 from runner.cli.unknown import refuse_unknown
+from runner.codec.own_program import own_encoder
+from runner.codec.reads import journal_layout, read_layout, word_field
+from runner.codec.schema import Types
 from runner.engines.retry import RetryPolicy
 from runner.errors import InputError
 from runner.model import ReceiptKind
-from runner.plan.fields import FieldSpec
 from runner.plan.inputs import InputSpec, RangeSeries, Series, TemplateSeries
 from runner.plan.strategy import StrategySettings, Thresholds
 from runner.provers.guests import default_folder
@@ -35,8 +37,9 @@ from runner.provers.prover import ProverSpec
 
 if TYPE_CHECKING:
     from runner.executor import OnFailure
+    from runner.l1.settings import L1Settings
 
-__all__ = ["settings"]
+__all__ = ["l1_settings", "settings"]
 
 
 def settings(config: DictConfig, output: Path) -> Settings:
@@ -58,6 +61,12 @@ def settings(config: DictConfig, output: Path) -> Settings:
     if not isinstance(conf, RunnerConf) or not isinstance(plain, dict):
         raise TypeError("config is not composed on the schema runner_schema")
     paths.expand_all(conf)
+    _check_choice("aggregate", conf.aggregate, ("all", "succeeded"))
+    if conf.aggregate == "succeeded" and conf.executor.on_failure != "continue":
+        problem = "stops at the first failure, and aggregate=succeeded goes on"
+        raise InputError(
+            "executor.on_failure", conf.executor.on_failure, problem, "give on_failure=continue"
+        )
     _check_choice("progress", conf.progress, ("auto", "bar", "lines", "none"))
     _check_choice("log_level", conf.log_level, ("debug", "info", "warning", "error"))
     _check_choice("log_format", conf.log_format, ("text", "json"))
@@ -73,7 +82,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         guest=guest,
         elf=Path(conf.guest.elf) if conf.guest.elf else None,
         spec=_input_spec(conf.guest),
-        journal=conf.guest.journal,
+        journal=journal_layout(vars(conf.guest)),
         inputs=conf.guest.inputs,
         count=_count(conf.guest),
         inputs_file=conf.guest.inputs_file,
@@ -94,6 +103,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         audit=Path(conf.audit.file) if conf.audit.file else None,
         dry_run=conf.dry_run,
         report=conf.report,
+        aggregate=conf.aggregate,
     )
 
 
@@ -108,6 +118,26 @@ def _guest_name(guest: GuestConf) -> str:
     return name
 
 
+def l1_settings(config: DictConfig) -> L1Settings | None:
+    """Plain, checked settings of the submission to an L1; None if there is to be none.
+
+    Args:
+        config: The config that Hydra composed, of which :func:`settings` has found nothing wrong.
+
+    Raises:
+        InputError: A value cannot be used.
+    """
+    conf = OmegaConf.to_object(config)
+    if not isinstance(conf, RunnerConf):
+        raise TypeError("config is not composed on the schema runner_schema")
+    if conf.l1.mode is None:
+        return None
+    from runner.l1.settings import from_mapping
+
+    paths.expand_all(conf)
+    return from_mapping(vars(conf.l1))
+
+
 def _count(guest: GuestConf) -> object:
     if guest.inputs is None and guest.count is None and guest.inputs_file is None:
         return guest.default_count
@@ -115,10 +145,18 @@ def _count(guest: GuestConf) -> object:
 
 
 def _input_spec(guest: GuestConf) -> InputSpec:
-    fields = tuple(
-        FieldSpec(conf.name, conf.type, conf.min, conf.max, conf.reason) for conf in guest.fields
+    ways = {"fields": guest.fields, "input": guest.input, "encode": guest.encode}
+    given = [f"guest.{name}" for name, way in ways.items() if way]
+    if len(given) > 1:
+        problem, remedy = f"given beside {given[0]}", "describe the input in one way"
+        raise InputError(given[1], ways[given[1].partition(".")[2]], problem, remedy)
+    types = Types(guest.types)
+    types.check()
+    fields = read_layout(guest.input, types, guest.codec, "guest.input", "input") or tuple(
+        word_field(one.name, one.type, min=one.min, max=one.max, reason=one.reason or "")
+        for one in guest.fields
     )
-    names = [conf.name for conf in guest.fields]
+    names = [one.name for one in fields]
     strange = sorted(guest.series.keys() - set(names))
     if strange:
         raise InputError(
@@ -126,7 +164,7 @@ def _input_spec(guest: GuestConf) -> InputSpec:
         )
     # A guest has its own series either for all of its fields or for none.
     series = tuple(_series(name, guest.series[name]) for name in names if name in guest.series)
-    return InputSpec(fields, series)
+    return InputSpec(fields, series, own_encoder(guest.encode) if guest.encode else None)
 
 
 def _series(name: str, conf: SeriesConf) -> Series:

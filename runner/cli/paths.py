@@ -20,7 +20,7 @@ __all__ = ["PATHS", "expand", "expand_all", "register"]
 
 PATHS = (
     *("output", "guests", "guest.elf", "guest.inputs_file", "metrics.textfile", "metrics.ledger"),
-    *("audit.file", "cache.folder"),
+    *("audit.file", "cache.folder", "l1.keystore", "l1.password_file", "l1.state"),
 )
 """The settings that are paths, by their dotted names."""
 

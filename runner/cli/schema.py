@@ -16,6 +16,7 @@ __all__ = [
     "ExecutorConf",
     "FieldConf",
     "GuestConf",
+    "L1Conf",
     "MetricsConf",
     "PushgatewayConf",
     "RetryConf",
@@ -31,7 +32,7 @@ __all__ = [
 
 @dataclass
 class FieldConf:
-    """One input field of a guest. See :class:`runner.plan.fields.FieldSpec`."""
+    """One input field of a guest. See :func:`runner.codec.reads.field`."""
 
     name: str = MISSING
     type: str = MISSING
@@ -57,7 +58,11 @@ class SeriesConf:
 
 @dataclass
 class GuestConf:
-    """The input fields of a guest, and the inputs of this batch.
+    """The input and the journal of a guest, and the inputs of this batch.
+
+    ``input`` and ``journal`` are read by :func:`runner.codec.reads.read_layout`, the types in
+    ``types`` by :mod:`runner.codec.schema`, and ``encode`` by :mod:`runner.codec.own_program`.
+    ``fields`` is ``input`` for a guest that reads words, as a list.
 
     At most one of ``inputs``, ``count`` and ``inputs_file`` may be set. If none is,
     ``default_count`` stands for ``count``. ``elf`` is the file of a program that needs no manifest,
@@ -68,7 +73,11 @@ class GuestConf:
     elf: Optional[str] = None
     fields: list[FieldConf] = field(default_factory=list)
     series: dict[str, SeriesConf] = field(default_factory=dict)
-    journal: str = "hex"
+    input: Any = None
+    types: dict[str, Any] = field(default_factory=dict)
+    codec: str = "risc0"
+    encode: Any = None
+    journal: Any = "hex"
     default_count: int = 6
     inputs: Any = None
     count: Any = None
@@ -136,6 +145,36 @@ class AuditConf:
 
 
 @dataclass
+class L1Conf:
+    """Where the root of a verified batch is submitted. See :mod:`runner.l1.settings`.
+
+    Without a ``mode``, nothing is submitted. What is None has the default of that module.
+    """
+
+    mode: Optional[str] = None
+    required: bool = False
+    url: Optional[str] = None
+    url_env: Optional[str] = None
+    chain_id: Optional[int] = None
+    registry: Optional[str] = None
+    verifier_code_sha256: Optional[str] = None
+    key_env: Optional[str] = None
+    keystore: Optional[str] = None
+    password_file: Optional[str] = None
+    signer_url: Optional[str] = None
+    signer_url_env: Optional[str] = None
+    sender: Optional[str] = None
+    max_fee_gwei: Optional[float] = None
+    max_cost_eth: Optional[float] = None
+    confirmations: Optional[int] = None
+    bump_after_s: Optional[float] = None
+    timeout_s: Optional[float] = None
+    poll_s: Optional[float] = None
+    rpc_timeout_s: Optional[float] = None
+    state: Optional[str] = None
+
+
+@dataclass
 class RunnerConf:
     """The whole configuration. Each field is filled in by a file or a folder in ``conf/``.
 
@@ -151,8 +190,10 @@ class RunnerConf:
     retry: RetryConf = field(default_factory=RetryConf)
     metrics: MetricsConf = field(default_factory=MetricsConf)
     audit: AuditConf = field(default_factory=AuditConf)
+    l1: L1Conf = field(default_factory=L1Conf)
     guests: Optional[str] = None
     output: str = MISSING
+    aggregate: str = "all"
     dry_run: bool = False
     report: bool = False
     progress: str = "auto"

@@ -11,6 +11,7 @@ import contextlib
 import sys
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.errors import HydraException
@@ -20,7 +21,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from omegaconf import DictConfig
 
@@ -72,12 +72,14 @@ class Session:
 
     Attributes:
         composed: the terminal's settings in the composed config; None until there is one.
+        output: the folder of the run or sweep; None until it is known.
         error: the error that ended a single run.
         sweep: the record of the sweep that was started.
         report_due: the folder of a sweep that was started and has no report yet.
     """
 
     composed: TerminalSettings | None = None
+    output: Path | None = None
     error: RunnerError | None = None
     sweep: SweepRecord | None = None
     report_due: Path | None = None
@@ -115,14 +117,17 @@ class SessionCallback(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401  # Hydra's
         """Keep the settings of a single run."""
-        _keep(config)
+        _keep(config, "run")
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401  # Hydra's
         """Keep the settings of a sweep."""
-        _keep(config)
+        _keep(config, "sweep")
 
 
-def _keep(config: DictConfig) -> None:
+def _keep(config: DictConfig, kind: str) -> None:
+    session = current()
     # A value that is an interpolation may have no value. Whoever reads the config next says so.
     with contextlib.suppress(OmegaConfBaseException):
-        current().composed = TerminalSettings.from_config(config)
+        session.composed = TerminalSettings.from_config(config)
+    with contextlib.suppress(OmegaConfBaseException):
+        session.output = Path(str(config.hydra[kind].dir))

@@ -24,8 +24,10 @@ def serve(pipe: Connection[Any, Any]) -> None:
         pipe: The pipe to the parent. It receives pickled calls, ``(fn, args, kwargs)``, and sends
             pickled answers, ``(True, result)`` or ``(False, exception)``.
     """
-    # Ctrl-C reaches the whole process group, but the parent decides what happens to the workers.
+    # Ctrl-C and the end of a terminal reach the whole process group, but the parent decides what
+    # happens to the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # An OSError means that the parent is gone. End of file within a message is an OSError too.

@@ -113,6 +113,18 @@ class Tally:
         self._left = TimeLeft(plan, workers, earlier)
         self._lock = threading.Lock()
 
+    def go_on(self, plan: Plan) -> None:
+        """Count another plan of the same batch, of which all leaves are done."""
+        with self._lock:
+            self._levels = {a.id: a.level for a in plan.aggregations}
+            self._totals = Counter({0: plan.leaf_jobs})
+            self._totals.update(self._levels.values())
+            self._done = Counter({0: plan.leaf_jobs})
+            self._left = TimeLeft(plan, self.workers, {})
+            for leaf in range(plan.leaf_jobs):
+                self._left.finished(leaf, None)
+            self.changes += 1
+
     def level(self, job: ProofJob) -> int:
         """Return the level of a job, which is 0 for a leaf."""
         return self._levels.get(job.id, 0)

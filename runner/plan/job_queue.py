@@ -22,9 +22,10 @@ class JobQueue:
 
     Args:
         plan: the plan that is run.
+        leaves_done: whether all leaves have finished before, so that only aggregations are left.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, leaves_done: bool = False) -> None:
         self._leaf_jobs = plan.leaf_jobs
         self._parents = plan.parents
         self._missing = {a.id: len(set(a.children)) for a in plan.aggregations}
@@ -33,6 +34,10 @@ class JobQueue:
         # The following are heaps: one by aggregation or leaf and then by id, one by due time.
         self._to_run: list[tuple[int, int, ProofJob]] = []
         self._delayed: list[tuple[float, int, ProofJob]] = []
+        if leaves_done:
+            self._next_leaf = plan.leaf_jobs
+            for leaf in range(plan.leaf_jobs):
+                self.finished(leaf)
 
     def __len__(self) -> int:
         """The number of jobs that could start now, or that wait for another attempt."""

@@ -246,6 +246,20 @@ class Prover(Protocol):
         """
         ...
 
+    def on_chain_proof(self, receipt: bytes) -> bytes | None:
+        """The proof in a receipt as a contract on an L1 takes it.
+
+        It is None if no contract can verify receipts of this kind, so that only their digest can
+        be posted.
+
+        Args:
+            receipt: A receipt that :meth:`verify` has accepted.
+
+        Raises:
+            ProverError: The receipt is malformed.
+        """
+        ...
+
 
 def adapters() -> dict[str, str]:
     """Every installed adapter as ``module:class``, by the name of its zkVM.

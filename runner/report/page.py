@@ -19,6 +19,7 @@ from runner.folder import LEAVES, RECEIPTS, REPORT, RESULT, ROOT, SUMS
 from runner.plan.savings_model import RECEIPT_BYTES, VERIFICATION_MS
 from runner.report.charts import MOST_RUNS, over_leaves, savings, side_by_side, theory
 from runner.report.figures import figures
+from runner.report.leaves import first_leaves
 from runner.report.run_charts import timeline, tree
 from runner.report.svg import CACHED_NAME, LEVEL_NAMES
 
@@ -32,6 +33,7 @@ __all__ = ["run_page", "sweep_page"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 _SLOWEST = 10
+_LEAVES = 50
 _BREAKS = re.compile(r"(?<=[A-Za-z_])\.(?=[A-Za-z_])|/")
 _SETTINGS = 6  # The settings that get a column; with more the table would not fit on a screen.
 _MODEL_SAYS = (
@@ -82,6 +84,7 @@ def run_page(run: RunRecord, to: Path) -> bytes:
         retried=[job for job in made if job.attempts > 1][:_SLOWEST],
         gpu_failures=[job for job in made if job.gpu and job.gpu.error][:_SLOWEST],
         missing=_missing(run),
+        leaves=first_leaves(run.folder, _LEAVES),
         command=_command(run),
         commands=_commands(run),
         files=list(_files(run.folder, to)),

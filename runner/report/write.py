@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from runner.destination import is_stdout
 from runner.errors import InputError
-from runner.files import is_stdout
 from runner.folder import REPORT
 from runner.report.export import write_file
 from runner.report.figures import compare

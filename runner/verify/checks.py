@@ -27,8 +27,10 @@ from runner.folder import LEAVES, RECEIPTS, RESULT, ROOT, SUMS, check_sums, read
 from runner.model import ReceiptKind
 from runner.plan import merkle
 from runner.plan.journal import AggregationResult
+from runner.provers.guests import Manifest, default_folder
+from runner.provers.prover import ProverSpec, load_prover
 from runner.provers.worker import verify_receipt
-from runner.verify.claims import Claims, read_claims
+from runner.verify.claims import Claims, adapter_of, read_claims
 from runner.verify.record import check_record
 from runner.verify.verified import PinnedIds, VerifiedBatch
 
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
     from runner.provers.prover import Prover
 
-__all__ = ["verify_folder"]
+__all__ = ["verify_batch", "verify_folder"]
 
 
 def verify_folder(
@@ -78,6 +80,34 @@ def verify_folder(
     claims_only = check_record(record, pins, verified)
     say(f"{RESULT}, {LEAVES}: say the same, as far as it follows from this")
     return replace(verified, claims_only=tuple(claims_only))
+
+
+def verify_batch(
+    folder: Path,
+    *,
+    adapter: str | None = None,
+    guests: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> tuple[VerifiedBatch, Prover]:
+    """Check a batch's folder with the verifier and the image ids that come with an adapter.
+
+    Args:
+        folder: the output folder of the batch.
+        adapter: the zkVM adapter; None for the installed one of the zkVM that the batch names.
+        guests: the folder of the trusted manifest; None for the one that comes with the adapter.
+        say: a function that is called with one line for each check that has passed.
+
+    Returns:
+        The batch, and the adapter whose verifier has checked it.
+
+    Raises:
+        InputError: the folder is none of a finished batch, or its adapter is not installed.
+        VerificationFailedError: a check failed.
+    """
+    name = adapter or adapter_of(folder)
+    pins = PinnedIds.of(Manifest.load(guests or default_folder(name)))
+    prover = load_prover(ProverSpec(name, ReceiptKind.SUCCINCT))
+    return verify_folder(folder, pins, prover, say), prover
 
 
 def _check_leaf_ids(claims: Claims, pins: PinnedIds) -> None:

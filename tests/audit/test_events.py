@@ -10,10 +10,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from runner.audit import observer
-from runner.audit.events import AuditEvent, JobEvent, RunStarted, Submitted
+from runner.audit.events import AuditEvent, JobEvent, L1State, RunStarted, Submitted
 from runner.audit.log import read_log
 from runner.audit.observer import AuditObserver, rejected, verified
-from runner.audit.trail import AuditTrail
+from runner.audit.trail import AuditTrail, append
 from runner.errors import JobFailedError, ReceiptRejectedError, WorkerDiedError
 from runner.events import JobFailed, JobFinished, JobRetried, JobStarted, LoadMeasured
 from runner.files import SHIPPED
@@ -98,6 +98,15 @@ def test_the_lines_of_all_events_are_those_of_earlier_versions(
     trail.add(Submitted(files={"leaves.jsonl": "aa", "root.receipt": "bb"}, receipts=1))
     trail.finish("failed", "leaf 3 failed")
     trail.finish("ok", None)
+    settled = L1State(
+        state="confirmed",
+        what="commitment only, not verified on chain",
+        key="cc",
+        registry="0xdd",
+        transaction="0xee",
+        block=7,
+    )
+    append(path, "a1", settled, clock=lambda: 1.5)
     assert path.read_bytes() == EVERY_EVENT.read_bytes()
 
 

@@ -173,7 +173,7 @@ def test_an_interrupted_run_is_logged(
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("runner.batch.outputs.leaf_lines", stopped)
+    monkeypatch.setattr("runner.batch.outputs.summarise", stopped)
     with pytest.raises(InterruptedBatchError):
         run_batch(settings)
     assert events(settings)[-1]["status"] == "interrupted"

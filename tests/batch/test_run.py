@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,7 @@ def test_a_batch_is_proved_aggregated_verified_and_recorded(settings: Settings) 
     summary = run_batch(settings)
     assert (summary.strategy, summary.leaves, made(summary)) == ("single", 6, (7, 0))
     names = {path.name for path in settings.output.iterdir()}
-    assert names == {"root.receipt", "leaves.jsonl", "result.json", "SHA256SUMS"}
+    assert names == {"root.receipt", "leaves.jsonl", "result.json", "SHA256SUMS", ".run.lock"}
     data = record(settings)
     assert data["status"] == "ok"
     assert data["root"]["verified_count"] == 6
@@ -314,3 +315,14 @@ def test_progress_can_be_silent(
     assert (len([r for r in caplog.records if r.name == "runner.monitoring.progress"]) > 0) == bool(
         lines
     )
+
+
+def test_the_command_that_checks_a_batch_can_be_pasted(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    output = settings.output.with_name("it's $here; a folder")
+    run_batch(dataclasses.replace(settings, output=output))
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if "check it with" in line)
+    command = row.split("│")[2]
+    assert shlex.split(command) == ["python", "-m", "runner.verify", str(output)]

@@ -21,7 +21,7 @@ from tests.cli.configs import choices, composed, settings
 pytestmark = pytest.mark.usefixtures("hydra")
 
 
-GROUPS = ["guest", "strategy", "prover", "executor", "cache", "retry", "metrics", "audit"]
+GROUPS = ["guest", "strategy", "prover", "executor", "cache", "retry", "metrics", "audit", "l1"]
 
 
 @pytest.mark.parametrize(

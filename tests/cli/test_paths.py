@@ -21,7 +21,8 @@ NO_PATHS = {
     *("prover.adapter", "prover.kind", "executor.workers", "executor.on_failure"),
     *("executor.engine._target_", "executor.engine.address", "cache._target_"),
     *("metrics.pushgateway.url", "metrics.pushgateway.job"),
-    *("progress", "log_level", "log_format"),
+    *("progress", "log_level", "log_format", "l1.mode", "l1.url", "l1.url_env", "l1.registry"),
+    *("l1.verifier_code_sha256", "l1.key_env", "l1.signer_url", "l1.signer_url_env", "l1.sender"),
 }
 """The other settings that take a text. A new one belongs here or into :data:`PATHS`."""
 
@@ -44,7 +45,9 @@ def test_every_setting_that_takes_a_text_is_a_path_or_known_to_be_none() -> None
                 value = OmegaConf.select(conf, name)
                 if isinstance(value, str) or (value is None and name not in NO_TEXTS):
                     found.add(name)
-    numbers = {"executor.timeout_s"}
+    numbers = {"executor.timeout_s", "l1.chain_id", "l1.max_fee_gwei", "l1.max_cost_eth"}
+    numbers |= {f"l1.{name}_s" for name in ("bump_after", "timeout", "poll", "rpc_timeout")}
+    numbers |= {"l1.confirmations"}
     assert found - numbers == NO_PATHS | set(PATHS)
 
 
@@ -59,8 +62,14 @@ def test_a_home_folder_is_known_in_every_path(
         full = composed(f"{field}='~/x'")
         assert str(OmegaConf.select(full, field)) == "~/x"
         return  # Hydra makes this folder: see the test of a whole run below
-    made = config.settings(conf, Path("unused"))
     there = str(tmp_path / "some where")
+    if field.startswith("l1."):
+        found = config.l1_settings(composed("l1=rpc", f"{field}='~/some where'"))
+        assert found is not None
+        keys = {"l1.keystore": found.key.keystore, "l1.password_file": found.key.password_file}
+        assert str({**keys, "l1.state": found.state}[field]) == there
+        return
+    made = config.settings(conf, Path("unused"))
     places = {
         "guests": (made.guests, made.prover.guests),
         "guest.elf": (made.elf,),

@@ -19,7 +19,7 @@ def write_guests(folder: Path) -> Manifest:
     """Make a folder with fake guests and their manifest."""
     (folder / "elfs").mkdir(parents=True)
     entries = {}
-    for name in ("aggregator", "fibonacci", "sha256"):
+    for name in ("aggregator", "echo", "fibonacci", "sha256"):
         elf = HEADER + name.encode() * 8
         (folder / "elfs" / f"{name}.bin").write_bytes(elf)
         entries[name] = {

@@ -121,6 +121,10 @@ class FakeProver:
             journal=bytes.fromhex(data["journal"]),
         )
 
+    def on_chain_proof(self, receipt: bytes) -> bytes | None:
+        _, body = _parse(receipt)
+        return b"fake" if json.loads(body)["kind"] == ReceiptKind.GROTH16.value else None
+
 
 def fake_image_id(elf: bytes) -> bytes:
     """The image id that the fake prover gives to a program."""
@@ -164,6 +168,8 @@ def leaf_journal(guest: str, stdin: bytes) -> bytes:
         (length,) = struct.unpack_from("<I", stdin)
         if len(stdin) == 4 + length + -length % 4:
             return sha256(stdin[4 : 4 + length]).digest()
+    if guest == "echo":
+        return stdin
     return sha256(stdin).digest()
 
 

@@ -234,6 +234,15 @@ class Risc0Prover:
             info.kind, info.seal_bytes, info.segments, info.assumptions, info.journal
         )
 
+    def on_chain_proof(self, receipt: bytes) -> bytes | None:
+        """See :class:`Prover`. Contracts verify Groth16 receipts and no others."""
+        from runner.provers.risc0.on_chain import seal_of  # for the L1, not for workers
+
+        try:
+            return seal_of(receipt)
+        except ValueError as error:
+            raise ProverError("malformed_receipt", str(error)) from None
+
 
 def _has_gpu_module() -> bool:
     return importlib.util.find_spec(GPU_MODULE) is not None

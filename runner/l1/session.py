@@ -1,0 +1,316 @@
+"""Wires a submission from its settings: the node, the signer, the registry, the store, the engine.
+
+Everything that can be wrong with a chain is found here, before anything is signed: the node is of
+the configured chain, and the contracts have the code that they must have.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import os
+import tempfile
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.errors import InputError, L1Error
+from runner.evm.chain import Chain
+from runner.evm.faults import Fault
+from runner.evm.keys import DEV_KEY, LocalKey, open_signer
+from runner.evm.node import CHAIN_ID, LocalNode
+from runner.evm.registry import NOBODY, Registry, deployment
+from runner.evm.rpc import Rpc
+from runner.l1.engine import Engine
+from runner.l1.gas import estimate_before
+from runner.l1.observer import Observer
+from runner.l1.store import locked_store
+from runner.l1.submission import Mode, Submission
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from runner.evm.keys import Signer
+    from runner.l1.batch import ProvedBatch
+    from runner.l1.gas import Before
+    from runner.l1.observer import Watcher
+    from runner.l1.settings import L1Settings
+    from runner.l1.store import Store
+    from runner.l1.submission import Tracked
+
+__all__ = [
+    "ChainInfo",
+    "Session",
+    "Settled",
+    "check_libraries",
+    "open_chain",
+    "open_session",
+    "registry_of",
+]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainInfo:
+    """Which chain a figure is from.
+
+    Attributes:
+        id: the chain's id.
+        local: whether it was a chain of the run's own, which has ended with it.
+        client: what the node says it is.
+        fork: the rules that the chain follows, as far as the node tells.
+        genesis: the hash of its first block.
+    """
+
+    id: int
+    local: bool
+    client: str
+    fork: str
+    genesis: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What has become of a batch on a chain.
+
+    Attributes:
+        batch: the batch.
+        tracked: its submission, and where that stands.
+        attempts: the number of transactions that were signed for it.
+        chain: which chain it is.
+        registry: the registry's address.
+        verifier: the address of the registry's verifier, :data:`NOBODY` where it has none.
+        before: what the leaves would have cost one by one, or None.
+        deployment: the registry's deployment, if this chain saw it from here; else None.
+    """
+
+    batch: ProvedBatch
+    tracked: Tracked
+    attempts: int
+    chain: ChainInfo
+    registry: str
+    verifier: str
+    before: Before | None
+    deployment: Tracked | None
+
+
+class Session:
+    """A chain, with everything that is needed to submit to it."""
+
+    def __init__(  # noqa: PLR0913  # the parts of a session, all by keyword
+        self,
+        *,
+        settings: L1Settings,
+        chain: Chain,
+        info: ChainInfo,
+        signer: Signer,
+        store: Store,
+        watcher: Watcher,
+    ) -> None:
+        self.chain = chain
+        self.info = info
+        self.signer = signer
+        self.store = store
+        self._settings = settings
+        self._watcher = watcher
+
+    def deploy(self, verifier: str = NOBODY) -> Tracked:
+        """Deploy a registry, or find the one that was deployed before from the same code.
+
+        Raises:
+            L1Error: it could not be deployed.
+        """
+        code = deployment(verifier)
+        submission = Submission(sha256(code).hexdigest(), Mode.DEPLOYMENT, None, code)
+        tracked = self._engine(None).submit(submission)
+        if tracked.contract is None:
+            raise L1Error(Fault.REVERTED.value, f"the registry was not deployed: {tracked.reason}")
+        return tracked
+
+    def submit(self, batch: ProvedBatch, address: str) -> Settled:
+        """Submit a batch to a registry, and wait until it is confirmed.
+
+        Raises:
+            L1Error: it could not be submitted, or not be confirmed in time.
+        """
+        registry = Registry(self.chain, address)
+        verifier, submission = self._checked(registry, batch)
+        account = self.signer.address
+        known = self.store.find(submission)
+        if known is None and registry.posted(batch.key, verified=_verified(submission)) is None:
+            with contextlib.suppress(L1Error):  # the submission itself will say what is wrong
+                before = estimate_before(
+                    self.chain, submission, account, batch.root.self_image_id, batch.leaf_hashes
+                )
+                self.store.note_before(submission, before)
+        tracked = self._engine(registry).submit(submission)
+        return self._settled(batch, tracked, registry, verifier)
+
+    def look(self, batch: ProvedBatch, address: str) -> Settled | None:
+        """Where a batch stands, without sending anything; None if it was not submitted from here.
+
+        Raises:
+            L1Error: the node does not answer.
+        """
+        registry = Registry(self.chain, address)
+        verifier, submission = self._checked(registry, batch)
+        tracked = self.store.find(submission)
+        if tracked is None:
+            return None
+        tracked = self._observer(registry).look(tracked)
+        return self._settled(batch, tracked, registry, verifier)
+
+    def _checked(self, registry: Registry, batch: ProvedBatch) -> tuple[str, Submission]:
+        """The registry's verifier, and what can be submitted to a registry that has it."""
+        verifier = registry.check()
+        if batch.seal is None or verifier == NOBODY:
+            if batch.seal is not None:
+                log.warning("this registry verifies no proofs: the root is committed to only")
+            return verifier, batch.commitment(registry.address)
+        digest = self._settings.verifier_code_sha256
+        if digest is None:
+            raise InputError(
+                "l1.verifier_code_sha256",
+                None,
+                "the proof is to be verified on chain, and nothing says by which code",
+                "give the SHA-256 of the verifier's code",
+            )
+        registry.check(digest)
+        return verifier, batch.verification(registry.address)
+
+    def _settled(
+        self, batch: ProvedBatch, tracked: Tracked, registry: Registry, verifier: str
+    ) -> Settled:
+        deployed = [
+            one
+            for one in self.store.all()
+            if one.submission.mode is Mode.DEPLOYMENT
+            and (one.contract or "").lower() == registry.address.lower()
+        ]
+        return Settled(
+            batch=batch,
+            tracked=tracked,
+            attempts=len(self.store.attempts(tracked.submission)),
+            chain=self.info,
+            registry=registry.address,
+            verifier=verifier,
+            before=self.store.before(tracked.submission),
+            deployment=deployed[0] if deployed else None,
+        )
+
+    def _observer(self, registry: Registry | None) -> Observer:
+        return Observer(
+            chain=self.chain,
+            registry=registry,
+            account=self.signer.address,
+            store=self.store,
+            confirmations=self._settings.limits.confirmations,
+            watcher=self._watcher,
+        )
+
+    def _engine(self, registry: Registry | None) -> Engine:
+        return Engine(
+            chain=self.chain,
+            chain_id=self.info.id,
+            signer=self.signer,
+            store=self.store,
+            observer=self._observer(registry),
+            limits=self._settings.limits,
+        )
+
+
+@contextlib.contextmanager
+def open_session(
+    settings: L1Settings, watcher: Watcher, env: Mapping[str, str] = os.environ
+) -> Iterator[Session]:
+    """A session on the chain that the settings name. A local chain lives as long as it.
+
+    Args:
+        settings: where and how to submit.
+        watcher: what is told of everything that happens.
+        env: the environment variables.
+
+    Raises:
+        InputError: a setting cannot be used.
+        L1Error: the node does not answer, or is of another chain, or the account is in use.
+    """
+    check_libraries()
+    with contextlib.ExitStack() as stack:
+        chain, info = stack.enter_context(open_chain(settings, watcher, env))
+        if settings.local:
+            signer: Signer = LocalKey(DEV_KEY)
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="runner-l1-")))
+        else:
+            signer = open_signer(settings.key, info.id, env)
+            name = f"{info.id}-{info.genesis[2:18]}-{signer.address.lower()}"
+            folder = settings.state_folder(env) / name
+        store = stack.enter_context(locked_store(folder, settings.limits.timeout_s))
+        yield Session(
+            settings=settings,
+            chain=chain,
+            info=info,
+            signer=signer,
+            store=store,
+            watcher=watcher,
+        )
+
+
+@contextlib.contextmanager
+def open_chain(
+    settings: L1Settings, watcher: Watcher, env: Mapping[str, str] = os.environ
+) -> Iterator[tuple[Chain, ChainInfo]]:
+    """The chain that the settings name, and what is known of it.
+
+    Raises:
+        InputError: a setting cannot be used.
+        L1Error: the node does not answer, or is of another chain.
+    """
+    with contextlib.ExitStack() as stack:
+        if settings.local:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="runner-node-")))
+            url = stack.enter_context(LocalNode(folder, env)).url
+        else:
+            url = settings.address(env)
+            if settings.chain_id is None:
+                remedy = "give the id of the chain that the node must be of"
+                raise InputError("l1.chain_id", None, "missing", remedy)
+        chain = Chain(Rpc(url, settings.rpc_timeout_s, watcher.rpc_failed))
+        found, wanted = chain.chain_id(), CHAIN_ID if settings.local else settings.chain_id
+        if found != wanted:
+            raise L1Error(
+                Fault.WRONG_CHAIN.value,
+                f"{chain.rpc.name} is of chain {found}, l1.chain_id is {wanted}",
+            )
+        info = ChainInfo(found, settings.local, chain.client(), chain.fork(), chain.genesis())
+        yield chain, info
+
+
+def registry_of(settings: L1Settings) -> str:
+    """The address of the registry that the settings name.
+
+    Raises:
+        InputError: they name none.
+    """
+    if settings.registry is None:
+        remedy = "give its address; python -m runner.l1 deploy deploys one"
+        raise InputError("l1.registry", None, "missing", remedy)
+    return settings.registry
+
+
+def check_libraries() -> None:
+    """Make sure that the optional packages are there.
+
+    Raises:
+        InputError: they are not.
+    """
+    for name in ("eth_abi", "eth_account"):
+        if importlib.util.find_spec(name) is None:
+            problem = f"the package {name} is not installed"
+            raise InputError("l1", "", problem, "pip install 'zk-batch-runner[l1]'")
+
+
+def _verified(submission: Submission) -> bool:
+    return submission.mode is Mode.VERIFIED

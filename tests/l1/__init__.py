@@ -1,0 +1,1 @@
+"""Tests of `runner/l1`, most of them on a real node."""
