@@ -1,32 +1,9 @@
-"""``python -m runner``, and the command ``zk-batch-runner`` of an installed package.
+"""``python -m runner``."""
 
-``zk-batch-runner verify FOLDER`` is ``python -m runner.verify FOLDER``, and so for each of the
-:data:`COMMANDS`. Anything else is a run's settings.
-"""
-
-import runpy
-import sys
-
-from runner import streams
-from runner.cli.command import main as run
-
-__all__ = ["COMMANDS", "main"]
-
-COMMANDS = (
-    *("alerts", "audit", "compile", "dashboard", "doctor", "inclusion", "init"),
-    *("reference", "report", "server", "sign", "verify"),
-)
-"""The modules that are commands of their own. No setting is given without ``=``, so that the first
-word of a command line tells them from settings."""
-
-
-def main() -> int:
-    """Run the command line in ``sys.argv``; returns the process's exit code."""
-    if len(sys.argv) > 1 and sys.argv[1] in COMMANDS:
-        name = f"runner.{sys.argv.pop(1)}"
-        runpy.run_module(name, run_name="__main__")  # it exits by itself
-    return run()
-
+from runner import lifeline
+from runner.commands import script
 
 if __name__ == "__main__":
-    streams.run(main)
+    script()
+else:
+    lifeline.follow()  # this is a process of a sweep's launcher, or a worker

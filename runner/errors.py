@@ -25,10 +25,12 @@ __all__ = [
     "ProverError",
     "ReceiptRejectedError",
     "RunnerError",
+    "SegmentLostError",
     "UnexpectedError",
     "VerificationFailedError",
     "WorkerDiedError",
     "shown_line",
+    "visible",
 ]
 
 
@@ -84,10 +86,12 @@ class ProverError(RunnerError):
     Attributes:
         code: the reason as a stable name for machines, e.g. ``guest_failed`` or ``unavailable``.
         message: what happened, in one line.
+        printed: what the guest had printed by then, as far as it is known and kept.
     """
 
     code: str
     message: str
+    printed: str = ""
 
     def _words(self) -> str:
         return f"{self.message} [{self.code}]"
@@ -107,6 +111,24 @@ class ReceiptRejectedError(RunnerError):
 
     def _words(self) -> str:
         return f"{self.what}: receipt rejected: {self.reason}"
+
+
+@dataclass(eq=False, repr=False)
+class SegmentLostError(RunnerError):
+    """What was kept of one segment cannot be used, so that it has to be cut and proved again.
+
+    Attributes:
+        job: the id of the job whose segment it is.
+        index: the position of the segment.
+        reason: what is wrong with what was kept.
+    """
+
+    job: int
+    index: int
+    reason: str
+
+    def _words(self) -> str:
+        return f"segment {self.index + 1} of job {self.job}: {self.reason}"
 
 
 @dataclass(eq=False, repr=False)
@@ -353,6 +375,11 @@ def shown_line(text: str) -> str:
         text = f"{text[:50_000]}...{text[-10_000:]}"
     line = " ".join(text.split())
     line = line if len(line) <= 2000 else f"{line[:1500]}...{line[-450:]}"
+    return visible(line)
+
+
+def visible(line: str) -> str:
+    """Return a text with all that steers a terminal or a page escaped, line ends too."""
     return line if line.isprintable() else "".join(map(_visible, line))
 
 

@@ -20,7 +20,9 @@ __all__ = [
     "followed",
     "fsync_folder",
     "make_folder",
+    "path_of",
     "remove_leftovers",
+    "text_of",
     "user_path",
     "write_temp",
 ]
@@ -85,6 +87,24 @@ def write_temp(
         Path(name).unlink(missing_ok=True)
         raise
     return Path(name)
+
+
+def text_of(path: Path) -> str:
+    """A path as JSON is to keep it, in whatever encoding this process has the names of files.
+
+    The bytes of the name are read as UTF-8, and :func:`runner.text.visible` says what becomes of
+    others.
+    """
+    return os.fsencode(path).decode("utf-8", "surrogateescape")
+
+
+def path_of(text: str) -> Path:
+    """The path that :func:`text_of` made a text of, also in a process with another encoding.
+
+    Raises:
+        ValueError: the text cannot be that of a path.
+    """
+    return Path(os.fsdecode(text.encode("utf-8", "surrogateescape")))
 
 
 def fsync_folder(folder: Path) -> None:

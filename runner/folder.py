@@ -6,6 +6,7 @@
 ``leaves.jsonl``         the leaf list, one line a leaf: guest, image id, input and journal, which
                          is what a verifier needs
 ``journals/``            the journals that are too large for the leaf list, which then names them
+``printed/``             what the guests printed, a file for each leaf whose guest printed anything
 ``result.json``          the record: config, plan, figures of every job, versions, image ids and
                          machine
 ``SHA256SUMS``           the checksums of the files above, for ``sha256sum -c`` and the verifier
@@ -33,6 +34,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 from runner.errors import InputError, VerificationFailedError
 from runner.files import atomic_write, check_replaceable, fsync_folder
+from runner.text import visible
 from runner.untrusted import digest_of, open_regular, parse_json, read_regular
 
 if TYPE_CHECKING:
@@ -45,10 +47,12 @@ __all__ = [
     "LEAVES",
     "MAX_FILE_BYTES",
     "MOST_INLINE_BYTES",
+    "PRINTED",
     "RECEIPTS",
     "REPORT",
     "RESULT",
     "ROOT",
+    "SEGMENTS",
     "SIGNATURE",
     "SUMS",
     "JournalFile",
@@ -70,7 +74,9 @@ LEAVES = "leaves.jsonl"
 L1_RECORD = "l1.json"
 ROOT = "root.receipt"
 RECEIPTS = "receipts"
+PRINTED = "printed"
 JOURNALS = "journals"
+SEGMENTS = "segments"
 SUMS = "SHA256SUMS"
 SIGNATURE = f"{SUMS}.sig"
 
@@ -125,7 +131,9 @@ class JournalFile:
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write JSON durably and in a form that people can read.
 
-    The text is written while it is made, because with a million leaves it takes gigabytes.
+    The text is written while it is made, because with a million leaves it takes gigabytes. A name
+    of a file that is not UTF-8 is written as :func:`runner.text.visible` says, and
+    :func:`read_json` reads it back.
 
     Args:
         path: the file to write, in an existing folder.
@@ -165,8 +173,9 @@ def _is_rows(value: object) -> TypeGuard[Iterable[object]]:
 
 
 def compact(value: object) -> str:
-    """Return a JSON value as text on one line."""
-    return json.dumps(value, ensure_ascii=False)
+    """Return a JSON value as text on one line, which can be written as UTF-8."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isascii() else visible(text)
 
 
 def write_sums(folder: Path, names: Iterable[str]) -> None:
@@ -210,6 +219,8 @@ def clear_result(folder: Path) -> None:
     kept = [] if receipts.is_symlink() else sorted(receipts.glob("job-*.receipt"))
     journals = folder / JOURNALS
     kept += [] if journals.is_symlink() else sorted(journals.glob("job-*.bin"))
+    printed = folder / PRINTED
+    kept += [] if printed.is_symlink() else sorted(printed.glob("*-*.txt"))
     names = (SUMS, SIGNATURE, RESULT, LEAVES, ROOT, L1_RECORD)
     paths = [*(folder / name for name in names), *pages, *kept]
     for path in paths:
@@ -257,7 +268,8 @@ def _ended(folder: Path) -> str:
     if os.path.lexists(folder / SUMS):
         return ""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        record = parse_json(read_regular(Path(RESULT), MAX_JSON_BYTES, inside=folder))
+        data = read_regular(Path(RESULT), MAX_JSON_BYTES, inside=folder)
+        record = parse_json(data, names=True)
         if record.get("status") in ("failed", "interrupted"):
             return f"has no result, the run in it ended {record['status']!r}"
     return ""
@@ -272,7 +284,8 @@ def read_json(folder: Path, name: str) -> Any:  # noqa: ANN401  # any JSON value
         VerificationFailedError: the file cannot be read, or is larger than a record can be.
     """
     with _problems(folder, name):
-        return parse_json(read_regular(Path(name), MAX_JSON_BYTES, inside=folder))
+        data = read_regular(Path(name), MAX_JSON_BYTES, inside=folder)
+        return parse_json(data, names=True)
 
 
 def read_lines(folder: Path, name: str) -> Iterator[bytes]:

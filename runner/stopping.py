@@ -15,10 +15,10 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
-__all__ = ["check", "closing", "install"]
+__all__ = ["before_interrupt", "check", "closing", "install", "installed"]
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class _State:
         self.raised = float("-inf")
         self.closing = 0
         self.noted: list[str] = []
+        self.before: list[Callable[[], None]] = []
 
 
 _state = _State()
@@ -53,6 +54,30 @@ def install() -> None:
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _handle)
+
+
+@contextlib.contextmanager
+def installed() -> Iterator[None]:
+    """Handle the signals as :func:`install` does, and as before when the block has ended."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    install()
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def before_interrupt(call: Callable[[], None]) -> Iterator[None]:
+    """Make a call when a signal is about to interrupt a block. No other interrupts the call."""
+    before = _state.before
+    before.append(call)
+    try:
+        yield
+    finally:
+        before.remove(call)
 
 
 @contextlib.contextmanager
@@ -84,4 +109,7 @@ def _handle(number: int, _frame: FrameType | None) -> None:
         _state.noted.append(signal.Signals(number).name)
         return
     _state.raised = now
+    with closing():
+        for call in _state.before:
+            call()
     raise KeyboardInterrupt

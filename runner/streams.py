@@ -154,7 +154,8 @@ def _guarded(
     return io.TextIOWrapper(
         buffer,
         before.encoding,
-        before.errors,
+        # What the terminal's encoding has no characters for is shown escaped, as on standard error.
+        "backslashreplace",
         line_buffering=before.line_buffering,
         write_through=before.write_through,
     )

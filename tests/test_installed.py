@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.__main__ import COMMANDS
+from runner.commands import COMMANDS
 from runner.files import SHIPPED
 
 pytestmark = pytest.mark.real

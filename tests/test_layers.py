@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 FOLDER = Path(runner.__file__).parent
 
 ORDER = (
-    "errors model files text untrusted metric_kinds gpus limits stopping streams",
+    "errors model files text untrusted metric_kinds gpus limits lifeline stopping streams consoles",
     "codec",
     "plan provers engines cache folder events metric_table destination locks",
-    "alerts metrics signature evm",
+    "alerts metrics signature evm long_runs",
     "executor monitoring verify report doctor audit dashboard reference compile",
     "batch server inclusion sign l1 init",
     "cli",
+    "commands",
     "__main__",
 )
 """Rooms, and modules at the top of the package, from the ground up. Who stands on one floor does

@@ -6,12 +6,12 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 from runner.batch.check_command import short
+from runner.consoles import make_console
 from runner.model import ReceiptKind
-from runner.text import duration
+from runner.text import duration, visible
 
 if TYPE_CHECKING:
     from runner.batch.run_info import RunInfo
@@ -44,15 +44,15 @@ def print_end(
         return
     if settings.log_format == "json":
         line = _finished(settings, info, summary, error)
-        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(line) + "\n")
     elif summary is not None:
         missing = {} if error is None else {"missing": error.message}
-        Console().print(
+        make_console().print(
             _table(summary, missing | _last_rows(settings, info), partial=bool(missing))
         )
         if settings.prover.kind is not ReceiptKind.EXECUTE:
             # It stands outside of the table, whose borders nobody can paste into a shell.
-            sys.stdout.write(f"check it with:\n  {info.check}\n")
+            sys.stdout.write(f"check it with:\n  {visible(info.check)}\n")
     sys.stdout.flush()  # what cannot be written is to be known while the run's log is open
 
 
@@ -82,14 +82,14 @@ def _last_rows(settings: Settings, info: RunInfo) -> dict[str, str]:
     rows = {}
     if bits := versions.extra.get("security_bits"):
         rows["security"] = f"{bits} bits, {versions.zkvm} {versions.zkvm_version}"
-    rows["outputs"] = short(settings.output)
+    rows["outputs"] = visible(short(settings.output))
     metrics = settings.metrics
     if metrics.textfile is not None:
-        rows["metrics"] = short(metrics.textfile)
+        rows["metrics"] = visible(short(metrics.textfile))
     if metrics.gateway is not None:
         rows["pushed to"] = metrics.gateway.url
     if settings.audit is not None:
-        rows["audit log"] = short(settings.audit)
+        rows["audit log"] = visible(short(settings.audit))
     return rows
 
 
@@ -133,7 +133,9 @@ def _table(summary: Summary, last_rows: dict[str, str], *, partial: bool = False
             grid.add_row("", f"{model.verification_ms_after:.1f} ms by the model (not measured)")
             grid.add_row("aggregated per second", _speed(s))
             grid.add_row("", f"{model.tps:.3g} by the model (not measured)")
-        grid.add_row("L1 gas savings", f"{model.gas_savings_percent:.1f} % by the model; no L1")
+        grid.add_row(
+            "L1 gas savings", f"{model.gas_savings_percent:.1f} % by the model (not measured)"
+        )
     for name, text in last_rows.items():
         grid.add_row(name, text)
     return grid

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.batch.identity import made_from
 from runner.engines.machine import machine, packages, peak_memory_mib
+from runner.files import text_of
 from runner.folder import FORMAT
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def audit_seal(log: Path, folder: Path, head: Head) -> dict[str, Any]:
     """
     file, folder = log.absolute(), folder.absolute()
     name = file.relative_to(folder) if file.is_relative_to(folder) else file
-    return {"file": str(name), **asdict(head)}
+    return {"file": text_of(name), **asdict(head)}
 
 
 def job_rows(batch: Batch, batch_run: BatchRun) -> Iterator[dict[str, Any]]:
@@ -145,6 +146,7 @@ def job_rows(batch: Batch, batch_run: BatchRun) -> Iterator[dict[str, Any]]:
             "paging_cycles": outcome.cycles.paging,
             "total_cycles": outcome.cycles.total,
             "segments": outcome.cycles.segments,
+            "segments_proved_apart": outcome.parts,
             "receipt_bytes": batch_run.receipt_bytes.get(job_id, 0),
             **_gpu_fields(outcome.gpu),
         }

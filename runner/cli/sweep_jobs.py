@@ -16,7 +16,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus, setup_globals
 from omegaconf import OmegaConf, open_dict, read_write
 
-from runner import stopping
+from runner import lifeline, stopping
 from runner.batch.identity import made_from
 from runner.cli import config, session
 from runner.cli.sweep import FolderRequest, SweepFolders, SweepJob, SweepRecord, inspect_folder
@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     from runner.cli.sweep import AssignedFolder
 
 __all__ = ["Jobs", "say"]
+
+_PATIENCE_S = 30.0
+"""How long jobs may take to close in a sweep that is stopped. Launchers such as joblib's kill their
+processes at once."""
 
 
 class Jobs:
@@ -113,6 +117,7 @@ class Jobs:
         field = "hydra.sweep.dir"
         with owned(self.folder, SWEEP_LOCK, field), owned(self.folder, RUN_LOCK, field):
             try:
+                lifeline.hold(self.folder)
                 self._folders = SweepFolders(self.folder)
                 conf = OmegaConf.to_yaml(self._conf).encode()
                 atomic_write(self.folder / "multirun.yaml", conf)
@@ -188,7 +193,8 @@ class Jobs:
         """
         jobs = self._record.jobs
         try:
-            returns = self._launcher.launch(given, initial_job_idx=todo[0].number)
+            with stopping.before_interrupt(_stop_others):
+                returns = self._launcher.launch(given, initial_job_idx=todo[0].number)
         except BaseException as error:
             # The sweep was stopped, or joblib lost a process of its pool and with it what all jobs
             # returned. The jobs' folders still have the results.
@@ -253,6 +259,10 @@ def _result(returned: JobReturn) -> float | Exception:
 
 def _subdir(folder: str) -> str:
     return f"hydra.sweep.subdir={QuotedString(folder, Quote.single).with_quotes()}"
+
+
+def _stop_others() -> None:
+    lifeline.stop_others(_PATIENCE_S)
 
 
 @contextlib.contextmanager

@@ -106,7 +106,7 @@ def write_leaves(folder: Path, file: Path) -> None:
 def _rows(folder: Path) -> Iterator[LeafRow]:
     try:
         for number, line in enumerate(read_lines(folder, LEAVES), start=1):
-            yield _row(JsonObject(parse_json(line), f"line {number}"))
+            yield _row(JsonObject(parse_json(line, names=True), f"line {number}"))
     except ValueError as error:
         problem = f"not a leaf list of this runner: {one_line(str(error), 200)}"
         remedy = "give the folder of a finished run"

@@ -22,6 +22,7 @@ from runner.report.figures import figures
 from runner.report.leaves import first_leaves
 from runner.report.run_charts import timeline, tree
 from runner.report.svg import CACHED_NAME, LEVEL_NAMES
+from runner.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -207,10 +208,10 @@ def _commands(run: RunRecord) -> list[str]:
         return []
     here, folder = Path.cwd(), run.folder.absolute()
     shown = folder.relative_to(here) if folder.is_relative_to(here) else folder
-    place = shlex.quote(str(shown))
+    place = visible(shlex.quote(str(shown)))
     lines = [f"python -m runner.verify {place}"]
     if run.plan.root is not None:
-        root = shlex.quote(str(shown / ROOT))
+        root = visible(shlex.quote(str(shown / ROOT)))
         lines.append(f"python -m runner.verify {place} --leaf 0 --out proof.json")
         lines.append(f"python -m runner.inclusion proof.json --receipt {root}")
     return lines
@@ -231,7 +232,7 @@ def _files(folder: Path, to: Path) -> Iterator[tuple[str, str]]:
 def _link(path: Path, to: Path) -> str:
     relative = os.path.relpath(path.absolute(), to.absolute().parent)
     # Without the "./", a browser would take a first part that has a colon for a URL scheme.
-    return quote(f"./{relative}" if not relative.startswith(".") else relative)
+    return quote(os.fsencode(f"./{relative}" if not relative.startswith(".") else relative))
 
 
 def _render(name: str, **values: Any) -> bytes:  # noqa: ANN401  # values of any type

@@ -157,7 +157,7 @@ def read(folder: Path) -> RunRecord:
     """
     path = folder / RESULT
     try:
-        record = JsonObject(parse_json(read_regular(path, MAX_BYTES)), "")
+        record = JsonObject(parse_json(read_regular(path, MAX_BYTES), names=True), "")
         return _run(folder, record)
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"

@@ -131,7 +131,7 @@ def read_claims(folder: Path, record: dict[str, Any]) -> Claims:
     missing: dict[int, str] = {}
     for index, line in enumerate(read_lines(folder, LEAVES)):
         try:
-            leaf = _leaf(parse_json(line), index)
+            leaf = _leaf(parse_json(line, names=True), index)
             if "missing" in leaf:
                 missing[index] = leaf["missing"]
                 continue
