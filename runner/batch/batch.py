@@ -25,17 +25,29 @@ class Batch:
 
     Attributes:
         guest: the guest that runs at every leaf.
-        aggregator: the guest that runs at every aggregation.
+        combiner: the guest that runs at every aggregation. It may be None if there is none.
         leaves: the leaves by their position in the batch.
         plan: the plan over the distinct runs among the leaves.
         prover: the prover that makes the receipts, as workers construct it.
     """
 
     guest: Guest
-    aggregator: Guest
+    combiner: Guest | None
     leaves: Sequence[Leaf]
     plan: Plan
     prover: ProverSpec
+
+    @property
+    def aggregator(self) -> Guest:
+        """The guest that runs at every aggregation, in a batch that has aggregations."""
+        if self.combiner is None:
+            raise TypeError("a batch with aggregations was made without an aggregator")
+        return self.combiner
+
+    @property
+    def guests(self) -> tuple[Guest, ...]:
+        """The leaves' guest, and the aggregator if there is one."""
+        return (self.guest,) if self.combiner is None else (self.guest, self.combiner)
 
     def kind(self, job_id: int) -> ReceiptKind:
         """The kind of receipt that a job makes.

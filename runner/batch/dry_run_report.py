@@ -119,7 +119,7 @@ class DryRunReport:
             "dry_run": True,
             "guest": batch.guest.name,
             "kind": batch.prover.kind.value,
-            "image_ids": {g.name: g.image_id.hex() for g in (batch.guest, batch.aggregator)},
+            "image_ids": {g.name: g.image_id.hex() for g in batch.guests},
             "versions": asdict(self.versions),
             "leaves": len(batch.leaves),
             "requested": self.requested,

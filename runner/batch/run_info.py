@@ -22,6 +22,7 @@ class RunInfo:
         workers: the number of jobs that the engine runs side by side.
         started: the Unix time at which the run started.
         clock: the monotonic time at which the run started, in seconds.
+        check: the command that checks the finished batch.
     """
 
     run_id: str
@@ -29,6 +30,7 @@ class RunInfo:
     workers: int
     started: float
     clock: float
+    check: str = ""
 
     def elapsed_s(self) -> float:
         """The wall seconds since the run started."""

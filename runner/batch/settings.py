@@ -46,7 +46,7 @@ class Settings:
     """The settings of one run.
 
     Attributes:
-        guest: the name of the leaves' guest in the manifest.
+        guest: the name of the leaves' guest; empty if neither a name nor a file was given.
         spec: the fields of one input of that guest, and how they are encoded.
         journal: what that guest's journal consists of, by which the leaf list shows it.
         inputs: the inputs as the config lists them, or None if the config has ``count`` or
@@ -72,6 +72,7 @@ class Settings:
         audit: the file of the audit log, or None for no audit log.
         dry_run: whether the run only says what it would do, and does nothing.
         report: whether the run leaves an HTML report of itself.
+        elf: the file of that guest's program, or None for the one in the manifest.
         aggregate: ``all`` to aggregate all leaves or none, ``succeeded`` to aggregate those that
             did not fail.
     """
@@ -99,4 +100,5 @@ class Settings:
     audit: Path | None = None
     dry_run: bool = False
     report: bool = False
+    elf: Path | None = None
     aggregate: str = "all"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,9 +75,13 @@ def settings(config: DictConfig, output: Path) -> Settings:
         raise InputError(
             "progress", "bar", "would draw over the lines of log_format=json", "use progress=lines"
         )
+    # The record names the guest also where the config leaves that to the file.
+    guest = _guest_name(conf.guest)
+    plain["guest"]["name"] = guest or None
     executor, prover = _executor(conf.executor), _prover(conf.prover, conf.guests)
     return Settings(
-        guest=conf.guest.name,
+        guest=guest,
+        elf=Path(conf.guest.elf) if conf.guest.elf else None,
         spec=_input_spec(conf.guest),
         journal=journal_layout(vars(conf.guest)),
         inputs=conf.guest.inputs,
@@ -101,6 +106,17 @@ def settings(config: DictConfig, output: Path) -> Settings:
         report=conf.report,
         aggregate=conf.aggregate,
     )
+
+
+def _guest_name(guest: GuestConf) -> str:
+    """The guest's name, which may be that of its file. It is empty if there is neither."""
+    if guest.name is None and guest.elf is None:
+        return ""
+    name = guest.name if guest.name is not None else Path(str(guest.elf)).stem
+    if re.fullmatch(r"[\w.+-]{1,100}", name) is None:
+        problem = "not a name of up to 100 letters, digits and . _ + -"
+        raise InputError("guest.name", name, problem, "give guest.name=NAME")
+    return name
 
 
 def l1_settings(config: DictConfig) -> L1Settings | None:

@@ -74,6 +74,7 @@ def test_a_home_folder_is_known_in_every_path(
     made = config.settings(conf, Path("unused"))
     places = {
         "guests": (made.guests, made.prover.guests),
+        "guest.elf": (made.elf,),
         "guest.inputs_file": (made.inputs_file,),
         "metrics.textfile": (made.metrics.textfile,),
         "metrics.ledger": (made.metrics.ledger,),
@@ -92,7 +93,7 @@ def test_a_run_makes_no_folder_called_tilde(
     home.mkdir()
     (home / "in.csv").write_text("n\n10\n20\n")
     monkeypatch.setenv("HOME", str(home))
-    own = {"guests", "guest.inputs_file", "metrics.textfile"}
+    own = {"guests", "guest.elf", "guest.inputs_file", "metrics.textfile"}
     given = [f"{field}='~/{field}'" for field in PATHS if field not in own]
     given += ["guest.inputs_file='~/in.csv'", "metrics.textfile='~/a.prom'"]
     assert run(monkeypatch, *["--multirun"] * multirun, *RUN, "prover=execute", *given) == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import logging
+import os
 import platform
 import threading
 from dataclasses import replace
@@ -18,7 +20,9 @@ from runner.provers.guests import read_elf
 from runner.provers.native_module import not_installed, prover_errors
 from runner.provers.prover import Capability, Diagnosis, Proof, own_settings
 from runner.provers.risc0.cost import AGGREGATOR, SEGMENT_PO2, PaddedCycles
+from runner.provers.risc0.environment import ignored_variables
 from runner.provers.risc0.gpu import PROOFS_AT_ONCE, WORKERS_PER_GPU, Seat, lock_folder, take_seat
+from runner.provers.risc0.program import whole
 from runner.provers.risc0.recursive import (
     GPU_MODULE,
     RECURSIVE,
@@ -41,6 +45,8 @@ if TYPE_CHECKING:
     from runner.provers.prover import ProverSpec
 
 __all__ = ["Risc0Prover"]
+
+log = logging.getLogger(__name__)
 
 _RANGES = {"segment_po2": (14, 22), "gpus": (0, 64), "gpu_proofs": (1, 8)}
 """The adapter's own settings. ``segment_po2`` is the size of the largest segment as a power of two,
@@ -68,6 +74,7 @@ class Risc0Prover:
         self._max_cycles = spec.max_cycles
         self._wanted_gpus = own["gpus"]
         self._gpu_proofs = own["gpu_proofs"] or PROOFS_AT_ONCE
+        self._ignored = ignored_variables(os.environ)
         self._proves = spec.kind is not ReceiptKind.EXECUTE
         self._seat: Seat | None = None
         self._seating = threading.Lock()
@@ -134,6 +141,8 @@ class Risc0Prover:
 
     def require(self, kind: ReceiptKind) -> None:
         """See :class:`Prover`."""
+        if self._ignored:
+            log.warning("%s: set, and without any effect here", ", ".join(self._ignored))
         self._require_gpus()
         if kind not in RECURSIVE:
             return
@@ -153,7 +162,7 @@ class Risc0Prover:
     def image_id(self, elf: bytes) -> bytes:
         """See :class:`Prover`."""
         with prover_errors(native.NativeError):
-            return native.image_id(elf)
+            return native.image_id(whole(elf))
 
     def run(
         self,
@@ -164,7 +173,7 @@ class Risc0Prover:
         threads: int,
     ) -> Proof:
         """See :class:`Prover`."""
-        elf = read_elf(guest)
+        elf = whole(read_elf(guest))
         if kind is ReceiptKind.EXECUTE:
             with prover_errors(native.NativeError):
                 run = native.execute(
@@ -192,7 +201,7 @@ class Risc0Prover:
         seed: bytes,
     ) -> Proof | LongRun:
         """See :class:`runner.provers.segments.SegmentProver`."""
-        elf = read_elf(guest)
+        elf = whole(read_elf(guest))
         prove = functools.partial(
             _called,
             "prove_if_short",
@@ -228,7 +237,9 @@ class Risc0Prover:
         """See :class:`runner.provers.segments.SegmentProver`."""
         po2 = run.segment_po2
         with prover_errors(native.NativeError):
-            native.cut(read_elf(guest), stdin, sink, _claims(children), seed=seed, segment_po2=po2)
+            native.cut(
+                whole(read_elf(guest)), stdin, sink, _claims(children), seed=seed, segment_po2=po2
+            )
 
     def prove_segment(self, segment: bytes, threads: int) -> tuple[bytes, GpuUse | None]:
         """See :class:`runner.provers.segments.SegmentProver`."""
