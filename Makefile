@@ -9,14 +9,17 @@ found = $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PYTHON ?= $(or $(found),$(error no Python 3.11, 3.12 or 3.13 on PATH; install one or give PYTHON=FILE))
 set-up = @$(PYTHON) scripts/setup.py
 python := .venv/bin/python
+# The shell gets ARGS as it was given, with every $ in it, and takes quotes in it as on a command line.
+args = $(value ARGS)
 # What ARGS asks for is what is built: the zkVM of one prover, all of them for a sweep over several,
 # or else RISC Zero. A zkVM has a wheel script, and a prover's file in conf/ names its zkVM's adapter.
 comma := ,
 zkvms := $(patsubst scripts/%_wheel.py,%,$(wildcard scripts/*_wheel.py))
-chosen = $(patsubst prover=%,%,$(filter prover=%,$(ARGS)))
+chosen = $(patsubst prover=%,%,$(filter prover=%,$(args)))
 adapter = $(shell sed -n 's/^adapter: *//p' conf/prover/$(chosen).yaml 2> /dev/null)
 zkvm = $(if $(findstring $(comma),$(chosen)),-all,$(addprefix -,$(filter $(zkvms),$(adapter))))
-proved = $(shell sed -n 's/.*"zkvm": "\([a-z0-9_]*\)".*/\1/p' /dev/null $(addsuffix /result.json,$(ARGS)) 2> /dev/null)
+proved = $(shell set -- $(args); for folder; do \
+	sed -n 's/.*"zkvm": "\([a-z0-9_]*\)".*/\1/p' "$$folder/result.json"; done 2> /dev/null)
 
 # Tests that share nothing run side by side; the others want the machine, or a port, for themselves.
 quick := not real and not monitoring and not browser
@@ -32,28 +35,28 @@ help: ## this list
 	@echo 'make run ARGS="guest=fibonacci ..." does everything from a fresh clone. Targets:'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 
-run: ## set up what is missing, then python -m runner $(ARGS)
+run: ## set up what is missing, then python -m runner ARGS
 	$(set-up) run$(zkvm)
 	$(if $(filter l1=local,$(ARGS)),@$(python) scripts/ethereum_tools.py)
-	@$(python) -m runner $(ARGS)
+	@$(python) -m runner $(args)
 
 verify: ## check a finished batch: make verify ARGS=FOLDER
 	$(set-up) run$(addprefix -,$(firstword $(filter $(zkvms),$(proved))))
-	@$(python) -m runner.verify $(ARGS)
+	@$(python) -m runner.verify $(args)
 
 setup: ## only set up, and ask again for what was not available before
 	$(set-up) run --retry
 
 report: ## a page from finished runs: make report ARGS=FOLDER...
 	$(set-up) packages
-	@$(python) -m runner.report $(ARGS)
+	@$(python) -m runner.report $(args)
 
 setup-openvm: ## only set up the second zkVM (prover=openvm), beside or without the first
 	$(set-up) run-openvm
 
 doctor: ## what this machine has and what is missing
 	$(set-up) packages
-	@$(python) -m runner.doctor $(ARGS)
+	@$(python) -m runner.doctor $(args)
 
 test: ## everything: linters, types, Rust tests, all Python tests with real proofs of both zkVMs
 	$(set-up) test
@@ -61,13 +64,13 @@ test: ## everything: linters, types, Rust tests, all Python tests with real proo
 	@$(python) scripts/stack.py --tools
 	@$(python) scripts/profile_tools.py
 	@$(python) scripts/ethereum_tools.py
-	$(if $(ARGS),$(python) -m pytest $(ARGS),$(python) -m pytest $(fast))
-	$(if $(ARGS),,$(python) -m pytest -m "not ($(quick))")
+	$(if $(args),$(python) -m pytest $(args),$(python) -m pytest $(fast))
+	$(if $(args),,$(python) -m pytest -m "not ($(quick))")
 
 test-fast: ## Python tests without real proofs, monitoring tools and browser
 	$(set-up) dev
 	@$(python) scripts/ethereum_tools.py
-	$(python) -m pytest $(fast) $(ARGS)
+	$(python) -m pytest $(fast) $(args)
 
 lint: ## ruff and mypy
 	$(set-up) tools
@@ -85,7 +88,7 @@ stubtest: ## the native extensions against their stubs
 	$(python) -m mypy.stubtest --allowlist scripts/stubtest-allowlist.txt $(addprefix runner_,$(zkvms))
 
 test-guests: ## Rust tests of the guests' logic
-	CARGO_TARGET_DIR=$(RUNNER_CACHE)/guests-test \
+	CARGO_TARGET_DIR="$(RUNNER_CACHE)/guests-test" \
 		cargo test --locked --manifest-path guests/Cargo.toml --package guest-core
 
 test-native: ## Rust tests of the native extensions and of the crate they share
@@ -94,60 +97,60 @@ test-native: ## Rust tests of the native extensions and of the crate they share
 
 fuzz: ## fuzz all readers of files from elsewhere, guided by coverage: make fuzz ARGS="60 ledger"
 	$(set-up) tools
-	@scripts/fuzz.sh $(ARGS)
+	@scripts/fuzz.sh $(args)
 
 bench: ## what the runner itself costs, saved for bench-history; real proofs: ARGS="-m real"
 	$(set-up) dev
 	@$(python) -m pytest benchmarks/suite -q -p no:cacheprovider -m "not real and not slow" \
-		--benchmark-storage=file://$(RUNNER_CACHE)/benchmarks --benchmark-autosave \
-		--benchmark-min-time=0.001 --benchmark-columns=min,median,iqr,rounds $(ARGS)
+		"--benchmark-storage=file://$(RUNNER_CACHE)/benchmarks" --benchmark-autosave \
+		--benchmark-min-time=0.001 --benchmark-columns=min,median,iqr,rounds $(args)
 
 bench-compare: ## the work tree against where it left main, or ARGS="BASE [HEAD]", in turn
 	$(set-up) dev
-	@$(python) -m benchmarks.compare $(ARGS)
+	@$(python) -m benchmarks.compare $(args)
 
 bench-exact: ## cycles, plan sizes, bytes against what is recorded; ARGS=--write accepts
 	$(set-up) dev
-	@$(python) -m benchmarks.exact $(ARGS)
+	@$(python) -m benchmarks.exact $(args)
 
 bench-history: ## draw what `make bench` saved into bench-history.svg
 	$(set-up) dev
-	@$(python) -m benchmarks.compare.history $(ARGS)
+	@$(python) -m benchmarks.compare.history $(args)
 
 bench-proof: ## real proofs: plain std guests against ours (10 minutes, a guest toolchain)
 	$(set-up) run
-	@$(python) -m benchmarks.studies.plain_guests $(ARGS)
+	@$(python) -m benchmarks.studies.plain_guests $(args)
 
 profile: ## flame graphs of a real batch: Python, native code, and the guests' cycles
 	$(set-up) dev
 	@$(python) scripts/profile_tools.py
-	@PATH="$(RUNNER_CACHE)/tools/bin:$$PATH" $(python) -m profiling $(ARGS)
+	@PATH="$(RUNNER_CACHE)/tools/bin:$$PATH" $(python) -m profiling $(args)
 
 stack: ## Prometheus, node_exporter, Alertmanager, Pushgateway on loopback, as deploy/ has them
 	$(set-up) packages
-	@$(python) scripts/stack.py $(ARGS)
+	@$(python) scripts/stack.py $(args)
 
 alerts: ## alert rules from conf/alerts, and their promtool tests
 	$(set-up) packages
-	@$(python) -m runner.alerts $(ARGS)
-	$(if $(ARGS),,@$(python) -m tests.alerts.cases)
+	@$(python) -m runner.alerts $(args)
+	$(if $(args),,@$(python) -m tests.alerts.cases)
 
 dashboard: ## the Grafana dashboard from the metric table
 	$(set-up) packages
-	@$(python) -m runner.dashboard $(ARGS)
+	@$(python) -m runner.dashboard $(args)
 
 docs: ## docs/metrics.md from the metric table
 	$(set-up) packages
-	@$(python) -m runner.reference $(ARGS)
+	@$(python) -m runner.reference $(args)
 
 guests: ## compile the guest programs (needs a guest toolchain)
-	scripts/compile_guests.sh $(ARGS)
+	scripts/compile_guests.sh $(args)
 
 guests-check: ## compile them elsewhere and compare image ids with the manifest
-	scripts/compile_guests.sh --check $(ARGS)
+	scripts/compile_guests.sh --check $(args)
 
 contracts: ## compile the contracts (needs Node)
-	@$(python) scripts/compile_contracts.py $(ARGS)
+	@$(python) scripts/compile_contracts.py $(args)
 
 contracts-check: ## compile them elsewhere and compare with what is committed
 	@$(python) scripts/compile_contracts.py --check

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
+from runner import streams
 from runner.alerts import generated
 from runner.alerts.dashboard import DASHBOARD, render
 
@@ -21,4 +21,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)

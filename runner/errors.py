@@ -20,12 +20,17 @@ __all__ = [
     "L1Error",
     "LedgerCorruptError",
     "LedgerNewerError",
+    "OperatingSystemError",
+    "PartialBatchError",
     "ProverError",
     "ReceiptRejectedError",
     "RunnerError",
+    "SegmentLostError",
     "UnexpectedError",
     "VerificationFailedError",
     "WorkerDiedError",
+    "shown_line",
+    "visible",
 ]
 
 
@@ -47,10 +52,7 @@ class RunnerError(Exception):
         self.args = tuple(vars(self).values())
 
     def __str__(self) -> str:
-        line = " ".join(self._words().split())
-        # Words may be those of a file from elsewhere, which must not steer or fill a terminal.
-        line = line if len(line) <= 2000 else f"{line[:1500]}...{line[-450:]}"
-        return line if line.isprintable() else "".join(map(_visible, line))
+        return shown_line(self._words())
 
     def _words(self) -> str:
         return super().__str__()
@@ -84,10 +86,12 @@ class ProverError(RunnerError):
     Attributes:
         code: the reason as a stable name for machines, e.g. ``guest_failed`` or ``unavailable``.
         message: what happened, in one line.
+        printed: what the guest had printed by then, as far as it is known and kept.
     """
 
     code: str
     message: str
+    printed: str = ""
 
     def _words(self) -> str:
         return f"{self.message} [{self.code}]"
@@ -107,6 +111,24 @@ class ReceiptRejectedError(RunnerError):
 
     def _words(self) -> str:
         return f"{self.what}: receipt rejected: {self.reason}"
+
+
+@dataclass(eq=False, repr=False)
+class SegmentLostError(RunnerError):
+    """What was kept of one segment cannot be used, so that it has to be cut and proved again.
+
+    Attributes:
+        job: the id of the job whose segment it is.
+        index: the position of the segment.
+        reason: what is wrong with what was kept.
+    """
+
+    job: int
+    index: int
+    reason: str
+
+    def _words(self) -> str:
+        return f"segment {self.index + 1} of job {self.job}: {self.reason}"
 
 
 @dataclass(eq=False, repr=False)
@@ -172,6 +194,15 @@ class BatchFailedError(RunnerError):
         return f"batch failed: {self.message} (finished receipts and figures: {self.folder})"
 
 
+class PartialBatchError(BatchFailedError):
+    """Some leaves of a batch failed, and the others have a verified result, as the user wanted."""
+
+    def _words(self) -> str:
+        return (
+            f"batch done in part: {self.message} (the verified result of the rest: {self.folder})"
+        )
+
+
 class InterruptedBatchError(BatchFailedError):
     """The user or a signal stopped the batch. The receipts that were finished are kept."""
 
@@ -195,6 +226,22 @@ class UnexpectedError(RunnerError):
 
     def _words(self) -> str:
         return f"a bug, please report it: {self.what} (traceback in {self.file})"
+
+
+@dataclass(eq=False, repr=False)
+class OperatingSystemError(RunnerError):
+    """The operating system refused something that no setting names, e.g. one more process.
+
+    Attributes:
+        path: the file that it is about; empty where it is about none.
+        reason: the words of the operating system.
+    """
+
+    path: str
+    reason: str
+
+    def _words(self) -> str:
+        return f"{self.path or 'the operating system'}: {self.reason}"
 
 
 @dataclass(eq=False, repr=False)
@@ -310,6 +357,23 @@ class VerificationFailedError(RunnerError):
 
     def _words(self) -> str:
         return f"NOT VERIFIED: {self.check}: {self.reason}"
+
+
+def shown_line(text: str) -> str:
+    """Return a text on one line of at most 2000 characters, with control characters escaped.
+
+    It may be that of a guest or of a file from elsewhere, which must not steer or fill a terminal.
+    """
+    if len(text) > 100_000:  # what is cut off below need not be split into words first
+        text = f"{text[:50_000]}...{text[-10_000:]}"
+    line = " ".join(text.split())
+    line = line if len(line) <= 2000 else f"{line[:1500]}...{line[-450:]}"
+    return visible(line)
+
+
+def visible(line: str) -> str:
+    """Return a text with all that steers a terminal or a page escaped, line ends too."""
+    return line if line.isprintable() else "".join(map(_visible, line))
 
 
 def _visible(character: str) -> str:

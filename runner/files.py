@@ -6,7 +6,6 @@ import errno
 import os
 import re
 import stat
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,24 +14,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SHIPPED",
-    "STDOUT",
     "atomic_write",
     "check_replaceable",
     "followed",
     "fsync_folder",
-    "is_stdout",
     "make_folder",
+    "path_of",
     "remove_leftovers",
+    "text_of",
     "user_path",
-    "write_out",
     "write_temp",
 ]
 
 SHIPPED = Path(__file__).resolve().parent.parent
 """The folder that holds ``conf/``, ``guests/``, ``deploy/`` and ``docs/`` as they are shipped."""
-
-STDOUT = Path("-")
-"""What stands for standard output on a command line."""
 
 _MOST_LINKS = 40
 """The number of links after which Linux itself takes a chain of them for a loop."""
@@ -83,6 +78,24 @@ def write_temp(
     return Path(name)
 
 
+def text_of(path: Path) -> str:
+    """A path as JSON is to keep it, in whatever encoding this process has the names of files.
+
+    The bytes of the name are read as UTF-8, and :func:`runner.text.visible` says what becomes of
+    others.
+    """
+    return os.fsencode(path).decode("utf-8", "surrogateescape")
+
+
+def path_of(text: str) -> Path:
+    """The path that :func:`text_of` made a text of, also in a process with another encoding.
+
+    Raises:
+        ValueError: the text cannot be that of a path.
+    """
+    return Path(os.fsdecode(text.encode("utf-8", "surrogateescape")))
+
+
 def fsync_folder(folder: Path) -> None:
     """Wait until renames and removals in ``folder`` are on disk.
 
@@ -130,7 +143,7 @@ def check_replaceable(path: Path, *, follow: bool = False) -> Path:
 
     Raises:
         OSError: it is a folder, a device, a FIFO, a socket or a stream, or its links form a loop,
-            or the user may not look at it.
+            or the user may not look at it, or it is another's in a folder with the sticky bit.
     """
     file = followed(path) if follow else path
     kind = None
@@ -142,9 +155,18 @@ def check_replaceable(path: Path, *, follow: bool = False) -> Path:
     except FileNotFoundError:
         return file
     if kind == stat.S_IFREG or (kind == stat.S_IFLNK and not follow):
+        _check_sticky(file)
         return file
     code = errno.EISDIR if kind == stat.S_IFDIR else errno.EINVAL
     raise OSError(code, f"{_KINDS[kind]}, not a regular file", str(path))
+
+
+def _check_sticky(file: Path) -> None:
+    """Refuse a file that the system lets only its owner replace, as in ``/tmp``."""
+    folder, user = file.parent.stat(), os.geteuid()
+    if folder.st_mode & stat.S_ISVTX and user not in (0, folder.st_uid, file.lstat().st_uid):
+        words = "another user's, in a folder with the sticky bit, where only its owner may do so"
+        raise OSError(errno.EPERM, words, str(file))
 
 
 def atomic_write(
@@ -173,71 +195,6 @@ def atomic_write(
         temp.unlink(missing_ok=True)
         raise
     fsync_folder(path.parent)
-
-
-def is_stdout(path: Path) -> bool:
-    """Whether a path that the user named is this process's standard output."""
-    return path == STDOUT or _descriptor(path) == 1
-
-
-def write_out(path: Path, data: bytes) -> None:
-    """Write what a command was asked for to the file or the stream that the user named.
-
-    A file is replaced as :func:`atomic_write` does it, with its links followed. A stream is written
-    to: standard output (also as ``-``), another open file of this process (``/dev/fd/3``), a FIFO
-    that is being read, or a character device such as a terminal.
-
-    Args:
-        path: the file or stream.
-        data: the content.
-
-    Raises:
-        OSError: it could not be written, or it is a disk, a socket or a folder.
-    """
-    if is_stdout(path):
-        if sys.stdout is None:
-            raise OSError(errno.EBADF, "standard output is closed", str(path))
-        sys.stdout.flush()  # what was written as text comes first
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-        return
-    handle = _open_stream(path)
-    if handle is None:
-        atomic_write(path, data, follow=True)
-        return
-    with os.fdopen(handle, "wb", buffering=0) as stream:
-        os.set_blocking(handle, True)
-        left = memoryview(data)
-        while left:
-            left = left[stream.write(left) :]
-
-
-def _open_stream(path: Path) -> int | None:
-    """Open what is written to and not replaced; None if ``path`` is something else."""
-    descriptor = _descriptor(path)
-    if descriptor is not None:
-        return os.dup(descriptor)
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        return None
-    if not (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)):
-        return None
-    try:
-        return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno == errno.ENXIO:  # to wait for a reader could be to wait for ever
-            raise OSError(errno.ENXIO, "nobody reads from it", str(path)) from None
-        raise
-
-
-def _descriptor(path: Path) -> int | None:
-    """The number of the open file of this process that a path stands for, as ``/dev/fd/3`` does."""
-    name = followed(path)
-    if not name.name.isdecimal() or not name.is_symlink():
-        return None
-    here = os.path.realpath(name.parent)
-    return int(name.name) if here == f"/proc/{os.getpid()}/fd" else None
 
 
 def remove_leftovers(path: Path) -> None:

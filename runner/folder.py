@@ -5,6 +5,8 @@
                          holds the leaves' receipts instead
 ``leaves.jsonl``         the leaf list, one line a leaf: guest, image id, input and journal, which
                          is what a verifier needs
+``journals/``            the journals that are too large for the leaf list, which then names them
+``printed/``             what the guests printed, a file for each leaf whose guest printed anything
 ``result.json``          the record: config, plan, figures of every job, versions, image ids and
                          machine
 ``SHA256SUMS``           the checksums of the files above, for ``sha256sum -c`` and the verifier
@@ -13,7 +15,9 @@
 ``report.html``          a page for people, where ``report=true`` or in a sweep's folder
 ======================== =========================================================================
 
-A failed run leaves ``result.json`` and, in ``receipts/``, every receipt that was finished.
+A failed run leaves ``result.json`` and, in ``receipts/``, every receipt that was finished. A run in
+a folder that was used before first removes what the earlier one left (:func:`clear_result`), so
+that the folder never holds parts of two runs.
 """
 
 from __future__ import annotations
@@ -22,12 +26,15 @@ import contextlib
 import hashlib
 import itertools
 import json
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 from runner.errors import InputError, VerificationFailedError
-from runner.files import atomic_write
+from runner.files import atomic_write, check_replaceable, fsync_folder
+from runner.text import visible
 from runner.untrusted import digest_of, open_regular, parse_json, read_regular
 
 if TYPE_CHECKING:
@@ -35,15 +42,22 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT",
+    "JOURNALS",
     "L1_RECORD",
     "LEAVES",
     "MAX_FILE_BYTES",
+    "MOST_INLINE_BYTES",
+    "PRINTED",
     "RECEIPTS",
     "REPORT",
     "RESULT",
     "ROOT",
+    "SEGMENTS",
+    "SIGNATURE",
     "SUMS",
+    "JournalFile",
     "check_sums",
+    "clear_result",
     "compact",
     "read_file",
     "read_json",
@@ -60,7 +74,11 @@ LEAVES = "leaves.jsonl"
 L1_RECORD = "l1.json"
 ROOT = "root.receipt"
 RECEIPTS = "receipts"
+PRINTED = "printed"
+JOURNALS = "journals"
+SEGMENTS = "segments"
 SUMS = "SHA256SUMS"
+SIGNATURE = f"{SUMS}.sig"
 
 FORMAT = 1
 """The version of the record's format, under the key ``format`` in ``result.json``."""
@@ -68,11 +86,44 @@ FORMAT = 1
 MAX_FILE_BYTES = 1 << 30
 """The largest file of a batch that is read into memory, which may be another's folder."""
 
+MOST_INLINE_BYTES = 64 << 10
+"""The largest journal that stands in the leaf list itself."""
+
 MAX_JSON_BYTES = 256 << 20
 """The largest record. Parsed, it takes several times its size in memory."""
 
 _MAX_SUMMED_BYTES = 16 << 30
 """The largest file whose checksum is compared; only a piece of it is in memory at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFile:
+    """A journal that stands in a file of its own, as the leaf list names it.
+
+    Attributes:
+        file: the name of the file, relative to the output folder.
+        sha256: the SHA-256 of the journal in hex.
+        size: the number of its bytes.
+    """
+
+    file: str
+    sha256: str
+    size: int
+
+    @property
+    def shows(self) -> str:
+        """What the leaf list shows of the journal."""
+        return f"{self.size} bytes, SHA-256 {self.sha256}, in {self.file}"
+
+    def to_json(self) -> dict[str, str | int]:
+        """Return what the leaf list says in place of the journal."""
+        return {"file": self.file, "sha256": self.sha256, "bytes": self.size}
+
+    @classmethod
+    def of(cls, name: str, data: bytes) -> Self:
+        """The description of a journal that stands in a file."""
+        return cls(name, hashlib.sha256(data).hexdigest(), len(data))
+
 
 # -- writing -----------------------------------------------------------------------------------
 
@@ -80,7 +131,9 @@ _MAX_SUMMED_BYTES = 16 << 30
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write JSON durably and in a form that people can read.
 
-    The text is written while it is made, because with a million leaves it takes gigabytes.
+    The text is written while it is made, because with a million leaves it takes gigabytes. A name
+    of a file that is not UTF-8 is written as :func:`runner.text.visible` says, and
+    :func:`read_json` reads it back.
 
     Args:
         path: the file to write, in an existing folder.
@@ -120,8 +173,9 @@ def _is_rows(value: object) -> TypeGuard[Iterable[object]]:
 
 
 def compact(value: object) -> str:
-    """Return a JSON value as text on one line."""
-    return json.dumps(value, ensure_ascii=False)
+    """Return a JSON value as text on one line, which can be written as UTF-8."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isascii() else visible(text)
 
 
 def write_sums(folder: Path, names: Iterable[str]) -> None:
@@ -146,6 +200,36 @@ def sha256(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def clear_result(folder: Path) -> None:
+    """Remove the result that an earlier run left in a folder, so that a new one can begin in it.
+
+    The checksums go first. What a crash leaves then is no finished batch, and not one that seems to
+    have been changed by somebody. The audit log and ``run.log`` stay, because they go on from run
+    to run, and so does every file that no batch leaves.
+
+    Raises:
+        OSError: a file cannot be removed, or something that is no file has its name. Unless the
+            folder itself cannot be changed, nothing was removed.
+    """
+    receipts = folder / RECEIPTS
+    # Without a record beside it, a page may be that of a sweep whose folder this is.
+    pages = [folder / REPORT] if os.path.lexists(folder / RESULT) else []
+    kept = [] if receipts.is_symlink() else sorted(receipts.glob("job-*.receipt"))
+    journals = folder / JOURNALS
+    kept += [] if journals.is_symlink() else sorted(journals.glob("job-*.bin"))
+    printed = folder / PRINTED
+    kept += [] if printed.is_symlink() else sorted(printed.glob("*-*.txt"))
+    names = (SUMS, SIGNATURE, RESULT, LEAVES, ROOT, L1_RECORD)
+    paths = [*(folder / name for name in names), *pages, *kept]
+    for path in paths:
+        check_replaceable(path)
+    for path in paths:
+        path.unlink(missing_ok=True)
+        if path.name == SUMS:
+            fsync_folder(folder)
+    fsync_folder(folder)
 
 
 # -- reading -----------------------------------------------------------------------------------
@@ -173,13 +257,22 @@ def _problems(folder: Path, name: str) -> Iterator[None]:
         yield
     except OSError as error:
         if name == SUMS:
-            raise InputError(
-                "folder",
-                str(folder),
-                f"has no readable {name} ({error.strerror})",
-                "give the output folder of a finished batch",
-            ) from None
+            problem = _ended(folder) or f"has no readable {name} ({error.strerror})"
+            remedy = "give the output folder of a finished batch"
+            raise InputError("folder", str(folder), problem, remedy) from None
         raise VerificationFailedError(name, f"cannot be read ({error.strerror})") from None
+
+
+def _ended(folder: Path) -> str:
+    """What a folder without checksums says of its run, or nothing if it does not say."""
+    if os.path.lexists(folder / SUMS):
+        return ""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        data = read_regular(Path(RESULT), MAX_JSON_BYTES, inside=folder)
+        record = parse_json(data, names=True)
+        if record.get("status") in ("failed", "interrupted"):
+            return f"has no result, the run in it ended {record['status']!r}"
+    return ""
 
 
 def read_json(folder: Path, name: str) -> Any:  # noqa: ANN401  # any JSON value
@@ -191,7 +284,8 @@ def read_json(folder: Path, name: str) -> Any:  # noqa: ANN401  # any JSON value
         VerificationFailedError: the file cannot be read, or is larger than a record can be.
     """
     with _problems(folder, name):
-        return parse_json(read_regular(Path(name), MAX_JSON_BYTES, inside=folder))
+        data = read_regular(Path(name), MAX_JSON_BYTES, inside=folder)
+        return parse_json(data, names=True)
 
 
 def read_lines(folder: Path, name: str) -> Iterator[bytes]:
@@ -254,6 +348,6 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise VerificationFailedError(RESULT, f"not of format {FORMAT}")
     if record["format"] != FORMAT:
         raise VerificationFailedError(RESULT, f"not of format {FORMAT}")
-    if record.get("status") != "ok":
+    if record.get("status") not in ("ok", "partial"):
         raise VerificationFailedError(RESULT, f"the run ended {record.get('status')!r}")
     return record

@@ -13,15 +13,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner import streams
+from runner.destination import is_stdout, write_out
 from runner.errors import InputError, ReceiptRejectedError, RunnerError, VerificationFailedError
-from runner.files import is_stdout, write_out
 from runner.folder import MAX_FILE_BYTES
 from runner.model import ReceiptKind
 from runner.plan.journal import AggregationResult
 from runner.plan.merkle import InclusionProof
 from runner.provers.guests import Manifest, default_folder
 from runner.provers.prover import BUILT_IN, ProverSpec, adapters, load_prover
-from runner.provers.worker import verify_receipt
+from runner.provers.verifying import verify_receipt
 from runner.untrusted import parse_json, read_regular
 from runner.verify.verified import PinnedIds
 
@@ -181,4 +182,4 @@ def _root(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)

@@ -290,6 +290,23 @@ EXECUTED_CYCLES = Counter(
     "cycles",
     initial={"type": get_args(CycleType)},
 )
+LONG_RUNS = _counter(
+    "l2_long_runs_total",
+    "Guest runs that had several segments, whose segments were proved one by one.",
+    _OUTCOMES,
+)
+SEGMENT_PROOFS = _counter(
+    "l2_segment_proofs_total",
+    "Segments of such runs that were proved; those from the cache are not counted.",
+    _OUTCOMES,
+)
+SEGMENT_PROOF_DURATION_SECONDS = Histogram(
+    NoLabels,
+    "l2_segment_proof_duration_seconds",
+    "Time to prove one segment of such a run.",
+    _CLOCK,
+    "seconds",
+)
 EXECUTED_SEGMENTS = _counter(
     "l2_executed_segments_total", "Segments of guest runs in execute mode.", "the zkVM's executor"
 )

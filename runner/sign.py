@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner import streams
 from runner.errors import RunnerError
-from runner.folder import SUMS
-from runner.signature.sign import SIGNATURE, sign
+from runner.folder import SIGNATURE, SUMS
+from runner.signature.sign import sign
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,4 +54,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)

@@ -1,8 +1,8 @@
-"""Durations and errors in a form that people can read."""
+"""Durations, errors and names of files in a form that people can read."""
 
 from __future__ import annotations
 
-__all__ = ["duration", "one_line"]
+__all__ = ["duration", "one_line", "visible"]
 
 
 def duration(seconds: float) -> str:
@@ -24,4 +24,14 @@ def duration(seconds: float) -> str:
 
 def one_line(error: BaseException) -> str:
     """Return an error's message on one line, or the name of its type where it has no message."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return visible(" ".join(str(error).split())) or type(error).__name__
+
+
+def visible(text: str) -> str:
+    r"""Return a text that UTF-8 can write, where a name of a file in it need not be UTF-8.
+
+    Names of files are bytes. For each byte that is not UTF-8, Python has half of a surrogate pair
+    (PEP 383), which no file and no page takes. It is escaped, e.g. as ``\udcff`` for 0xff. A reader
+    of JSON takes this escape for the half again, so that a stored name is still the file's.
+    """
+    return text.encode("utf-8", "backslashreplace").decode()

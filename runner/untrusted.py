@@ -19,9 +19,18 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import TextIOWrapper
     from pathlib import Path
 
-__all__ = ["check_regular", "digest_of", "open_regular", "parse_json", "read_regular", "unhex"]
+__all__ = [
+    "append_regular",
+    "check_regular",
+    "digest_of",
+    "open_regular",
+    "parse_json",
+    "read_regular",
+    "unhex",
+]
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE = 1 << 20
@@ -48,6 +57,22 @@ def open_regular(path: Path, *, inside: Path | None = None, follow: bool = False
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def append_regular(path: Path) -> TextIOWrapper:
+    """Open a file to append text to it, once it is known to be a regular file, or make it.
+
+    Raises:
+        OSError: it is a link, a device, a FIFO, a socket or a folder, or cannot be opened or made.
+    """
+    handle = _open(path, None, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace")
     except BaseException:
         os.close(handle)
         raise
@@ -97,25 +122,28 @@ def digest_of(path: Path, most: int, *, inside: Path | None = None) -> str:
     return digest.hexdigest()
 
 
-def parse_json(text: str | bytes, *, halves: bool = False) -> Any:  # noqa: ANN401  # any JSON value
+def parse_json(text: str | bytes, *, names: bool = False) -> Any:  # noqa: ANN401  # any JSON value
     """Parse JSON that may be anybody's, so that two readers cannot take it differently.
 
     Args:
         text: the JSON.
-        halves: whether texts may have halves of surrogate pairs. Python has them in paths that are
-            not UTF-8. They can be neither written to a file nor put into a page or a database.
+        names: whether texts may be names of files that are not UTF-8, for whose bytes Python has
+            halves of surrogate pairs (PEP 383). They can be neither written to a file nor put into
+            a page or a database before :func:`runner.text.visible` has made them text.
 
     Raises:
         ValueError: it is not JSON, is nested too deeply, has a key twice in one object, has a
             number that JSON does not know (NaN, Infinity) or that is read as such a one (1e999),
-            or has half of a surrogate pair.
+            or has half of a surrogate pair that is no such byte.
     """
     try:
         found = json.loads(
             text, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite
         )
-        if not halves and _may_have_halves(text):
-            json.dumps(found, ensure_ascii=False).encode()
+        if _may_have_halves(text):
+            # The handler that knows such bytes lets them pass, and no other halves.
+            handler = "surrogateescape" if names else "strict"
+            json.dumps(found, ensure_ascii=False).encode("utf-8", handler)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except UnicodeEncodeError:

@@ -26,6 +26,9 @@ __all__ = ["CRATE", "SWITCHES", "build_env", "cpu", "install", "preflight", "run
 CRATE = Path("native/risc0")
 """The crate's folder, relative to the repository's root."""
 
+LIBRARY = CRATE / "zkp" / "library"
+"""The package that names the source of which the crate in ``native/risc0/zkp`` is made."""
+
 CUDA_CRATE = CRATE / "cuda"
 """The crate of the extension for GPUs. It compiles the same sources."""
 
@@ -171,11 +174,11 @@ def install(root: Path, cache: Path, python: Path, env: Mapping[str, str]) -> bo
     crate = root / CRATE
     rust = find_rust(env, crate)
     compiler = ensure_compiler(env)
-    manifest = crate / "Cargo.toml"
     fetch: list[str | Path] = [rust.cargo, "fetch", "--quiet", "--locked"]
     with step("Rust crates: fetching what Cargo.lock names"):
         remedy = "a network or a filled CARGO_HOME is needed"
-        run([*fetch, "--manifest-path", manifest], env=env, remedy=remedy)
+        for manifest in (crate / "Cargo.toml", root / LIBRARY / "Cargo.toml"):
+            run([*fetch, "--manifest-path", manifest], env=env, remedy=remedy)
     wanted = recursion.locked(crate / "Cargo.lock", cargo_home(env))
     programs = recursion.obtain(wanted, cache, env.get("RECURSION_SRC_PATH"))
     level = cpu(env)
@@ -272,7 +275,9 @@ def run_tests(root: Path, cache: Path, env: Mapping[str, str]) -> None:
     wanted = recursion.locked(crate / "Cargo.lock", cargo_home(env))
     programs = recursion.find(wanted, cache)
     cargo = build_env(env, target_folder(cache, env), rust, compiler, programs)
-    wheels.cargo_test(crate, rust, cargo)
+    # Named together, the two crates are compiled with the features that the wheel's are.
+    members = ("--package", "runner-risc0", "--package", "risc0-zkp", "--test", "library")
+    wheels.cargo_test(crate, rust, cargo, members)
 
 
 def build(

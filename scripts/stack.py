@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -31,7 +32,17 @@ from steps import SetupError, say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["BROWSER", "SIGNING", "TOOLS", "Options", "Stack", "find", "install", "substitute"]
+__all__ = [
+    "BROWSER",
+    "SIGNING",
+    "TOOLS",
+    "Options",
+    "Stack",
+    "find",
+    "install",
+    "run_command",
+    "substitute",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -209,6 +220,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
+def run_command(textfile: Path) -> str:
+    """The command that runs a batch for the stack, to be pasted into a shell."""
+    args = ["prover=execute", "guest.count=90", f"metrics.textfile={textfile}"]
+    return f"make run ARGS={shlex.quote(shlex.join(args))}"
+
+
 def _serve(folder: Path, *, free: bool) -> int:
     ports = {} if free else {name: port for name, port in PORTS.items() if is_free(port)}
     textfiles = folder / "textfile"
@@ -230,7 +247,7 @@ def _serve(folder: Path, *, free: bool) -> int:
             print(f"the runner     {stack.url('server')}")
             print(f"logs           {folder}/*.log")
             print("\nNow run batches, in another terminal:\n")
-            print(f"  make run ARGS='prover=execute guest.count=90 metrics.textfile={textfile}'")
+            print(f"  {run_command(textfile)}")
             print("\nCtrl-C ends everything and removes the folder.", flush=True)
             while not stack.dead():
                 time.sleep(1)

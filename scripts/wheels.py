@@ -23,7 +23,7 @@ from steps import run, step
 from toolchain import find_rust
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from toolchain import Rust
 
@@ -179,17 +179,22 @@ def prune(folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def cargo_test(crate: Path, rust: Rust, env: Mapping[str, str]) -> None:
+def cargo_test(
+    crate: Path, rust: Rust, env: Mapping[str, str], arguments: Sequence[str] = ()
+) -> None:
     """Runs the Rust tests of a crate.
+
+    Args:
+        crate: the crate's folder.
+        rust: the Rust toolchain.
+        env: the environment that cargo runs in.
+        arguments: more arguments for ``cargo test``, which choose other tests besides.
 
     Raises:
         SetupError: a test failed, or the crate cannot be built here.
     """
-    manifest = crate / "Cargo.toml"
-    run(
-        [rust.cargo, "test", "--release", "--locked", "--lib", "--manifest-path", manifest],
-        env=env,
-    )
+    command: list[str | Path] = [rust.cargo, "test", "--release", "--locked", "--lib"]
+    run([*command, *arguments, "--manifest-path", crate / "Cargo.toml"], env=env)
 
 
 def test_shared(root: Path, cache: Path, env: Mapping[str, str]) -> None:

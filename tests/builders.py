@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from runner.batch.settings import ExecutorSettings, Settings
 from runner.cache.cache import NoCache
 from runner.cache.proof_cache import ProofCache
+from runner.codec.reads import journal_layout, word_field
 from runner.engines.engine import Host
 from runner.engines.inline import InlineEngine
 from runner.engines.retry import RetryPolicy
 from runner.model import ReceiptKind
 from runner.monitoring.publish import MetricsSettings
-from runner.plan.fields import FieldSpec
 from runner.plan.inputs import InputSpec, TemplateSeries
 from runner.plan.journal import padded
 from runner.plan.strategy import StrategySettings, Thresholds
@@ -47,8 +47,8 @@ def batch_settings(output: Path, guests: Path, **changes: Any) -> Settings:  # n
     """
     settings = Settings(
         guest="sha256",
-        spec=InputSpec((FieldSpec("data", "bytes"),), (TemplateSeries("leaf-{i}"),)),
-        journal="hex",
+        spec=InputSpec((word_field("data", "bytes"),), (TemplateSeries("leaf-{i}"),)),
+        journal=journal_layout({"journal": "hex"}),
         inputs=None,
         count=6,
         inputs_file=None,

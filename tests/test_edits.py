@@ -27,6 +27,7 @@ from runner.batch.run import run as run_batch
 from runner.cache.labels import split
 from runner.cache.origins import MadeFrom, Origin
 from runner.cache.proof_cache import ProofCache
+from runner.codec.reads import word_field
 from runner.errors import InputError, LedgerCorruptError, LedgerNewerError, RunnerError
 from runner.folder import LEAVES, RESULT, ROOT, SUMS, write_sums
 from runner.inclusion import main as inclusion
@@ -34,7 +35,6 @@ from runner.metrics import Total
 from runner.model import ProofJob, ReceiptKind
 from runner.monitoring import ledger_file
 from runner.monitoring.ledger import Ledger
-from runner.plan.fields import FieldSpec
 from runner.plan.inputs import InputSpec, leaves
 from runner.provers.guests import Manifest
 from runner.provers.prover import load_prover
@@ -353,7 +353,7 @@ def test_the_ledger(data: st.DataObject, seal: bool, tmp_path: Path) -> None:
 # -- inputs and guests ---------------------------------------------------------------------------
 
 SPEC = InputSpec(
-    (FieldSpec("n", "u32"), FieldSpec("data", "bytes"), FieldSpec("text", "string")), ()
+    (word_field("n", "u32"), word_field("data", "bytes"), word_field("text", "string")), ()
 )
 
 

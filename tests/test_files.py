@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.files import atomic_write, check_replaceable, followed, is_stdout, write_out
+from runner.destination import is_stdout, write_out
+from runner.files import atomic_write, check_replaceable, followed
 from tests.special_files import KINDS, identity, make_special
 
 DATA = b"new\n"

@@ -18,11 +18,11 @@ from runner.alerts.__main__ import main as alerts
 from runner.alerts.config import CONF
 from runner.audit.log import AuditLog, read_log
 from runner.cli.sweep import ExistingFolder, inspect_folder
+from runner.codec.reads import word_field
 from runner.doctor.diagnosis import guest_state
 from runner.errors import AuditError, InputError, RunnerError
 from runner.monitoring.ledger import Ledger
 from runner.monitoring.live import live_path, read_last
-from runner.plan.fields import FieldSpec
 from runner.plan.input_file import read_inputs
 from runner.provers.guests import Manifest, read_elf
 from runner.server.site import Site
@@ -124,7 +124,7 @@ def test_the_folder_of_guests_may_be_a_link(guests: Path, tmp_path: Path) -> Non
 
 
 def inputs(path: Path) -> list[object]:
-    return [value for _, value in read_inputs(path, [FieldSpec("n", "u32")])]
+    return [value for _, value in read_inputs(path, [word_field("n", "u32")])]
 
 
 @pytest.mark.parametrize("name", ["inputs.jsonl", "inputs.csv"])

@@ -61,7 +61,7 @@ def test_a_worker_loads_the_prover_and_little_else() -> None:
         assert engine.submit(perform, spec, job).result().journal == struct.pack("<Q", 5)
         found = set(engine.submit(eval, "list(__import__('sys').modules)").result())
     ours = {name.removeprefix("runner.") for name in found if name.startswith("runner.")}
-    ground = {"errors", "files", "gpus", "limits", "model", "text", "untrusted"}
+    ground = {"errors", "files", "gpus", "lifeline", "limits", "model", "text", "untrusted"}
     rooms = {"engines", "engines.worker_process", "provers", "provers.risc0"}
     prover = {f"provers.{name}" for name in ("guests", "native_module", "prover", "worker")}
     risc0 = {f"provers.risc0.{name}" for name in ("adapter", "cost", "gpu", "recursive")}

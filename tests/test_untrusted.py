@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.folder import compact
+from runner.text import visible
 from runner.untrusted import digest_of, open_regular, parse_json, read_regular, unhex
 
 HEX = st.binary(max_size=40).map(bytes.hex)
@@ -106,7 +108,17 @@ HALVES = [
 def test_half_of_a_surrogate_pair_is_no_text(text: str | bytes) -> None:
     with pytest.raises(ValueError, match="surrogate"):
         parse_json(text)
-    assert parse_json(text, halves=True)
+    with pytest.raises(ValueError, match="surrogate"):
+        parse_json(text, names=True)  # no byte of a name stands so
+
+
+@given(st.binary())
+def test_the_name_of_a_file_comes_back_as_it_was(name: bytes) -> None:
+    said = compact({"name": os.fsdecode(name)}).encode()
+    assert os.fsencode(parse_json(said, names=True)["name"]) == name
+    if visible(os.fsdecode(name)) != os.fsdecode(name):
+        with pytest.raises(ValueError, match="surrogate"):
+            parse_json(said)
 
 
 def test_a_whole_surrogate_pair_is_a_character() -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKES = ROOT / "tests" / "fakes" / "gpu"
-SHARING = [(1, 1), (4, 1), (4, 2), (6, 2), (6, 3)]
+SHARING = [(4, 1), (4, 2), (8, 1), (1, 1)]
 """Numbers of workers, and of proofs that the GPU makes at once, that are compared."""
 
 
@@ -188,7 +188,7 @@ class Check:
             name = f"{workers} workers, {at_once} at once"
             one = self.batch(
                 f"share-{workers}-{at_once}",
-                leaves=self.leaves,
+                leaves=2 * self.leaves,
                 gpus=1,
                 workers=str(workers),
                 at_once=at_once,

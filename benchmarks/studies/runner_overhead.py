@@ -39,12 +39,13 @@ from benchmarks.studies import batches
 from benchmarks.studies.stopwatches import Parts, cost_of_a_part
 from runner.batch import batch_run, counters, outputs, prepare
 from runner.cache.keys import proof_key
+from runner.codec.reads import encode, word_field
 from runner.engines.machine import machine, packages
 from runner.executor import PlanExecutor
 from runner.limits import cores
 from runner.model import ProofJob, ReceiptKind
 from runner.monitoring import tally
-from runner.plan.fields import FieldSpec, encode
+from runner.plan.input_file import file_reader
 from runner.plan.journal import aggregator_stdin
 from runner.provers.guests import AGGREGATOR, DEFAULT_FOLDER, Manifest, read_elf
 from runner.provers.prover import ProverSpec
@@ -107,8 +108,8 @@ def execute(job: Job) -> bytes:
 
 
 def stdins(leaves: int) -> list[bytes]:
-    field = [FieldSpec("data", "bytes")]
-    return [encode(field, f"leaf-{number}")[1] for number in range(leaves)]
+    fields = [word_field("data", "bytes")]
+    return [encode(fields, f"leaf-{number}", file_reader(Path()))[1] for number in range(leaves)]
 
 
 def loop(leaves: int, workers: int) -> bytes:

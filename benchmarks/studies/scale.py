@@ -29,8 +29,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from runner.codec.reads import word_field
 from runner.engines.machine import machine, packages
-from runner.plan.fields import FieldSpec
 from runner.plan.inputs import InputSpec, TemplateSeries, leaves
 from runner.plan.plan import Plan, distinct
 from runner.plan.strategy import STRATEGIES, make_plan
@@ -114,7 +114,7 @@ def measured(strategy: str, count: int) -> Row:
 
 def plan(strategy: str, count: int) -> Row:
     """Measure processor seconds, which other work hardly changes, and the peak of memory."""
-    spec = InputSpec((FieldSpec("data", "bytes"),), (TemplateSeries("leaf-{i}"),))
+    spec = InputSpec((word_field("data", "bytes"),), (TemplateSeries("leaf-{i}"),))
     clock = time.process_time()
     batch_leaves = leaves(spec, count=count)
     encoded = time.process_time()

@@ -7,6 +7,7 @@
 //! binary has one copy of the code for each instruction set and chooses at run time.
 
 use std::{
+    collections::{HashMap, HashSet},
     env, fs,
     path::{Path, PathBuf},
 };
@@ -18,7 +19,8 @@ const INSTRUCTION_SETS: [(&str, &str); 2] = [("avx2", "-mavx2"), ("avx512", "-ma
 fn main() {
     println!("cargo:rustc-check-cfg=cfg(simd)");
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=kernels");
+    println!("cargo:rerun-if-changed=kernels/eval.cpp");
+    println!("cargo:rerun-if-changed=kernels/field.h");
     let target = |what: &str| env::var(format!("CARGO_CFG_TARGET_{what}")).unwrap_or_default();
     // Apple's linker cannot wrap, and Apple's machines have Metal. Other CPUs use the library's
     // code.
@@ -97,7 +99,7 @@ fn rewrite(text: &str) -> String {
     for label in ["data", "accum", "mix", "global"] {
         lines = lines.replace(&format!("/*{label}=*/"), "");
     }
-    let renamed = lines
+    let renamed = with_sums(&lines)
         .replace("#include \"fp.h\"", "#include \"field.h\"")
         .replace("#include \"fpext.h\"", "")
         .replace(
@@ -114,6 +116,95 @@ fn rewrite(text: &str) -> String {
     );
     assert!(renamed.contains("tap("), "{CIRCUIT} reads no columns");
     renamed
+}
+
+/// A sum of terms that is not written yet: the value to add to, and the terms.
+struct Sum<'a> {
+    to: &'a str,
+    terms: Vec<(&'a str, &'a str)>,
+}
+
+/// `FpExt b = a + x * poly_mix[1];` and `FpExt c = b + y * poly_mix[2];` become one sum of two
+/// terms where nothing else uses `b`. Up to four terms become one.
+///
+/// The generated code names each value once and has neither loops nor branches, so a sum may be
+/// written where its last value is first used.
+fn with_sums(text: &str) -> String {
+    let mut result = String::with_capacity(text.len());
+    // Names are used again in the next function.
+    for function in text.split_inclusive("\n}") {
+        let mut uses = HashMap::<&str, usize>::new();
+        words(function).for_each(|word| *uses.entry(word).or_default() += 1);
+        let mut sums = HashMap::<&str, Sum>::new();
+        let mut in_extension = HashSet::new();
+        for line in function.split_inclusive('\n') {
+            in_extension.extend(extension(line, &in_extension));
+            let is_term = |(_, _, (x, _)): &(_, _, (&str, _))| !in_extension.contains(x);
+            let Some((name, to, term)) = term(line).filter(is_term) else {
+                for word in words(line) {
+                    write_sum(&mut result, word, sums.remove(word));
+                }
+                result.push_str(line);
+                continue;
+            };
+            // Its definition is one use.
+            let open = |sum: &Sum| uses[to] == 2 && sum.terms.len() < 4;
+            let mut sum = match sums.remove(to) {
+                Some(sum) if open(&sum) => sum,
+                full => {
+                    write_sum(&mut result, to, full);
+                    Sum { to, terms: vec![] }
+                }
+            };
+            sum.terms.push(term);
+            sums.insert(name, sum);
+        }
+        assert!(sums.is_empty(), "{CIRCUIT} has a sum that is not used");
+    }
+    result
+}
+
+/// The names that a line gives to elements of the extension.
+fn extension<'a>(line: &'a str, known: &HashSet<&str>) -> Vec<&'a str> {
+    if line.trim_end().ends_with('{') {
+        let parameters = line.split(['(', ',']).map(str::trim);
+        let named = parameters.filter_map(|parameter| parameter.strip_prefix("FpExt"));
+        return named.flat_map(words).collect();
+    }
+    let Some((left, right)) = line.split_once(" = ") else {
+        // `constexpr FpExt x(0, 1, 0, 0);`
+        let constant = line.trim().strip_prefix("constexpr FpExt ");
+        return constant
+            .and_then(|rest| words(rest).next())
+            .into_iter()
+            .collect();
+    };
+    let is_one = words(left).any(|word| word == "FpExt")
+        || left.trim_start().starts_with("auto") && words(right).any(|word| known.contains(word));
+    words(left).last().filter(|_| is_one).into_iter().collect()
+}
+
+fn write_sum(result: &mut String, name: &str, sum: Option<Sum>) {
+    let Some(Sum { to, terms }) = sum else { return };
+    let terms: String = terms
+        .iter()
+        .map(|(x, mix)| format!(", Fp({x}), poly_mix[{mix}]"))
+        .collect();
+    result.push_str(&format!("  FpExt {name} = terms({to}{terms});\n"));
+}
+
+/// The names in a line `FpExt NAME = TO + X * poly_mix[MIX];`: NAME, TO, and (X, MIX).
+fn term(line: &str) -> Option<(&str, &str, (&str, &str))> {
+    let (name, sum) = line.trim().strip_prefix("FpExt ")?.split_once(" = ")?;
+    let (to, product) = sum.strip_suffix("];")?.split_once(" + ")?;
+    let (x, mix) = product.split_once(" * poly_mix[")?;
+    let simple = |name: &str| words(name).eq([name]);
+    (simple(name) && simple(to) && simple(x)).then_some((name, to, (x, mix)))
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let parts = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    parts.filter(|part| !part.is_empty())
 }
 
 /// `x[3 * steps + ((cycle - kInvRate * 1) & mask)]` becomes `tap(x, 3, kInvRate * 1, cycle,

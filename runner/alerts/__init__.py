@@ -1,11 +1,12 @@
 """What Prometheus and Grafana are given, made from tables: rules, dashboard, reference page.
 
-May import: errors, files, metric_kinds, metric_table, untrusted.
+May import: destination, errors, files, metric_kinds, metric_table, streams, untrusted.
 
 Other rooms use:
 
 - `dashboard.py`: the Grafana dashboard as JSON.
 - `reference.py`: the reference page of all metrics.
+- `config.py`: the alerts as ``conf/alerts`` configures them, checked for contradictions.
 - `generated.py`: the command line of files that are made from tables.
 
 Only this room uses:
@@ -13,7 +14,6 @@ Only this room uses:
 - `__main__.py`: the command ``python -m runner.alerts``.
 - `rules.py`: the rule file for Prometheus.
 - `table.py`: every alert, declared once: what it watches and what it says.
-- `config.py`: the alerts as ``conf/alerts`` configures them, checked for contradictions.
 - `settings_file.py`: one file of ``conf/alerts``, read strictly.
 - `rows.py`: the rows of the dashboard, with every panel.
 - `panels.py`: what a row, a panel and a query are.

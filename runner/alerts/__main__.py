@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner import streams
 from runner.alerts import generated
-from runner.alerts.config import CONF
+from runner.alerts.config import CONF, unwatched
 from runner.alerts.rules import RULES, render
 
 if TYPE_CHECKING:
@@ -38,8 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def make(options: Namespace) -> str:
         return render(options.conf)
 
-    return generated.command(parser, make, arguments)
+    code = generated.command(parser, make, arguments)
+    options = parser.parse_args(arguments)
+    if code == 0 and not options.check and (words := unwatched(options.conf)):
+        sys.stderr.write(f"note: {words}\n")
+    return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["CONF", "CommonSettings", "ConfiguredAlert", "load"]
+__all__ = ["CONF", "CommonSettings", "ConfiguredAlert", "load", "unwatched"]
 
 CONF = SHIPPED / "conf" / "alerts"
 COMMON = "common.yaml"
@@ -115,6 +115,28 @@ def load(folder: Path = CONF) -> tuple[CommonSettings, tuple[ConfiguredAlert, ..
             raise InputError(str(path), path.name, "belongs to no alert", remedy)
     common = _common(SettingsFile(folder / COMMON, ("runbooks", "scrape_interval")))
     return common, tuple(_configured(alert, folder, common) for alert in ALERTS)
+
+
+def unwatched(folder: Path = CONF) -> str:
+    """What nobody is told of hosts that vanish, with the remedy; empty if each host is watched.
+
+    Args:
+        folder: the folder with the configuration.
+
+    Raises:
+        InputError: the configuration cannot be used.
+    """
+    _, alerts = load(folder)
+    alert = next(one for one in alerts if "instances" in one.values)
+    file = folder / alert.alert.file
+    if not alert.enabled:
+        return f"no alert tells of a host that vanishes; set `enabled: true` in {file}"
+    if alert.values["instances"]:
+        return ""
+    return (
+        f"a host that vanishes is forgotten after {alert.values['memory']}, and its alerts resolve"
+        f" by themselves; list the hosts as `instances` in {file}"
+    )
 
 
 def _common(file: SettingsFile) -> CommonSettings:

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner.destination import STDOUT, is_stdout, write_out
 from runner.errors import InputError, RunnerError
-from runner.files import SHIPPED, STDOUT, is_stdout, write_out
+from runner.files import SHIPPED
 from runner.untrusted import read_regular
 
 if TYPE_CHECKING:

@@ -100,11 +100,13 @@ ALERTS: tuple[Alert, ...] = (
         # A speed of 0 says nothing on a host that has never aggregated, nor after a successful run
         # that aggregates nothing (execute mode, strategy none, a root from the cache). A low speed
         # says nothing after a successful run that took most proofs from the cache, because only
-        # those that it made count. After a failed run the speed does count.
+        # those that it made count. After a failed run the speed does count, but not after one that
+        # somebody stopped, which says nothing of the host.
         "avg_over_time(l2_tps_current[<window>]) < <threshold>\n"
         "  unless l2_aggregation_proof_count == 0\n"
         "  unless ((l2_tps_current == 0 or l2_cache_hit_rate > <cached>)"
-        " and l2_last_run_exit_status == 0)",
+        " and l2_last_run_exit_status == 0)\n"
+        "  unless l2_last_run_exit_status == 130",
         f"Fewer than <threshold> leaf proofs made and aggregated per second on {_WHERE}",
         'The last batch made and aggregated {{ printf "%.2f" $value }} leaf proofs per second of'
         " wall time.",

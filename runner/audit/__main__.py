@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner import streams
 from runner.audit.check import LOG_NAME, check_log, read_recorded_end
 from runner.errors import AuditBrokenError, RunnerError
 from runner.folder import RESULT
@@ -60,4 +61,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)

@@ -133,7 +133,7 @@ def read_line(raw: bytes) -> Line:
     if digest != said:
         raise ValueError(f"it was changed: its hash is {digest[:16]}..., it says {said[:16]}...")
     try:
-        fields = parse_json(raw, halves=True)
+        fields = parse_json(raw, names=True)
         seq, prev = fields["seq"], fields["prev"]
     except (ValueError, KeyError, TypeError):
         raise ValueError("not a line that a runner wrote") from None

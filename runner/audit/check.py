@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from runner.audit.log import Head, read_log
 from runner.errors import AuditBrokenError, InputError, VerificationFailedError
+from runner.files import path_of
 from runner.folder import LEAVES, RESULT, ROOT, SUMS, check_sums, read_file, read_json
+from runner.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LOG_NAME", "CheckedLog", "RecordedEnd", "check_log", "read_recorded_end"]
 
-_STATUSES = ("ok", "failed", "interrupted")
+_STATUSES = ("ok", "partial", "failed", "interrupted")
 
 LOG_NAME = "audit.jsonl"
 """The name of the log in an output folder, unless its ``result.json`` says otherwise."""
@@ -119,9 +121,11 @@ def read_recorded_end(folder: Path) -> RecordedEnd | None:
         )
         if type(said["lines"]) is not int or not all(isinstance(text, str) for text in texts):
             raise TypeError("a field is of another type")
-        if not file.isprintable():  # a path with a null byte cannot even be looked for
+        if not visible(file).isprintable():  # a path with a null byte cannot even be looked for
             raise ValueError(f"{file!r} is no path")
-        return RecordedEnd(folder, folder / file, Head(said["lines"], digest), run_id, status)
+        return RecordedEnd(
+            folder, folder / path_of(file), Head(said["lines"], digest), run_id, status
+        )
     except (ValueError, KeyError, TypeError) as error:
         reason = f"names no audit log ({type(error).__name__}: {error})"
         raise VerificationFailedError(RESULT, reason) from None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import stat
 import time
@@ -33,6 +32,7 @@ from runner.audit.chain import (
 )
 from runner.errors import AuditError
 from runner.files import check_replaceable, followed, fsync_folder, make_folder
+from runner.locks import lock_handle
 from runner.untrusted import open_regular
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class AuditLog:
                 return
             handle = self._open()
             try:
-                with _locked(handle):
+                with lock_handle(handle, self.path, _WAIT_S):
                     self._tail(handle)
             finally:
                 os.close(handle)
@@ -121,7 +121,7 @@ class AuditLog:
             make_folder(self.path.parent)
             handle = self._open(os.O_CREAT)
             try:
-                with _locked(handle):
+                with lock_handle(handle, self.path, _WAIT_S):
                     return self._append(handle, events)
             finally:
                 os.close(handle)
@@ -242,24 +242,3 @@ def utc(seconds: float) -> str:
     """A Unix time as RFC 3339 text with microseconds."""
     text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
     return text.replace("+00:00", "Z")
-
-
-@contextlib.contextmanager
-def _locked(handle: int) -> Iterator[None]:
-    """Hold the file's lock; the wait for it ends, because its holder may have been stopped."""
-    until = time.monotonic() + _WAIT_S
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except OSError as error:
-            if error.errno not in {errno.EAGAIN, errno.EACCES}:
-                raise
-        if time.monotonic() > until:
-            raise TimeoutError(errno.ETIMEDOUT, f"locked by another process for {_WAIT_S:g} s")
-        time.sleep(0.005)
-    try:
-        yield
-    finally:
-        # Closing the file is not enough: a process forked meanwhile has it open too.
-        fcntl.flock(handle, fcntl.LOCK_UN)

@@ -1,7 +1,8 @@
 """One run of one batch, from its settings to its verified result and its outputs; the dry run.
 
-May import: audit, cache, engines, errors, events, executor, files, folder, gpus, limits,
-metric_table, metrics, model, monitoring, plan, provers, text.
+May import: audit, cache, codec, consoles, engines, errors, events, executor, files, folder, gpus,
+limits, locks, long_runs, metric_table, metrics, model, monitoring, plan, provers, stopping, text,
+untrusted.
 
 Other rooms use:
 
@@ -15,12 +16,18 @@ Only this room uses:
 - `prepare.py`: makes the batch from the settings, and finds what is wrong before any proof.
 - `batch.py`: the batch itself: its leaves, its plan, and the job behind each node.
 - `batch_run.py`: one run of a batch: source and sink of its jobs, and the check of the root.
+- `partial.py`: what is missing from a batch whose leaves failed in part, and what is left of it.
 - `run_info.py`: what is known of a run before its first job, such as its id and its start.
 - `lookup.py`: the proof cache as a run uses it: jobs in, verified outcomes out.
+- `segment_store.py`: the segments of long runs on disk, and the receipts of those that are proved.
+- `segment_stream.py`: a long run that is cut on a thread, one segment each time it is asked.
+- `seed.py`: what a guest's random numbers come from where its run is cut.
 - `spool.py`: the run's own receipts on disk, which no cache eviction can take away.
+- `printed.py`: what guests print, a file for each job, and its last lines in the log.
 - `counters.py`: counts what happens during a run into its metrics.
 - `outputs.py`: writes record, receipts and metrics, also for a run that failed.
-- `record.py`: the contents of ``result.json`` and ``leaves.jsonl``.
+- `record.py`: the contents of ``result.json``.
+- `leaf_list.py`: ``leaves.jsonl``, and the files of journals that are too large for it.
 - `last_run.py`: sets the gauges that describe the last run.
 - `summary.py`: the measured figures of a finished batch, and the model's beside them.
 - `closing.py`: what a run prints when it has ended: a table, or a line of JSON.

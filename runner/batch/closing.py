@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
+from runner.consoles import make_console
 from runner.model import ReceiptKind
-from runner.text import duration
+from runner.text import duration, visible
 
 if TYPE_CHECKING:
     from runner.batch.run_info import RunInfo
@@ -31,22 +32,26 @@ def print_end(
 ) -> None:
     """Print how a run ended on standard output, unless it is to be quiet.
 
-    A run that failed prints nothing for people, because its error is on standard error.
+    A run without a result prints nothing for people, because its error is on standard error.
 
     Args:
         settings: the settings of the run.
         info: what was known of the run before its first job.
-        summary: the summary of the run; None if it failed.
-        error: the error that ended the run; None if it did not fail.
+        summary: the summary of the run; None if it has no result.
+        error: the error that ended the run, also where its result lacks some leaves; None if it
+            did not fail.
     """
     if settings.quiet:
         return
     if settings.log_format == "json":
         line = _finished(settings, info, summary, error)
-        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+        sys.stdout.write(json.dumps(line) + "\n")
     elif summary is not None:
-        Console().print(_table(summary, _last_rows(settings, info)))
+        missing = {} if error is None else {"missing": error.message}
+        make_console().print(
+            _table(summary, missing | _last_rows(settings, info), partial=bool(missing))
+        )
+    sys.stdout.flush()  # what cannot be written is to be known while the run's log is open
 
 
 def _finished(
@@ -54,6 +59,8 @@ def _finished(
 ) -> dict[str, Any]:
     """The line of JSON."""
     status = "ok" if error is None else "failed" if error.exit_code == 1 else "interrupted"
+    if summary is not None and error is not None:
+        status = "partial"
     textfile = settings.metrics.textfile
     return {
         "event": "batch_finished",
@@ -82,26 +89,28 @@ def _last_rows(settings: Settings, info: RunInfo) -> dict[str, str]:
     if settings.audit is not None:
         rows["audit log"] = _short(settings.audit)
     if settings.prover.kind is not ReceiptKind.EXECUTE:
-        rows["check it with"] = f"python -m runner.verify {folder}"
+        rows["check it with"] = f"python -m runner.verify {shlex.quote(folder)}"
     return rows
 
 
 def _short(path: Path) -> str:
-    """A path relative to the working directory, if it is below it."""
+    """A path as people see it, relative to the working directory if it is below it."""
     here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return visible(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
-def _table(summary: Summary, last_rows: dict[str, str]) -> Table:
+def _table(summary: Summary, last_rows: dict[str, str], *, partial: bool = False) -> Table:
     """The closing table. Figures of the model are named so, because all others are measured.
 
     Args:
         summary: the summary of the run.
         last_rows: the names and texts of the rows that follow the figures.
+        partial: whether leaves that were asked for are missing.
     """
     s, model = summary, summary.model
     executed = s.kind == ReceiptKind.EXECUTE.value
     title = "Batch executed: NOTHING PROVED (prover=execute)" if executed else "Batch verified"
+    title = f"{title}, WITH LEAVES MISSING" if partial else title
     grid = Table(title=title, title_justify="left", show_header=False, pad_edge=False)
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")

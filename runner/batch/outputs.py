@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any
 from runner.audit.events import Submitted
 from runner.audit.observer import short
 from runner.batch.last_run import count_batch, set_gauges
-from runner.batch.record import audit_seal, leaf_lines, result_rows, run_record
+from runner.batch.leaf_list import write_leaf_list
+from runner.batch.partial import failure_rows, missing_leaves
+from runner.batch.record import audit_seal, result_rows, run_record
 from runner.batch.summary import Summary, summarise
-from runner.errors import AuditError, BatchFailedError, InterruptedBatchError, JobFailedError
+from runner.errors import (
+    AuditError,
+    BatchFailedError,
+    InterruptedBatchError,
+    JobFailedError,
+    PartialBatchError,
+)
 from runner.files import atomic_write
 from runner.folder import LEAVES, RESULT, ROOT, sha256, write_json, write_sums
 from runner.model import ReceiptKind
@@ -23,10 +31,12 @@ if TYPE_CHECKING:
     from runner.audit.trail import Trail
     from runner.batch.batch import Batch, Root
     from runner.batch.batch_run import BatchRun
+    from runner.batch.partial import Rest
     from runner.batch.run_info import RunInfo
     from runner.batch.settings import Settings
     from runner.batch.spool import Spool
     from runner.metrics import Recorder
+    from runner.model import Leaf
     from runner.monitoring.gpu import GpuFigures
 
 __all__ = ["Outputs"]
@@ -63,6 +73,19 @@ class Outputs:
         self._recorder = recorder
         self._trail = trail
         self._gpus = gpus
+        self._missing: list[tuple[Leaf, str]] = []
+        self._failures: list[dict[str, Any]] = []
+
+    def go_on(self, rest: Rest) -> None:
+        """Take note that the batch goes on without the leaves that have failed.
+
+        It is called before the run of the batch goes on itself.
+        """
+        self._note_failures()
+        self._missing = missing_leaves(
+            self._batch, self._batch_run.outcomes, self._batch_run.failures
+        )
+        self._batch = rest.batch
 
     def done(self, root: Root | None, spool: Spool) -> Summary:
         """Write everything that a verified batch leaves.
@@ -88,8 +111,9 @@ class Outputs:
             requested=self._settings.strategy.name,
             wall_s=self._info.elapsed_s(),
         )
-        atomic_write(folder / LEAVES, leaf_lines(batch, batch_run, self._settings.journal))
-        receipts, written = [], [LEAVES]
+        missing = self._missing
+        written = write_leaf_list(folder, batch, batch_run, self._settings.journal, missing)
+        listed, receipts = written.copy(), []
         if root is not None and root.receipt_bytes:
             assert batch.plan.root is not None  # noqa: S101  # there is a Root
             atomic_write(folder / ROOT, spool.get(batch.plan.root))
@@ -99,16 +123,27 @@ class Outputs:
             receipts = [
                 str(spool.path(job).relative_to(folder)) for job in range(batch.plan.leaf_jobs)
             ]
-        digests = {name: sha256(folder / name) for name in written}
+        digests = {name: sha256(folder / name) for name in written if name in (LEAVES, ROOT)}
         self._trail.add(Submitted(files=digests, receipts=len(receipts)))
-        record = self._record("ok", None, self._trail.finish("ok", None))
+        status, error = ("partial", self.missing_says()) if missing else ("ok", None)
+        record = self._record(status, error, self._trail.finish(status, error))
         write_json(folder / RESULT, record | result_rows(batch, root, summary, receipts))
-        write_sums(folder, [LEAVES, RESULT, *receipts])
+        write_sums(folder, [*listed, RESULT, *receipts])
         if receipts == [ROOT]:
             spool.clear()  # the root's receipt carries them, and everything else is written
         count_batch(self._recorder, summary)
-        self._publish(summary, 0)
+        self._publish(summary, PartialBatchError.exit_code if missing else 0)
         return summary
+
+    def missing_says(self) -> str | None:
+        """What is missing from the result, in words; None if nothing is."""
+        if not self._missing:
+            return None
+        (leaf, reason), *others = self._missing
+        more = f", and {len(others)} more" if others else ""
+        asked = len(self._missing) + len(self._batch.leaves)
+        words = f"{len(self._missing)} of {asked} leaves failed: leaf {leaf.index}: {reason}{more}"
+        return short(words)
 
     def failed(self, error: BaseException) -> BatchFailedError:
         """Write what there is of a batch that failed.
@@ -122,7 +157,10 @@ class Outputs:
         folder = self._settings.output
         interrupted = isinstance(error, KeyboardInterrupt)
         done, jobs = len(self._batch_run.outcomes), self._batch.plan.jobs
+        self._note_failures()
         reason = "stopped" if interrupted else str(error)
+        if (others := len(self._failures) - 1) > 0:
+            reason = f"{reason}; {others} more failed, see {RESULT}"
         message = f"{reason}; {done} of {jobs} jobs were finished"
         raised: BatchFailedError = (
             InterruptedBatchError(message, str(folder))
@@ -137,9 +175,24 @@ class Outputs:
         with contextlib.suppress(AuditError):
             head = self._trail.finish(status, short(reason))
         with contextlib.suppress(OSError):
+            self._write_finished_leaves()
+        with contextlib.suppress(OSError):
             write_json(folder / RESULT, self._record(status, reason, head))
         self._publish(None, raised.exit_code)
         return raised
+
+    def _note_failures(self) -> None:
+        self._failures += failure_rows(self._batch, self._batch_run.failures)
+
+    def _write_finished_leaves(self) -> None:
+        """Write the leaf list of a batch that failed, if any of its leaves has a journal."""
+        batch, done = self._batch, self._batch_run.outcomes
+        if any(job < batch.plan.leaf_jobs for job in done):
+            missing = [*self._missing, *missing_leaves(batch, done, self._batch_run.failures)]
+            missing.sort(key=lambda row: row[0].index)
+            write_leaf_list(
+                self._settings.output, batch, self._batch_run, self._settings.journal, missing
+            )
 
     def _record(self, status: str, error: str | None, head: Head | None) -> dict[str, Any]:
         settings, seal = self._settings, None
@@ -154,6 +207,7 @@ class Outputs:
             config=settings.config,
             gpus=self._gpus(),
             seal=seal,
+            failures=self._failures,
         )
 
     def _publish(self, summary: Summary | None, exit_status: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,9 @@ from runner.audit.log import AuditLog
 from runner.batch.batch import Batch
 from runner.errors import AuditError, InputError
 from runner.files import check_replaceable, followed, make_folder
+from runner.monitoring.ledger import Ledger
+from runner.monitoring.textfile import SUFFIX, is_scraped, rivals
 from runner.plan.inputs import leaves
-from runner.plan.journal import journal_bytes
 from runner.plan.plan import distinct
 from runner.plan.strategy import make_plan
 from runner.provers.guests import AGGREGATOR, Manifest, read_elf
@@ -22,9 +24,12 @@ if TYPE_CHECKING:
 
     from runner.batch.settings import Settings
     from runner.model import Guest
+    from runner.plan.plan import Plan
     from runner.provers.prover import Prover
 
-__all__ = ["prepare"]
+__all__ = ["plan_for", "prepare"]
+
+log = logging.getLogger(__name__)
 
 
 def prepare(settings: Settings) -> Batch:
@@ -50,15 +55,7 @@ def prepare(settings: Settings) -> Batch:
         inputs_file=settings.inputs_file,
     )
     positions, _ = distinct(leaf.stdin for leaf in batch_leaves)
-    chosen = settings.strategy
-    plan = make_plan(
-        chosen.name,
-        positions,
-        chosen.thresholds,
-        chosen.fan_in,
-        cost=prover.aggregation_cost,
-        journal_bytes=journal_bytes(settings.journal),
-    )
+    plan = plan_for(settings, prover, positions)
     batch = Batch(guest, aggregator, batch_leaves, plan, settings.prover)
     if settings.dry_run:
         _check_folders([("output", settings.output)])
@@ -67,6 +64,28 @@ def prepare(settings: Settings) -> Batch:
         if settings.audit is not None:
             _check_audit(settings.audit)
     return batch
+
+
+def plan_for(settings: Settings, prover: Prover, positions: Sequence[int]) -> Plan:
+    """Plan a batch as the settings say.
+
+    Args:
+        settings: the settings of the run.
+        prover: the prover, whose model of costs may decide the size of groups.
+        positions: the leaf job id of each position in the batch.
+
+    Raises:
+        InputError: the strategy cannot be used for such a batch.
+    """
+    chosen = settings.strategy
+    return make_plan(
+        chosen.name,
+        positions,
+        chosen.thresholds,
+        chosen.fan_in,
+        cost=prover.aggregation_cost,
+        journal_bytes=settings.journal.size(),
+    )
 
 
 def check_zkvm(manifest: Manifest, prover: Prover) -> None:
@@ -117,6 +136,40 @@ def _check_writable(settings: Settings) -> None:
     if settings.audit is not None and not settings.audit.exists():
         folders.append(("audit.file", followed(settings.audit).parent))
     _check_folders(folders)
+    if metrics.ledger is not None:
+        _check_ledger(metrics.ledger)
+    if metrics.textfile is not None:
+        _check_scraped(metrics.textfile)
+
+
+def _check_ledger(path: Path) -> None:
+    """Refuse a ledger of another user's that this one may not read or lock."""
+    try:
+        Ledger(path).check()
+    except OSError as error:
+        raise InputError(
+            "metrics.ledger",
+            str(path),
+            f"{error.filename} cannot be used ({error.strerror})",
+            "let its owner run `chmod a+r` on it, or give a ledger of its own",
+        ) from None
+
+
+def _check_scraped(textfile: Path) -> None:
+    """Refuse a textfile that node_exporter never reads, and tell of one that is in its way."""
+    if not is_scraped(textfile):
+        raise InputError(
+            "metrics.textfile",
+            str(textfile),
+            "node_exporter reads no file of this name",
+            f"give a name that ends in {SUFFIX}",
+        )
+    for other in rivals(textfile):
+        log.warning(
+            "%s has a runner's metrics too, in the same folder: node_exporter takes them from one"
+            " file only; give all runs of a host the same metrics.textfile",
+            other,
+        )
 
 
 def _replaced(field: str, file: Path) -> Path:

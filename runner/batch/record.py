@@ -1,4 +1,4 @@
-"""The contents of ``result.json``, which is the record of a run, and of ``leaves.jsonl``."""
+"""The contents of ``result.json``, which is the record of a run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from runner.batch.identity import made_from
 from runner.engines.machine import machine, packages, peak_memory_mib
-from runner.folder import FORMAT, compact
-from runner.plan.journal import show_journal
+from runner.files import text_of
+from runner.folder import FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runner.model import GpuUse
     from runner.monitoring.gpu import GpuFigures
 
-__all__ = ["audit_seal", "job_rows", "leaf_lines", "result_rows", "run_record"]
+__all__ = ["audit_seal", "job_rows", "result_rows", "run_record"]
 
 
 def run_record(  # noqa: PLR0913  # all that the record says
@@ -37,6 +37,7 @@ def run_record(  # noqa: PLR0913  # all that the record says
     config: dict[str, Any],
     gpus: Sequence[GpuFigures],
     seal: dict[str, Any] | None,
+    failures: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """The record of a run that has ended, whatever became of it.
 
@@ -44,11 +45,13 @@ def run_record(  # noqa: PLR0913  # all that the record says
         batch: the batch that was run.
         batch_run: the run of the batch, with the outcomes of the finished jobs.
         info: what was known of the run before its first job.
-        status: how the run ended: ``ok``, ``failed`` or ``interrupted``.
+        status: how the run ended: ``ok``, ``partial`` (a result without the leaves that failed),
+            ``failed`` or ``interrupted``.
         error: why the status is not ``ok``; None if it is.
         config: the config as the user composed it.
         gpus: the figures of the GPUs over the run.
         seal: what :func:`audit_seal` returned; None for a run without an audit log.
+        failures: what :func:`runner.batch.partial.failure_rows` returned.
     """
     guests = (batch.guest, batch.aggregator)
     return {
@@ -73,6 +76,7 @@ def run_record(  # noqa: PLR0913  # all that the record says
         "plan": batch.plan.to_json(),
         "jobs": job_rows(batch, batch_run),
         "audit": seal,
+        **({"failures": list(failures)} if failures else {}),
     }
 
 
@@ -112,31 +116,7 @@ def audit_seal(log: Path, folder: Path, head: Head) -> dict[str, Any]:
     """
     file, folder = log.absolute(), folder.absolute()
     name = file.relative_to(folder) if file.is_relative_to(folder) else file
-    return {"file": str(name), **asdict(head)}
-
-
-def leaf_lines(batch: Batch, batch_run: BatchRun, journal_type: str) -> Iterator[bytes]:
-    """The leaf list: one line of JSON for each position in the batch, in order.
-
-    ``input`` is the input that the run was asked for. Only what the journal says is proved.
-
-    Args:
-        batch: the batch that was run.
-        batch_run: the run of the batch, with the outcomes of all leaves.
-        journal_type: the type of the guest's journal, by which it is shown to people.
-    """
-    for leaf, job in zip(batch.leaves, batch.plan.leaves, strict=True):
-        outcome = batch_run.outcomes[job]
-        line = {
-            "index": leaf.index,
-            "job": job,
-            "guest": batch.guest.name,
-            "image_id": outcome.image_id.hex(),
-            "input": leaf.value,
-            "journal": outcome.journal.hex(),
-            "shows": show_journal(journal_type, outcome.journal),
-        }
-        yield compact(line).encode() + b"\n"
+    return {"file": text_of(name), **asdict(head)}
 
 
 def job_rows(batch: Batch, batch_run: BatchRun) -> Iterator[dict[str, Any]]:
@@ -167,6 +147,7 @@ def job_rows(batch: Batch, batch_run: BatchRun) -> Iterator[dict[str, Any]]:
             "paging_cycles": outcome.cycles.paging,
             "total_cycles": outcome.cycles.total,
             "segments": outcome.cycles.segments,
+            "segments_proved_apart": outcome.parts,
             "receipt_bytes": batch_run.receipt_bytes.get(job_id, 0),
             **_gpu_fields(outcome.gpu),
         }

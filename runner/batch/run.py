@@ -11,19 +11,32 @@ import uuid
 from typing import TYPE_CHECKING
 
 import runner
+from runner import stopping
 from runner.audit.events import RunStarted
 from runner.audit.trail import AuditTrail, NoTrail
 from runner.batch.batch_run import BatchRun
 from runner.batch.closing import print_end
 from runner.batch.outputs import Outputs
-from runner.batch.prepare import prepare
+from runner.batch.partial import rest_of
+from runner.batch.prepare import plan_for, prepare
+from runner.batch.printed import Printed
 from runner.batch.run_info import RunInfo
+from runner.batch.seed import user_secret
+from runner.batch.segment_store import SegmentStore
 from runner.batch.spool import Spool
 from runner.cache.cache import NoCache
 from runner.engines.engine import jobs_at_once
-from runner.errors import RunnerError, WorkerDiedError
-from runner.folder import RECEIPTS
+from runner.errors import (
+    InputError,
+    JobFailedError,
+    PartialBatchError,
+    RunnerError,
+    WorkerDiedError,
+)
+from runner.folder import RECEIPTS, SEGMENTS, clear_result
 from runner.gpus import nvml
+from runner.limits import fitting, memory_bytes
+from runner.locks import RUN_LOCK, owned
 from runner.metrics import Recorder
 from runner.model import ReceiptKind
 from runner.monitoring import logs
@@ -58,8 +71,10 @@ def run(settings: Settings) -> Summary:
     when the batch fails.
 
     Raises:
-        InputError: something in the settings is not usable. Nothing was proved.
+        InputError: something in the settings is not usable, or another run is at work in the output
+            folder. Nothing was proved.
         BatchFailedError: the batch has no verified result. What was finished is kept.
+        PartialBatchError: some leaves failed, and the verified result is that of the others.
         InterruptedBatchError: the same, because someone stopped it.
     """
     batch = prepare(settings)
@@ -67,7 +82,12 @@ def run(settings: Settings) -> Summary:
     run_id = uuid.uuid4().hex
     trail = NoTrail() if settings.audit is None else AuditTrail(settings.audit, run_id)
     executes = batch.prover.kind is ReceiptKind.EXECUTE
-    with NoCache() if executes else settings.cache as cache, trail:
+    output = settings.output
+    with (
+        owned(output, RUN_LOCK, "output"),
+        NoCache() if executes else settings.cache as cache,
+        trail,
+    ):
         # An engine may have to reach a cluster first, which is part of the run's time.
         started, clock = time.time(), time.monotonic()
         engine = settings.make_engine()
@@ -75,10 +95,19 @@ def run(settings: Settings) -> Summary:
             engine.suggest_workers(prover.workers)
         hosts = engine.hosts()
         info = RunInfo(run_id, prover.versions, jobs_at_once(hosts), started, clock)
-        spool = Spool(settings.output / RECEIPTS)
+        spool = Spool(output / RECEIPTS)
+        segments = SegmentStore(output / SEGMENTS)
         recorder = Recorder()
         batch_run = BatchRun(
-            batch, cache=cache, spool=spool, recorder=recorder, prover=prover, trail=trail
+            batch,
+            cache=cache,
+            spool=spool,
+            segments=segments,
+            secret=user_secret(os.environ),
+            recorder=recorder,
+            prover=prover,
+            trail=trail,
+            printed=Printed(output),
         )
         gpus = GpuMonitor(nvml if prover.gpus else _no_driver)
         outputs = Outputs(
@@ -91,24 +120,63 @@ def run(settings: Settings) -> Summary:
             gpus=gpus.figures,
         )
         logs.name_run(run_id)
-        _announce(batch, settings.output, hosts, prover.gpus)
-        _run_started(trail, batch, prover.versions)
+        _announce(batch, output, hosts, prover.gpus)
+        _check_memory(prover.worker_bytes, hosts)
+        _clear(output)
         tally = Tally(batch.plan, info.workers, _earlier(batch, cache))
         # The live figures stay until the textfile says how the run has ended.
         with _live(settings.metrics.textfile, batch, info, tally), gpus:
             try:
-                root = _execute(settings, batch_run, engine=engine, hosts=hosts, tally=tally)
-                summary = outputs.done(root, spool)
+                # What the log says has started ends in the log too, so this may be interrupted.
+                _run_started(trail, batch, prover.versions)
+                root = _prove(settings, batch, batch_run, outputs, engine=engine, tally=tally)
+                with stopping.closing():  # the batch has been proved, and nothing stops it now
+                    summary = outputs.done(root, spool)
             except (RunnerError, OSError, KeyboardInterrupt) as error:
-                failure = outputs.failed(error)
-                print_end(settings, info, error=failure)
+                with stopping.closing():
+                    failure = outputs.failed(error)
+                    print_end(settings, info, error=failure)
                 raise failure from error
             except Exception as error:
                 # This is a bug. It is recorded like any failure, and raised as what it is.
-                outputs.failed(error)
+                with stopping.closing():
+                    outputs.failed(error)
                 raise
-    print_end(settings, info, summary=summary)
+            finally:
+                segments.clear()
+    missing = outputs.missing_says()
+    partial = None if missing is None else PartialBatchError(missing, str(output))
+    with stopping.closing():
+        print_end(settings, info, summary=summary, error=partial)
+    if partial is not None:
+        raise partial
     return summary
+
+
+def _clear(output: Path) -> None:
+    """Remove what an earlier run has left in the output folder. Raises InputError."""
+    try:
+        clear_result(output)
+    except OSError as error:
+        raise InputError(
+            "output",
+            str(output),
+            f"{error.filename} cannot be replaced ({error.strerror})",
+            "remove it, or choose another folder",
+        ) from None
+
+
+def _check_memory(worker_bytes: int, hosts: Sequence[Host]) -> None:
+    """Warn of more workers on this machine than there is memory for. A large run takes more."""
+    here = sum(host.workers for host in hosts if host.name == platform.node())
+    memory = memory_bytes()
+    fit = fitting(worker_bytes, memory, here) if worker_bytes else None
+    if fit is not None:
+        log.warning(
+            "%d workers take %.1f GB of memory at least, and there are %.1f GB: the system may kill"
+            " some of them; executor.workers=%d fits",
+            *(here, here * worker_bytes / 1e9, memory / 1e9, fit),
+        )
 
 
 def _no_driver() -> None:
@@ -173,13 +241,38 @@ def _earlier(batch: Batch, cache: Cache) -> dict[int, float]:
     return earlier
 
 
-def _execute(
+def _prove(  # noqa: PLR0913  # the wiring of one run
     settings: Settings,
+    batch: Batch,
     batch_run: BatchRun,
+    outputs: Outputs,
     *,
     engine: Engine,
-    hosts: Sequence[Host],
     tally: Tally,
+) -> Root | None:
+    """Run the batch, and where leaves have failed, what is left of it if the settings say so."""
+    try:
+        return _execute(settings, batch_run, engine=engine, tally=tally)
+    except JobFailedError:
+        if settings.aggregate != "succeeded":
+            raise
+        prover = load_prover(batch.prover)
+        rest = rest_of(batch, batch_run.outcomes, lambda leaves: plan_for(settings, prover, leaves))
+        if rest is None:
+            raise
+    outputs.go_on(rest)
+    batch_run.go_on(rest)
+    tally.go_on(rest.batch.plan)
+    log.warning("%s; the batch goes on with the other %d", outputs.missing_says(),
+                len(rest.batch.leaves))  # fmt: skip
+    again = settings.make_engine()
+    if prover.workers is not None:
+        again.suggest_workers(prover.workers)
+    return _execute(settings, batch_run, engine=again, tally=tally)
+
+
+def _execute(
+    settings: Settings, batch_run: BatchRun, *, engine: Engine, tally: Tally
 ) -> Root | None:
     """Run the batch while its progress is shown, and shut the engine down."""
     try:
@@ -188,7 +281,7 @@ def _execute(
                 engine=engine,
                 observers=(tally, progress),  # the tally comes first, because the progress shows it
                 policy=settings.retry,
-                hosts=hosts,
+                hosts=engine.hosts(),
                 on_failure=settings.executor.on_failure,
             )
     except BaseException:

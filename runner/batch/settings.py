@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.cache.cache import Cache
+    from runner.codec.reads import Layout
     from runner.engines.engine import Engine
     from runner.engines.retry import RetryPolicy
     from runner.executor import OnFailure
@@ -47,7 +48,7 @@ class Settings:
     Attributes:
         guest: the name of the leaves' guest in the manifest.
         spec: the fields of one input of that guest, and how they are encoded.
-        journal: the type of that guest's journal, by which the leaf list shows it to people.
+        journal: what that guest's journal consists of, by which the leaf list shows it.
         inputs: the inputs as the config lists them, or None if the config has ``count`` or
             ``inputs_file`` instead.
         count: the number of inputs to take from the guest's own series, or None.
@@ -71,11 +72,13 @@ class Settings:
         audit: the file of the audit log, or None for no audit log.
         dry_run: whether the run only says what it would do, and does nothing.
         report: whether the run leaves an HTML report of itself.
+        aggregate: ``all`` to aggregate all leaves or none, ``succeeded`` to aggregate those that
+            did not fail.
     """
 
     guest: str
     spec: InputSpec
-    journal: str
+    journal: Layout
     inputs: Any
     count: Any
     inputs_file: str | None
@@ -96,3 +99,4 @@ class Settings:
     audit: Path | None = None
     dry_run: bool = False
     report: bool = False
+    aggregate: str = "all"

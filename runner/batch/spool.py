@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from runner.files import atomic_write
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 __all__ = ["Spool"]
@@ -39,6 +40,23 @@ class Spool:
     def get(self, job_id: int) -> bytes:
         """Return a receipt that was kept earlier. Raises OSError."""
         return self.path(job_id).read_bytes()
+
+    def keep_only(self, jobs: Sequence[int]) -> None:
+        """Keep the receipts of some jobs under new ids, and remove all others.
+
+        Args:
+            jobs: the earlier id of each job, by its new id, in ascending order.
+
+        Raises:
+            OSError: a receipt cannot be renamed.
+        """
+        kept = {self.path(job) for job in jobs}
+        for path in self._folder.glob("job-*.receipt"):
+            if path not in kept:
+                path.unlink()
+        for new, old in enumerate(jobs):  # no id grows, so that none takes the place of a later one
+            if self.path(old).exists():
+                self.path(old).replace(self.path(new))
 
     def clear(self) -> None:
         """Remove all receipts, once the root's receipt makes them superfluous."""

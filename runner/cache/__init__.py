@@ -1,6 +1,6 @@
 """Finished proofs kept between runs, and verified before each use.
 
-May import: errors, files, model, untrusted.
+May import: errors, files, model, text, untrusted.
 
 Other rooms use:
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from runner.cache.labels import MOST_BYTES, split
 from runner.files import atomic_write, fsync_folder, write_temp
+from runner.text import visible
 from runner.untrusted import open_regular, read_regular
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ class Blobs:
             if not (os.path.lexists(target) or os.path.lexists(note))
         )
         # The note is written first, because a blob without a note would never be removed.
-        atomic_write(note, f"{reason}\n".encode())
+        atomic_write(note, f"{visible(reason)}\n".encode())
         blob.replace(target)
         _log.warning("cache entry %s moved to %s: %s", key, target, reason)
         for old in self._notes()[:-_KEEP_QUARANTINED]:

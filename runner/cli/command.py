@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
-import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from runner.cli import paths, schema
+import runner
+from runner import lifeline, stopping, streams
+from runner.cli import flags, paths, schema
 from runner.cli.errors import explain
 from runner.cli.session import Session, current, start
 from runner.cli.sweep_report import report_sweep
@@ -26,11 +28,12 @@ from runner.errors import (
     RunnerError,
     UnexpectedError,
 )
-from runner.files import SHIPPED
+from runner.files import SHIPPED, atomic_write
+from runner.locks import RUN_LOCK, owned
+from runner.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import FrameType
+    from collections.abc import Callable, Iterator
 
     from omegaconf import DictConfig
 
@@ -43,19 +46,24 @@ log = logging.getLogger(__name__)
 
 CONF = SHIPPED / "conf"
 
-_QUIET = {"--quiet", "-q"}
-"""The flags that stand for the setting ``quiet=true``. Hydra itself has no such flag."""
-
 schema.register()
 paths.register()
 
 
 def main() -> int:
     """Run the command line in ``sys.argv``; returns the process's exit code."""
-    sys.argv[1:] = _without_flags(sys.argv[1:])
+    if flags.asks_for_version(sys.argv[1:]):
+        sys.stdout.write(f"zk-batch-runner {runner.__version__}\n")
+        return 0
+    return _composed()
+
+
+def _composed() -> int:
+    """Let Hydra compose the config and run it; returns the process's exit code."""
+    sys.argv[1:] = flags.without_flags(sys.argv[1:])
     # With this set, Hydra raises its errors instead of printing several lines and exiting with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    signal.signal(signal.SIGTERM, _interrupt)
+    stopping.install()
     command: Callable[[], None] = hydra.main(
         version_base="1.3", config_path=str(CONF), config_name="config"
     )(_job)
@@ -66,19 +74,33 @@ def main() -> int:
     except RunnerError as error:
         return _print_end(session, f"error: {error}", error.exit_code)
     except KeyboardInterrupt:
-        _print_sweep(session)
-        return _print_end(session, "stopped", 130)
+        with stopping.closing():
+            _print_sweep(session)
+            return _print_end(session, "stopped", 130)
     except Exception as error:
-        known = explain(error, sys.argv[1:])
+        known = explain(error, sys.argv[1:], session.output)
         if known is None:
             raise
         return _print_end(session, f"error: {known}", known.exit_code)
     finally:
         # The callback has reported a sweep that ended well. This is for one that did not.
-        report_sweep()
+        with stopping.closing():
+            report_sweep()
     if session.error is not None:
         return _print_end(session, f"error: {session.error}", session.error.exit_code)
     _print_sweep(session)
+    if session.composed is None:
+        # Nothing was run: what was to be done was to print, as with --cfg.
+        try:
+            streams.check_stdout()
+        except OSError as error:
+            lost = InputError(
+                "standard output",
+                "",
+                f"cannot be written ({error.strerror})",
+                "send it to where it can be written",
+            )
+            return _print_end(session, f"error: {lost}", lost.exit_code)
     return 0 if session.sweep is None else session.sweep.exit_code
 
 
@@ -98,21 +120,6 @@ def _require_folder() -> None:
         ) from None
 
 
-def _without_flags(arguments: list[str]) -> list[str]:
-    """The command line with the flags of the runner's own turned into overrides of Hydra's."""
-    rest = [argument for argument in arguments if argument not in _QUIET]
-    if len(rest) == len(arguments):
-        return rest
-    # Hydra's parser takes overrides only where they stand together.
-    overrides = (
-        index
-        for index, word in enumerate(rest)
-        if word.startswith("~") or ("=" in word and not word.startswith("-"))
-    )
-    first = next(overrides, len(rest))
-    return [*rest[:first], "quiet=true", *rest[first:]]
-
-
 def _job(conf: DictConfig) -> float:
     """Do one run. With ``--multirun`` it is one of many, maybe in a process of its own.
 
@@ -125,15 +132,19 @@ def _job(conf: DictConfig) -> float:
         return _job_of_a_sweep(conf, output)
     try:
         return _run(conf, output)
+    # If these were raised, Hydra would print a line of its own before the one that helps.
     except RunnerError as error:
-        # If this were raised, Hydra would print a line of its own before the one that helps.
         current().error = error
-        return math.nan
+    except OSError as error:
+        current().error = explain(error, sys.argv[1:], output)
+    return math.nan
 
 
 def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
     try:
-        return _run(conf, output, name=output.name)
+        with _process_of_its_own():
+            wall_s = _run(conf, output, name=output.name)
+            stopping.check()
     except InterruptedBatchError:
         raise KeyboardInterrupt from None  # stops the sweep, not just this job
     except RunnerError as error:
@@ -141,13 +152,30 @@ def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
         raise
     except Exception as error:  # noqa: BLE001  # a bug in one job must stop no other
         file = output / "traceback.txt"
-        file.write_text(traceback.format_exc(), encoding="utf-8")
+        text = visible(traceback.format_exc())
+        try:
+            atomic_write(file, text.encode())
+        except OSError:
+            log.error("%s", text)  # noqa: TRY400  # with the traceback in place of the file
         raise UnexpectedError(f"{type(error).__name__}: {error}", str(file)) from None
     finally:
         from runner.monitoring import logs
 
         # What is logged between two jobs belongs in the log of neither.
         logs.between_jobs()
+    return wall_s
+
+
+@contextlib.contextmanager
+def _process_of_its_own() -> Iterator[None]:
+    """Make the process what a job needs, where it is the launcher's and not the command's."""
+    lifeline.follow()
+    streams.guard()
+    if not lifeline.follows():
+        yield
+        return
+    with stopping.installed(), lifeline.at_work():
+        yield
 
 
 def _run(conf: DictConfig, output: Path, name: str = "") -> float:
@@ -156,6 +184,7 @@ def _run(conf: DictConfig, output: Path, name: str = "") -> float:
     from runner.monitoring import logs
 
     unknown.refuse_unknown(conf, HydraConfig.get())
+    paths.check_hydra(HydraConfig.get())
     settings, l1 = config.settings(conf, output), config.l1_settings(conf)
     logs.configure(
         level=settings.log_level,
@@ -178,13 +207,15 @@ def _run(conf: DictConfig, output: Path, name: str = "") -> float:
     try:
         wall_s = run(settings).wall_s
     except BatchFailedError:
-        _report(settings)
+        with stopping.closing():
+            _report(settings)
         raise
     try:
         if l1 is not None:
             _settle(settings, l1)
     finally:
-        _report(settings)
+        with stopping.closing():
+            _report(settings)
     return wall_s
 
 
@@ -192,16 +223,17 @@ def _settle(settings: Settings, l1: L1Settings) -> None:
     """Submit the root of the run's batch, which is verified and written by now."""
     from runner.l1.run import settle
 
-    settle(
-        l1,
-        settings.output,
-        adapter=settings.prover.adapter,
-        guests=settings.guests,
-        metrics=settings.metrics,
-        audit=settings.audit,
-        quiet=settings.quiet,
-        machine=settings.log_format == "json",
-    )
+    with owned(settings.output, RUN_LOCK, "output"):
+        settle(
+            l1,
+            settings.output,
+            adapter=settings.prover.adapter,
+            guests=settings.guests,
+            metrics=settings.metrics,
+            audit=settings.audit,
+            quiet=settings.quiet,
+            machine=settings.log_format == "json",
+        )
 
 
 def _report(settings: Settings) -> None:
@@ -211,7 +243,8 @@ def _report(settings: Settings) -> None:
     from runner.report.write import write_run
 
     try:
-        write_run(settings.output)
+        with owned(settings.output, RUN_LOCK, "output"):
+            write_run(settings.output)
     except InputError as error:
         log.warning("no report of this run: %s", error)
 
@@ -232,8 +265,3 @@ def _print_sweep(session: Session) -> None:
         return
     if session.sweep.exit_code or not session.terminal.quiet:  # failures are printed in any case
         sys.stderr.writelines(f"{line}\n" for line in session.sweep.lines())
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> Any:  # noqa: ANN401  # a signal handler
-    """Let ``systemctl stop``, or a CI that cancels a job, end the command as Ctrl-C does."""
-    raise KeyboardInterrupt

@@ -13,6 +13,7 @@ from runner.batch.settings import ExecutorSettings, Settings
 from runner.cli import paths
 from runner.cli.errors import explain
 from runner.cli.metrics_config import metrics_settings
+from runner.cli.piped import spooled
 from runner.cli.schema import (
     ExecutorConf,
     GuestConf,
@@ -23,10 +24,12 @@ from runner.cli.schema import (
 )
 from runner.cli.targets import make_cache, make_engine
 from runner.cli.unknown import refuse_unknown
+from runner.codec.own_program import own_encoder
+from runner.codec.reads import journal_layout, read_layout, word_field
+from runner.codec.schema import Types
 from runner.engines.retry import RetryPolicy
 from runner.errors import InputError
 from runner.model import ReceiptKind
-from runner.plan.fields import FieldSpec
 from runner.plan.inputs import InputSpec, RangeSeries, Series, TemplateSeries
 from runner.plan.strategy import StrategySettings, Thresholds
 from runner.provers.guests import default_folder
@@ -58,6 +61,12 @@ def settings(config: DictConfig, output: Path) -> Settings:
     if not isinstance(conf, RunnerConf) or not isinstance(plain, dict):
         raise TypeError("config is not composed on the schema runner_schema")
     paths.expand_all(conf)
+    _check_choice("aggregate", conf.aggregate, ("all", "succeeded"))
+    if conf.aggregate == "succeeded" and conf.executor.on_failure != "continue":
+        problem = "stops at the first failure, and aggregate=succeeded goes on"
+        raise InputError(
+            "executor.on_failure", conf.executor.on_failure, problem, "give on_failure=continue"
+        )
     _check_choice("progress", conf.progress, ("auto", "bar", "lines", "none"))
     _check_choice("log_level", conf.log_level, ("debug", "info", "warning", "error"))
     _check_choice("log_format", conf.log_format, ("text", "json"))
@@ -69,10 +78,10 @@ def settings(config: DictConfig, output: Path) -> Settings:
     return Settings(
         guest=conf.guest.name,
         spec=_input_spec(conf.guest),
-        journal=conf.guest.journal,
+        journal=journal_layout(vars(conf.guest)),
         inputs=conf.guest.inputs,
         count=_count(conf.guest),
-        inputs_file=conf.guest.inputs_file,
+        inputs_file=_inputs_file(conf.guest),
         strategy=_strategy(conf.strategy),
         prover=prover,
         executor=executor,
@@ -90,6 +99,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         audit=Path(conf.audit.file) if conf.audit.file else None,
         dry_run=conf.dry_run,
         report=conf.report,
+        aggregate=conf.aggregate,
     )
 
 
@@ -119,11 +129,25 @@ def _count(guest: GuestConf) -> object:
     return guest.count
 
 
+def _inputs_file(guest: GuestConf) -> str | None:
+    if guest.inputs_file is None:
+        return None
+    return spooled(guest.inputs_file, guest.inputs_format)
+
+
 def _input_spec(guest: GuestConf) -> InputSpec:
-    fields = tuple(
-        FieldSpec(conf.name, conf.type, conf.min, conf.max, conf.reason) for conf in guest.fields
+    ways = {"fields": guest.fields, "input": guest.input, "encode": guest.encode}
+    given = [f"guest.{name}" for name, way in ways.items() if way]
+    if len(given) > 1:
+        problem, remedy = f"given beside {given[0]}", "describe the input in one way"
+        raise InputError(given[1], ways[given[1].partition(".")[2]], problem, remedy)
+    types = Types(guest.types)
+    types.check()
+    fields = read_layout(guest.input, types, guest.codec, "guest.input", "input") or tuple(
+        word_field(one.name, one.type, min=one.min, max=one.max, reason=one.reason or "")
+        for one in guest.fields
     )
-    names = [conf.name for conf in guest.fields]
+    names = [one.name for one in fields]
     strange = sorted(guest.series.keys() - set(names))
     if strange:
         raise InputError(
@@ -131,7 +155,7 @@ def _input_spec(guest: GuestConf) -> InputSpec:
         )
     # A guest has its own series either for all of its fields or for none.
     series = tuple(_series(name, guest.series[name]) for name in names if name in guest.series)
-    return InputSpec(fields, series)
+    return InputSpec(fields, series, own_encoder(guest.encode) if guest.encode else None)
 
 
 def _series(name: str, conf: SeriesConf) -> Series:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.errors import (
@@ -17,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from runner.cli.unknown import nearest
-from runner.errors import InputError
+from runner.errors import InputError, OperatingSystemError, RunnerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,12 +27,15 @@ if TYPE_CHECKING:
 __all__ = ["explain"]
 
 
-def explain(error: Exception, arguments: Sequence[str]) -> InputError | None:
-    """Turn an error of Hydra's into one that says what the user can do about it.
+def explain(
+    error: Exception, arguments: Sequence[str], output: Path | None = None
+) -> RunnerError | None:
+    """Turn an error of Hydra's or of the system's into one that says what it is about.
 
     Args:
-        error: the error that Hydra raised.
+        error: the error that was raised.
         arguments: the command line, from which the value at fault is quoted.
+        output: the folder of the run or sweep, as far as it is known.
 
     Returns:
         The runner's error, or None if the fault is not the user's.
@@ -41,15 +46,22 @@ def explain(error: Exception, arguments: Sequence[str]) -> InputError | None:
         return _unreadable(error)
     if isinstance(error, ConfigCompositionException | OmegaConfBaseException):
         return _raised_by_resolver(error) or _composition(error, arguments)
-    if isinstance(error, OSError):
-        return InputError(
-            "output",
-            str(error.filename or ""),
-            f"cannot be written ({error.strerror})",
-            "choose a folder that this user can write",
-        )
+    if isinstance(error, OSError | UnicodeDecodeError):
+        return _of_the_system(error, output) if isinstance(error, OSError) else _not_utf_8(error)
     if isinstance(error, HydraException):
         return InputError("command line", " ".join(arguments), _lines(error)[0], "see --help")
+    return None
+
+
+def _not_utf_8(error: UnicodeDecodeError) -> InputError | None:
+    """A config file that is not UTF-8, which only the call of Hydra's that reads it can name."""
+    frame = error.__traceback__
+    while frame is not None:
+        code, known = frame.tb_frame.f_code, frame.tb_frame.f_locals
+        if code.co_name == "load_config" and "full_path" in known:
+            problem = f"not UTF-8 (byte {error.object[error.start]:#04x}: {error.reason})"
+            return InputError("config", str(known["full_path"]), problem, "save it as UTF-8")
+        frame = frame.tb_next
     return None
 
 
@@ -59,6 +71,19 @@ def _raised_by_resolver(error: BaseException) -> InputError | None:
     while cause is not None and not isinstance(cause, InputError):
         cause = cause.__cause__ or cause.__context__
     return cause
+
+
+def _of_the_system(error: OSError, output: Path | None) -> RunnerError:
+    name = error.filename if isinstance(error.filename, str | bytes) else ""
+    path = os.fsdecode(name)
+    reason = error.strerror or _lines(error)[0]
+    # Where the folder cannot be made, the error may name the folder above that takes no other.
+    about = Path(path).absolute()
+    folder = None if output is None else output.absolute()
+    if path and folder and (about.is_relative_to(folder) or folder.is_relative_to(about)):
+        remedy = "choose a folder that this user can write"
+        return InputError("output", path, f"cannot be written ({reason})", remedy)
+    return OperatingSystemError(path, reason)
 
 
 def _missing(error: MissingConfigException) -> InputError:

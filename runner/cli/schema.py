@@ -32,7 +32,7 @@ __all__ = [
 
 @dataclass
 class FieldConf:
-    """One input field of a guest. See :class:`runner.plan.fields.FieldSpec`."""
+    """One input field of a guest. See :func:`runner.codec.reads.field`."""
 
     name: str = MISSING
     type: str = MISSING
@@ -58,20 +58,30 @@ class SeriesConf:
 
 @dataclass
 class GuestConf:
-    """The input fields of a guest, and the inputs of this batch.
+    """The input and the journal of a guest, and the inputs of this batch.
+
+    ``input`` and ``journal`` are read by :func:`runner.codec.reads.read_layout`, the types in
+    ``types`` by :mod:`runner.codec.schema`, and ``encode`` by :mod:`runner.codec.own_program`.
+    ``fields`` is ``input`` for a guest that reads words, as a list.
 
     At most one of ``inputs``, ``count`` and ``inputs_file`` may be set. If none is,
-    ``default_count`` stands for ``count``.
+    ``default_count`` stands for ``count``. ``inputs_format`` is the format of ``inputs_file``, for
+    streams and for names without a known extension.
     """
 
     name: str = MISSING
     fields: list[FieldConf] = field(default_factory=list)
     series: dict[str, SeriesConf] = field(default_factory=dict)
-    journal: str = "hex"
+    input: Any = None
+    types: dict[str, Any] = field(default_factory=dict)
+    codec: str = "risc0"
+    encode: Any = None
+    journal: Any = "hex"
     default_count: int = 6
     inputs: Any = None
     count: Any = None
     inputs_file: Optional[str] = None
+    inputs_format: Optional[str] = None
 
 
 @dataclass
@@ -183,6 +193,7 @@ class RunnerConf:
     l1: L1Conf = field(default_factory=L1Conf)
     guests: Optional[str] = None
     output: str = MISSING
+    aggregate: str = "all"
     dry_run: bool = False
     report: bool = False
     progress: str = "auto"

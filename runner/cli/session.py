@@ -11,16 +11,20 @@ import contextlib
 import sys
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
+
+from runner.cli.paths import expand
+from runner.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from omegaconf import DictConfig
 
@@ -72,12 +76,14 @@ class Session:
 
     Attributes:
         composed: the terminal's settings in the composed config; None until there is one.
+        output: the folder of the run or sweep; None until it is known.
         error: the error that ended a single run.
         sweep: the record of the sweep that was started.
         report_due: the folder of a sweep that was started and has no report yet.
     """
 
     composed: TerminalSettings | None = None
+    output: Path | None = None
     error: RunnerError | None = None
     sweep: SweepRecord | None = None
     report_due: Path | None = None
@@ -115,14 +121,40 @@ class SessionCallback(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401  # Hydra's
         """Keep the settings of a single run."""
-        _keep(config)
+        _expand(config, "run")
+        _keep(config, "run")
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401  # Hydra's
         """Keep the settings of a sweep."""
-        _keep(config)
+        _expand(config, "sweep")
+        _keep(config, "sweep")
 
 
-def _keep(config: DictConfig) -> None:
+def _expand(config: DictConfig, kind: str) -> None:
+    """Apply the rule for paths to Hydra's own setting, before Hydra makes a folder of it.
+
+    What cannot be expanded is left to :func:`runner.cli.paths.check_hydra`, because Hydra turns an
+    error of a callback into a warning.
+    """
+    field, hydra = f"hydra.{kind}.dir", config.hydra
+    try:
+        text = str(hydra[kind].dir)
+        folder = expand(field, text)
+    except (InputError, OmegaConfBaseException):
+        return
+    if folder == text:
+        return
+    with read_write(hydra), open_dict(hydra):
+        hydra[kind].dir = folder
+        # The config of each job of a sweep is composed anew, from these overrides.
+        quoted = QuotedString(folder, Quote.single).with_quotes()
+        hydra.overrides.hydra.append(f"{field}={quoted}")
+
+
+def _keep(config: DictConfig, kind: str) -> None:
+    session = current()
     # A value that is an interpolation may have no value. Whoever reads the config next says so.
     with contextlib.suppress(OmegaConfBaseException):
-        current().composed = TerminalSettings.from_config(config)
+        session.composed = TerminalSettings.from_config(config)
+    with contextlib.suppress(OmegaConfBaseException):
+        session.output = Path(str(config.hydra[kind].dir))

@@ -143,7 +143,7 @@ def inspect_folder(path: Path) -> ExistingFolder:
     except (VerificationFailedError, InputError):
         done = False
         try:
-            record = parse_json(read_regular(path / RESULT, MAX_JSON_BYTES))
+            record = parse_json(read_regular(path / RESULT, MAX_JSON_BYTES), names=True)
         except (OSError, ValueError):
             return ExistingFolder(path.name)
         if not isinstance(record, dict):

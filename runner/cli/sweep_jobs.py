@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
@@ -17,11 +16,14 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus, setup_globals
 from omegaconf import OmegaConf, open_dict, read_write
 
+from runner import lifeline, stopping
 from runner.batch.identity import made_from
 from runner.cli import config, session
 from runner.cli.sweep import FolderRequest, SweepFolders, SweepJob, SweepRecord, inspect_folder
 from runner.cli.unknown import refuse_unknown
-from runner.errors import InputError, RunnerError, WorkerDiedError
+from runner.errors import RunnerError, WorkerDiedError
+from runner.files import atomic_write
+from runner.locks import RUN_LOCK, SWEEP_LOCK, owned
 from runner.plan.inputs import leaves
 from runner.provers.guests import AGGREGATOR, Manifest
 from runner.provers.prover import load_prover
@@ -40,6 +42,10 @@ if TYPE_CHECKING:
     from runner.cli.sweep import AssignedFolder
 
 __all__ = ["Jobs", "say"]
+
+_PATIENCE_S = 30.0
+"""How long jobs may take to close in a sweep that is stopped. Launchers such as joblib's kill their
+processes at once."""
 
 
 class Jobs:
@@ -104,34 +110,30 @@ class Jobs:
         """Hold the sweep's folder for this process alone, and write the record when the sweep ends.
 
         Raises:
-            InputError: Another sweep is at work in the folder.
+            InputError: Another sweep or run is at work in the folder.
             OSError: The folder cannot be made or read.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / ".sweep.lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise InputError(
-                "hydra.sweep.dir",
-                str(self.folder),
-                "another sweep is at work in this folder",
-                "wait until it has ended, or choose another",
-            ) from None
-        try:
-            self._folders = SweepFolders(self.folder)
-            OmegaConf.save(self._conf, self.folder / "multirun.yaml")
-            session.current().sweep = self._record
-            yield self._record
-        except KeyboardInterrupt:
-            self._record.interrupted = True
-            raise
-        finally:
+        field = "hydra.sweep.dir"
+        with owned(self.folder, SWEEP_LOCK, field), owned(self.folder, RUN_LOCK, field):
             try:
-                self._record.write()
-            except OSError as error:
-                say(f"warning: {self.folder} takes no record of the sweep: {error.strerror}")
-            lock.release()
+                lifeline.hold(self.folder)
+                self._folders = SweepFolders(self.folder)
+                conf = OmegaConf.to_yaml(self._conf).encode()
+                atomic_write(self.folder / "multirun.yaml", conf)
+                session.current().sweep = self._record
+                yield self._record
+            except KeyboardInterrupt:
+                self._record.interrupted = True
+                raise
+            finally:
+                with stopping.closing():
+                    try:
+                        self._record.write()
+                    except OSError as error:
+                        say(
+                            f"warning: {self.folder} takes no record of the sweep: {error.strerror}"
+                        )
 
     def requests(self, batch: Sequence[Sequence[str]]) -> list[FolderRequest]:
         """What decides which folders the next jobs get. Raises as :meth:`compose` does.
@@ -191,7 +193,8 @@ class Jobs:
         """
         jobs = self._record.jobs
         try:
-            returns = self._launcher.launch(given, initial_job_idx=todo[0].number)
+            with stopping.before_interrupt(_stop_others):
+                returns = self._launcher.launch(given, initial_job_idx=todo[0].number)
         except BaseException as error:
             # The sweep was stopped, or joblib lost a process of its pool and with it what all jobs
             # returned. The jobs' folders still have the results.
@@ -256,6 +259,10 @@ def _result(returned: JobReturn) -> float | Exception:
 
 def _subdir(folder: str) -> str:
     return f"hydra.sweep.subdir={QuotedString(folder, Quote.single).with_quotes()}"
+
+
+def _stop_others() -> None:
+    lifeline.stop_others(_PATIENCE_S)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner import streams
 from runner.doctor.diagnosis import Report, diagnose
 from runner.provers.guests import DEFAULT_FOLDER
 
@@ -77,6 +78,8 @@ def lines(report: Report) -> list[tuple[str, str, str, str]]:
         rows.append(("" if at else "guests", guest.name, text, style))
     for at, (name, version) in enumerate(report.tools.items()):
         rows.append(("" if at else "tools", name, version or "not found", "" if version else dim))
+    alerts = report.alerts or "each host that should have metrics is watched"
+    rows.append(("alerts", "hosts", alerts, dim if report.alerts else good))
     return rows
 
 
@@ -109,10 +112,11 @@ def gpu_proofs(extension: GpuExtension, build: Mapping[str, object]) -> str:
 
 def show(report: Report) -> None:
     """Print the report, one fact a line."""
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True)
+    from runner.consoles import make_console
+
+    console = make_console(highlight=False, soft_wrap=True)
 
     def put(*parts: str | tuple[str, str] | Text) -> None:
         console.print(Text.assemble(*parts))
@@ -147,4 +151,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)

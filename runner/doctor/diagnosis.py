@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from runner import __version__
+from runner.alerts.config import CONF, unwatched
 from runner.doctor import tools
 from runner.doctor.gpus import GpuState, gpu_state
 from runner.errors import InputError, ProverError
@@ -87,6 +88,7 @@ class Report:
         tools: The version of each tool by its name; empty if the tool was not found.
         proof_cache: The folder of the proof cache.
         proof_cache_state: Whether that folder can be used, and how much space is free.
+        alerts: What the configured alerts do not tell of hosts that vanish; empty if they tell all.
         ready: Whether these guests can be proved on this machine.
         todo: What the user has to do, the most important first; empty if nothing is wrong.
     """
@@ -103,6 +105,7 @@ class Report:
     tools: dict[str, str]
     proof_cache: str
     proof_cache_state: str
+    alerts: str
     ready: bool = False
     todo: list[str] = field(default_factory=list)
 
@@ -141,13 +144,14 @@ def guest_state(guest: Guest, prover: Prover | None) -> GuestState:
     return GuestState(guest.name, image_id, state, recomputed=True)
 
 
-def diagnose(
+def diagnose(  # noqa: PLR0913  # what it looks at, by keyword, for tests
     guests: Path,
     env: Mapping[str, str],
     *,
     names: Iterable[str] | None = None,
     load: Callable[[str], type[Prover]] = load_adapter,
     ask: Callable[[Sequence[str]], str] = tools.ask,
+    alerts: Path = CONF,
 ) -> Report:
     """Find out everything, without changing anything.
 
@@ -157,6 +161,7 @@ def diagnose(
         names: The names of the adapters to look at, or None for all that are installed.
         load: The function that loads an adapter by its name.
         ask: The function that runs a tool and returns the line with its version.
+        alerts: The folder with the configuration of the alerts.
     """
     provers = [prover_state(name, load) for name in names or adapters()]
     states: list[GuestState] = []
@@ -191,9 +196,17 @@ def diagnose(
         tools={name: ask(command) for name, command in tools.TOOLS.items()},
         proof_cache=str(folder),
         proof_cache_state=tools.folder_state(folder),
+        alerts=_unwatched(alerts),
         ready=not todo,
         todo=todo,
     )
+
+
+def _unwatched(alerts: Path) -> str:
+    try:
+        return unwatched(alerts)
+    except InputError as error:
+        return str(error)
 
 
 def _loaded(name: str, guests: Path, load: Callable[[str], type[Prover]]) -> Prover | None:

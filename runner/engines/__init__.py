@@ -1,6 +1,6 @@
 """Where jobs run, and when a failed job is tried again.
 
-May import: errors, limits.
+May import: errors, lifeline, limits.
 
 Other rooms use:
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import pickle
 import signal
-import threading
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any
+
+from runner import lifeline
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -24,10 +24,14 @@ def serve(pipe: Connection[Any, Any]) -> None:
         pipe: The pipe to the parent. It receives pickled calls, ``(fn, args, kwargs)``, and sends
             pickled answers, ``(True, result)`` or ``(False, exception)``.
     """
-    # Ctrl-C reaches the whole process group, but the parent decides what happens to the workers.
+    # Ctrl-C and the end of a terminal reach the whole process group, but the parent decides what
+    # happens to the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        lifeline.end_after(lambda: connection.wait([parent.sentinel]))
     # An OSError means that the parent is gone. End of file within a message is an OSError too.
     with contextlib.suppress(EOFError, OSError):
         while True:
@@ -55,10 +59,3 @@ def _failure(error: Exception) -> bytes:
     except Exception:  # noqa: BLE001  # pickling runs any code
         return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
     return data
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner import streams
 from runner.audit.check import LOG_NAME
 from runner.errors import InputError, RunnerError, VerificationFailedError
 from runner.evm.registry import NOBODY, Registry
@@ -200,4 +201,4 @@ def _finish(options: argparse.Namespace, settled: Settled) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)

@@ -1,7 +1,7 @@
 """Watches runs while they run, and counts them afterwards.
 
-May import: errors, events, files, gpus, metric_kinds, metric_table, metrics, model, plan, text,
-untrusted.
+May import: consoles, errors, events, files, gpus, locks, metric_kinds, metric_table, metrics,
+model, plan, text, untrusted.
 
 Other rooms use:
 
@@ -14,10 +14,10 @@ Other rooms use:
 - `publish.py`: publishes a run's figures to the ledger, textfile and Pushgateway.
 - `ledger.py`: totals that survive runs, counted once a run under a lock.
 - `ledger_file.py`: the ledger's file format: version, checksum, migrations.
+- `textfile.py`: the metrics file for node_exporter, written as a whole and read back.
 - `pushgateway.py`: the push to a Prometheus Pushgateway.
 
 Only this room uses:
 
 - `ledger_migrations.py`: what has become of the totals of earlier versions of the ledger.
-- `textfile.py`: the metrics file for node_exporter, written as a whole and read back.
 """

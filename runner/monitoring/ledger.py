@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ParamSpec
 
 from runner.errors import LedgerCorruptError
 from runner.files import atomic_write, followed, make_folder, remove_leftovers
+from runner.locks import check_lock, locked
 from runner.metric_kinds import Gauge
 from runner.metric_table import (
     BUILD_INFO,
@@ -33,7 +34,7 @@ from runner.metrics import Recorder, Total
 from runner.monitoring.ledger_file import Contents, RecentRun, decode, encode
 from runner.monitoring.ledger_migrations import METRICS_OF_1, is_of_1, totals_from_1
 from runner.monitoring.textfile import read_series, write_textfile
-from runner.untrusted import read_regular
+from runner.untrusted import open_regular, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -55,6 +56,9 @@ RECENT_RUNS = 20
 
 _MAX_BYTES = 64 << 20
 """The largest ledger or textfile that is read; both have some kilobytes."""
+
+LOCKS = ("lock", "push.lock")
+"""The names of a ledger's locks: for a change, and for a push to a Pushgateway."""
 
 _WAIT_S = 30.0
 """How long to wait for a run that holds the lock. It needs the lock for milliseconds."""
@@ -190,18 +194,23 @@ class Ledger:
         Raises:
             OSError: the lock cannot be taken, or not within ``wait_s``.
         """
-        from filelock import FileLock, Timeout
-
         make_folder(self.path.parent)
-        lock = FileLock(f"{self.path}.{name}", timeout=wait_s, poll_interval=0.01)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise TimeoutError(f"{lock.lock_file} was held for {wait_s:g} s") from None
-        try:
+        with locked(self._lock(name), wait_s):
             yield
-        finally:
-            lock.release()
+
+    def check(self) -> None:
+        """Make sure that this user can read the ledger and take its locks. This changes nothing.
+
+        Raises:
+            OSError: the ledger or a lock is another user's and not for this one, or is no file.
+        """
+        for name in LOCKS:
+            check_lock(self._lock(name))
+        with contextlib.suppress(FileNotFoundError):
+            open_regular(self.path, follow=True).close()
+
+    def _lock(self, name: str) -> Path:
+        return self.path.with_name(f"{self.path.name}.{name}")
 
     def _change(self, change: Callable[[Contents], Contents]) -> Recorder:
         with self.lock("lock", _WAIT_S):

@@ -5,13 +5,15 @@ Reading it back is how totals are recovered when the ledger is damaged.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import TYPE_CHECKING
 
 from runner.files import atomic_write, followed, make_folder
 from runner.metric_kinds import Histogram, Metric, Quotient
-from runner.metric_table import METRICS
+from runner.metric_table import LAST_RUN_COMPLETION_TIMESTAMP_SECONDS, METRICS
 from runner.metrics import Total
+from runner.untrusted import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,7 +21,13 @@ if TYPE_CHECKING:
 
     from prometheus_client import samples
 
-__all__ = ["read_series", "write_textfile"]
+__all__ = ["SUFFIX", "is_scraped", "read_series", "rivals", "write_textfile"]
+
+SUFFIX = ".prom"
+"""How the name of a file must end for node_exporter to read it."""
+
+_MOST_BYTES = 16 << 20
+"""The largest file in which a runner's series are looked for; a textfile has some kilobytes."""
 
 
 def write_textfile(path: Path, data: bytes) -> None:
@@ -41,6 +49,43 @@ def write_textfile(path: Path, data: bytes) -> None:
         raise ValueError("a metrics file must end in a newline")
     make_folder(followed(path).parent)
     atomic_write(path, data, mode=0o644, follow=True)
+
+
+def is_scraped(path: Path) -> bool:
+    """Whether node_exporter reads a file of this name, or the file that a link leads to."""
+    return any(name.suffix == SUFFIX for name in (path, followed(path)))
+
+
+def rivals(path: Path) -> list[Path]:
+    """Other files beside a textfile with the series of a runner.
+
+    node_exporter takes a series from one file only, and leaves it out of all others without a sign.
+
+    Args:
+        path: the textfile, which need not exist. Its own name and that of its target are looked at.
+    """
+    target = followed(path)
+    found: dict[Path, Path] = {}  # by what a link leads to, so that none counts twice
+    for folder in dict.fromkeys((path.parent, target.parent)):
+        with contextlib.suppress(OSError):
+            for file in sorted(folder.glob(f"*{SUFFIX}")):
+                found.setdefault(followed(file), file)
+    return [file for file in found.values() if not _is_same(file, target) and _has_runs(file)]
+
+
+def _has_runs(file: Path) -> bool:
+    try:
+        text = read_regular(file, _MOST_BYTES, follow=True)
+    except OSError:
+        return False
+    return f"\n{LAST_RUN_COMPLETION_TIMESTAMP_SECONDS.name} ".encode() in text
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 def read_series(text: str, metrics: Iterable[Metric] = METRICS) -> tuple[Total, ...]:

@@ -2,15 +2,14 @@
 
 Nothing here has effects, except that ``input_file.py`` reads the file it is given.
 
-May import: errors, model, text, untrusted.
+May import: codec, errors, model, text, untrusted.
 
 Other rooms use:
 
 - `plan.py`: the plan of a batch, a DAG of proof jobs, with its checks and its JSON form.
 - `strategy.py`: the strategies: functions from the leaves of a batch to its plan.
 - `inputs.py`: the inputs of a batch, from the config, a file or the guest's own series.
-- `fields.py`: the fields of one input, and their values as the guest reads them.
-- `journal.py`: the aggregator's wire formats, and journals as people read them.
+- `journal.py`: the aggregator's wire formats.
 - `merkle.py`: the tree hash that binds an aggregated receipt to its leaves; inclusion proofs.
 - `cost.py`: what an aggregation costs, and the cheapest grouping of a batch.
 - `job_queue.py`: the jobs of a plan that wait, in the order in which they start.

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from runner.codec.reads import Read, encode
+from runner.codec.values import UnusableError, printable
 from runner.errors import InputError
-from runner.model import Leaf, Scalar
-from runner.plan.fields import FieldSpec, UnusableError, encode, printable
-from runner.plan.input_file import read_inputs
+from runner.model import Leaf
+from runner.plan.input_file import file_reader, read_inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["MAX_LEAVES", "InputSpec", "RangeSeries", "Series", "TemplateSeries", "leaves"]
 
@@ -24,7 +25,7 @@ MAX_LEAVES = 1_000_000
 """The largest batch. Plans are tested up to this size, and a mistyped number is caught by it."""
 
 _SOURCES = "guest.inputs, guest.count, guest.inputs_file"
-_Encoded: TypeAlias = tuple[dict[str, Scalar], bytes]
+_Encoded: TypeAlias = tuple[dict[str, object], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class RangeSeries:
             remedy = "give a whole number of at least 1, or leave it out"
             raise InputError("guest.series.modulo", self.modulo, "nothing to wrap at", remedy)
 
-    def at(self, i: int) -> Scalar:
+    def at(self, i: int) -> int:
         """Return the value for leaf ``i``."""
         value = self.start + i * self.step
         return value if self.modulo is None else value % self.modulo
@@ -66,7 +67,7 @@ class TemplateSeries:
 
     template: str
 
-    def at(self, i: int) -> Scalar:
+    def at(self, i: int) -> str:
         """Return the value for leaf ``i``."""
         return self.template.replace("{i}", str(i))
 
@@ -82,14 +83,17 @@ class InputSpec:
         fields: the fields in the order in which the guest reads them. There may be none.
         series: the guest's own inputs, which ``guest.count`` uses: one series for each field, or
             none at all.
+        encoder: the user's own program, which returns the guest's stdin for any value and raises
+            UnusableError; None where the fields say how a value is encoded.
 
     Raises:
         InputError: two fields have the same name, or the number of series is not the number of
             fields.
     """
 
-    fields: tuple[FieldSpec, ...]
+    fields: tuple[Read, ...]
     series: tuple[Series, ...] = ()
+    encoder: Callable[[object], bytes] | None = None
 
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]
@@ -98,6 +102,21 @@ class InputSpec:
         if self.series and len(self.series) != len(self.fields):
             remedy = f"give one for each of the {len(names)} fields, or none"
             raise InputError("guest.series", len(self.series), "wrong number of series", remedy)
+
+    def encode(self, value: object, folder: Path) -> _Encoded:
+        """Encode one input, and return its values by name with the guest's stdin.
+
+        Args:
+            value: the input as the user gave it.
+            folder: the folder that the files named in it are relative to.
+
+        Raises:
+            UnusableError: the guest cannot take it.
+        """
+        if self.encoder is not None:
+            named = value if isinstance(value, dict) else {"input": value}
+            return named, self.encoder(value)
+        return encode(self.fields, value, file_reader(folder))
 
 
 def leaves(
@@ -148,7 +167,7 @@ def _collect(field: str, value: object, encoded: Iterator[_Encoded]) -> list[Lea
 def _from_list(spec: InputSpec, inputs: Sequence[object]) -> Iterator[_Encoded]:
     for i, value in enumerate(inputs):
         try:
-            yield encode(spec.fields, value)
+            yield spec.encode(value, Path())
         except UnusableError as bad:
             raise bad.at(f"guest.inputs[{i}]") from None
 
@@ -158,13 +177,13 @@ def _from_series(spec: InputSpec, count: object) -> Iterator[_Encoded]:
         problem = "empty batch" if count == 0 and count is not False else "not a batch size"
         remedy = f"give a whole number from 1 to {MAX_LEAVES}"
         raise InputError("guest.count", printable(count), problem, remedy)
-    if len(spec.series) != len(spec.fields):
+    if len(spec.series) != len(spec.fields) or spec.encoder is not None:
         remedy = "give guest.inputs or guest.inputs_file"
         raise InputError("guest.count", count, "this guest has no inputs of its own", remedy)
     for i in range(count):
         value = {f.name: s.at(i) for f, s in zip(spec.fields, spec.series, strict=True)}
         try:
-            yield encode(spec.fields, value)
+            yield spec.encode(value, Path())
         except UnusableError as bad:
             problem = f"input {i} would be {bad}"
             remedy = f"give at most {i}, or let the guest's series wrap" if i else "mend its series"
@@ -172,8 +191,9 @@ def _from_series(spec: InputSpec, count: object) -> Iterator[_Encoded]:
 
 
 def _from_file(spec: InputSpec, path: Path) -> Iterator[_Encoded]:
+    folder = path if path.is_dir() else path.parent
     for where, value in read_inputs(path, spec.fields):
         try:
-            yield encode(spec.fields, value)
+            yield spec.encode(value, folder)
         except UnusableError as bad:
             raise InputError("guest.inputs_file", where, str(bad), bad.remedy) from None

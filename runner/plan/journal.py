@@ -1,4 +1,4 @@
-"""The wire formats of the aggregator guest, and journals in a form that people can read.
+"""The wire formats of the aggregator guest.
 
 Everything on a guest's stdin is a sequence of little-endian u32 words, the unit in which the zkVM
 reads. Byte strings are zero-padded to a multiple of four bytes.
@@ -14,13 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
-    "JOURNAL_TYPES",
     "MAX_CHILDREN",
     "AggregationResult",
     "aggregator_stdin",
-    "journal_bytes",
     "padded",
-    "show_journal",
 ]
 
 _RESULT = struct.Struct("<32sI32s")
@@ -28,10 +25,6 @@ _WORD = struct.Struct("<I")
 
 MAX_CHILDREN = 4095
 """The largest number of children that the aggregator guest takes (``guests/core``)."""
-
-_BYTES = {"u64": 8, "u32": 4}
-JOURNAL_TYPES = (*_BYTES, "hex")
-"""The journal types that a guest's config may name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,37 +95,6 @@ def aggregator_stdin(self_image_id: bytes, children: Sequence[tuple[bytes, bytes
 def padded(data: bytes) -> bytes:
     """Encode a byte string: its length in one word, then the bytes, zero-padded to whole words."""
     return _word(len(data), "byte length") + data + bytes(-len(data) % 4)
-
-
-def show_journal(journal_type: str, journal: bytes) -> str:
-    """Show a leaf's journal in a form that people can read.
-
-    A journal whose size does not fit the type is shown as hex with a note, because a proof that
-    took minutes must not be lost over how its result is displayed.
-
-    Args:
-        journal_type: the type of the journal, one of :data:`JOURNAL_TYPES`. Numbers are
-            little-endian.
-        journal: the journal's bytes.
-
-    Raises:
-        ValueError: the type is unknown.
-    """
-    if journal_type not in JOURNAL_TYPES:
-        raise ValueError(f"journal type {journal_type!r} is not one of {', '.join(JOURNAL_TYPES)}")
-    if journal_type == "hex":
-        return journal.hex()
-    if len(journal) != _BYTES[journal_type]:
-        return f"{journal.hex()} ({len(journal)} bytes, not a {journal_type})"
-    return str(int.from_bytes(journal, "little"))
-
-
-def journal_bytes(journal_type: str) -> int:
-    """Return the size of a leaf's journal in bytes, for estimates.
-
-    Where the type does not tell the size, it is taken to be a digest's 32 bytes.
-    """
-    return _BYTES.get(journal_type, 32)
 
 
 def _word(value: int, what: str) -> bytes:

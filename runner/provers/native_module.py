@@ -1,6 +1,7 @@
 """The errors of an adapter's native module, in the runner's terms.
 
-Every native module raises one exception, whose ``args`` are ``(code, message)``. Adapters that
+Every native module raises one exception, whose ``args`` are ``(code, message)``, and a third one
+where a guest failed that had printed something. Adapters that
 other packages install may use these functions as well.
 """
 
@@ -19,7 +20,7 @@ __all__ = ["not_installed", "prover_errors"]
 
 @contextlib.contextmanager
 def prover_errors(native_error: type[Exception]) -> Iterator[None]:
-    """Raise a native module's exception as a ProverError with the same code and message.
+    """Raise a native module's exception as a ProverError with the same arguments.
 
     Args:
         native_error: The exception of the native module.
@@ -27,8 +28,7 @@ def prover_errors(native_error: type[Exception]) -> Iterator[None]:
     try:
         yield
     except native_error as error:
-        code, message = error.args
-        raise ProverError(code, message) from None
+        raise ProverError(*error.args) from None
 
 
 def not_installed(adapter: str, error: ImportError, remedy: str) -> InputError:

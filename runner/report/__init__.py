@@ -1,6 +1,6 @@
 """Pages, tables and files for people and for other tools, made from what runs have left.
 
-May import: errors, files, folder, model, plan, untrusted.
+May import: consoles, destination, errors, files, folder, model, plan, streams, text, untrusted.
 
 Other rooms use:
 
@@ -16,6 +16,7 @@ Only this room uses:
 - `figures.py`: the figures of runs side by side, and the settings in which they differ.
 - `table.py`: runs side by side, as tables for a terminal.
 - `export.py`: runs as CSV or Parquet, with one row per run.
+- `leaves.py`: the leaves of a run, their inputs and journals, for the page and as CSV.
 - `page.py`: the pages of runs and sweeps, each one HTML file.
 - `charts.py`: charts of runs side by side.
 - `run_charts.py`: charts of one run: its plan, and its jobs over time.

@@ -11,9 +11,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.errors import RunnerError
+from runner import streams
+from runner.errors import InputError, RunnerError
 from runner.folder import REPORT, RESULT
 from runner.report.export import write_csv, write_parquet
+from runner.report.leaves import write_leaves
 from runner.report.write import load, show, write_run, write_sweep
 
 if TYPE_CHECKING:
@@ -29,12 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m runner.report",
         description="Make a page from what runs have left: one run's own, or all side by side.",
-        epilog="With --csv or --parquet the page is written only where --output names it.",
+        epilog="With --csv, --parquet or --leaves, only --output makes a page too.",
     )
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="of runs or sweeps")
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"the page (default: {REPORT})")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="one row a run, as CSV")
     parser.add_argument("--parquet", type=Path, metavar="FILE", help="the same as Parquet")
+    parser.add_argument(
+        "--leaves", type=Path, metavar="FILE", help="one row a leaf of one run, as CSV"
+    )
     options = parser.parse_args(arguments)
     try:
         runs = load(options.folders)
@@ -42,7 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_csv(runs, options.csv)
         if options.parquet:
             write_parquet(runs, options.parquet)
-        written = [file for file in (options.csv, options.parquet) if file]
+        if options.leaves:
+            if len(options.folders) != 1:
+                remedy = "give one folder"
+                raise InputError("--leaves", str(options.leaves), "is of one run", remedy)
+            write_leaves(options.folders[0], options.leaves)
+        written = [file for file in (options.csv, options.parquet, options.leaves) if file]
         if options.output or not written:
             written.append(_write_page(runs, options.folders, options.output))
         show(runs, written)
@@ -62,4 +72,4 @@ def _write_page(runs: Runs, folders: Sequence[Path], to: Path | None) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)

@@ -1,7 +1,7 @@
 """JSON from an untrusted source: the type and range of every value are checked on access.
 
 A text is cut to a limit. Control characters, and marks that change the direction of writing, are
-removed from it.
+removed from it. Names of files that are not UTF-8 are shown by :func:`runner.text.visible`.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from runner.text import visible
+
 __all__ = ["JsonObject", "one_line"]
 
 _LAST_SECOND = 253_402_300_799  # The last second of the year 9999, the last that dates can have.
-_CONTROL = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]+"
-)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]+")
 
 
 class JsonObject:
@@ -88,5 +88,5 @@ def one_line(value: str, limit: int) -> str:
         value: the text.
         limit: the most characters that are kept.
     """
-    clean = _CONTROL.sub(" ", value)
+    clean = _CONTROL.sub(" ", visible(value))
     return clean if len(clean) <= limit else f"{clean[: limit - 3]}..."

@@ -7,8 +7,9 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runner.destination import write_out
 from runner.errors import InputError
-from runner.files import atomic_write, write_out
+from runner.files import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from runner.report.figures import Figures, Runs
 
-__all__ = ["Column", "columns", "write_csv", "write_file", "write_parquet"]
+__all__ = ["Column", "cell", "columns", "write_csv", "write_file", "write_parquet"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def write_csv(runs: Runs, file: Path) -> None:
     wanted = columns(runs)
     writer.writerow([column.name for column in wanted])
     for row in runs.all:
-        writer.writerow([_cell(column.value(row)) for column in wanted])
+        writer.writerow([cell(column.value(row)) for column in wanted])
     write_file("--csv", file, text.getvalue().encode())
 
 
@@ -112,8 +113,8 @@ def write_file(option: str, file: Path, data: bytes, *, named: bool = True) -> N
         file: the file to write.
         data: the file's content.
         named: whether the user named the file, which is then written as
-            :func:`runner.files.write_out` does it. A file of the runner's own naming may stand in a
-            folder from elsewhere, where a link leads to what its maker chose.
+            :func:`runner.destination.write_out` does it. A file of the runner's own naming may
+            stand in a folder from elsewhere, where a link leads to what its maker chose.
 
     Raises:
         InputError: the file cannot be written.
@@ -126,7 +127,7 @@ def write_file(option: str, file: Path, data: bytes, *, named: bool = True) -> N
         ) from None
 
 
-def _cell(value: object) -> object:
+def cell(value: object) -> object:
     """A value for CSV. A quote keeps a spreadsheet from reading a text as a formula."""
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@")):
         return f"'{value}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from runner.model import is_placement
 from runner.report.checked_json import one_line
+from runner.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,7 +173,7 @@ def figures(run: RunRecord, name: str = "", settings: dict[str, str] | None = No
     workers = len({job.worker for job in made})
     on_gpus = [job.gpu for job in made if job.gpu is not None]
     return Figures(
-        name=name or run.folder.name,
+        name=name or visible(run.folder.name),
         run=run,
         settings=settings or {},
         leaves=len(plan.leaves),
@@ -235,6 +236,6 @@ def _spoken(name: str, value: str) -> str:
 def _names(folders: Sequence[str]) -> list[str]:
     """The paths of folders without the part that they have in common."""
     if len(folders) == 1:
-        return [os.path.basename(folders[0])]  # noqa: PTH119  # may be another machine's
+        return [visible(os.path.basename(folders[0]))]  # noqa: PTH119  # may be another machine's
     common = os.path.commonpath(folders)
-    return [os.path.relpath(folder, common) for folder in folders]
+    return [visible(os.path.relpath(folder, common)) for folder in folders]

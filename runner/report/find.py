@@ -87,9 +87,8 @@ def read_lost(folder: Path) -> LostRun:
 def _recorded(folder: Path) -> str:
     """The error that ``sweep.json``, beside the run's folder, records for the run."""
     with contextlib.suppress(OSError, ValueError):
-        sweep = JsonObject(
-            parse_json(read_regular(folder.parent / "sweep.json", MAX_JSON_BYTES)), ""
-        )
+        data = read_regular(folder.parent / "sweep.json", MAX_JSON_BYTES)
+        sweep = JsonObject(parse_json(data, names=True), "")
         for item in sweep.items("jobs"):
             job = JsonObject(item, "job")
             if job.data.get("folder") == folder.name and job.data.get("error"):

@@ -19,8 +19,10 @@ from runner.folder import LEAVES, RECEIPTS, REPORT, RESULT, ROOT, SUMS
 from runner.plan.savings_model import RECEIPT_BYTES, VERIFICATION_MS
 from runner.report.charts import MOST_RUNS, over_leaves, savings, side_by_side, theory
 from runner.report.figures import figures
+from runner.report.leaves import first_leaves
 from runner.report.run_charts import timeline, tree
 from runner.report.svg import CACHED_NAME, LEVEL_NAMES
+from runner.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,6 +34,7 @@ __all__ = ["run_page", "sweep_page"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 _SLOWEST = 10
+_LEAVES = 50
 _BREAKS = re.compile(r"(?<=[A-Za-z_])\.(?=[A-Za-z_])|/")
 _SETTINGS = 6  # The settings that get a column; with more the table would not fit on a screen.
 _MODEL_SAYS = (
@@ -82,6 +85,7 @@ def run_page(run: RunRecord, to: Path) -> bytes:
         retried=[job for job in made if job.attempts > 1][:_SLOWEST],
         gpu_failures=[job for job in made if job.gpu and job.gpu.error][:_SLOWEST],
         missing=_missing(run),
+        leaves=first_leaves(run.folder, _LEAVES),
         command=_command(run),
         commands=_commands(run),
         files=list(_files(run.folder, to)),
@@ -204,10 +208,10 @@ def _commands(run: RunRecord) -> list[str]:
         return []
     here, folder = Path.cwd(), run.folder.absolute()
     shown = folder.relative_to(here) if folder.is_relative_to(here) else folder
-    place = shlex.quote(str(shown))
+    place = visible(shlex.quote(str(shown)))
     lines = [f"python -m runner.verify {place}"]
     if run.plan.root is not None:
-        root = shlex.quote(str(shown / ROOT))
+        root = visible(shlex.quote(str(shown / ROOT)))
         lines.append(f"python -m runner.verify {place} --leaf 0 --out proof.json")
         lines.append(f"python -m runner.inclusion proof.json --receipt {root}")
     return lines
@@ -228,7 +232,7 @@ def _files(folder: Path, to: Path) -> Iterator[tuple[str, str]]:
 def _link(path: Path, to: Path) -> str:
     relative = os.path.relpath(path.absolute(), to.absolute().parent)
     # Without the "./", a browser would take a first part that has a colon for a URL scheme.
-    return quote(f"./{relative}" if not relative.startswith(".") else relative)
+    return quote(os.fsencode(f"./{relative}" if not relative.startswith(".") else relative))
 
 
 def _render(name: str, **values: Any) -> bytes:  # noqa: ANN401  # values of any type

@@ -105,7 +105,7 @@ class RunRecord:
     Attributes:
         folder: the run's folder, from which the record was read.
         run_id: the run's id.
-        status: how the run ended: ``ok``, ``failed`` or ``interrupted``.
+        status: how the run ended: ``ok``, ``partial``, ``failed`` or ``interrupted``.
         error: the reason if the status is not ``ok``.
         kind: the kind of the receipts; ``execute`` if nothing was proved.
         started: when the run started, in Unix time.
@@ -162,7 +162,7 @@ def read(folder: Path) -> RunRecord:
     """
     path = folder / RESULT
     try:
-        record = JsonObject(parse_json(read_regular(path, MAX_BYTES)), "")
+        record = JsonObject(parse_json(read_regular(path, MAX_BYTES), names=True), "")
         run = _run(folder, record)
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
@@ -183,7 +183,7 @@ def _run(folder: Path, record: JsonObject) -> RunRecord:
         raise ValueError(f"format is {record.data.get('format')!r}, known is {FORMAT}")
     plan = Plan.from_json(record.data.get("plan"))
     status = record.text("status")
-    if status not in {"ok", "failed", "interrupted"}:
+    if status not in {"ok", "partial", "failed", "interrupted"}:
         raise ValueError(f"status is {status!r}")
     error = record.data.get("error")
     return RunRecord(
@@ -198,7 +198,7 @@ def _run(folder: Path, record: JsonObject) -> RunRecord:
         config=_settings(record.node("config").data),
         plan=plan,
         jobs=_jobs(record, plan),
-        summary=_summary(record.node("summary")) if status == "ok" else None,
+        summary=_summary(record.node("summary")) if status in {"ok", "partial"} else None,
         versions=_settings(record.node("versions").data),
         machine=_settings(record.node("machine").data),
         peak_memory_mib=_settings(record.node("peak_memory_mib").data),

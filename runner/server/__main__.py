@@ -16,6 +16,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner import streams
 from runner.errors import InputError
 from runner.server.http import StatusServer
 from runner.server.site import Site
@@ -113,4 +114,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import InputError, VerificationFailedError
-from runner.folder import SUMS, read_file
-from runner.signature.ssh_keygen import NAMESPACE, SIGNATURE, SshKeygen
+from runner.folder import SIGNATURE, SUMS, read_file
+from runner.signature.ssh_keygen import NAMESPACE, SshKeygen
 from runner.untrusted import read_regular
 
 __all__ = ["check_signature"]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from runner.errors import InputError, VerificationFailedError
 from runner.files import atomic_write
-from runner.folder import RESULT, SUMS, check_sums, read_file, read_record
+from runner.folder import RESULT, SIGNATURE, SUMS, check_sums, read_file, read_record
 from runner.model import ReceiptKind
-from runner.signature.ssh_keygen import NAMESPACE, SIGNATURE, SshKeygen, last_line
+from runner.signature.ssh_keygen import NAMESPACE, SshKeygen, last_line
 from runner.untrusted import open_regular, unhex
 
-__all__ = ["SIGNATURE", "Signed", "sign"]
+__all__ = ["Signed", "sign"]
 
 _REFUSALS = {
     "are too open": ("others can read it, so ssh-keygen refuses it", "run chmod 600 on it"),

@@ -15,18 +15,17 @@ import sys
 from typing import TYPE_CHECKING
 
 from runner.errors import InputError, VerificationFailedError
-from runner.folder import SUMS
+from runner.folder import SIGNATURE, SUMS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["NAMESPACE", "SIGNATURE", "SshKeygen"]
+__all__ = ["NAMESPACE", "SshKeygen"]
 
 NAMESPACE = "zk-batch-runner@batch"
 """What the signatures are for. A signature that the same key made for Git or mail has another."""
 
-SIGNATURE = f"{SUMS}.sig"
 
 _TALK_S = 120.0
 """The time that a user has to type a passphrase and to touch a security key."""

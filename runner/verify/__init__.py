@@ -1,6 +1,6 @@
 """Checks a finished batch with no trust in the run that made it.
 
-May import: errors, files, folder, model, plan, provers, signature, untrusted.
+May import: codec, destination, errors, folder, model, plan, provers, signature, streams, untrusted.
 
 Other rooms use:
 

@@ -11,11 +11,12 @@ import re
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from runner.errors import InputError, RunnerError
-from runner.files import STDOUT, is_stdout, write_out
-from runner.folder import SUMS
+from runner import streams
+from runner.destination import STDOUT, is_stdout, write_out
+from runner.errors import InputError, RunnerError, shown_line
+from runner.folder import LEAVES, SUMS
 from runner.model import ReceiptKind
 from runner.provers.guests import Manifest, default_folder
 from runner.provers.prover import ProverSpec, load_prover
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from runner.verify.verified import VerifiedBatch
 
 __all__ = ["main"]
+
+_MOST_MISSING = 20
+"""The most missing leaves that are listed on the terminal."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -103,10 +107,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         to.write(json.dumps(_result(options.folder, verified, checks)) + "\n")
     elif not options.quiet:
-        whose = "the run's own word" if options.signer is None else "the signer's word"
-        to.write(f"  --  not checked, {whose}: {_groups(verified.claims_only)}\n")
-        to.write(f"VERIFIED: {verified.claims.count} leaves in {options.folder}\n")
+        _write_words(options.folder, verified, to, signed=options.signer is not None)
     return 0
+
+
+def _write_words(folder: Path, verified: VerifiedBatch, to: TextIO, *, signed: bool) -> None:
+    """Write what is proved, and what is not, for people."""
+    whose = "the signer's word" if signed else "the run's own word"
+    to.write(f"  --  not checked, {whose}: {_groups(verified.claims_only)}\n")
+    missing = verified.claims.missing
+    for number, reason in list(missing.items())[:_MOST_MISSING]:
+        line = f"not in the batch, {whose}: leaf {number}: {shown_line(reason)}"
+        to.write(f"  --  {line}\n")
+    if len(missing) > _MOST_MISSING:
+        to.write(f"  --  and {len(missing) - _MOST_MISSING} more, see {LEAVES}\n")
+    asked = f" of the {verified.claims.count + len(missing)} asked for" if missing else ""
+    to.write(f"VERIFIED: {verified.claims.count} leaves{asked} in {folder}\n")
 
 
 def _result(folder: Path, verified: VerifiedBatch, checks: Sequence[str]) -> dict[str, object]:
@@ -115,6 +131,7 @@ def _result(folder: Path, verified: VerifiedBatch, checks: Sequence[str]) -> dic
         "verified": True,
         "folder": str(folder),
         "leaves": verified.claims.count,
+        "missing": {str(number): why for number, why in verified.claims.missing.items()},
         "kind": verified.kind,
         "zkvm": verified.zkvm,
         "combined_hash": verified.root_hex or None,
@@ -156,4 +173,4 @@ def _write_inclusion(proof: InclusionProof, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)

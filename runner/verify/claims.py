@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import InputError, RunnerError, VerificationFailedError
-from runner.folder import LEAVES, read_lines, read_record
+from runner.folder import (
+    JOURNALS,
+    LEAVES,
+    MOST_INLINE_BYTES,
+    JournalFile,
+    read_file,
+    read_lines,
+    read_record,
+)
 from runner.plan import merkle
 from runner.plan.plan import Plan
 from runner.provers.prover import BUILT_IN, adapters
@@ -22,15 +31,19 @@ __all__ = [
 ]
 
 _FIELDS = {
-    "index": int,
-    "job": int,
-    "guest": str,
-    "image_id": str,
-    "input": dict,
-    "journal": str,
-    "shows": str,
+    "index": (int,),
+    "job": (int,),
+    "guest": (str,),
+    "image_id": (str,),
+    "input": (dict,),
+    "journal": (str, dict),
+    "shows": (str, list, dict),
 }
-_KINDS = {int: "a whole number", str: "a text", dict: "an object"}
+_JOURNAL_FILE = re.compile(rf"{JOURNALS}/job-[0-9]{{1,9}}\.bin")
+_MISSING = {"index": (int,), "guest": (str,), "input": (dict,), "missing": (str,)}
+"""The fields of a leaf that was asked for and is not in the batch."""
+
+_KINDS = {int: "a whole number", str: "a text", dict: "an object", list: "a list"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +54,21 @@ class Claims:
         plan: the plan of the batch.
         image_ids: the image id of each leaf, by its position in the batch.
         journals: the journal of each leaf, by its position in the batch.
+        files: the file of each leaf's journal, where it is too large for the leaf list.
         guests: the name that the leaf list gives each leaf's guest.
-        shows: how the leaf list shows each leaf's journal to people.
+        numbers: the number of each leaf among those that were asked for.
+        missing: why leaves that were asked for are not in the batch, by their number.
+        shows: how the leaf list shows each leaf's journal.
     """
 
     plan: Plan
     image_ids: list[bytes]
     journals: list[bytes]
     guests: list[str]
-    shows: list[str]
+    shows: list[object]
+    files: list[JournalFile | None]
+    numbers: list[int]
+    missing: dict[int, str]
 
     @property
     def count(self) -> int:
@@ -106,14 +125,23 @@ def read_claims(folder: Path, record: dict[str, Any]) -> Claims:
         VerificationFailedError: the leaf list or the plan is malformed, or they do not fit each
             other.
     """
-    image_ids, journals, jobs, guests, shows = [], [], [], [], []
+    image_ids, journals, jobs, guests, shows, files = [], [], [], [], [], []
+    read: dict[str, bytes] = {}
+    numbers: list[int] = []
+    missing: dict[int, str] = {}
     for index, line in enumerate(read_lines(folder, LEAVES)):
         try:
-            leaf = _leaf(parse_json(line), index)
+            leaf = _leaf(parse_json(line, names=True), index)
+            if "missing" in leaf:
+                missing[index] = leaf["missing"]
+                continue
             image_ids.append(unhex(leaf["image_id"], 32))
-            journals.append(unhex(leaf["journal"]))
+            journal, file = _journal(folder, leaf["journal"], read)
         except ValueError as error:
             raise VerificationFailedError(LEAVES, f"line {index + 1}: {error}") from None
+        journals.append(journal)
+        files.append(file)
+        numbers.append(index)
         jobs.append(leaf["job"])
         guests.append(leaf["guest"])
         shows.append(leaf["shows"])
@@ -132,17 +160,45 @@ def read_claims(folder: Path, record: dict[str, Any]) -> Claims:
             raise VerificationFailedError(
                 "leaf list", f"leaves {first} and {position} share job {job} and differ"
             )
-    return Claims(plan, image_ids, journals, guests, shows)
+    return Claims(plan, image_ids, journals, guests, shows, files, numbers, missing)
+
+
+def _journal(
+    folder: Path, given: object, read: dict[str, bytes]
+) -> tuple[bytes, JournalFile | None]:
+    """A journal of the leaf list, and the file that it is in, where it is in one.
+
+    Args:
+        folder: the output folder of the batch.
+        given: what the leaf list says.
+        read: the journals that were read from files before, by name.
+
+    Raises:
+        ValueError: the leaf list says it in another way than a run does.
+        VerificationFailedError: the file cannot be read.
+    """
+    if not isinstance(given, dict):
+        return unhex(given), None
+    name = given.get("file")
+    if not isinstance(name, str) or not _JOURNAL_FILE.fullmatch(name):
+        raise ValueError("journal names no file of journals")
+    if name not in read:
+        read[name] = read_file(folder, name)
+    file = JournalFile.of(name, read[name])
+    if given != file.to_json() or file.size <= MOST_INLINE_BYTES:
+        raise ValueError(f"journal is not what is in {name}")
+    return read[name], file
 
 
 def _leaf(line: object, index: int) -> dict[str, Any]:
     """A line of the leaf list, with exactly the fields that a run writes, of their types."""
-    if not isinstance(line, dict) or line.keys() != _FIELDS.keys():
-        raise ValueError(f"not an object with exactly {', '.join(_FIELDS)}")
-    for name, kind in _FIELDS.items():
+    fields = _MISSING if isinstance(line, dict) and "missing" in line else _FIELDS
+    if not isinstance(line, dict) or line.keys() != fields.keys():
+        raise ValueError(f"not an object with exactly {', '.join(fields)}")
+    for name, kinds in fields.items():
         # The test is for the exact type, because isinstance would take JSON's true for 1.
-        if type(line[name]) is not kind:
-            raise ValueError(f"{name} is not {_KINDS[kind]}")
+        if type(line[name]) not in kinds:
+            raise ValueError(f"{name} is not {' or '.join(_KINDS[kind] for kind in kinds)}")
     if line["index"] != index:
         raise ValueError("out of order")
     return line

@@ -84,22 +84,25 @@ class VerifiedBatch:
         hashes = self.claims.hashes()
         return [hashes[job] for job in self.claims.plan.leaves]
 
-    def inclusion(self, position: int) -> merkle.InclusionProof:
+    def inclusion(self, number: int) -> merkle.InclusionProof:
         """Return the evidence that one leaf is in this batch.
 
         Args:
-            position: the leaf's position in the batch, from 0.
+            number: the leaf's number among those that were asked for, from 0.
 
         Raises:
             InputError: the batch has no such leaf, or nothing was aggregated.
         """
         if self.combined_hash is None:
-            raise InputError(
-                "--leaf", position, "the batch has no root", "its receipts stand alone"
-            )
+            raise InputError("--leaf", number, "the batch has no root", "its receipts stand alone")
         claims = self.claims
-        if not 0 <= position < claims.count:
-            raise InputError("--leaf", position, "no such leaf", f"give 0 to {claims.count - 1}")
+        if number in claims.missing:
+            problem = f"not in the batch: {claims.missing[number]}"
+            raise InputError("--leaf", number, problem, "give a leaf that is in it")
+        if number not in claims.numbers:
+            last = claims.count + len(claims.missing) - 1
+            raise InputError("--leaf", number, "no such leaf", f"give 0 to {last}")
+        position = claims.numbers.index(number)
         return merkle.InclusionProof(
             position=position,
             count=claims.count,

@@ -15,8 +15,9 @@ import yaml
 
 from runner.alerts import config
 from runner.alerts.rules import RULES
+from runner.alerts.settings_file import Duration
 from runner.files import SHIPPED
-from tests.alerts.history import COARSE, Case, Check
+from tests.alerts.history import COARSE, Case, Check, spacing
 from tests.alerts.scenarios import cases_of
 
 if TYPE_CHECKING:
@@ -34,18 +35,22 @@ def documents(folder: Path, rules: str) -> dict[str, dict[str, Any]]:
     """
     common, configured = config.load(folder)
     scrape = common.scrape_interval
-    tests: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+    tests: dict[str, list[dict[str, Any]]] = {}
     for alert in configured:
         if alert.enabled:
-            for case in cases_of(alert, scrape.seconds):
-                tests[case.coarse].append(_test(alert, case, str(scrape)))
+            spaced = spacing(alert, scrape.seconds)
+            interval = str(Duration(round(spaced * 1000)))
+            for case in cases_of(alert, spaced):
+                every = interval if not case.coarse or spaced > COARSE else f"{COARSE}s"
+                tests.setdefault(every, []).append(_test(alert, case, interval))
+    names = {str(scrape): "alerts.yml", f"{COARSE}s": "alerts_over_a_day.yml"}
     return {
-        name: {"rule_files": [rules], "evaluation_interval": every, "tests": tests[coarse]}
-        for name, coarse, every in (
-            ("alerts.yml", False, str(scrape)),
-            ("alerts_over_a_day.yml", True, f"{COARSE}s"),
-        )
-        if tests[coarse]
+        names.get(every, f"alerts_every_{every}.yml"): {
+            "rule_files": [rules],
+            "evaluation_interval": every,
+            "tests": found,
+        }
+        for every, found in tests.items()
     }
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 A = {"instance": "a:9100", "job": "node"}
 B = {"instance": "b:9100", "job": "node"}
 COARSE = 300
+MOST_SAMPLES = 8000
+"""The samples of one series that promtool reads at once; it refuses 10 000."""
 START = 600
 """The seconds of quiet with which a history begins."""
 
@@ -129,6 +131,25 @@ class CaseBuilder:
     def never(self, span: float) -> tuple[Check, ...]:
         """Checks, one every few scrapes, that no alert fires."""
         return tuple(Check(at) for at in range(0, int(span), int(4 * self.scrape)))
+
+
+def spacing(alert: ConfiguredAlert, scrape: float) -> float:
+    """The seconds between two samples in the histories of an alert.
+
+    That is the scrape interval, unless the alert looks back over more samples than promtool reads.
+    Then rules are evaluated no more often than there are samples, so that each evaluation finds
+    one.
+    """
+    memory = alert.values.get("memory")
+    seconds = memory.seconds if isinstance(memory, Duration) else 0
+    # Each divides START, or is a multiple of it, so that samples and evaluations meet.
+    wider = (20, 30, 60, 120, 300, *(START * 2**power for power in range(20)))
+    if seconds <= scrape * MOST_SAMPLES:
+        return scrape
+    # Each evaluation reads them all, so that a tenth as many take a hundredth of the time.
+    return float(
+        next(step for step in wider if step > scrape and seconds <= step * MOST_SAMPLES / 10)
+    )
 
 
 def human(seconds: float) -> str:

@@ -83,6 +83,7 @@ def tps(make: CaseBuilder) -> Iterator[Case]:
         run(0, status=1),
         (Check(START), Check(at, make.says("0.00"))),
     )
+    yield Case("a run that was stopped", run(0, status=130), make.never(at))
     yield Case("a run without aggregation", run(0), make.never(at))
     yield Case("nothing ever aggregated", run(0, proofs=0, status=1), make.never(at))
 
@@ -265,7 +266,7 @@ def stale(make: CaseBuilder) -> Iterator[Case]:
 
     span = START + late + make.pending + 600
     slack = 2 * make.scrape
-    at = START + late + make.pending + slack
+    at = ceil((START + late + make.pending + slack) / make.scrape) * make.scrape
     yield Case(
         "no run since the last success",
         run(make.steps((START, span)), span),
@@ -274,14 +275,15 @@ def stale(make: CaseBuilder) -> Iterator[Case]:
             Check(at, says.format(human(at - START))),
         ),
     )
-    at_grid = ceil((at + COARSE) / COARSE) * COARSE
+    coarse = max(COARSE, make.scrape)
+    at_grid = ceil((at + coarse) / coarse) * coarse
     yield Case(
         "the host goes away with its figures",
         run(make.steps((START, 2 * START)), START + memory + span),
         (
             Check(START + late + make.pending - slack),
             Check(at_grid, says.format(human(at_grid - START))),
-            Check(2 * START + memory + 2 * COARSE),
+            Check(2 * START + memory + 2 * coarse),
         ),
         coarse=True,
     )
@@ -313,21 +315,27 @@ def missing(make: CaseBuilder) -> Iterator[Case]:
     metric = "l2_last_run_completion_timestamp_seconds"
     memory = make.seconds("memory")
     span = START + make.pending + 600
+    coarse = max(COARSE, make.scrape)
+    long = span + memory + 4 * coarse
     gone = "The runner's metrics are missing from a:9100 (node)"
     yield Case(
         "a host's figures go",
-        make.hosts(**{metric: (make.steps((START, START)), make.steps((START, span + memory)))}),
+        make.hosts(**{metric: (make.steps((START, START)), make.steps((START, long)))}),
         # Without a staleness marker the last sample counts for another five minutes.
         (
             Check(START + make.pending - 30),
-            Check(START + 300 + make.pending + 2 * COARSE, make.says(), gone),
-            Check(START + memory + 2 * COARSE),
+            Check(START + 300 + make.pending + 3 * coarse, make.says(), gone),
+            Check(memory - coarse, make.says(), gone),
+            Check(START + memory + 2 * coarse),
         ),
         coarse=True,
     )
     nobody = "The runner's metrics are missing"
-    expected = Check(make.pending + 60, make.says(), nobody, ())
-    yield Case("no host ever had any", {"up": make.steps((1, span))}, (Check(60), expected))
+    # It is pending from the first evaluation on, and fires at one a little after ``for``.
+    at = (ceil((make.pending + 60) / make.scrape) + 1) * make.scrape
+    expected = Check(at, make.says(), nobody, ())
+    up = {"up": make.steps((1, at + make.scrape))}
+    yield Case("no host ever had any", up, (Check(60), expected))
     yield Case("all is there", make.hosts(**{metric: make.steps((START, span))}), make.never(span))
 
 

@@ -170,3 +170,29 @@ def test_streams_are_written_to_and_what_is_none_stays(
         before = make_special(kind, tmp_path / kind)
         assert alerts(["--out", str(tmp_path / kind)]) == code
         assert identity(tmp_path / kind) == before
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({}, "a host that vanishes is forgotten after 1d, and its alerts resolve by themselves; "),
+        ({"memory": "3d"}, "a host that vanishes is forgotten after 3d, "),
+        ({"enabled": "false"}, "no alert tells of a host that vanishes; set `enabled: true` in "),
+        ({"instances": "[a:9100]"}, ""),
+    ],
+)
+def test_hosts_that_would_be_forgotten_are_told_when_rules_are_written(
+    conf: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    values: dict[str, str],
+    words: str,
+) -> None:
+    change(conf, "metrics_missing.yaml", **values)
+    arguments = ["--conf", str(conf), "--out", str(tmp_path / "rules.yml")]
+    assert alerts(arguments) == 0
+    err = capsys.readouterr().err
+    assert err.startswith(f"note: {words}" if words else "")
+    assert bool(words) == (f"{conf}/metrics_missing.yaml" in err)
+    assert alerts([*arguments, "--check"]) == 0
+    assert capsys.readouterr().err == ""

@@ -52,8 +52,12 @@ CHANGES = [
     ("worker_saturation.yaml", {"for_": "30m"}),
     ("gpu_set_aside.yaml", {"for_": "10m"}),
     ("batch_stale.yaml", {"interval": "20m"}),
+    # A batch a day, and one a month.
+    ("batch_stale.yaml", {"interval": "1d", "memory": "3d"}),
+    ("batch_stale.yaml", {"interval": "30d", "memory": "90d"}),
     ("batch_failed.yaml", {"severity": "critical"}),
     ("metrics_missing.yaml", {"for_": "1h"}),
+    ("metrics_missing.yaml", {"for_": "1h", "memory": "30d"}),
     ("push_failed.yaml", {"threshold": "5"}),
     ("textfile_scrape_error.yaml", {"for_": "10m"}),
 ]

@@ -170,10 +170,10 @@ def test_a_cache_entry_that_does_not_hold_is_logged(settings: Settings) -> None:
 def test_an_interrupted_run_is_logged(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def stopped(*_: object) -> None:
+    def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("runner.batch.outputs.leaf_lines", stopped)
+    monkeypatch.setattr("runner.batch.outputs.summarise", stopped)
     with pytest.raises(InterruptedBatchError):
         run_batch(settings)
     assert events(settings)[-1]["status"] == "interrupted"

@@ -107,3 +107,32 @@ def test_others_can_read_metrics_of_a_batch_under_umask_077(
     assert [mode(name) for name in files] == [0o644] * 4
     # What is not for other users stays as the umask says, and a folder as its owner made it.
     assert [mode(name) for name in ("out", "log", "own")] == [0o700] * 3
+
+
+@pytest.mark.parametrize("name", ["x.txt", "prom", ".prom.old", "x.PROM"])
+def test_a_textfile_that_is_never_scraped_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert run(monkeypatch, *EXECUTE, "output=out", f"metrics.textfile={name}") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("node_exporter reads no file of this name; give a name that ends in .prom")
+    assert not Path("out/result.json").exists()
+    Path("link.prom").symlink_to(name)  # by this name it is scraped
+    assert run(monkeypatch, *EXECUTE, "metrics.textfile=link.prom") == 0
+
+
+def test_a_second_textfile_in_a_folder_is_told_before_the_batch(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, *EXECUTE, "metrics.textfile=text/one.prom") == 0
+    Path("text/other.prom").write_text("# nobody's\nup 1\n")
+    Path("text/same.prom").symlink_to("one.prom")
+    for name in ("one", "same"):
+        assert run(monkeypatch, *EXECUTE, f"metrics.textfile=text/{name}.prom") == 0
+    assert "has a runner's metrics too" not in capsys.readouterr().err
+    assert run(monkeypatch, *EXECUTE, "metrics.textfile=text/two.prom") == 0
+    lines = capsys.readouterr().err.splitlines()
+    (told,) = (at for at, line in enumerate(lines) if "has a runner's metrics too" in line)
+    (begun,) = (at for at, line in enumerate(lines) if "2 leaves of fibonacci" in line)
+    assert "WARNING text/one.prom has" in lines[told]
+    assert told < begun

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from filelock import FileLock
 
 from runner.cli import command
 from runner.errors import InterruptedBatchError
+from runner.locks import locked
 from runner.metric_table import (
     AGGREGATION,
     AGGREGATION_CACHED_BATCHES,
@@ -248,9 +248,12 @@ def test_a_folder_takes_one_sweep_at_a_time(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     Path("o").mkdir()
-    with FileLock("o/.sweep.lock"):
+    with locked(Path("o/.sweep.lock")):
         assert sweep(monkeypatch, "guest.count=2,3", *EXECUTE) == 2
     assert "another sweep is at work" in capfd.readouterr().err
+    with locked(Path("o/.run.lock")):
+        assert sweep(monkeypatch, "guest.count=2,3", *EXECUTE) == 2
+    assert "another run is at work" in capfd.readouterr().err
     assert sweep(monkeypatch, "guest.count=2,3", *EXECUTE) == 0
 
 

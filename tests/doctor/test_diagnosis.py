@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
+from runner.alerts.config import CONF
 from runner.doctor import diagnosis, tools
-from runner.doctor.__main__ import main
+from runner.doctor.__main__ import main, show
 from runner.errors import InputError, ProverError
 from runner.model import ReceiptKind
 from runner.provers.prover import Capability, Diagnosis, GpuExtension
 from runner.provers.risc0 import adapter
 from runner.provers.risc0.recursive import why_unavailable
+from tests.alerts.rule_files import change
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -244,3 +247,23 @@ class TestCommand:
     ) -> None:
         assert main(["--guests", str(tmp_path)]) == 1
         assert "to do: guests = " in capsys.readouterr().out
+
+
+def test_hosts_that_may_vanish_unnoticed_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alerts = tmp_path / "alerts"
+    shutil.copytree(CONF, alerts)
+    found = diagnosis.diagnose(tmp_path, {}, names=[], load=absent, ask=no_tools, alerts=alerts)
+    assert found.alerts.startswith("a host that vanishes is forgotten after 1d, ")
+    assert found.alerts.endswith(f"list the hosts as `instances` in {alerts}/metrics_missing.yaml")
+    show(found)
+    assert found.alerts in capsys.readouterr().out
+    change(alerts, "metrics_missing.yaml", instances="[a:9100]")
+    found = diagnosis.diagnose(tmp_path, {}, names=[], load=absent, ask=no_tools, alerts=alerts)
+    assert found.alerts == ""
+    show(found)
+    assert "each host that should have metrics is watched" in capsys.readouterr().out
+    (alerts / "metrics_missing.yaml").unlink()
+    found = diagnosis.diagnose(tmp_path, {}, names=[], load=absent, ask=no_tools, alerts=alerts)
+    assert "metrics_missing.yaml" in found.alerts

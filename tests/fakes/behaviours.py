@@ -28,6 +28,8 @@ FOLDER_VARIABLE = "FAKE_PROVER_FOLDER"
 
 TRICKS = {
     "fail": "The guest fails.",
+    "print": "The guest prints PRINTED.",
+    "print_and_fail": "The guest prints PRINTED, and fails with a long message.",
     "transient": "The prover fails, and may succeed when it is tried again.",
     "hang": "The run lasts until the worker is ended.",
     "hold": "The run waits for :meth:`Behaviours.release`.",
@@ -39,6 +41,10 @@ TRICKS = {
     "gpu_fails": "A GPU fails, and the CPU makes the proof.",
 }
 """Every trick by its name, with what happens."""
+
+
+PRINTED = "first line\n\x1b[2J\x07second \u202eline\n"
+"""What a guest prints, with characters that steer a terminal."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,8 @@ def misbehave(trick: str | None, stdin: bytes) -> None:
     """Play a trick that happens before or instead of the run. Other tricks change its receipt."""
     if trick == "fail":
         raise ProverError("guest_failed", "guest panicked: told to fail")
+    if trick == "print_and_fail":
+        raise ProverError("guest_failed", f"guest panicked: \x1b[31m{'P' * 10**6}", PRINTED)
     if trick == "transient":
         raise ProverError("internal", "told to fail for now")
     if trick == "hang":

@@ -16,7 +16,7 @@ def write_guests(folder: Path) -> Manifest:
     """Make a folder with fake guests and their manifest."""
     (folder / "elfs").mkdir(parents=True)
     entries = {}
-    for name in ("aggregator", "fibonacci", "sha256"):
+    for name in ("aggregator", "echo", "fibonacci", "sha256"):
         elf = b"\x7fELF" + b"\x01\x01\x01" + name.encode() * 8
         (folder / "elfs" / f"{name}.bin").write_bytes(elf)
         entries[name] = {

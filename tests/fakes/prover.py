@@ -17,7 +17,7 @@ from runner.plan import merkle
 from runner.plan.journal import AggregationResult, aggregator_stdin
 from runner.provers.guests import AGGREGATOR, read_elf
 from runner.provers.prover import Capability, Diagnosis, Proof, ProverSpec
-from tests.fakes.behaviours import misbehave, record, rules
+from tests.fakes.behaviours import PRINTED, misbehave, record, rules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +62,11 @@ class FakeProver:
         return None
 
     @property
+    def worker_bytes(self) -> int:
+        """Nobody has measured it."""
+        return 0
+
+    @property
     def aggregation_cost(self) -> None:
         """Nothing is modelled, so that groups are balanced."""
         return None
@@ -87,9 +92,10 @@ class FakeProver:
         trick = record(guest, stdin, kind, threads)
         misbehave(trick, stdin)
         journal = journal_of(guest, stdin, children)
+        log = PRINTED if trick == "print" else ""
         cycles = Cycles(user=1000 + len(stdin), paging=2000, total=2**14, segments=1)
         if kind is ReceiptKind.EXECUTE:
-            return Proof(journal, None, cycles, "ran\n")
+            return Proof(journal, None, cycles, log)
         for child in children:
             if child.receipt is None:
                 raise ProverError("bad_argument", "a child has no receipt")
@@ -98,9 +104,7 @@ class FakeProver:
         claims = [claim(child.image_id, child.journal) for child in children]
         receipt = fake_receipt(image_id, journal, kind, claims)
         gpu = GPU_USES.get(trick or "")
-        return Proof(
-            journal, forged(receipt) if trick == "forge" else receipt, cycles, "ran\n", gpu
-        )
+        return Proof(journal, forged(receipt) if trick == "forge" else receipt, cycles, log, gpu)
 
     def verify(self, receipt: bytes, image_id: bytes) -> bytes:
         seal, body = _parse(receipt)
@@ -168,6 +172,8 @@ def leaf_journal(guest: str, stdin: bytes) -> bytes:
         (length,) = struct.unpack_from("<I", stdin)
         if len(stdin) == 4 + length + -length % 4:
             return sha256(stdin[4 : 4 + length]).digest()
+    if guest == "echo":
+        return stdin
     return sha256(stdin).digest()
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.codec.reads import read_layout
+from runner.codec.schema import Types
 from runner.errors import InputError
 from runner.plan.input_file import read_inputs
-from runner.plan.inputs import leaves
+from runner.plan.inputs import InputSpec, leaves
 from tests.plan.input_specs import FIBONACCI, PAIR, one
 
 if TYPE_CHECKING:
@@ -120,10 +123,10 @@ def test_unusable_files(tmp_path: Path, name: str, content: str, problem: str) -
 def test_missing_and_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         leaves(FIBONACCI, inputs_file=tmp_path / "none.csv")
-    folder = tmp_path / "folder.jsonl"
-    folder.mkdir()
+    fifo = tmp_path / "fifo.jsonl"
+    os.mkfifo(fifo)
     with pytest.raises(InputError, match="not a regular file"):
-        leaves(FIBONACCI, inputs_file=folder)
+        leaves(FIBONACCI, inputs_file=fifo)
 
 
 @pytest.mark.parametrize(
@@ -150,3 +153,78 @@ def test_any_text_survives_a_json_file(
     path.write_text("".join(json.dumps(text) + "\n" for text in texts))
     spec = one("string")
     assert leaves(spec, inputs_file=path) == leaves(spec, inputs=texts)
+
+
+# --- folders, Parquet, and files that values name ---------------------------------------------
+
+
+def test_a_folder_has_one_input_a_file(tmp_path: Path) -> None:
+    (tmp_path / "b.bin").write_bytes(b"\0\1")
+    (tmp_path / "a.bin").write_bytes(b"")
+    (tmp_path / ".hidden").write_bytes(b"no")
+    batch = leaves(one("raw"), inputs_file=tmp_path)
+    assert [(leaf.value, leaf.stdin) for leaf in batch] == [
+        ({"x": "file:a.bin"}, b""),
+        ({"x": "file:b.bin"}, b"\0\1"),
+    ]
+    assert [leaf.value["x"] for leaf in leaves(one("String"), inputs_file=tmp_path)] == ["", "\0\1"]
+    (tmp_path / "b.bin").write_bytes(b"\xff")
+    with pytest.raises(InputError, match=r"b\.bin': not UTF-8"):
+        leaves(one("text"), inputs_file=tmp_path)
+    with pytest.raises(InputError, match="the guest has 3 fields"):
+        leaves(PAIR, inputs_file=tmp_path)
+    (tmp_path / "c").mkdir()
+    with pytest.raises(InputError, match="c': not a regular file"):
+        leaves(one("raw"), inputs_file=tmp_path)
+
+
+def test_an_empty_folder_is_an_empty_batch(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="empty batch"):
+        leaves(one("raw"), inputs_file=tmp_path)
+
+
+def test_values_name_files_beside_the_file_of_inputs(tmp_path: Path) -> None:
+    (tmp_path / "data.bin").write_bytes(b"\1\2\3\4\5")
+    path = written(tmp_path, "in.jsonl", '"file:data.bin"\n"file:none.bin"\n')
+    with pytest.raises(InputError, match=r"in\.jsonl:2': x = 'file:none.bin': No such file"):
+        leaves(one("raw"), inputs_file=path)
+    path = written(tmp_path, "in.jsonl", '"file:data.bin"\n')
+    assert leaves(one("raw"), inputs_file=path)[0].stdin == b"\1\2\3\4\5"
+    assert leaves(one("raw"), inputs=[f"file:{tmp_path}/data.bin"])[0].stdin == b"\1\2\3\4\5"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="not a regular file"):
+        leaves(one("raw"), inputs=[f"file:{tmp_path}/pipe"])
+
+
+def test_parquet(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "in.parquet"
+    rows = [{"a": 2**64 - 1, "data": b"\0\xff", "points": [{"x": -1}]}] * 3
+    kinds = {"a": pyarrow.uint64(), "data": pyarrow.binary(),
+             "points": pyarrow.list_(pyarrow.struct({"x": pyarrow.int32()}))}  # fmt: skip
+    parquet.write_table(pyarrow.Table.from_pylist(rows, pyarrow.schema(kinds)), path)
+    reads = {"data": "Vec<u8>", "a": "u64", "points": "Vec<Point>"}
+    types = Types({"Point": {"struct": {"x": "i32"}}})
+    spec = InputSpec(read_layout(reads, types, "borsh", "guest.input", "input"))
+    batch = leaves(spec, inputs_file=path)
+    assert batch[2].value == {"data": "hex:00ff", "a": 2**64 - 1, "points": [{"x": -1}]}
+    assert batch[2].stdin == bytes.fromhex("02000000 00ff ffffffffffffffff 01000000 ffffffff")
+    with pytest.raises(InputError, match="columns a,data,points are not the guest's fields"):
+        leaves(FIBONACCI, inputs_file=path)
+    parquet.write_table(pyarrow.table({"n": [1, 94]}), path)
+    with pytest.raises(InputError, match=r"in\.parquet: row 2': n = 94: larger than 93"):
+        leaves(FIBONACCI, inputs_file=path)
+    path.write_bytes(b"PAR1 but no more")
+    with pytest.raises(InputError, match="not Parquet"):
+        leaves(FIBONACCI, inputs_file=path)
+
+
+def test_csv_cells_of_types_with_parts_are_json(tmp_path: Path) -> None:
+    reads = {"point": "(u8, bool)", "name": "Option<String>", "n": "Option<u8>", "f": "f64"}
+    spec = InputSpec(read_layout(reads, Types(), "risc0", "guest.input", "input"))
+    path = written(tmp_path, "a.csv", 'point,name,n,f\n"[1, true]",,,NaN\n"[2, false]",5,5,1e3\n')
+    assert [leaf.value for leaf in leaves(spec, inputs_file=path)] == [
+        {"point": [1, True], "name": None, "n": None, "f": "NaN"},
+        {"point": [2, False], "name": "5", "n": 5, "f": 1000.0},
+    ]

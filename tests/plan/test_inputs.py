@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from runner.codec.reads import word_field
 from runner.errors import InputError
 from runner.plan import inputs
-from runner.plan.fields import FieldSpec
 from runner.plan.inputs import InputSpec, RangeSeries, TemplateSeries, leaves
 from tests.plan.input_specs import FIBONACCI, PAIR, REASON, SHA256
 
@@ -61,9 +61,9 @@ def test_numbers_too_long_to_print_still_get_a_message(value: object) -> None:
 
 def test_input_descriptions_are_checked() -> None:
     with pytest.raises(InputError, match="twice"):
-        InputSpec((FieldSpec("n", "u32"), FieldSpec("n", "u32")))
+        InputSpec((word_field("n", "u32"), word_field("n", "u32")))
     with pytest.raises(InputError, match=r"guest\.series"):
-        InputSpec((FieldSpec("n", "u32"),), (RangeSeries(), RangeSeries()))
+        InputSpec((word_field("n", "u32"),), (RangeSeries(), RangeSeries()))
     with pytest.raises(InputError, match=r"guest\.series\.modulo = 0"):
         RangeSeries(modulo=0)
 

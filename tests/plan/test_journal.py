@@ -9,11 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.plan.journal import (
-    JOURNAL_TYPES,
     AggregationResult,
     aggregator_stdin,
     padded,
-    show_journal,
 )
 
 OWN = bytes(range(32))
@@ -95,14 +93,3 @@ def test_unusable_children() -> None:
 def test_padding(data: bytes, size: int) -> None:
     assert len(padded(data)) == size
     assert padded(data)[4 : 4 + len(data)] == data
-
-
-def test_journals_for_people() -> None:
-    assert show_journal("u64", (12200160415121876738).to_bytes(8, "little")) == (
-        "12200160415121876738"
-    )
-    assert show_journal("u32", b"\x37\0\0\0") == "55"
-    assert show_journal("hex", b"\xde\xad") == "dead"
-    assert show_journal("u64", b"\x01\x02") == "0102 (2 bytes, not a u64)"
-    with pytest.raises(ValueError, match=", ".join(JOURNAL_TYPES)):
-        show_journal("i128", b"")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,13 @@ def test_a_substitution_that_finds_nothing_is_an_error() -> None:
     assert mt.tools.substitute("a b a", {"a": "c"}) == "c b c"
     with pytest.raises(ValueError, match="'x' is not in the shipped configuration"):
         mt.tools.substitute("a b a", {"x": "c"})
+
+
+def test_the_command_for_a_batch_can_be_pasted() -> None:
+    make = shlex.split(mt.tools.run_command(Path("/my $tmp/it's/x.prom")))
+    assert make[:2] == ["make", "run"]
+    words = shlex.split(make[2].removeprefix("ARGS="))
+    assert words[-1] == "metrics.textfile=/my $tmp/it's/x.prom"
 
 
 def test_missing_tools_are_one_line(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.errors import InputError, VerificationFailedError
-from runner.folder import LEAVES, RESULT, SUMS
+from runner.folder import LEAVES, RESULT, SIGNATURE, SUMS
 from runner.signature.check import check_signature
-from runner.signature.sign import SIGNATURE, sign
+from runner.signature.sign import sign
 from runner.verify.__main__ import main as verify
 from tests.fakes.prover import ADAPTER
 from tests.verify.folders import edit_record, make

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.errors import InputError, VerificationFailedError
-from runner.folder import LEAVES, RESULT, ROOT, SUMS
+from runner.folder import LEAVES, RESULT, ROOT, SIGNATURE, SUMS
 from runner.sign import main
 from runner.signature.check import check_signature
-from runner.signature.sign import SIGNATURE, sign
+from runner.signature.sign import sign
 from tests import builders
 from tests.verify.folders import edit_record, make
 

@@ -42,8 +42,12 @@ static INLINE Vec sub64(Vec a, Vec b) { return _mm512_sub_epi64(a, b); }
 static INLINE Vec least(Vec a, Vec b) { return _mm512_min_epu32(a, b); }
 // The products of the even lanes, which have 64 bits each.
 static INLINE Vec mul_even(Vec a, Vec b) { return _mm512_mul_epu32(a, b); }
-// The odd lanes, moved to where the even ones were.
-static INLINE Vec odd(Vec a) { return _mm512_srli_epi64(a, 32); }
+static INLINE Vec mul_even_signed(Vec a, Vec b) { return _mm512_mul_epi32(a, b); }
+static INLINE Vec mul_low(Vec a, Vec b) { return _mm512_mullo_epi32(a, b); }
+// The odd lanes, copied to where the even ones were.
+static INLINE Vec odd(Vec a) {
+  return _mm512_castps_si512(_mm512_movehdup_ps(_mm512_castsi512_ps(a)));
+}
 // The high halves of 64 bit lanes, interleaved.
 static INLINE Vec highs(Vec of_even, Vec of_odd) {
   return _mm512_mask_shuffle_epi32(of_odd, 0x5555, of_even, _MM_PERM_ENUM(0xF5));
@@ -64,9 +68,13 @@ static INLINE Vec add64(Vec a, Vec b) { return _mm256_add_epi64(a, b); }
 static INLINE Vec sub64(Vec a, Vec b) { return _mm256_sub_epi64(a, b); }
 static INLINE Vec least(Vec a, Vec b) { return _mm256_min_epu32(a, b); }
 static INLINE Vec mul_even(Vec a, Vec b) { return _mm256_mul_epu32(a, b); }
-static INLINE Vec odd(Vec a) { return _mm256_srli_epi64(a, 32); }
+static INLINE Vec mul_even_signed(Vec a, Vec b) { return _mm256_mul_epi32(a, b); }
+static INLINE Vec mul_low(Vec a, Vec b) { return _mm256_mullo_epi32(a, b); }
+static INLINE Vec odd(Vec a) {
+  return _mm256_castps_si256(_mm256_movehdup_ps(_mm256_castsi256_ps(a)));
+}
 static INLINE Vec highs(Vec of_even, Vec of_odd) {
-  return _mm256_blend_epi32(_mm256_srli_epi64(of_even, 32), of_odd, 0xAA);
+  return _mm256_blend_epi32(odd(of_even), of_odd, 0xAA);
 }
 #else
 #error "compile with -mavx2 or -mavx512f"
@@ -85,10 +93,22 @@ static INLINE Vec sub(Vec a, Vec b) {
   return least(difference, add32(difference, splat(P)));
 }
 
+// MU, of which the compiler does not know what it is. Clang makes shifts and sums of a product with
+// it, which take twice as long.
+static INLINE Vec mu() {
+  Vec v = splat(MU);
+#if defined(__AVX512F__)
+  asm("" : "+v"(v));
+#else
+  asm("" : "+x"(v));
+#endif
+  return v;
+}
+
 // Montgomery's reduction of products below P^2. With q = t / P modulo 2^32, the low halves of t and
 // q * P are equal, and the difference of their high halves is t / 2^32 modulo P.
 static INLINE Vec reduce(Vec even, Vec odd_) {
-  Vec q_even = mul_even(even, splat(MU)), q_odd = mul_even(odd_, splat(MU));
+  Vec q_even = mul_even(even, mu()), q_odd = mul_even(odd_, mu());
   Vec high = highs(sub64(even, mul_even(q_even, splat(P))), sub64(odd_, mul_even(q_odd, splat(P))));
   return least(high, add32(high, splat(P)));
 }
@@ -96,7 +116,7 @@ static INLINE Vec reduce(Vec even, Vec odd_) {
 // The same reduction for sums of up to four products, whose high halves are below
 // 4 P^2 / 2^32 < 2 P.
 static INLINE Vec reduce_sum(Vec even, Vec odd_) {
-  Vec q_even = mul_even(even, splat(MU)), q_odd = mul_even(odd_, splat(MU));
+  Vec q_even = mul_even(even, mu()), q_odd = mul_even(odd_, mu());
   Vec high = highs(even, odd_);
   Vec below_p = least(high, sub32(high, splat(P)));
   return sub(below_p, highs(mul_even(q_even, splat(P)), mul_even(q_odd, splat(P))));
@@ -201,6 +221,51 @@ static INLINE FpExt operator+(const FpExt& a, Term b) {
   add_term(&r, &a, b.x, b.mix);
   return r;
 }
+
+// Up to four terms at once, whose products are summed before they are reduced. `build.rs` makes
+// calls of this from the generated code's sums of one term each. A term that is not there is zero.
+SHARED void add_four(FpExt* sum,
+                     const FpExt* to,
+                     Vec a,
+                     Vec b,
+                     Vec c,
+                     Vec d,
+                     const Mix* mix_a,
+                     const Mix* mix_b,
+                     const Mix* mix_c,
+                     const Mix* mix_d) {
+  Vec x[4] = {a, b, c, d}, x_odd[4] = {odd(a), odd(b), odd(c), odd(d)};
+  const Mix* mix[4] = {mix_a, mix_b, mix_c, mix_d};
+  for (int i = 0; i < 4; i++) {
+    Vec m = splat(mix[0]->raw[i]);
+    Vec even = mul_even(x[0], m), odd_ = mul_even(x_odd[0], m);
+    for (int j = 1; j < 4; j++) {
+      m = splat(mix[j]->raw[i]);
+      even = add64(even, mul_even(x[j], m));
+      odd_ = add64(odd_, mul_even(x_odd[j], m));
+    }
+    sum->e[i] = add(to->e[i], reduce_sum(even, odd_));
+  }
+}
+
+static INLINE FpExt
+terms(const FpExt& to, Fp a, const Mix& ma, Fp b, const Mix& mb, Fp c, const Mix& mc, Fp d, const Mix& md) {
+  FpExt r;
+  add_four(&r, &to, a.v, b.v, c.v, d.v, &ma, &mb, &mc, &md);
+  return r;
+}
+
+static INLINE FpExt
+terms(const FpExt& to, Fp a, const Mix& ma, Fp b, const Mix& mb, Fp c, const Mix& mc) {
+  return terms(to, a, ma, b, mb, c, mc, Fp(splat(0)), mc);
+}
+
+static INLINE FpExt terms(const FpExt& to, Fp a, const Mix& ma, Fp b, const Mix& mb) {
+  Fp zero(splat(0));
+  return terms(to, a, ma, b, mb, zero, mb, zero, mb);
+}
+
+static INLINE FpExt terms(const FpExt& to, Fp a, const Mix& ma) { return to + a * ma; }
 
 SHARED void scale(FpExt* r, const FpExt* a, Vec b) {
   Vec b_odd = odd(b);

@@ -7,7 +7,11 @@
 //! composite  = verifier_parameters: [u8; 32]
 //!              segments: u32, then a blob each = borsh(SegmentReceipt)
 //!              assumptions: u32, then each = kind: u8, blob (composite | succinct | groth16)
+//!                                          | 4: u8, u32 (the number of an earlier one in this list)
 //! ```
+//!
+//! A run that assumes one claim several times carries its receipt as often, because the library wants
+//! one for each. Here it is written once, and then named by its number.
 //!
 //! The library's own borsh decoding of a whole receipt recurses as deep as the input says, so a few
 //! megabytes of nested composites end the process. Here borsh decodes only the parts that cannot
@@ -15,6 +19,9 @@
 //! walked with a limit. Fake receipts have no encoding.
 //!
 //! A receipt has one encoding: bytes that decode to a receipt whose encoding is another are refused.
+//! The one exception is the encoding of earlier versions, in which nothing is named by its number.
+
+use std::collections::HashMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use risc0_zkvm::{
@@ -36,13 +43,24 @@ const RISC_ZERO: Zkvm = Zkvm {
 const COMPOSITE: u8 = 1;
 const SUCCINCT: u8 = 2;
 const GROTH16: u8 = 3;
+/// An assumption that is the same as an earlier one of the same composite receipt.
+const SAME: u8 = 4;
+
+/// The bytes that what is named by its number may take in memory, which is as much as the largest
+/// file that a receipt is read from. A few bytes could claim any amount otherwise.
+const MAX_COPIED: usize = 1 << 30;
 
 /// Composite receipts nest once for each aggregation level, and nobody builds trees this deep.
 const MAX_DEPTH: usize = 16;
 
 pub fn encode(receipt: &Receipt) -> Result<Vec<u8>> {
+    encode_as(receipt, true)
+}
+
+/// Encode a receipt, and name what is the same as an earlier part by its number if `names`.
+fn encode_as(receipt: &Receipt, names: bool) -> Result<Vec<u8>> {
     let (kind, body) = match &receipt.inner {
-        InnerReceipt::Composite(inner) => (COMPOSITE, encode_composite(inner, 0)?),
+        InnerReceipt::Composite(inner) => (COMPOSITE, encode_composite(inner, 0, names)?),
         InnerReceipt::Succinct(inner) => (SUCCINCT, borsh_bytes(inner)?),
         InnerReceipt::Groth16(inner) => (GROTH16, borsh_bytes(inner)?),
         _ => {
@@ -57,7 +75,14 @@ pub fn encode(receipt: &Receipt) -> Result<Vec<u8>> {
 
 pub fn decode(bytes: &[u8]) -> Result<Receipt> {
     let receipt = decode_any(bytes)?;
-    is_canonical(bytes, &encode(&receipt)?)?;
+    is_canonical(bytes, &encode(&receipt)?).or_else(|problem| {
+        let written_out = encode_as(&receipt, false)?;
+        if bytes == written_out {
+            Ok(())
+        } else {
+            Err(problem)
+        }
+    })?;
     Ok(receipt)
 }
 
@@ -66,7 +91,7 @@ fn decode_any(bytes: &[u8]) -> Result<Receipt> {
     let (kind, input) = open_envelope(bytes, &RISC_ZERO)?;
     let (journal, body) = input.payload()?;
     let inner = match kind {
-        COMPOSITE => InnerReceipt::Composite(decode_composite(body, 0)?),
+        COMPOSITE => InnerReceipt::Composite(decode_composite(body, 0, &mut { MAX_COPIED })?.0),
         SUCCINCT => InnerReceipt::Succinct(from_borsh::<SuccinctReceipt<ReceiptClaim>>(body)?),
         GROTH16 => InnerReceipt::Groth16(from_borsh::<Groth16Receipt<ReceiptClaim>>(body)?),
         _ => return Err(malformed(&format!("unknown receipt kind {kind}"))),
@@ -83,7 +108,7 @@ pub fn kind_name(receipt: &Receipt) -> &'static str {
     }
 }
 
-fn encode_composite(receipt: &CompositeReceipt, depth: usize) -> Result<Vec<u8>> {
+fn encode_composite(receipt: &CompositeReceipt, depth: usize, names: bool) -> Result<Vec<u8>> {
     if depth >= MAX_DEPTH {
         return Err(Error::BadArgument(format!(
             "receipt nests deeper than {MAX_DEPTH} levels"
@@ -95,10 +120,11 @@ fn encode_composite(receipt: &CompositeReceipt, depth: usize) -> Result<Vec<u8>>
         put_blob(&mut out, &borsh_bytes(segment)?);
     }
     put_count(&mut out, receipt.assumption_receipts.len())?;
-    for assumption in &receipt.assumption_receipts {
+    let mut written: HashMap<(u8, Vec<u8>), usize> = HashMap::new();
+    for (number, assumption) in receipt.assumption_receipts.iter().enumerate() {
         let (kind, body) = match assumption {
             InnerAssumptionReceipt::Composite(inner) => {
-                (COMPOSITE, encode_composite(inner, depth + 1)?)
+                (COMPOSITE, encode_composite(inner, depth + 1, names)?)
             }
             InnerAssumptionReceipt::Succinct(inner) => (SUCCINCT, borsh_bytes(inner)?),
             InnerAssumptionReceipt::Groth16(inner) => (GROTH16, borsh_bytes(inner)?),
@@ -108,13 +134,28 @@ fn encode_composite(receipt: &CompositeReceipt, depth: usize) -> Result<Vec<u8>>
                 ));
             }
         };
+        let part = (kind, body);
+        if let Some(&earlier) = written.get(&part) {
+            out.push(SAME);
+            put_count(&mut out, earlier)?;
+            continue;
+        }
         out.push(kind);
-        put_blob(&mut out, &body);
+        put_blob(&mut out, &part.1);
+        if names {
+            written.insert(part, number);
+        }
     }
     Ok(out)
 }
 
-fn decode_composite(bytes: &[u8], depth: usize) -> Result<CompositeReceipt> {
+/// Decode a composite receipt. Returns it with the bytes that it takes with all copies written out.
+/// `left` is how many bytes may still be copied.
+fn decode_composite(
+    bytes: &[u8],
+    depth: usize,
+    left: &mut usize,
+) -> Result<(CompositeReceipt, usize)> {
     if depth >= MAX_DEPTH {
         return Err(malformed(&format!("nests deeper than {MAX_DEPTH} levels")));
     }
@@ -125,11 +166,33 @@ fn decode_composite(bytes: &[u8], depth: usize) -> Result<CompositeReceipt> {
             .segments
             .push(from_borsh::<SegmentReceipt>(input.blob()?)?);
     }
+    let mut size = bytes.len();
+    // The size of each assumption with all copies written out, or 0 for a copy, which none may name.
+    let mut sizes: Vec<usize> = Vec::new();
     for _ in 0..input.count()? {
         let [kind] = input.array()?;
+        if kind == SAME {
+            let earlier = input.count()? as usize;
+            let copied = sizes.get(earlier).copied().filter(|&size| size > 0);
+            let copied =
+                copied.ok_or_else(|| malformed(&format!("no assumption {earlier} to copy")))?;
+            *left = left
+                .checked_sub(copied)
+                .ok_or_else(|| malformed("its copies take too much memory"))?;
+            let copy = receipt.assumption_receipts[earlier].clone();
+            receipt.assumption_receipts.push(copy);
+            sizes.push(0);
+            size += copied;
+            continue;
+        }
         let body = input.blob()?;
+        let mut whole = body.len().max(1);
         receipt.assumption_receipts.push(match kind {
-            COMPOSITE => InnerAssumptionReceipt::Composite(decode_composite(body, depth + 1)?),
+            COMPOSITE => {
+                let (inner, expanded) = decode_composite(body, depth + 1, left)?;
+                whole = expanded;
+                InnerAssumptionReceipt::Composite(inner)
+            }
             SUCCINCT => {
                 InnerAssumptionReceipt::Succinct(from_borsh::<SuccinctReceipt<Unknown>>(body)?)
             }
@@ -138,9 +201,11 @@ fn decode_composite(bytes: &[u8], depth: usize) -> Result<CompositeReceipt> {
             }
             _ => return Err(malformed(&format!("unknown assumption kind {kind}"))),
         });
+        size += whole - body.len().min(whole);
+        sizes.push(whole);
     }
     input.end()?;
-    Ok(receipt)
+    Ok((receipt, size))
 }
 
 /// A composite receipt without parts. Its type is `non_exhaustive`, so another crate can make one
@@ -198,6 +263,13 @@ mod tests {
         Receipt::new(InnerReceipt::Composite(inner), b"journal".to_vec())
     }
 
+    /// A receipt with these composites as assumptions.
+    fn assuming(inner: &[CompositeReceipt]) -> Receipt {
+        let parts = inner.iter().cloned();
+        let outer = composite(parts.map(InnerAssumptionReceipt::Composite).collect());
+        Receipt::new(InnerReceipt::Composite(outer), b"journal".to_vec())
+    }
+
     fn code(result: Result<Receipt>) -> &'static str {
         match result {
             Ok(_) => "ok",
@@ -215,6 +287,75 @@ mod tests {
             assert_eq!(kind_name(&back), "composite");
             assert_eq!(encode(&back).unwrap(), bytes);
         }
+    }
+
+    #[test]
+    fn what_is_assumed_several_times_is_written_once() {
+        let (one, mut other) = (composite(vec![]), composite(vec![]));
+        other.segments.pop();
+        let twelve = assuming(&vec![one.clone(); 12]);
+        let bytes = encode(&twelve).unwrap();
+        let single = encode(&assuming(std::slice::from_ref(&one))).unwrap();
+        assert_eq!(bytes.len(), single.len() + 11 * 5);
+        let mixed = assuming(&[one.clone(), other.clone(), one.clone(), other, one]);
+        for receipt in [twelve, mixed] {
+            let bytes = encode(&receipt).unwrap();
+            let back = decode(&bytes).unwrap();
+            assert_eq!(
+                borsh::to_vec(&back).unwrap(),
+                borsh::to_vec(&receipt).unwrap()
+            );
+            // What earlier versions wrote is read as well, and is written anew in the short form.
+            let written_out = encode_as(&receipt, false).unwrap();
+            assert!(written_out.len() > bytes.len());
+            assert_eq!(encode(&decode(&written_out).unwrap()).unwrap(), bytes);
+            for length in 0..bytes.len() {
+                assert_eq!(code(decode(&bytes[..length])), "malformed", "{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_receipt_is_copied_in_one_way_only() {
+        let inner = vec![composite(vec![]); 3];
+        let bytes = encode(&assuming(&inner)).unwrap();
+        // The last two assumptions are 4, 0 and 4, 0 at the end.
+        assert_eq!(&bytes[bytes.len() - 10..], [4, 0, 0, 0, 0, 4, 0, 0, 0, 0]);
+        for number in [1, 2, 3, u32::MAX] {
+            let mut bytes = bytes.clone();
+            let at = bytes.len() - 4;
+            bytes[at..].copy_from_slice(&number.to_le_bytes());
+            assert_eq!(code(decode(&bytes)), "malformed", "{number}");
+        }
+        // A copy that is written out beside one that is named by its number.
+        let plain = encode_as(&assuming(&inner), false).unwrap();
+        let tail = [4u8, 0, 0, 0, 0];
+        let part = (plain.len() - 8 - 8 - 7 - 8 - 32) / 3;
+        let mut half = plain[..plain.len() - part + 20].to_vec();
+        half.truncate(plain.len() - part);
+        half.extend_from_slice(&tail);
+        assert_eq!(code(decode(&half)), "malformed");
+    }
+
+    #[test]
+    fn copies_of_copies_take_bounded_memory() {
+        // Each level assumes the one below 4095 times: 4095^16 receipts in a few kilobytes.
+        let mut body = encode_composite(&composite(vec![]), 0, true).unwrap();
+        for _ in 1..MAX_DEPTH {
+            let mut around = vec![7; 32];
+            put_count(&mut around, 0).unwrap();
+            put_count(&mut around, 4095).unwrap();
+            around.push(COMPOSITE);
+            put_blob(&mut around, &body);
+            for _ in 1..4095 {
+                around.push(SAME);
+                put_count(&mut around, 0).unwrap();
+            }
+            body = around;
+        }
+        let bytes = encode_envelope(&RISC_ZERO, COMPOSITE, b"", &body);
+        let refused = decode(&bytes).err();
+        assert_eq!(refused, Some(malformed("its copies take too much memory")));
     }
 
     #[test]

@@ -16,10 +16,7 @@ use risc0_zkp::{
     INV_RATE,
     adapter::{CircuitInfo, TapsProvider},
 };
-
-/// The environment variable that overrides the choice of instructions, for comparisons. It is
-/// `off`, `avx2` or `avx512`.
-const SWITCH: &str = "RUNNER_SIMD";
+use runner_vectors::Instructions;
 
 const OUTS: usize = CircuitImpl::OUTPUT_SIZE;
 const MIXES: usize = CircuitImpl::MIX_SIZE;
@@ -94,25 +91,16 @@ const AVX2: Kernel = Kernel {
     evaluate: runner_eval_avx2,
 };
 
+const KERNELS: [Kernel; 2] = [AVX512, AVX2];
+
 fn kernel() -> Option<Kernel> {
     static CHOSEN: OnceLock<Option<Kernel>> = OnceLock::new();
-    *CHOSEN.get_or_init(|| {
-        let wanted = std::env::var(SWITCH).unwrap_or_default();
-        let usable = |kernel: &Kernel| wanted.is_empty() || wanted == kernel.name;
-        available().into_iter().find(usable)
-    })
+    *CHOSEN.get_or_init(|| runner_vectors::chosen().and_then(kernel_of))
 }
 
-/// The kernels that this CPU can run, the fastest first.
-fn available() -> Vec<Kernel> {
-    let mut kernels = Vec::new();
-    if is_x86_feature_detected!("avx512f") {
-        kernels.push(AVX512);
-    }
-    if is_x86_feature_detected!("avx2") {
-        kernels.push(AVX2);
-    }
-    kernels
+fn kernel_of(set: &Instructions) -> Option<Kernel> {
+    let mut kernels = KERNELS.into_iter();
+    kernels.find(|kernel| kernel.name == set.name)
 }
 
 /// The instruction set in use, or `None` where the library's own code is used.

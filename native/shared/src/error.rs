@@ -9,6 +9,8 @@ pub enum Error {
     BadElf(String),
     /// The guest panicked, faulted, exited with a code, or committed nothing.
     GuestFailed(String),
+    /// The same, with what the guest had printed by then.
+    GuestPrinted { message: String, log: String },
     /// The bytes are not a receipt in the encoding of [`crate::envelope`].
     MalformedReceipt(String),
     /// The receipt is well-formed and does not prove what was asked.
@@ -21,6 +23,10 @@ pub enum Error {
     CudaFailed(String),
     /// The proving keys (OpenVM) cannot be read, cannot be written, or belong to another VM.
     BadKeys(String),
+    /// The zkVM has no proof for this run (RISC Zero): another attempt would fail in the same way.
+    Unprovable(String),
+    /// The receipt of one segment does not verify (RISC Zero). The message starts with its number.
+    BadSegment(String),
     /// The zkVM's code panicked.
     Internal(String),
 }
@@ -33,13 +39,17 @@ impl Error {
         match self {
             Error::BadArgument(message) => ("bad_argument", message),
             Error::BadElf(message) => ("bad_elf", message),
-            Error::GuestFailed(message) => ("guest_failed", message),
+            Error::GuestFailed(message) | Error::GuestPrinted { message, .. } => {
+                ("guest_failed", message)
+            }
             Error::MalformedReceipt(message) => ("malformed_receipt", message),
             Error::VerificationFailed(message) => ("verification_failed", message),
             Error::Unavailable(message) => ("unavailable", message),
             Error::ProverFailed(message) => ("prover_failed", message),
             Error::CudaFailed(message) => ("cuda_failed", message),
             Error::BadKeys(message) => ("bad_keys", message),
+            Error::Unprovable(message) => ("unprovable", message),
+            Error::BadSegment(message) => ("bad_segment", message),
             Error::Internal(message) => ("internal", message),
         }
     }

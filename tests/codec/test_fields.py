@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import re
 import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.codec.reads import Read, encode, word_field
+from runner.codec.values import UnusableError
 from runner.errors import InputError
-from runner.plan.fields import FieldSpec, UnusableError, encode
+from runner.plan.input_file import file_reader
 
-NUMBER = (FieldSpec("n", "u32", max=93),)
-MESSAGE = (FieldSpec("message", "bytes"),)
-THREE = (FieldSpec("n", "u64"), FieldSpec("flag", "bool"), FieldSpec("name", "string"))
-
-
-def one(kind: str, low: int | None = None, high: int | None = None) -> tuple[FieldSpec, ...]:
-    return (FieldSpec("x", kind, min=low, max=high),)
+NUMBER = (word_field("n", "u32", max=93),)
+MESSAGE = (word_field("message", "bytes"),)
+THREE = (word_field("n", "u64"), word_field("flag", "bool"), word_field("name", "string"))
 
 
-def stdin(fields: tuple[FieldSpec, ...], value: object) -> bytes:
-    return encode(fields, value)[1]
+def one(kind: str, low: int | None = None, high: int | None = None) -> tuple[Read, ...]:
+    return (word_field("x", kind, min=low, max=high),)
+
+
+def encoded(fields: tuple[Read, ...], value: object) -> tuple[dict[str, object], bytes]:
+    return encode(fields, value, file_reader(Path()))
+
+
+def stdin(fields: tuple[Read, ...], value: object) -> bytes:
+    return encoded(fields, value)[1]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +55,7 @@ def stdin(fields: tuple[FieldSpec, ...], value: object) -> bytes:
 )
 def test_encodings(kind: str, value: object, expected: str) -> None:
     assert stdin(one(kind), value) == bytes.fromhex(expected)
-    assert encode(one(kind), {"x": value}) == ({"x": value}, bytes.fromhex(expected))
+    assert encoded(one(kind), {"x": value}) == ({"x": value}, bytes.fromhex(expected))
 
 
 @given(st.binary(max_size=64))
@@ -58,10 +65,10 @@ def test_every_byte_string_can_be_given(data: bytes) -> None:
 
 
 def test_fields_go_in_the_guests_order() -> None:
-    value, data = encode(THREE, {"name": "a", "flag": True, "n": 1})
+    value, data = encoded(THREE, {"name": "a", "flag": True, "n": 1})
     assert list(value) == ["n", "flag", "name"]
     assert data == bytes.fromhex("0100000000000000 01000000 01000000 61000000")
-    assert encode((), {}) == ({}, b"")
+    assert encoded((), {}) == ({}, b"")
 
 
 @pytest.mark.parametrize(
@@ -93,26 +100,27 @@ def test_fields_go_in_the_guests_order() -> None:
     ],
 )
 def test_other_unusable_values(
-    fields: tuple[FieldSpec, ...], value: object, name: str, problem: str
+    fields: tuple[Read, ...], value: object, name: str, problem: str
 ) -> None:
     with pytest.raises(UnusableError, match=re.escape(problem)) as caught:
-        encode(fields, value)
+        encoded(fields, value)
     assert caught.value.name == name
     assert caught.value.at("here").field == (f"here.{name}" if name else "here")
     assert caught.value.remedy
 
 
 @pytest.mark.parametrize(
-    ("arguments", "field"),
+    ("kind", "limits", "part"),
     [
-        ({"type": "f64"}, "type"),
-        ({"type": "u32", "max": 2**32}, "max"),
-        ({"type": "u32", "min": -1}, "min"),
-        ({"type": "u32", "max": "9"}, "max"),
-        ({"type": "u32", "min": 5, "max": 4}, "min"),
+        ("f46", {}, "type"),
+        ("u32", {"max": 2**32}, "max"),
+        ("u32", {"min": -1}, "min"),
+        ("u32", {"max": "9"}, "max"),
+        ("u32", {"min": 5, "max": 4}, "min"),
+        ("bool", {"max": 1}, ""),
     ],
 )
-def test_field_descriptions_are_checked(arguments: dict[str, Any], field: str) -> None:
+def test_field_descriptions_are_checked(kind: str, limits: dict[str, Any], part: str) -> None:
     with pytest.raises(InputError) as caught:
-        FieldSpec("n", **arguments)
-    assert caught.value.field == f"guest.fields.n.{field}"
+        word_field("n", kind, **limits)
+    assert caught.value.field == f"guest.fields.n.{part}".rstrip(".")

@@ -1,0 +1,48 @@
+"""The guest's part of a config: what it reads, what it commits, and what is wrong with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from runner.errors import InputError
+from runner.plan.inputs import leaves
+from tests.cli.configs import settings
+
+pytestmark = pytest.mark.usefixtures("hydra")
+
+NO_FIELDS = ("guest.fields=[]", "~guest.series.n")
+TYPES = "+guest.types.Point={struct: {x: i32, y: i32}}"
+
+
+def test_a_schema_on_the_command_line() -> None:
+    made = settings(
+        *NO_FIELDS,
+        TYPES,
+        "guest.input={points: 'Vec<Point>', rest: {type: raw, frame: true}}",
+        "guest.journal={sum: Point, count: u32}",
+    )
+    batch = leaves(made.spec, inputs=[{"points": [{"x": -1, "y": 2}], "rest": "hex:ff"}])
+    assert batch[0].stdin.hex() == "01000000ffffffff0200000001000000ff"
+    assert made.journal.show(bytes.fromhex("010000000200000003000000")) == {
+        "sum": {"x": 1, "y": 2},
+        "count": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("overrides", "field"),
+    [
+        (["guest.input=u32"], "guest.input"),
+        (["guest.encode=[cat]"], "guest.encode"),
+        ([*NO_FIELDS, "guest.input=[u32]"], "guest.input"),
+        ([*NO_FIELDS, "guest.input={n: u33}"], "guest.input.n"),
+        (["guest.journal=u33"], "guest.journal"),
+        (["guest.codec=xml"], "guest.codec"),
+        (["+guest.types.A=B"], "guest.types.A"),
+        ([*NO_FIELDS, "guest.encode=nothing"], "guest.encode"),
+    ],
+)
+def test_what_is_wrong_is_named(overrides: list[str], field: str) -> None:
+    with pytest.raises(InputError) as caught:
+        settings(*overrides)
+    assert caught.value.field == field
