@@ -46,17 +46,18 @@ def prepare(settings: Settings) -> Batch:
     prover = load_prover(settings.prover)
     check_zkvm(manifest, prover)
     prover.require(settings.prover.kind)
-    for program in (guest, aggregator):
+    others = {name: manifest.get(name) for name in settings.programs}
+    for program in (guest, *others.values(), aggregator):
         _check_image_id(prover, program)
     batch_leaves = leaves(
-        settings.spec,
+        settings.inputs_spec,
         inputs=settings.inputs,
         count=settings.count,
         inputs_file=settings.inputs_file,
     )
-    positions, _ = distinct(leaf.stdin for leaf in batch_leaves)
+    positions, _ = distinct((leaf.guest, leaf.stdin) for leaf in batch_leaves)
     plan = plan_for(settings, prover, positions)
-    batch = Batch(guest, aggregator, batch_leaves, plan, settings.prover)
+    batch = Batch(guest, aggregator, batch_leaves, plan, settings.prover, others)
     if settings.dry_run:
         _check_folders([("output", settings.output)])
     else:
@@ -84,7 +85,7 @@ def plan_for(settings: Settings, prover: Prover, positions: Sequence[int]) -> Pl
         chosen.thresholds,
         chosen.fan_in,
         cost=prover.aggregation_cost,
-        journal_bytes=settings.journal.size(),
+        journal_bytes=max(layout.size() for layout in settings.journals.values()),
     )
 
 

@@ -53,7 +53,7 @@ def run_record(  # noqa: PLR0913  # all that the record says
         seal: what :func:`audit_seal` returned; None for a run without an audit log.
         failures: what :func:`runner.batch.partial.failure_rows` returned.
     """
-    guests = (batch.guest, batch.aggregator)
+    guests = batch.guests
     return {
         "format": FORMAT,
         "run_id": info.run_id,

@@ -165,7 +165,7 @@ def _live(textfile: Path | None, batch: Batch, info: RunInfo, tally: Tally) -> L
     return LiveFile(
         textfile,
         tally,
-        guest=batch.guest.name,
+        guest=batch.guest_names,
         strategy=batch.plan.strategy,
         kind=batch.prover.kind.value,
         leaves=len(batch.leaves),
@@ -187,12 +187,12 @@ def _announce(batch: Batch, output: Path, hosts: Sequence[Host], gpus: Sequence[
     )
     log.info(
         "%s",
-        f"{len(batch.leaves)} leaves of {batch.guest.name} ({plan.leaf_jobs} distinct),"
+        f"{len(batch.leaves)} leaves of {batch.guest_names} ({plan.leaf_jobs} distinct),"
         f" strategy {plan.strategy}: {plan.jobs} jobs in {plan.levels + 1} levels; {what};"
         f" {workers} workers on {cores} cores{where}; outputs in {output}",
         extra={
             "event": "batch_started",
-            "guest": batch.guest.name,
+            "guest": batch.guest_names,
             "leaves": len(batch.leaves),
             "distinct": plan.leaf_jobs,
             "strategy": plan.strategy,
@@ -290,7 +290,7 @@ def _stop(engine: Engine) -> None:
 
 def _run_started(trail: Trail, batch: Batch, versions: Versions) -> None:
     """Tell the audit trail what is to be done, with which versions, and who does it where."""
-    guests = (batch.guest, batch.aggregator)
+    guests = batch.guests
     trail.add(
         RunStarted(
             kind=batch.prover.kind.value,

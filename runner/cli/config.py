@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.batch.settings import ExecutorSettings, Settings
+from runner.batch.settings import ExecutorSettings, Program, Settings
 from runner.cli import paths
 from runner.cli.errors import explain
 from runner.cli.metrics_config import metrics_settings
@@ -99,6 +99,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         dry_run=conf.dry_run,
         report=conf.report,
         aggregate=conf.aggregate,
+        programs=_programs(conf),
     )
 
 
@@ -126,6 +127,24 @@ def _count(guest: GuestConf) -> object:
     if guest.inputs is None and guest.count is None and guest.inputs_file is None:
         return guest.default_count
     return guest.count
+
+
+def _programs(conf: RunnerConf) -> dict[str, Program]:
+    """The further guests of the batch, by their names in the manifest."""
+    found: dict[str, Program] = {}
+    for key, guest in conf.programs.items():
+        if guest.name in (conf.guest.name, *found):
+            remedy = "name each guest once"
+            raise InputError(f"programs.{key}.name", guest.name, "stands twice", remedy)
+        given = [
+            one for one in ("inputs", "count", "inputs_file") if getattr(guest, one) is not None
+        ]
+        if given:
+            remedy = f"give guest.{given[0]}, where each input names its guest"
+            value = getattr(guest, given[0])
+            raise InputError(f"programs.{key}.{given[0]}", value, "belongs to the batch", remedy)
+        found[guest.name] = Program(_input_spec(guest), journal_layout(vars(guest)))
+    return found
 
 
 def _input_spec(guest: GuestConf) -> InputSpec:
