@@ -52,11 +52,13 @@ class Leaf:
         index: the leaf's position in the batch, from 0.
         value: the input by field name, as JSON and as the leaf list records it.
         stdin: the same input as the guest reads it.
+        guest: the name of the guest that runs; empty where the batch has only one.
     """
 
     index: int
     value: dict[str, object]
     stdin: bytes
+    guest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

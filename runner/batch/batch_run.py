@@ -94,7 +94,7 @@ class BatchRun:
             batch.plan,
             zkvm=prover.versions.zkvm,
             kind=batch.prover.kind,
-            guests=tuple(guest.name for guest in batch.guests),
+            guests=[guest.name for guest in batch.guests],
         )
         self._trail = trail if trail is not None else NoTrail()
         self._lookup = Lookup(cache, prover, self.counters, self._trail)

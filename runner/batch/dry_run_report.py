@@ -117,7 +117,7 @@ class DryRunReport:
         return {
             "format": FORMAT,
             "dry_run": True,
-            "guest": batch.guest.name,
+            "guest": batch.guest_names,
             "kind": batch.prover.kind.value,
             "image_ids": {g.name: g.image_id.hex() for g in batch.guests},
             "versions": asdict(self.versions),
@@ -221,7 +221,7 @@ def sentences(report: DryRunReport) -> list[str]:
 
 
 def _leaves(batch: Batch) -> str:
-    return f"{len(batch.leaves)} leaves of {batch.guest.name} ({batch.plan.leaf_jobs} distinct)"
+    return f"{len(batch.leaves)} leaves of {batch.guest_names} ({batch.plan.leaf_jobs} distinct)"
 
 
 def _name(level: Level) -> str:

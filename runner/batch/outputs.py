@@ -112,7 +112,7 @@ class Outputs:
             wall_s=self._info.elapsed_s(),
         )
         missing = self._missing
-        written = write_leaf_list(folder, batch, batch_run, self._settings.journal, missing)
+        written = write_leaf_list(folder, batch, batch_run, self._settings.journals, missing)
         listed, receipts = written.copy(), []
         if root is not None and root.receipt_bytes:
             assert batch.plan.root is not None  # noqa: S101  # there is a Root
@@ -191,7 +191,7 @@ class Outputs:
             missing = [*self._missing, *missing_leaves(batch, done, self._batch_run.failures)]
             missing.sort(key=lambda row: row[0].index)
             write_leaf_list(
-                self._settings.output, batch, self._batch_run, self._settings.journal, missing
+                self._settings.output, batch, self._batch_run, self._settings.journals, missing
             )
 
     def _record(self, status: str, error: str | None, head: Head | None) -> dict[str, Any]:

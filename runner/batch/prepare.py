@@ -47,13 +47,14 @@ def prepare(settings: Settings) -> Batch:
     guest = programs.guest(settings.guest, settings.elf)
     aggregator = programs.aggregator()
     prover.require(settings.prover.kind)
+    others = {name: programs.guest(name, one.elf) for name, one in settings.programs.items()}
     batch_leaves = leaves(
-        settings.spec,
+        settings.inputs_spec,
         inputs=settings.inputs,
         count=settings.count,
         inputs_file=settings.inputs_file,
     )
-    positions, _ = distinct(leaf.stdin for leaf in batch_leaves)
+    positions, _ = distinct((leaf.guest, leaf.stdin) for leaf in batch_leaves)
     plan = plan_for(settings, prover, positions)
     if aggregator is None and plan.aggregations:
         raise InputError(
@@ -62,7 +63,7 @@ def prepare(settings: Settings) -> Batch:
             "has no aggregator, and the runner ships none for this zkVM",
             "add one, or use strategy=none",
         )
-    batch = Batch(guest, aggregator, batch_leaves, plan, settings.prover)
+    batch = Batch(guest, aggregator, batch_leaves, plan, settings.prover, others)
     if settings.dry_run:
         _check_folders([("output", settings.output)])
     else:
@@ -90,7 +91,7 @@ def plan_for(settings: Settings, prover: Prover, positions: Sequence[int]) -> Pl
         chosen.thresholds,
         chosen.fan_in,
         cost=prover.aggregation_cost,
-        journal_bytes=settings.journal.size(),
+        journal_bytes=max(layout.size() for layout in settings.journals.values()),
     )
 
 

@@ -195,7 +195,7 @@ def _live(textfile: Path | None, batch: Batch, info: RunInfo, tally: Tally) -> L
     return LiveFile(
         textfile,
         tally,
-        guest=batch.guest.name,
+        guest=batch.guest_names,
         strategy=batch.plan.strategy,
         kind=batch.prover.kind.value,
         leaves=len(batch.leaves),
@@ -225,12 +225,12 @@ def _announce(batch: Batch, output: Path, hosts: Sequence[Host], gpus: Sequence[
     )
     log.info(
         "%s",
-        f"{len(batch.leaves)} leaves of {batch.guest.name} ({plan.leaf_jobs} distinct),"
+        f"{len(batch.leaves)} leaves of {batch.guest_names} ({plan.leaf_jobs} distinct),"
         f" strategy {plan.strategy}: {plan.jobs} jobs in {plan.levels + 1} levels; {what};"
         f" {workers} workers on {cores} cores{where}; outputs in {output}",
         extra={
             "event": "batch_started",
-            "guest": batch.guest.name,
+            "guest": batch.guest_names,
             "leaves": len(batch.leaves),
             "distinct": plan.leaf_jobs,
             "strategy": plan.strategy,

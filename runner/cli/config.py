@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.batch.settings import ExecutorSettings, Settings
+from runner.batch.settings import ExecutorSettings, Program, Settings
 from runner.cli import paths
 from runner.cli.errors import explain
 from runner.cli.metrics_config import metrics_settings
@@ -105,6 +105,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         dry_run=conf.dry_run,
         report=conf.report,
         aggregate=conf.aggregate,
+        programs=_programs(conf),
     )
 
 
@@ -149,6 +150,27 @@ def _inputs_file(guest: GuestConf) -> str | None:
     if guest.inputs_file is None:
         return None
     return spooled(guest.inputs_file, guest.inputs_format)
+def _programs(conf: RunnerConf) -> dict[str, Program]:
+    """The further guests of the batch, by their names."""
+    found: dict[str, Program] = {}
+    for key, guest in conf.programs.items():
+        name = _guest_name(guest)
+        if not name:
+            remedy = "give the guest's name, or the file of its program as elf"
+            raise InputError(f"programs.{key}.name", None, "is missing", remedy)
+        if name in (_guest_name(conf.guest), *found):
+            remedy = "name each guest once"
+            raise InputError(f"programs.{key}.name", name, "stands twice", remedy)
+        given = [
+            one for one in ("inputs", "count", "inputs_file") if getattr(guest, one) is not None
+        ]
+        if given:
+            remedy = f"give guest.{given[0]}, where each input names its guest"
+            value = getattr(guest, given[0])
+            raise InputError(f"programs.{key}.{given[0]}", value, "belongs to the batch", remedy)
+        elf = Path(guest.elf) if guest.elf else None
+        found[name] = Program(_input_spec(guest), journal_layout(vars(guest)), elf)
+    return found
 
 
 def _input_spec(guest: GuestConf) -> InputSpec:

@@ -185,6 +185,7 @@ class RunnerConf:
     """
 
     guest: GuestConf = field(default_factory=GuestConf)
+    programs: dict[str, GuestConf] = field(default_factory=dict)
     strategy: StrategyConf = field(default_factory=StrategyConf)
     prover: dict[str, Any] = field(default_factory=dict)
     executor: ExecutorConf = field(default_factory=ExecutorConf)
