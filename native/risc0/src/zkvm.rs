@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     io::{self, Write},
     rc::Rc,
+    sync::LazyLock,
 };
 
 use risc0_circuit_recursion::prove::zkr::get_zkr;
@@ -137,8 +138,10 @@ pub fn prove(
 }
 
 /// Whether the recursion programs are compiled in. In a build without them, their archive is empty.
+/// A program is unpacked to find out, which is done once.
 pub fn has_recursion() -> bool {
-    get_zkr("join.zkr", RECURSION_PO2).is_ok()
+    static FOUND: LazyLock<bool> = LazyLock::new(|| get_zkr("join.zkr", RECURSION_PO2).is_ok());
+    *FOUND
 }
 
 fn run(
