@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runner.audit.log import AuditLog
 from runner.batch.batch import Batch
 from runner.errors import AuditError, InputError
 from runner.files import check_replaceable, followed, make_folder
+from runner.limits import cores
 from runner.monitoring.ledger import Ledger
 from runner.monitoring.textfile import SUFFIX, is_scraped, rivals
 from runner.plan.inputs import leaves
@@ -17,6 +19,7 @@ from runner.plan.plan import distinct
 from runner.plan.strategy import make_plan
 from runner.provers.guests import AGGREGATOR, Manifest, read_elf
 from runner.provers.prover import load_prover
+from runner.provers.segments import Sized
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from runner.batch.settings import Settings
     from runner.model import Guest
     from runner.plan.plan import Plan
-    from runner.provers.prover import Prover
+    from runner.provers.prover import Prover, ProverSpec
 
 __all__ = ["plan_for", "prepare"]
 
@@ -56,7 +59,7 @@ def prepare(settings: Settings) -> Batch:
     )
     positions, _ = distinct(leaf.stdin for leaf in batch_leaves)
     plan = plan_for(settings, prover, positions)
-    batch = Batch(guest, aggregator, batch_leaves, plan, settings.prover)
+    batch = Batch(guest, aggregator, batch_leaves, plan, sized(settings, prover))
     if settings.dry_run:
         _check_folders([("output", settings.output)])
     else:
@@ -86,6 +89,14 @@ def plan_for(settings: Settings, prover: Prover, positions: Sequence[int]) -> Pl
         cost=prover.aggregation_cost,
         journal_bytes=settings.journal.size(),
     )
+
+
+def sized(settings: Settings, prover: Prover) -> ProverSpec:
+    """The spec of the prover with the size of segments that this machine has the memory for."""
+    if not isinstance(prover, Sized):
+        return settings.prover
+    workers = settings.executor.workers or prover.workers or cores()
+    return replace(settings.prover, settings=prover.sized(workers))
 
 
 def check_zkvm(manifest: Manifest, prover: Prover) -> None:

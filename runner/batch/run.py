@@ -94,7 +94,14 @@ def run(settings: Settings) -> Summary:
         if prover.workers is not None:
             engine.suggest_workers(prover.workers)
         hosts = engine.hosts()
-        info = RunInfo(run_id, prover.versions, jobs_at_once(hosts), started, clock)
+        info = RunInfo(
+            run_id,
+            prover.versions,
+            jobs_at_once(hosts),
+            started,
+            clock,
+            batch.prover.settings,
+        )
         spool = Spool(output / RECEIPTS)
         segments = SegmentStore(output / SEGMENTS)
         recorder = Recorder()
