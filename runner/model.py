@@ -317,7 +317,8 @@ class AggregationCost(Protocol):
 PLACEMENT = (
     *("output", "progress", "log_level", "log_format", "quiet", "report", "dry_run"),
     *("metrics", "audit", "l1", "guests", "cache.folder"),
-    *("executor.timeout_s", "executor.on_failure", "executor.engine.address", "retry"),
+    *("executor.timeout_s", "executor.max_cycles", "executor.on_failure"),
+    *("executor.engine.address", "retry"),
     *("prover.gpus", "prover.gpu_proofs"),
 )
 """The settings that say where a run happens, what it shows, and how it meets failures.

@@ -82,6 +82,9 @@ def _last_rows(settings: Settings, info: RunInfo) -> dict[str, str]:
     rows = {}
     if bits := versions.extra.get("security_bits"):
         rows["security"] = f"{bits} bits, {versions.zkvm} {versions.zkvm_version}"
+    given = [f"{name}={value}" for name, value in info.prover_settings if value is not None]
+    if given:
+        rows["prover settings"] = ", ".join(given)
     rows["outputs"] = visible(short(settings.output))
     metrics = settings.metrics
     if metrics.textfile is not None:

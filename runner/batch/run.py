@@ -101,7 +101,8 @@ def run(settings: Settings) -> Summary:
             jobs_at_once(hosts),
             started,
             clock,
-            check_command(settings, batch),
+            prover_settings=batch.prover.settings,
+            check=check_command(settings, batch),
         )
         spool = Spool(output / RECEIPTS)
         segments = SegmentStore(output / SEGMENTS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,8 @@ def settings(config: DictConfig, output: Path) -> Settings:
     # The record names the guest also where the config leaves that to the file.
     guest = _guest_name(conf.guest)
     plain["guest"]["name"] = guest or None
-    executor, prover = _executor(conf.executor), _prover(conf.prover, conf.guests)
+    executor = _executor(conf.executor)
+    prover = replace(_prover(conf.prover, conf.guests), max_cycles=_max_cycles(conf.executor))
     return Settings(
         guest=guest,
         elf=Path(conf.guest.elf) if conf.guest.elf else None,
@@ -223,6 +225,16 @@ def _prover(conf: dict[str, Any], guests: str | None) -> ProverSpec:
         if not isinstance(value, int | str | None):
             raise InputError(f"prover.{name}", value, "not a single value", "give one, or null")
     return ProverSpec(conf["adapter"], ReceiptKind(conf["kind"]), tuple(own.items()), guests)
+
+
+def _max_cycles(conf: ExecutorConf) -> int:
+    if conf.max_cycles is None:
+        return 0
+    if not 1 <= conf.max_cycles < 1 << 63:
+        raise InputError(
+            "executor.max_cycles", conf.max_cycles, "out of range", "give 1 or more, or null"
+        )
+    return conf.max_cycles
 
 
 def _executor(conf: ExecutorConf) -> ExecutorSettings:

@@ -103,6 +103,7 @@ class ExecutorConf:
 
     workers: Any = "auto"
     timeout_s: Optional[float] = None
+    max_cycles: Optional[int] = None
     on_failure: str = "stop"
     engine: dict[str, Any] = field(default_factory=dict)
 
