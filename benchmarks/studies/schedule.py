@@ -100,9 +100,7 @@ class _Simulation(Engine):
     jobs: int = 0
     running: list[tuple[float, int, Future[Any], ProofJob]] = field(default_factory=list)
     numbers: itertools.count[int] = field(default_factory=itertools.count)
-    guest: Guest = field(
-        default_factory=lambda: Guest("simulated", bytes(32), DEFAULT_FOLDER, "")
-    )
+    guest: Guest = field(default_factory=lambda: Guest("simulated", bytes(32), DEFAULT_FOLDER, ""))
 
     def hosts(self) -> Sequence[Host]:
         return [Host("simulated", self.workers, self.workers)]
@@ -171,7 +169,7 @@ class _Simulation(Engine):
 
 
 class _Ready:
-    """A stream whose segments are there at once, since cutting is far faster than proving."""
+    """A stream whose segments are there at once, as cutting takes next to no time."""
 
     def __init__(self, wanted: list[int]) -> None:
         self._left = iter(wanted)

@@ -23,7 +23,7 @@ from runner.batch.prepare import plan_for, prepare
 from runner.batch.printed import Printed
 from runner.batch.run_info import RunInfo
 from runner.batch.seed import user_secret
-from runner.batch.segment_store import SegmentStore
+from runner.batch.segment_store import SegmentStore, segments_folder
 from runner.batch.spool import Spool
 from runner.cache.cache import NoCache
 from runner.engines.engine import jobs_at_once
@@ -105,7 +105,7 @@ def run(settings: Settings) -> Summary:
             check=check_command(settings, batch),
         )
         spool = Spool(output / RECEIPTS)
-        segments = SegmentStore(output / SEGMENTS)
+        segments = SegmentStore(segments_folder(os.environ, output / SEGMENTS), run_id)
         recorder = Recorder()
         batch_run = BatchRun(
             batch,
