@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from runner.model import ReceiptKind
 from runner.text import duration, visible
@@ -29,6 +30,7 @@ def print_end(
     *,
     summary: Summary | None = None,
     error: BatchFailedError | None = None,
+    journals: str = "",
 ) -> None:
     """Print how a run ended on standard output, unless it is to be quiet.
 
@@ -40,6 +42,7 @@ def print_end(
         summary: the summary of the run; None if it has no result.
         error: the error that ended the run, also where its result lacks some leaves; None if it
             did not fail.
+        journals: what the first journals show, for people.
     """
     if settings.quiet:
         return
@@ -47,10 +50,10 @@ def print_end(
         line = _finished(settings, info, summary, error)
         sys.stdout.write(json.dumps(line) + "\n")
     elif summary is not None:
-        missing = {} if error is None else {"missing": error.message}
-        Console().print(
-            _table(summary, missing | _last_rows(settings, info), partial=bool(missing))
-        )
+        rows = {} if error is None else {"missing": error.message}
+        rows |= {"journals": journals} if journals else {}
+        rows |= _last_rows(settings, info)
+        Console().print(_table(summary, rows, partial=error is not None))
     sys.stdout.flush()  # what cannot be written is to be known while the run's log is open
 
 
@@ -141,7 +144,7 @@ def _table(summary: Summary, last_rows: dict[str, str], *, partial: bool = False
             grid.add_row("", f"{model.tps:.3g} by the model (not measured)")
         grid.add_row("L1 gas savings", f"{model.gas_savings_percent:.1f} % by the model; no L1")
     for name, text in last_rows.items():
-        grid.add_row(name, text)
+        grid.add_row(name, Text(text))  # a text, because brackets in it are no markup
     return grid
 
 
