@@ -25,6 +25,7 @@ __all__ = [
     "ProverError",
     "ReceiptRejectedError",
     "RunnerError",
+    "SegmentLostError",
     "UnexpectedError",
     "VerificationFailedError",
     "WorkerDiedError",
@@ -110,6 +111,24 @@ class ReceiptRejectedError(RunnerError):
 
     def _words(self) -> str:
         return f"{self.what}: receipt rejected: {self.reason}"
+
+
+@dataclass(eq=False, repr=False)
+class SegmentLostError(RunnerError):
+    """What was kept of one segment cannot be used, so that it has to be cut and proved again.
+
+    Attributes:
+        job: the id of the job whose segment it is.
+        index: the position of the segment.
+        reason: what is wrong with what was kept.
+    """
+
+    job: int
+    index: int
+    reason: str
+
+    def _words(self) -> str:
+        return f"segment {self.index + 1} of job {self.job}: {self.reason}"
 
 
 @dataclass(eq=False, repr=False)

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from runner.errors import JobFailedError
-    from runner.model import Outcome, ProofJob
+    from runner.model import LongRun, Outcome, ProofJob
 
 __all__ = [
     "Event",
     "JobFailed",
     "JobFinished",
     "JobRetried",
+    "JobSplit",
     "JobStarted",
     "LoadMeasured",
     "Observer",
@@ -51,6 +52,24 @@ class JobFinished:
 
     job: ProofJob
     outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class JobSplit:
+    """A job turned out to be a run of several segments. It was executed, and nothing is proved yet.
+
+    Each segment and the receipt of all together is then a job of its own, with the same id and with
+    a part. The job itself finishes after the last of them.
+
+    Attributes:
+        job: the job, without its children's receipts.
+        outcome: the outcome of the execution, with the run.
+        run: the run.
+    """
+
+    job: ProofJob
+    outcome: Outcome
+    run: LongRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +113,7 @@ class LoadMeasured:
     queued: int
 
 
-Event: TypeAlias = "JobStarted | JobFinished | JobRetried | JobFailed | LoadMeasured"
+Event: TypeAlias = "JobStarted | JobFinished | JobSplit | JobRetried | JobFailed | LoadMeasured"
 
 
 class Observer(Protocol):

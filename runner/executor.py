@@ -1,9 +1,10 @@
 """The executor: it runs the jobs of a plan on an engine.
 
 An aggregation starts as soon as its own children have finished, and goes before new leaves. A job
-that fails is tried again by the retry policy. One thread, the caller's, makes all decisions and
-tells the observers. Jobs are looked up in the cache on a few threads of their own, because each
-look-up verifies a receipt.
+that turns out to be a run of several segments becomes many jobs, so that a plan grows while it is
+run. A job that fails is tried again by the retry policy. One thread, the caller's, makes all
+decisions and tells the observers. Jobs are looked up in the cache on a few threads of their own,
+because each look-up verifies a receipt.
 """
 
 from __future__ import annotations
@@ -17,18 +18,27 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from runner.engines.engine import jobs_at_once, threads_for
 from runner.engines.retry import Attempts
-from runner.errors import JobFailedError
-from runner.events import JobFailed, JobFinished, JobRetried, JobStarted, LoadMeasured
+from runner.errors import JobFailedError, SegmentLostError
+from runner.events import (
+    JobFailed,
+    JobFinished,
+    JobRetried,
+    JobSplit,
+    JobStarted,
+    LoadMeasured,
+)
+from runner.long_runs import LongRuns
 from runner.plan.job_queue import JobQueue
 from runner.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     from runner.engines.engine import Engine, Host
     from runner.engines.retry import RetryPolicy
     from runner.events import Event, Observer
-    from runner.model import Outcome, ProofJob
+    from runner.long_runs import SegmentStream
+    from runner.model import LongRun, Outcome, ProofJob
     from runner.plan.plan import Plan
 
 __all__ = ["Jobs", "OnFailure", "PlanExecutor"]
@@ -50,7 +60,11 @@ class Jobs(Protocol):
         ...
 
     def load(self, job: ProofJob) -> ProofJob:
-        """Return a job with the children's receipts. It is called just before the job starts."""
+        """Return a job with all its data. It is called just before the job starts.
+
+        Raises:
+            SegmentLostError: what was kept of one segment cannot be used.
+        """
         ...
 
     def lookup(self, job: ProofJob) -> Outcome | None:
@@ -59,6 +73,14 @@ class Jobs(Protocol):
 
     def accept(self, outcome: Outcome) -> None:
         """Keep the outcome of a job that has finished."""
+        ...
+
+    def cut(self, job: ProofJob, run: LongRun, wanted: Container[int]) -> SegmentStream:
+        """Begin to cut a run, and keep the segments at the ``wanted`` positions."""
+        ...
+
+    def accept_segment(self, job: ProofJob, outcome: Outcome) -> None:
+        """Keep the receipt of a segment."""
         ...
 
 
@@ -121,11 +143,15 @@ class PlanExecutor:
         self._sleep = sleep
 
         self._queue = JobQueue(plan, leaves_done=leaves_done)
-        self._attempts: dict[int, Attempts] = {}  # at jobs that have failed and may yet succeed
+        # Those at jobs that have failed and may yet succeed.
+        self._attempts: dict[tuple[int, int], Attempts] = {}
         self._lookups: dict[Future[Outcome | None], ProofJob] = {}
         self._running: dict[Future[Outcome], ProofJob] = {}
         # Every future comes here when it ends. `concurrent.futures.wait` would lock all of them.
         self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        # Twice as many segments as there are workers keep these busy.
+        ahead = 2 * (self._workers + lookups)
+        self._long = LongRuns(jobs.cut, ahead, self._ended.put)
         self.failures: list[JobFailedError] = []
 
     def run(self) -> None:
@@ -139,17 +165,22 @@ class PlanExecutor:
             while True:
                 self._fill()
                 self._tell(LoadMeasured(len(self._running), len(self._queue) + len(self._lookups)))
-                if not self._lookups and not self._running and self._queue.due is None:
+                if not self._waits_for_something and self._queue.due is None:
                     break
                 self._wait()
         except KeyboardInterrupt:
             self._settle([future for future in self._running if future.done()])
             raise
         finally:
+            self._long.close()
             if self._pool is not None:
                 self._pool.shutdown(cancel_futures=True)
         if self.failures:
             raise self.failures[0]
+
+    @property
+    def _waits_for_something(self) -> bool:
+        return bool(self._lookups or self._running or self._long.busy)
 
     def _tell(self, event: Event) -> None:
         for observer in self._observers:
@@ -164,6 +195,9 @@ class PlanExecutor:
         if self.failures and self._on_failure == "stop":
             self._drop_waiting()
             return
+        while ready := self._long.pull():
+            for future in ready:
+                self._cut(future)
         if self._pool is None:
             while len(self._running) < self._workers and (job := self._next()) is not None:
                 self._submit(job)
@@ -202,28 +236,29 @@ class PlanExecutor:
         """The next job without a look-up, or None if no job can start."""
         if self._queue.to_run:
             return self._queue.pop()
-        job_id = self._queue.take()
-        return None if job_id is None else self._jobs.build(job_id)
+        return self._made(self._queue.take())
+
+    def _made(self, taken: int | ProofJob | None) -> ProofJob | None:
+        return self._jobs.build(taken) if isinstance(taken, int) else taken
 
     def _look_up_next(self, pool: ThreadPoolExecutor) -> bool:
         """Start the next look-up on a pool of threads. Returns False if no job can be made."""
-        job_id = self._queue.take()
-        if job_id is None:
+        job = self._made(self._queue.take())
+        if job is None:
             return False
-        job = self._jobs.build(job_id)
         lookup = pool.submit(self._jobs.lookup, job)
         self._lookups[lookup] = job
         lookup.add_done_callback(self._ended.put)
         return True
 
     def _submit(self, job: ProofJob) -> None:
-        attempts = self._attempts.get(job.id)
+        attempts = self._attempts.get(job.key)
         self._tell(JobStarted(job, 1 if attempts is None else attempts.number))
         threads = self._threads(1 + len(self._running) + len(self._queue) + len(self._lookups))
-        full = replace(self._jobs.load(job), threads=threads)
         try:
+            full = replace(self._jobs.load(job), threads=threads)
             future = self._engine.submit(self._task, full)
-        except RuntimeError as error:
+        except (RuntimeError, SegmentLostError) as error:
             # A broken pool takes no more jobs. The retry policy judges this like a failed job.
             future = Future()
             future.set_exception(error)
@@ -239,7 +274,7 @@ class PlanExecutor:
         timeout, due = _WAKE_S, self._queue.due
         if due is not None:
             timeout = min(timeout, max(0.0, due - self._clock()))
-        if not self._running and not self._lookups:
+        if not self._waits_for_something:
             self._sleep(min(timeout if due is not None else 0.0, 0.5))
             return
         ended = []
@@ -253,7 +288,9 @@ class PlanExecutor:
     def _settle(self, ended: Iterable[Future[Any]]) -> None:
         """Act on the futures of look-ups and jobs that have ended."""
         for future in ended:
-            if future in self._lookups:
+            if self._long.owns(future):
+                self._cut(future)
+            elif future in self._lookups:
                 job = self._lookups.pop(future)
                 outcome = future.result()
                 if outcome is None:
@@ -267,35 +304,69 @@ class PlanExecutor:
                 except (Exception, CancelledError) as error:  # noqa: BLE001  # judged by the policy
                     self._fail(job, error)
                 else:
-                    if job.id in self._attempts:
-                        outcome = replace(outcome, attempts=self._attempts.pop(job.id).number)
+                    if job.key in self._attempts:
+                        outcome = replace(outcome, attempts=self._attempts.pop(job.key).number)
                     self._finish(job, outcome)
 
     def _finish(self, job: ProofJob, outcome: Outcome) -> None:
-        self._jobs.accept(outcome)
-        self._tell(JobFinished(job, outcome))
-        self._queue.finished(job.id)
+        if outcome.long is not None:
+            self._long.begin(job, outcome, outcome.long)
+            self._tell(JobSplit(job, outcome, outcome.long))
+        elif job.part is None:
+            self._jobs.accept(outcome)
+            self._tell(JobFinished(job, outcome))
+            self._queue.finished(job.id)
+        elif job.part.index is None:
+            self._tell(JobFinished(job, outcome))
+            self._finish(*self._long.assembled(job.id, outcome))
+        else:
+            self._jobs.accept_segment(job, outcome)
+            self._tell(JobFinished(job, outcome))
+            if (assembly := self._long.finished(job, outcome)) is not None:
+                self._queue.put(assembly)
+
+    def _cut(self, future: Future[Any]) -> None:
+        """Act on what a stream of segments gave."""
+        whole = self._long.job_of(future)
+        try:
+            segment = self._long.segment(future)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the run cannot be cut
+            self._give_up(whole, error, 1)
+            return
+        if segment is not None:
+            self._queue.add(segment)
 
     def _fail(self, job: ProofJob, error: BaseException) -> None:
         """Try a job again after a while, or give it up."""
-        attempts = self._attempts.get(job.id)
+        attempts = self._attempts.get(job.key)
         if attempts is None:
             policy = self._policy.tenacity(self._engine.transient)
-            attempts = self._attempts[job.id] = Attempts(policy)
+            attempts = self._attempts[job.key] = Attempts(policy)
         wait_s = attempts.failed(error)
         stopping = self.failures and self._on_failure == "stop"
         if wait_s is None or stopping:
-            failure = JobFailedError(job.name, attempts.number, one_line(error))
-            failure.__cause__ = error
-            self.failures.append(failure)
-            self._tell(JobFailed(job, failure))
+            self._give_up(job, error, attempts.number)
             return
         self._tell(JobRetried(job, error, wait_s))
-        self._queue.delay(job, self._clock() + wait_s)
+        if isinstance(error, SegmentLostError):
+            # It is cut again, and comes back as a job of its own.
+            self._long.lost(error.job, error.index)
+        else:
+            self._queue.delay(job, self._clock() + wait_s)
+
+    def _give_up(self, job: ProofJob, error: BaseException, attempts: int) -> None:
+        """Note that a job has failed for good. All other parts of its run are dropped."""
+        failure = JobFailedError(job.name, attempts, one_line(error))
+        failure.__cause__ = error
+        self.failures.append(failure)
+        self._tell(JobFailed(job, failure))
+        if self._long.drop(job.id) is not None:
+            self._queue.drop(job.id)
 
     def _drop_waiting(self) -> None:
         """Drop all jobs that have not started. Look-ups that have started are finished."""
         self._queue.clear()
+        self._long.close()
         for future in self._lookups:
             future.cancel()
         self._lookups = {f: job for f, job in self._lookups.items() if not f.cancelled()}

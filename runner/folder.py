@@ -52,6 +52,7 @@ __all__ = [
     "REPORT",
     "RESULT",
     "ROOT",
+    "SEGMENTS",
     "SIGNATURE",
     "SUMS",
     "JournalFile",
@@ -75,6 +76,7 @@ ROOT = "root.receipt"
 RECEIPTS = "receipts"
 PRINTED = "printed"
 JOURNALS = "journals"
+SEGMENTS = "segments"
 SUMS = "SHA256SUMS"
 SIGNATURE = f"{SUMS}.sig"
 

@@ -8,11 +8,13 @@ belongs to the batch; or the user knows the hash already (``--root``).
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner import streams
+from runner.destination import is_stdout, write_out
 from runner.errors import InputError, ReceiptRejectedError, RunnerError, VerificationFailedError
 from runner.folder import MAX_FILE_BYTES
 from runner.model import ReceiptKind
@@ -20,7 +22,7 @@ from runner.plan.journal import AggregationResult
 from runner.plan.merkle import InclusionProof
 from runner.provers.guests import Manifest, default_folder
 from runner.provers.prover import BUILT_IN, ProverSpec, adapters, load_prover
-from runner.provers.worker import verify_receipt
+from runner.provers.verifying import verify_receipt
 from runner.untrusted import parse_json, read_regular
 from runner.verify.verified import PinnedIds
 
@@ -54,7 +56,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="the zkVM adapter to verify with, by its name or as MODULE:CLASS (default: the one "
         "that the manifest is of)",
     )
+    parser.add_argument(
+        "--calldata",
+        type=Path,
+        metavar="FILE",
+        help="write the proof as the registry on an L1 takes it: JSON with the arguments of its "
+        "function `included`, and the whole call; - is standard output",
+    )
     options = parser.parse_args(arguments)
+    # Where the call goes to standard output, nothing else may.
+    to = sys.stderr if options.calldata and is_stdout(options.calldata) else sys.stdout
     try:
         proof = _read_proof(options.proof)
         adapter, pins = _pins(options.guests, proof.image_id)
@@ -70,18 +81,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         if not proof.holds():
             raise VerificationFailedError("path", "it does not lead from the leaf to the root")
+        if options.calldata is not None:
+            _write_calldata(proof, options.calldata)
     except RunnerError as error:
         sys.stderr.write(f"{'error: ' if error.exit_code == 2 else ''}{error}\n")
         return error.exit_code
-    sys.stdout.write(
+    to.write(
         f"INCLUDED: {pins.name(proof.image_id)} with journal {proof.journal.hex()} is in batch"
         f" {root.hex()}\n"
     )
     if count is not None:
-        sys.stdout.write(f"  ok  verified_count: {count} leaves, as the proof says\n")
+        to.write(f"  ok  verified_count: {count} leaves, as the proof says\n")
     of = f" of {proof.count}" if count is None else ""
-    sys.stdout.write(f"  --  not proved, the prover's own word: position {proof.position}{of}\n")
+    to.write(f"  --  not proved, the prover's own word: position {proof.position}{of}\n")
     return 0
+
+
+def _write_calldata(proof: InclusionProof, out: Path) -> None:
+    """Write what the registry's function ``included`` takes, by name and as the bytes of the call.
+
+    Raises:
+        InputError: the file cannot be written, or a package that encodes the call is missing.
+    """
+    from runner.evm.registry import included_call, path_and_bits
+
+    path, bits = path_and_bits(proof.path)
+    try:
+        call = included_call(proof)
+    except ModuleNotFoundError as error:
+        problem, remedy = f"{error.name} is not installed", "pip install 'zk-batch-runner[l1]'"
+        raise InputError("--calldata", str(out), problem, remedy) from None
+    said = {
+        "root": f"0x{proof.root.hex()}",
+        "imageId": f"0x{proof.image_id.hex()}",
+        "journal": f"0x{proof.journal.hex()}",
+        "path": [f"0x{sibling.hex()}" for sibling in path],
+        "bits": str(bits),
+        "calldata": f"0x{call.hex()}",
+    }
+    try:
+        write_out(out, (json.dumps(said, indent=1) + "\n").encode())
+    except OSError as error:
+        raise InputError(
+            "--calldata", str(out), str(error.strerror), "choose another file"
+        ) from None
 
 
 def _read_proof(path: Path) -> InclusionProof:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["cores", "memory_bytes"]
+__all__ = ["cores", "fitting", "memory_bytes"]
 
 _ROOT = Path("/")
 
@@ -51,6 +51,18 @@ def memory_bytes(root: Path = _ROOT) -> int:
         if (text := _read(group / name)).isdecimal()
     ]
     return min([*([found] if found > 0 else []), *limits], default=0)
+
+
+def fitting(worker_bytes: int, memory: int, workers: int) -> int | None:
+    """The number of workers that there is memory for, at least one; None if it is for all.
+
+    Args:
+        worker_bytes: The bytes of memory that each takes at least.
+        memory: The bytes of memory that there are, or 0 if that is not known.
+        workers: The number of workers that are wanted.
+    """
+    fit = max(1, memory // worker_bytes)
+    return fit if memory > 0 and fit < workers else None
 
 
 def _quotas(root: Path) -> Iterator[float]:

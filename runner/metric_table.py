@@ -36,7 +36,7 @@ _BATCH = "the result of the batch"
 _L1_RECEIPTS = "receipts of L1 transactions"
 _L1_LOOKS = "looks at the L1"
 _L1_STORE = "the submissions on disk"
-_GAS_MODEL = "gas per proof from the configuration; no L1 is attached"
+_GAS_MODEL = "the gas per proof that the model takes; no L1 is asked"
 
 _counter = partial(Counter, NoLabels)
 _gauge = partial(Gauge, NoLabels)
@@ -149,8 +149,8 @@ PARALLEL_WORKERS_ACTIVE = _gauge(
 )
 L1_SUBMISSION_GAS_USED = _counter(
     "l2_l1_submission_gas_used",
-    "Gas used by our transactions on an L1, reverted ones and deployments included; each nonce "
-    "counts once.",
+    "Gas used by submissions of batches to an L1, reverted ones included; each transaction counts "
+    "once.",
     _L1_RECEIPTS,
     "gas",
 )
@@ -290,6 +290,23 @@ EXECUTED_CYCLES = Counter(
     "cycles",
     initial={"type": get_args(CycleType)},
 )
+LONG_RUNS = _counter(
+    "l2_long_runs_total",
+    "Guest runs that had several segments, whose segments were proved one by one.",
+    _OUTCOMES,
+)
+SEGMENT_PROOFS = _counter(
+    "l2_segment_proofs_total",
+    "Segments of such runs that were proved; those from the cache are not counted.",
+    _OUTCOMES,
+)
+SEGMENT_PROOF_DURATION_SECONDS = Histogram(
+    NoLabels,
+    "l2_segment_proof_duration_seconds",
+    "Time to prove one segment of such a run.",
+    _CLOCK,
+    "seconds",
+)
 EXECUTED_SEGMENTS = _counter(
     "l2_executed_segments_total", "Segments of guest runs in execute mode.", "the zkVM's executor"
 )
@@ -342,12 +359,12 @@ PARALLEL_WORKERS_LIMIT = _gauge(
 )
 L1_SUBMISSIONS = _counter(
     "l2_l1_submissions_total",
-    "Our transactions that are in a block of an L1, reverted ones and deployments included.",
+    "Submissions of batches that are in a block of an L1, reverted ones included.",
     _L1_RECEIPTS,
 )
 L1_FEES_ETH = _counter(
     "l2_l1_fees_eth_total",
-    "What the transactions counted in l2_l1_submissions_total have cost.",
+    "What our transactions on an L1 have cost: the submissions, and deployments of the registry.",
     _L1_RECEIPTS,
     "ETH",
 )

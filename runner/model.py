@@ -92,8 +92,47 @@ class Child:
 
 
 @dataclass(frozen=True, slots=True)
+class LongRun:
+    """A run of several segments that was executed and not proved.
+
+    Attributes:
+        journal: what the guest committed.
+        cycles: the cycles of the run.
+        segment_po2: the limit that it is cut with, as a power of two of cycles.
+        sizes: the size of each segment, as a power of two of cycles.
+        log: what the guest printed.
+    """
+
+    journal: bytes
+    cycles: Cycles
+    segment_po2: int
+    sizes: tuple[int, ...]
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a job makes of a run of several segments: the receipt of one, or that of all together.
+
+    Attributes:
+        index: the position of the segment, from 0; None for the receipt of all together.
+        of: the number of segments of the run.
+        po2: the size of the segment, as a power of two of cycles; 0 for all together.
+        digest: the SHA-256 of the segment's bytes; empty for all together.
+        data: the segment's bytes alone, or the receipts of all segments in order. It is empty until
+            the job starts.
+    """
+
+    index: int | None
+    of: int
+    po2: int = 0
+    digest: bytes = b""
+    data: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ProofJob:
-    """All that a worker needs to make one proof.
+    """All that a worker needs to make one proof, or one part of it.
 
     Attributes:
         id: the job's id in the plan.
@@ -106,6 +145,10 @@ class ProofJob:
         threads: the number of CPU threads that the job may use, or 0 to leave it to the prover.
         expected: the journal that the run must commit, where it is known beforehand. That of an
             aggregation follows from its children's journals; a leaf's is None.
+        seed: what the guest's random numbers come from where its run is cut into segments. It is
+            secret, because it keeps the digests of the guest's memory from telling what is in it.
+            A job without a seed is proved as a whole.
+        part: the part of the run that the job makes; None for a whole run.
     """
 
     id: int
@@ -116,6 +159,15 @@ class ProofJob:
     kind: ReceiptKind
     threads: int = 0
     expected: bytes | None = None
+    seed: bytes = b""
+    part: Part | None = None
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What tells the job from all others: its id in the plan, and the number of its part."""
+        if self.part is None:
+            return self.id, -1
+        return self.id, self.part.of if self.part.index is None else self.part.index
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +210,8 @@ class Outcome:
         attempts: the number of attempts that were started; 0 for a receipt from the cache.
         gpu: the part that a GPU had in the proof; None if it had none.
         printed: what the guest printed, bounded; empty for a receipt from the cache.
+        long: the run, if it has several segments and was executed only; None for any other outcome.
+        parts: the number of segments that were proved one by one; 0 for a run proved as a whole.
     """
 
     job_id: int
@@ -176,6 +230,8 @@ class Outcome:
     attempts: int = 1
     gpu: GpuUse | None = None
     printed: str = ""
+    long: LongRun | None = None
+    parts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

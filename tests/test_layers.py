@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 FOLDER = Path(runner.__file__).parent
 
 ORDER = (
-    "errors model files text untrusted metric_kinds gpus limits lifeline stopping streams",
+    "errors model files text untrusted metric_kinds gpus limits lifeline stopping streams consoles",
     "codec",
     "plan provers engines cache folder events metric_table destination locks",
-    "alerts metrics signature evm",
+    "alerts metrics signature evm long_runs",
     "executor monitoring verify report doctor audit dashboard reference",
     "batch server inclusion sign l1",
     "cli",

@@ -50,7 +50,7 @@ def test_a_lock_is_held_until_its_context_ends_and_stays_as_a_file(tmp_path: Pat
 def test_a_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, path], cwd=SHIPPED, stdout=subprocess.PIPE
+        [sys.executable, "-c", HOLD, str(path)], cwd=SHIPPED, stdout=subprocess.PIPE
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"

@@ -133,7 +133,7 @@ def test_every_command_has_its_streams_guarded() -> None:
         if 'if __name__ == "__main__":' in (text := path.read_text(encoding="utf-8"))
     ]
     assert len(commands) > 9
-    assert all(text.endswith("    streams.run(main)\n") for text in commands)
+    assert all("\n    streams.run(main)\n" in text for text in commands)
 
 
 @pytest.mark.parametrize("way", WAYS)

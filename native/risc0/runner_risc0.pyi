@@ -4,6 +4,7 @@ An image id is 32 bytes. A program binary is the user's ELF and the kernel's, co
 opaque bytes in a versioned, length-checked encoding. Dev mode is off whatever the environment says.
 """
 
+from collections.abc import Callable
 from typing import Any, final
 
 __all__ = [
@@ -12,13 +13,20 @@ __all__ = [
     "NativeError",
     "Proof",
     "ReceiptInfo",
+    "assemble",
     "build_info",
+    "check_segment",
+    "cut",
     "describe",
     "execute",
     "image_id",
+    "measure",
     "profile",
     "prove",
+    "prove_if_short",
+    "prove_segment",
     "verify",
+    "verify_segment",
 ]
 
 class NativeError(Exception):
@@ -27,7 +35,8 @@ class NativeError(Exception):
     For a guest that failed after it had printed something, a third one is what it had printed, of
     which at most 64 KiB are kept. A guest's message is cut to 2000 characters. The codes are
     stable: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``malformed_receipt``,
-    ``verification_failed``, ``unavailable``, ``prover_failed``, ``cuda_failed``, ``internal``.
+    ``verification_failed``, ``unavailable``, ``prover_failed``, ``cuda_failed``, ``unprovable``,
+    ``bad_segment``, ``internal``.
     """
 
 @final
@@ -46,6 +55,16 @@ class Execution:
     def total_cycles(self) -> int: ...
     @property
     def segments(self) -> int: ...
+    @property
+    def segment_po2s(self) -> list[int]:
+        """The size of each segment, as a power of two."""
+    @property
+    def segment_po2(self) -> int:
+        """The limit that the run was cut with, as a power of two.
+
+        It is another one than was asked for where the last segment would have been smaller than
+        2^14, for which there is no proof.
+        """
     @property
     def log(self) -> str:
         """What the guest printed, of which at most 64 KiB are kept."""
@@ -125,13 +144,15 @@ def execute(
     assumptions: list[tuple[bytes, bytes]] = ...,
     *,
     segment_po2: int = 20,
+    max_cycles: int = 0,
 ) -> Execution:
     """Run a guest and prove nothing.
 
-    The ``assumptions`` are claims ``(image_id, journal)``, which are taken on trust.
+    The ``assumptions`` are claims ``(image_id, journal)``, which are taken on trust. A run of more
+    than ``max_cycles`` user cycles fails, unless that is 0. Ctrl-C ends the run with its segment.
 
     Raises:
-        NativeError: ``bad_argument``, ``bad_elf``, ``guest_failed``.
+        NativeError: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``unprovable``.
     """
 
 def profile(
@@ -154,6 +175,7 @@ def prove(
     *,
     kind: str = "composite",
     segment_po2: int = 20,
+    max_cycles: int = 0,
     threads: int = 0,
     gpu_lock: str | None = None,
 ) -> Proof:
@@ -168,6 +190,116 @@ def prove(
 
     Raises:
         NativeError: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``malformed_receipt``,
+            ``unavailable``, ``unprovable``, ``prover_failed``, or ``cuda_failed`` in its place on a
+            GPU.
+    """
+
+def prove_if_short(
+    elf: bytes,
+    stdin: bytes,
+    receipts: list[bytes] = ...,
+    *,
+    most_segments: int = 1,
+    kind: str = "composite",
+    segment_po2: int = 20,
+    max_cycles: int = 0,
+    threads: int = 0,
+    gpu_lock: str | None = None,
+) -> Proof | Execution:
+    """Run a guest, and prove the run as :func:`prove` does unless it has too many segments.
+
+    Returns:
+        The proof, or the execution alone if the run has more than ``most_segments``, and each can
+        be proved on its own.
+
+    Raises:
+        NativeError: As :func:`prove`.
+    """
+
+def measure(
+    elf: bytes,
+    stdin: bytes,
+    assumptions: list[tuple[bytes, bytes]] = ...,
+    *,
+    seed: bytes,
+    segment_po2: int = 20,
+    max_cycles: int = 0,
+) -> Execution:
+    """Run a guest as :func:`execute` does, with random numbers that come from ``seed``.
+
+    Every guest draws some when it starts, to keep its memory secret. The segments of two runs fit
+    together only if both draw the same ones. Who knows the seed can tell from a receipt whether a
+    guess at the guest's memory is right.
+
+    Raises:
+        NativeError: ``bad_argument``, ``bad_elf``, ``guest_failed``, ``unprovable``.
+    """
+
+def cut(
+    elf: bytes,
+    stdin: bytes,
+    sink: Callable[[int, bytes], object],
+    assumptions: list[tuple[bytes, bytes]] = ...,
+    *,
+    seed: bytes,
+    segment_po2: int = 20,
+) -> Execution:
+    """Run a guest as :func:`measure` did, and give each segment to ``sink`` as it is cut.
+
+    The ``sink`` gets the segment's position and its bytes. It is called from another thread, in
+    order. While it does not return, the executor gets no more than five segments ahead. What it
+    raises ends the run. The limit ``segment_po2`` must be that of the measured execution, because
+    no other one is tried. With the same seed, a run is cut into the same bytes.
+
+    Raises:
+        NativeError: ``bad_argument``, ``bad_elf``, ``guest_failed``.
+    """
+
+def prove_segment(
+    segment: bytes, /, *, threads: int = 0, gpu_lock: str | None = None
+) -> tuple[bytes, float]:
+    """Prove one segment.
+
+    Returns:
+        Its receipt, and the seconds for which the GPU's lock was held. The other arguments are
+        those of :func:`prove`.
+
+    Raises:
+        NativeError: ``malformed_receipt`` for a segment that is none, ``unprovable``,
+            ``prover_failed``, or ``cuda_failed`` in its place on a GPU.
+    """
+
+def check_segment(segment: bytes, /) -> None:
+    """Replay a segment as its proof would, which takes milliseconds and proves nothing.
+
+    Raises:
+        NativeError: ``malformed_receipt``, ``unprovable``.
+    """
+
+def verify_segment(receipt: bytes, segment: bytes, /) -> None:
+    """Verify that a receipt proves the segment.
+
+    Raises:
+        NativeError: ``malformed_receipt``, ``verification_failed``.
+    """
+
+def assemble(
+    segments: list[bytes],
+    journal: bytes,
+    receipts: list[bytes] = ...,
+    *,
+    kind: str = "composite",
+    threads: int = 0,
+    gpu_lock: str | None = None,
+) -> bytes:
+    """Make the receipt of a run from those of its ``segments``, in order, and of its assumptions.
+
+    Each segment's receipt is verified. The caller verifies the receipt that is returned, which
+    shows whether they fit together.
+
+    Raises:
+        NativeError: ``bad_segment`` with a message that starts with the number of the segment whose
+            receipt does not verify, ``malformed_receipt``, ``verification_failed``,
             ``unavailable``, ``prover_failed``, or ``cuda_failed`` in its place on a GPU.
     """
 

@@ -28,7 +28,9 @@ __all__ = [
     "Retried",
     "RunFinished",
     "RunStarted",
+    "SegmentProved",
     "ServedFromCache",
+    "Split",
     "Started",
     "Submitted",
     "Verified",
@@ -167,6 +169,43 @@ class Proved(JobEvent):
     prove_s: float
     total_cycles: int
     segments: int
+    attempts: int
+    worker: int
+    receipt_sha256: str
+    receipt_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split(JobEvent):
+    """A worker has run a guest and found that the run has several segments.
+
+    Each is proved by a job of its own.
+    """
+
+    event = "split"
+    journal_sha256: str
+    execute_s: float
+    total_cycles: int
+    segments: int
+    segment_po2: int
+    worker: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentProved(JobEvent):
+    """The receipt of one segment is there and was verified, by ``worker`` or from the cache.
+
+    Attributes:
+        segment: the position of the segment, from 0.
+        segment_sha256: the digest of the segment's bytes.
+        cached: whether the receipt came from the cache.
+    """
+
+    event = "segment_proved"
+    segment: int
+    segment_sha256: str
+    cached: bool
+    prove_s: float
     attempts: int
     worker: int
     receipt_sha256: str

@@ -11,17 +11,19 @@ from runner.audit.events import (
     Proved,
     Rejected,
     Retried,
+    SegmentProved,
     ServedFromCache,
+    Split,
     Started,
     Verified,
 )
 from runner.errors import ReceiptRejectedError
-from runner.events import Event, JobFailed, JobFinished, JobRetried, JobStarted
+from runner.events import Event, JobFailed, JobFinished, JobRetried, JobSplit, JobStarted
 
 if TYPE_CHECKING:
     from runner.audit.trail import Trail
     from runner.errors import JobFailedError
-    from runner.model import Outcome, ProofJob
+    from runner.model import LongRun, Outcome, Part, ProofJob
 
 __all__ = ["AuditObserver", "rejected", "short", "verified"]
 
@@ -46,6 +48,8 @@ class AuditObserver:
                 self._trail.add(Started(**_of_job(event.job), attempt=event.attempt))
             case JobFinished():
                 self._finished(event.job, event.outcome)
+            case JobSplit():
+                self._split(event.job, event.outcome, event.run)
             case JobRetried():
                 self._retried(event.job, event.error, event.wait_s)
             case JobFailed():
@@ -53,7 +57,40 @@ class AuditObserver:
             case _:
                 pass
 
+    def _split(self, job: ProofJob, outcome: Outcome, run: LongRun) -> None:
+        self._trail.add(
+            Split(
+                **_of_job(job),
+                journal_sha256=_sha256(run.journal),
+                execute_s=outcome.prove_s,
+                total_cycles=run.cycles.total,
+                segments=len(run.sizes),
+                segment_po2=max(run.sizes),
+                worker=outcome.worker,
+            )
+        )
+
+    def _segment(self, job: ProofJob, part: Part, outcome: Outcome, receipt: bytes) -> None:
+        self._trail.add(
+            SegmentProved(
+                **_of_job(job),
+                segment=part.index or 0,
+                segment_sha256=part.digest.hex(),
+                cached=outcome.cached,
+                prove_s=outcome.prove_s,
+                attempts=outcome.attempts,
+                worker=outcome.worker,
+                receipt_sha256=_sha256(receipt),
+                receipt_bytes=len(receipt),
+            )
+        )
+
     def _finished(self, job: ProofJob, outcome: Outcome) -> None:
+        if job.part is not None:
+            # The receipt of all segments together is that of the job itself, which comes next.
+            if job.part.index is not None and outcome.receipt is not None:
+                self._segment(job, job.part, outcome, outcome.receipt)
+            return
         if outcome.receipt is None:
             seconds = outcome.prove_s
             self._trail.add(Executed(**_of_job(job), **_of_run(outcome), execute_s=seconds))

@@ -1,7 +1,8 @@
 """One run of one batch, from its settings to its verified result and its outputs; the dry run.
 
-May import: audit, cache, codec, engines, errors, events, executor, files, folder, gpus, limits,
-locks, metric_table, metrics, model, monitoring, plan, provers, stopping, text.
+May import: audit, cache, codec, consoles, engines, errors, events, executor, files, folder, gpus,
+limits, locks, long_runs, metric_table, metrics, model, monitoring, plan, provers, stopping, text,
+untrusted.
 
 Other rooms use:
 
@@ -18,6 +19,9 @@ Only this room uses:
 - `partial.py`: what is missing from a batch whose leaves failed in part, and what is left of it.
 - `run_info.py`: what is known of a run before its first job, such as its id and its start.
 - `lookup.py`: the proof cache as a run uses it: jobs in, verified outcomes out.
+- `segment_store.py`: the segments of long runs on disk, and the receipts of those that are proved.
+- `segment_stream.py`: a long run that is cut on a thread, one segment each time it is asked.
+- `seed.py`: what a guest's random numbers come from where its run is cut.
 - `spool.py`: the run's own receipts on disk, which no cache eviction can take away.
 - `printed.py`: what guests print, a file for each job, and its last lines in the log.
 - `counters.py`: counts what happens during a run into its metrics.

@@ -12,8 +12,10 @@ from runner.audit.observer import AuditObserver, rejected, verified
 from runner.audit.trail import NoTrail
 from runner.batch.batch import Batch, Root
 from runner.batch.counters import RunCounters
-from runner.batch.lookup import Lookup
+from runner.batch.lookup import Lookup, job_key
 from runner.batch.printed import Printed, printed_by
+from runner.batch.seed import seed_for
+from runner.batch.segment_stream import RunStream
 from runner.errors import ReceiptRejectedError, VerificationFailedError
 from runner.events import JobFailed
 from runner.executor import OnFailure, PlanExecutor
@@ -21,13 +23,16 @@ from runner.limits import cores
 from runner.model import Child, ProofJob, ReceiptKind
 from runner.plan import merkle
 from runner.plan.journal import AggregationResult
-from runner.provers.worker import perform, verify_receipt
+from runner.provers.segments import SegmentProver
+from runner.provers.verifying import verify_receipt
+from runner.provers.worker import perform
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from runner.audit.trail import Trail
     from runner.batch.partial import Rest
+    from runner.batch.segment_store import SegmentStore
     from runner.batch.spool import Spool
     from runner.cache.cache import Cache
     from runner.engines.engine import Engine, Host
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
     from runner.errors import JobFailedError
     from runner.events import Event, Observer
     from runner.metrics import Recorder
-    from runner.model import Outcome
+    from runner.model import LongRun, Outcome
     from runner.provers.prover import Prover
 
 __all__ = ["BatchRun"]
@@ -50,6 +55,8 @@ class BatchRun:
         batch: the batch that is run.
         cache: the open proof cache; NoCache in execute mode.
         spool: the folder that keeps the receipts of this run until its end.
+        segments: the folder that keeps the segments of long runs until they are proved.
+        secret: what the seeds of long runs are made from.
         recorder: the metrics of this run.
         prover: the prover that verifies receipts in this process.
         trail: the audit trail of this run; None for a run without an audit log.
@@ -68,6 +75,8 @@ class BatchRun:
         *,
         cache: Cache,
         spool: Spool,
+        segments: SegmentStore,
+        secret: bytes,
         recorder: Recorder,
         prover: Prover,
         trail: Trail | None = None,
@@ -76,6 +85,8 @@ class BatchRun:
         self._batch = batch
         self._cache = cache
         self._spool = spool
+        self._segments = segments
+        self._secret = secret
         self._prover = prover
         self._printed = printed
         self.counters = RunCounters(
@@ -171,10 +182,18 @@ class BatchRun:
 
     def build(self, job_id: int) -> ProofJob:
         """Make a job; see :meth:`runner.executor.Jobs.build`."""
-        return self._batch.job(job_id, self._positions, lambda child: self.outcomes[child].journal)
+        job = self._batch.job(job_id, self._positions, lambda child: self.outcomes[child].journal)
+        if job.kind is ReceiptKind.EXECUTE or not isinstance(self._prover, SegmentProver):
+            return job
+        return replace(job, seed=seed_for(self._secret, job_key(self._prover, job)))
 
     def load(self, job: ProofJob) -> ProofJob:
-        """Add the children's receipts; see :meth:`runner.executor.Jobs.load`."""
+        """Add the data of a job; see :meth:`runner.executor.Jobs.load`."""
+        if (part := job.part) is not None and part.index is not None:
+            segment = self._segments.segment(job.id, part.index, part.digest)
+            return replace(job, part=replace(part, data=(segment,)), stdin=b"", children=())
+        if part is not None:
+            job = replace(job, part=replace(part, data=self._segments.receipts(job.id)))
         if not job.children or job.kind is ReceiptKind.EXECUTE:
             return job
         children = {}
@@ -187,18 +206,28 @@ class BatchRun:
 
     def lookup(self, job: ProofJob) -> Outcome | None:
         """Look a job up in the cache; see :meth:`runner.executor.Jobs.lookup`."""
-        return self._lookup.find(job)
+        if job.part is None or not isinstance(self._prover, SegmentProver):
+            return self._lookup.find(job)
+        return self._lookup.find_segment(job, job.part, self._prover, self._segments)
+
+    def cut(self, job: ProofJob, run: LongRun, wanted: Container[int]) -> RunStream:
+        """Begin to cut a run; see :meth:`runner.executor.Jobs.cut`."""
+        assert isinstance(self._prover, SegmentProver)  # noqa: S101  # it has executed the run
+        return RunStream(self._prover, job, run, wanted, self._segments.put_segment)
+
+    def accept_segment(self, job: ProofJob, outcome: Outcome) -> None:
+        """Keep the receipt of a segment; see :meth:`runner.executor.Jobs.accept_segment`."""
+        assert outcome.receipt is not None  # noqa: S101  # the worker has verified it
+        self._warn_of_gpu(job.name, outcome)
+        # The cache comes first. If this run is stopped here, the next one still has the receipt.
+        if not outcome.cached:
+            self._lookup.keep_segment(job, outcome, outcome.receipt)
+        self._segments.put_receipt(job, outcome.receipt)
 
     def accept(self, outcome: Outcome) -> None:
         """Keep an outcome; see :meth:`runner.executor.Jobs.accept`."""
         job_id = outcome.job_id
-        if outcome.gpu is not None and outcome.gpu.error:
-            log.warning(
-                "%s: the CPU proved it, because %s failed and is set aside: %s",
-                self._batch.name(job_id),
-                outcome.gpu.uuid,
-                outcome.gpu.error,
-            )
+        self._warn_of_gpu(self._batch.name(job_id), outcome)
         self._keep_printed(job_id, outcome.printed)
         outcome = replace(outcome, printed="")
         if outcome.receipt is not None:
@@ -208,6 +237,7 @@ class BatchRun:
             self._spool.put(job_id, outcome.receipt)
             self.receipt_bytes[job_id] = len(outcome.receipt)
             outcome = replace(outcome, receipt=None)
+        self._segments.drop(job_id)
         self.outcomes[job_id] = outcome
 
     def _keep_printed(self, job_id: int, text: str, *, failed: bool = False) -> None:
@@ -219,6 +249,15 @@ class BatchRun:
             # A leaf keeps its number in the batch where its job's id changes.
             file = f"leaf-{self._batch.leaves[self._positions[job_id]].index}"
         self._printed.keep(file, name, text, failed=failed)
+
+    def _warn_of_gpu(self, name: str, outcome: Outcome) -> None:
+        if outcome.gpu is not None and outcome.gpu.error:
+            log.warning(
+                "%s: the CPU proved it, because %s failed and is set aside: %s",
+                name,
+                outcome.gpu.uuid,
+                outcome.gpu.error,
+            )
 
     # -- the result ---------------------------------------------------------------------------
 

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from runner.consoles import make_console
 from runner.model import ReceiptKind
 from runner.text import duration, visible
 
@@ -53,7 +53,7 @@ def print_end(
         rows = {} if error is None else {"missing": error.message}
         rows |= {"journals": journals} if journals else {}
         rows |= _last_rows(settings, info)
-        Console().print(_table(summary, rows, partial=error is not None))
+        make_console().print(_table(summary, rows, partial=error is not None))
     sys.stdout.flush()  # what cannot be written is to be known while the run's log is open
 
 
@@ -142,7 +142,9 @@ def _table(summary: Summary, last_rows: dict[str, str], *, partial: bool = False
             grid.add_row("", f"{model.verification_ms_after:.1f} ms by the model (not measured)")
             grid.add_row("aggregated per second", _speed(s))
             grid.add_row("", f"{model.tps:.3g} by the model (not measured)")
-        grid.add_row("L1 gas savings", f"{model.gas_savings_percent:.1f} % by the model; no L1")
+        grid.add_row(
+            "L1 gas savings", f"{model.gas_savings_percent:.1f} % by the model (not measured)"
+        )
     for name, text in last_rows.items():
         grid.add_row(name, Text(text))  # a text, because brackets in it are no markup
     return grid

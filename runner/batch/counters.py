@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.errors import ProverError
-from runner.events import Event, JobFailed, JobFinished, JobRetried
+from runner.events import Event, JobFailed, JobFinished, JobRetried, JobSplit
 from runner.metric_table import (
     AGGREGATION_PROOF_GENERATION,
     AGGREGATION_PROOF_GENERATION_DURATION_SECONDS,
@@ -24,12 +24,15 @@ from runner.metric_table import (
     GPUS_SET_ASIDE,
     GUEST_CYCLES,
     JOB_RETRIES,
+    LONG_RUNS,
     PROOF_GENERATION,
     PROOF_GENERATION_DURATION_MS,
     PROOF_GENERATION_DURATION_SECONDS,
     PROOF_VERIFICATION,
     PROOF_VERIFICATION_DURATION_MS,
     PROOF_VERIFICATION_DURATION_SECONDS,
+    SEGMENT_PROOF_DURATION_SECONDS,
+    SEGMENT_PROOFS,
     SEGMENTS,
 )
 from runner.model import ReceiptKind
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from runner.metrics import Recorder
-    from runner.model import GpuUse, Outcome, ProofJob
+    from runner.model import GpuUse, Outcome, Part, ProofJob
     from runner.plan.plan import Plan
 
 __all__ = ["RunCounters"]
@@ -63,6 +66,8 @@ class RunCounters:
     Attributes:
         retries: the number of failed attempts that are followed by another one.
         verify_s: the seconds spent on verifying receipts that hold.
+        segments_proved: the number of segments that were proved one by one.
+        segments_cached: the number of segments whose receipts came from the cache.
     """
 
     def __init__(
@@ -93,6 +98,8 @@ class RunCounters:
                 recorder.expect(cycles, guest=guest, type="total")
         self.retries = 0
         self.verify_s = 0.0
+        self.segments_proved = 0
+        self.segments_cached = 0
         self._failed_gpus: set[str] = set()
 
     def notice(self, event: Event) -> None:
@@ -104,6 +111,9 @@ class RunCounters:
         match event:
             case JobFinished():
                 self._finished(event.job, event.outcome)
+            case JobSplit():
+                self.verified(event.outcome.verifications, event.outcome.verify_s)
+                self._recorder.inc(LONG_RUNS)
             case JobRetried():
                 self.retries += 1
                 self._recorder.inc(self._retries)
@@ -180,10 +190,15 @@ class RunCounters:
     # -- finished jobs ----------------------------------------------------------------------------
 
     def _finished(self, job: ProofJob, outcome: Outcome) -> None:
-        self.verified(outcome.verifications, outcome.verify_s)
+        if not outcome.parts:  # those of a long run's parts are counted with each of them
+            self.verified(outcome.verifications, outcome.verify_s)
         if outcome.cached:
+            self.segments_cached += job.part is not None
             return
         recorder = self._recorder
+        if job.part is not None:
+            self._part_finished(job.part, outcome)
+            return
         if outcome.gpu is not None:
             self._used(outcome.gpu)
         cycles, guest = outcome.cycles, job.guest.name
@@ -208,6 +223,16 @@ class RunCounters:
         if aggregates:
             recorder.inc(AGGREGATION_PROOF_GENERATION)
             recorder.observe(AGGREGATION_PROOF_GENERATION_DURATION_SECONDS, outcome.prove_s)
+
+    def _part_finished(self, part: Part, outcome: Outcome) -> None:
+        """Count a part of a long run. The run itself counts as one proof when all are there."""
+        if part.index is None:
+            return
+        self.segments_proved += 1
+        self._recorder.inc(SEGMENT_PROOFS)
+        self._recorder.observe(SEGMENT_PROOF_DURATION_SECONDS, outcome.prove_s)
+        if outcome.gpu is not None:
+            self._used(outcome.gpu)
 
     def _count_verified(self, count: int, seconds: float) -> None:
         if count:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from runner.batch.dry_run_report import DryRunReport, sentences, table
 from runner.batch.forecast import Forecast
 from runner.batch.prepare import prepare
+from runner.consoles import make_console
 from runner.engines.engine import jobs_at_once
 from runner.errors import InputError
 from runner.folder import write_json
@@ -64,7 +63,7 @@ def run(settings: Settings) -> DryRunReport:
     except OSError as error:
         problem = f"cannot be written ({error.strerror})"
         raise InputError("output", str(path), problem, "choose another folder") from None
-    console = Console()
+    console = make_console()
     console.print(table(report))
     for line in sentences(report):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING
 from runner.audit.observer import rejected
 from runner.cache.keys import proof_key
 from runner.cache.origins import MadeFrom, Origin
-from runner.errors import CacheError, ReceiptRejectedError
-from runner.model import Outcome
-from runner.provers.worker import verify_receipt
+from runner.errors import CacheError, ProverError, ReceiptRejectedError, SegmentLostError
+from runner.model import Outcome, ReceiptKind
+from runner.provers.verifying import verify_receipt
 
 if TYPE_CHECKING:
     from runner.audit.trail import Trail
     from runner.batch.counters import RunCounters
+    from runner.batch.segment_store import SegmentStore
     from runner.cache.cache import Cache
-    from runner.model import ProofJob
+    from runner.model import Part, ProofJob
     from runner.provers.prover import Prover
+    from runner.provers.segments import SegmentProver
 
 __all__ = ["Lookup", "job_key", "job_origin", "verify_entry"]
 
@@ -94,6 +96,84 @@ class Lookup:
             attempts=0,
         )
 
+    def find_segment(
+        self, job: ProofJob, part: Part, prover: SegmentProver, store: SegmentStore
+    ) -> Outcome | None:
+        """Look the receipt of one segment up. Any thread may call this.
+
+        Args:
+            job: the job that would prove the segment.
+            part: the part that the job makes.
+            prover: the prover that verifies the receipt.
+            store: the folder that has the segment.
+        """
+        started, clock = time.time(), time.perf_counter()
+        key = _segment_key(self._prover, part)
+        try:
+            entry = self._cache.get(key)
+            segment = None if entry is None else store.segment(job.id, part.index or 0, part.digest)
+        except (CacheError, SegmentLostError) as error:
+            log.warning("%s not looked up: %s", job.name, error)
+            self._counters.error()
+            return None
+        if entry is None or segment is None:
+            self._counters.missed()
+            return None
+        try:
+            prover.verify_segment(entry.data, segment)
+        except ProverError as error:
+            refused = ReceiptRejectedError(f"cache entry {key[:16]}", str(error))
+            log.warning("%s; set aside, proving anew", refused)
+            with contextlib.suppress(CacheError):
+                self._cache.quarantine(key, str(refused))
+            self._counters.rejected(time.perf_counter() - clock)
+            self._trail.add(rejected(refused, job))
+            return None
+        self._counters.hit()
+        return Outcome(
+            job_id=job.id,
+            image_id=job.guest.image_id,
+            journal=b"",
+            receipt=entry.data,
+            kind=job.kind,
+            cycles=entry.cycles,
+            prove_s=0.0,
+            verify_s=time.perf_counter() - clock,
+            verifications=1,
+            worker=0,
+            started=started,
+            finished=time.time(),
+            cached=True,
+            attempts=0,
+        )
+
+    def keep_segment(self, job: ProofJob, outcome: Outcome, receipt: bytes) -> None:
+        """Keep the receipt of a segment, as :meth:`keep` keeps that of a whole run."""
+        assert job.part is not None  # noqa: S101  # the executor says so
+        digest, versions = job.part.digest, self._prover.versions
+        try:
+            evicted = self._cache.put(
+                _segment_key(self._prover, job.part),
+                receipt,
+                # An image id is a digest too, so that no guest has this one.
+                image_id=digest,
+                kind=ReceiptKind.COMPOSITE,
+                cycles=outcome.cycles,
+                prove_s=outcome.prove_s,
+                origin=Origin(
+                    guest=f"segment of {job.guest.name}",
+                    stdin=digest.hex(),
+                    zkvm=versions.zkvm,
+                    zkvm_version=versions.zkvm_version,
+                    children=0,
+                ),
+            )
+        except CacheError as error:
+            log.warning("%s not cached: %s", job.name, error.reason)
+            self._counters.error()
+        else:
+            self._counters.kept(evicted)
+
     def keep(self, job: ProofJob, outcome: Outcome, receipt: bytes) -> None:
         """Keep a proof in the cache. Where the cache fails, the batch goes on with its proof.
 
@@ -128,6 +208,18 @@ def job_key(prover: Prover, job: ProofJob) -> str:
         kind=job.kind,
         image_id=job.guest.image_id,
         stdin=job.stdin,
+    )
+
+
+def _segment_key(prover: Prover, part: Part) -> str:
+    """The key of a segment's receipt in the cache. The segment's digest stands for all of it."""
+    versions = prover.versions
+    return proof_key(
+        zkvm=versions.zkvm,
+        zkvm_version=versions.zkvm_version,
+        kind=ReceiptKind.COMPOSITE,
+        image_id=part.digest,
+        stdin=b"segment",
     )
 
 

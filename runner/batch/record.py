@@ -147,6 +147,7 @@ def job_rows(batch: Batch, batch_run: BatchRun) -> Iterator[dict[str, Any]]:
             "paging_cycles": outcome.cycles.paging,
             "total_cycles": outcome.cycles.total,
             "segments": outcome.cycles.segments,
+            "segments_proved_apart": outcome.parts,
             "receipt_bytes": batch_run.receipt_bytes.get(job_id, 0),
             **_gpu_fields(outcome.gpu),
         }

@@ -21,6 +21,8 @@ from runner.batch.partial import rest_of
 from runner.batch.prepare import plan_for, prepare
 from runner.batch.printed import Printed
 from runner.batch.run_info import RunInfo
+from runner.batch.seed import user_secret
+from runner.batch.segment_store import SegmentStore
 from runner.batch.spool import Spool
 from runner.cache.cache import NoCache
 from runner.engines.engine import jobs_at_once
@@ -31,8 +33,9 @@ from runner.errors import (
     RunnerError,
     WorkerDiedError,
 )
-from runner.folder import RECEIPTS, clear_result
+from runner.folder import RECEIPTS, SEGMENTS, clear_result
 from runner.gpus import nvml
+from runner.limits import fitting, memory_bytes
 from runner.locks import RUN_LOCK, owned
 from runner.metrics import Recorder
 from runner.model import ReceiptKind
@@ -93,11 +96,14 @@ def run(settings: Settings) -> Summary:
         hosts = engine.hosts()
         info = RunInfo(run_id, prover.versions, jobs_at_once(hosts), started, clock)
         spool = Spool(output / RECEIPTS)
+        segments = SegmentStore(output / SEGMENTS)
         recorder = Recorder()
         batch_run = BatchRun(
             batch,
             cache=cache,
             spool=spool,
+            segments=segments,
+            secret=user_secret(os.environ),
             recorder=recorder,
             prover=prover,
             trail=trail,
@@ -115,6 +121,7 @@ def run(settings: Settings) -> Summary:
         )
         logs.name_run(run_id)
         _announce(batch, output, hosts, prover.gpus)
+        _check_memory(prover.worker_bytes, hosts)
         _clear(output)
         tally = Tally(batch.plan, info.workers, _earlier(batch, cache))
         # The live figures stay until the textfile says how the run has ended.
@@ -135,6 +142,8 @@ def run(settings: Settings) -> Summary:
                 with stopping.closing():
                     outputs.failed(error)
                 raise
+            finally:
+                segments.clear()
     missing = outputs.missing_says()
     partial = None if missing is None else PartialBatchError(missing, str(output))
     with stopping.closing():
@@ -155,6 +164,19 @@ def _clear(output: Path) -> None:
             f"{error.filename} cannot be replaced ({error.strerror})",
             "remove it, or choose another folder",
         ) from None
+
+
+def _check_memory(worker_bytes: int, hosts: Sequence[Host]) -> None:
+    """Warn of more workers on this machine than there is memory for. A large run takes more."""
+    here = sum(host.workers for host in hosts if host.name == platform.node())
+    memory = memory_bytes()
+    fit = fitting(worker_bytes, memory, here) if worker_bytes else None
+    if fit is not None:
+        log.warning(
+            "%d workers take %.1f GB of memory at least, and there are %.1f GB: the system may kill"
+            " some of them; executor.workers=%d fits",
+            *(here, here * worker_bytes / 1e9, memory / 1e9, fit),
+        )
 
 
 def _no_driver() -> None:

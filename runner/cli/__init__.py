@@ -10,9 +10,11 @@ Other rooms use:
 
 Only this room uses:
 
+- `flags.py`: the flags that Hydra does not have: `--quiet`, `-q`, and `--version` for our own.
 - `config.py`: turns Hydra's config into plain, checked settings.
 - `metrics_config.py`: the part of that which is about metrics.
 - `targets.py`: makes the engine and the cache that the config names by ``_target_``.
+- `piped.py`: inputs from a pipe, which are copied into a file first.
 - `paths.py`: the settings that are paths, and what `~` stands for in them.
 - `schema.py`: the schema of ``conf/``: names, types, defaults.
 - `unknown.py`: refuses settings that the schema does not know, and finds the nearest known name.

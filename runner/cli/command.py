@@ -15,8 +15,9 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+import runner
 from runner import lifeline, stopping, streams
-from runner.cli import paths, schema
+from runner.cli import flags, paths, schema
 from runner.cli.errors import explain
 from runner.cli.session import Session, current, start
 from runner.cli.sweep_report import report_sweep
@@ -27,7 +28,7 @@ from runner.errors import (
     RunnerError,
     UnexpectedError,
 )
-from runner.files import SHIPPED
+from runner.files import SHIPPED, atomic_write
 from runner.locks import RUN_LOCK, owned
 from runner.text import visible
 
@@ -45,16 +46,21 @@ log = logging.getLogger(__name__)
 
 CONF = SHIPPED / "conf"
 
-_QUIET = {"--quiet", "-q"}
-"""The flags that stand for the setting ``quiet=true``. Hydra itself has no such flag."""
-
 schema.register()
 paths.register()
 
 
 def main() -> int:
     """Run the command line in ``sys.argv``; returns the process's exit code."""
-    sys.argv[1:] = _without_flags(sys.argv[1:])
+    if flags.asks_for_version(sys.argv[1:]):
+        sys.stdout.write(f"zk-batch-runner {runner.__version__}\n")
+        return 0
+    return _composed()
+
+
+def _composed() -> int:
+    """Let Hydra compose the config and run it; returns the process's exit code."""
+    sys.argv[1:] = flags.without_flags(sys.argv[1:])
     # With this set, Hydra raises its errors instead of printing several lines and exiting with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     stopping.install()
@@ -114,21 +120,6 @@ def _require_folder() -> None:
         ) from None
 
 
-def _without_flags(arguments: list[str]) -> list[str]:
-    """The command line with the flags of the runner's own turned into overrides of Hydra's."""
-    rest = [argument for argument in arguments if argument not in _QUIET]
-    if len(rest) == len(arguments):
-        return rest
-    # Hydra's parser takes overrides only where they stand together.
-    overrides = (
-        index
-        for index, word in enumerate(rest)
-        if word.startswith("~") or ("=" in word and not word.startswith("-"))
-    )
-    first = next(overrides, len(rest))
-    return [*rest[:first], "quiet=true", *rest[first:]]
-
-
 def _job(conf: DictConfig) -> float:
     """Do one run. With ``--multirun`` it is one of many, maybe in a process of its own.
 
@@ -161,7 +152,11 @@ def _job_of_a_sweep(conf: DictConfig, output: Path) -> float:
         raise
     except Exception as error:  # noqa: BLE001  # a bug in one job must stop no other
         file = output / "traceback.txt"
-        file.write_text(visible(traceback.format_exc()), encoding="utf-8")
+        text = visible(traceback.format_exc())
+        try:
+            atomic_write(file, text.encode())
+        except OSError:
+            log.error("%s", text)  # noqa: TRY400  # with the traceback in place of the file
         raise UnexpectedError(f"{type(error).__name__}: {error}", str(file)) from None
     finally:
         from runner.monitoring import logs
@@ -189,6 +184,7 @@ def _run(conf: DictConfig, output: Path, name: str = "") -> float:
     from runner.monitoring import logs
 
     unknown.refuse_unknown(conf, HydraConfig.get())
+    paths.check_hydra(HydraConfig.get())
     settings, l1 = config.settings(conf, output), config.l1_settings(conf)
     logs.configure(
         level=settings.log_level,
@@ -227,16 +223,17 @@ def _settle(settings: Settings, l1: L1Settings) -> None:
     """Submit the root of the run's batch, which is verified and written by now."""
     from runner.l1.run import settle
 
-    settle(
-        l1,
-        settings.output,
-        adapter=settings.prover.adapter,
-        guests=settings.guests,
-        metrics=settings.metrics,
-        audit=settings.audit,
-        quiet=settings.quiet,
-        machine=settings.log_format == "json",
-    )
+    with owned(settings.output, RUN_LOCK, "output"):
+        settle(
+            l1,
+            settings.output,
+            adapter=settings.prover.adapter,
+            guests=settings.guests,
+            metrics=settings.metrics,
+            audit=settings.audit,
+            quiet=settings.quiet,
+            machine=settings.log_format == "json",
+        )
 
 
 def _report(settings: Settings) -> None:

@@ -13,6 +13,7 @@ from runner.batch.settings import ExecutorSettings, Program, Settings
 from runner.cli import paths
 from runner.cli.errors import explain
 from runner.cli.metrics_config import metrics_settings
+from runner.cli.piped import spooled
 from runner.cli.schema import (
     ExecutorConf,
     GuestConf,
@@ -80,7 +81,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         journal=journal_layout(vars(conf.guest)),
         inputs=conf.guest.inputs,
         count=_count(conf.guest),
-        inputs_file=conf.guest.inputs_file,
+        inputs_file=_inputs_file(conf.guest),
         strategy=_strategy(conf.strategy),
         prover=prover,
         executor=executor,
@@ -145,6 +146,12 @@ def _programs(conf: RunnerConf) -> dict[str, Program]:
             raise InputError(f"programs.{key}.{given[0]}", value, "belongs to the batch", remedy)
         found[guest.name] = Program(_input_spec(guest), journal_layout(vars(guest)))
     return found
+
+
+def _inputs_file(guest: GuestConf) -> str | None:
+    if guest.inputs_file is None:
+        return None
+    return spooled(guest.inputs_file, guest.inputs_format)
 
 
 def _input_spec(guest: GuestConf) -> InputSpec:

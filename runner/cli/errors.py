@@ -46,10 +46,22 @@ def explain(
         return _unreadable(error)
     if isinstance(error, ConfigCompositionException | OmegaConfBaseException):
         return _raised_by_resolver(error) or _composition(error, arguments)
-    if isinstance(error, OSError):
-        return _of_the_system(error, output)
+    if isinstance(error, OSError | UnicodeDecodeError):
+        return _of_the_system(error, output) if isinstance(error, OSError) else _not_utf_8(error)
     if isinstance(error, HydraException):
         return InputError("command line", " ".join(arguments), _lines(error)[0], "see --help")
+    return None
+
+
+def _not_utf_8(error: UnicodeDecodeError) -> InputError | None:
+    """A config file that is not UTF-8, which only the call of Hydra's that reads it can name."""
+    frame = error.__traceback__
+    while frame is not None:
+        code, known = frame.tb_frame.f_code, frame.tb_frame.f_locals
+        if code.co_name == "load_config" and "full_path" in known:
+            problem = f"not UTF-8 (byte {error.object[error.start]:#04x}: {error.reason})"
+            return InputError("config", str(known["full_path"]), problem, "save it as UTF-8")
+        frame = frame.tb_next
     return None
 
 

@@ -14,9 +14,11 @@ from omegaconf import OmegaConf
 from runner.errors import InputError
 
 if TYPE_CHECKING:
+    from hydra.conf import HydraConf
+
     from runner.cli.schema import RunnerConf
 
-__all__ = ["PATHS", "expand", "expand_all", "register"]
+__all__ = ["PATHS", "check_hydra", "expand", "expand_all", "register"]
 
 PATHS = (
     *("output", "guests", "guest.inputs_file", "metrics.textfile", "metrics.ledger"),
@@ -54,6 +56,17 @@ def expand_all(conf: RunnerConf) -> None:
         values = place if isinstance(place, dict) else vars(place)
         if isinstance(values.get(name), str):
             values[name] = expand(field, values[name])
+
+
+def check_hydra(hydra: HydraConf) -> None:
+    """Refuse an output folder in Hydra's own settings whose home folder is not known.
+
+    Raises:
+        InputError: it begins with ``~`` still, although every home folder that is known has been
+            put in its place.
+    """
+    for kind in ("run", "sweep"):
+        expand(f"hydra.{kind}.dir", str(getattr(hydra, kind).dir))
 
 
 def register() -> None:

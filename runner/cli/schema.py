@@ -65,7 +65,8 @@ class GuestConf:
     ``fields`` is ``input`` for a guest that reads words, as a list.
 
     At most one of ``inputs``, ``count`` and ``inputs_file`` may be set. If none is,
-    ``default_count`` stands for ``count``.
+    ``default_count`` stands for ``count``. ``inputs_format`` is the format of ``inputs_file``, for
+    streams and for names without a known extension.
     """
 
     name: str = MISSING
@@ -80,6 +81,7 @@ class GuestConf:
     inputs: Any = None
     count: Any = None
     inputs_file: Optional[str] = None
+    inputs_format: Optional[str] = None
 
 
 @dataclass

@@ -14,10 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
+
+from runner.cli.paths import expand
+from runner.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,11 +121,34 @@ class SessionCallback(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401  # Hydra's
         """Keep the settings of a single run."""
+        _expand(config, "run")
         _keep(config, "run")
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401  # Hydra's
         """Keep the settings of a sweep."""
+        _expand(config, "sweep")
         _keep(config, "sweep")
+
+
+def _expand(config: DictConfig, kind: str) -> None:
+    """Apply the rule for paths to Hydra's own setting, before Hydra makes a folder of it.
+
+    What cannot be expanded is left to :func:`runner.cli.paths.check_hydra`, because Hydra turns an
+    error of a callback into a warning.
+    """
+    field, hydra = f"hydra.{kind}.dir", config.hydra
+    try:
+        text = str(hydra[kind].dir)
+        folder = expand(field, text)
+    except (InputError, OmegaConfBaseException):
+        return
+    if folder == text:
+        return
+    with read_write(hydra), open_dict(hydra):
+        hydra[kind].dir = folder
+        # The config of each job of a sweep is composed anew, from these overrides.
+        quoted = QuotedString(folder, Quote.single).with_quotes()
+        hydra.overrides.hydra.append(f"{field}={quoted}")
 
 
 def _keep(config: DictConfig, kind: str) -> None:

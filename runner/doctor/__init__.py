@@ -1,6 +1,6 @@
 """The doctor, which finds out what this machine can prove and what is missing.
 
-May import: alerts, errors, files, gpus, limits, model, provers, streams, text.
+May import: alerts, consoles, errors, files, gpus, limits, model, provers, streams, text.
 
 Only this room uses:
 

@@ -112,10 +112,11 @@ def gpu_proofs(extension: GpuExtension, build: Mapping[str, object]) -> str:
 
 def show(report: Report) -> None:
     """Print the report, one fact a line."""
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True)
+    from runner.consoles import make_console
+
+    console = make_console(highlight=False, soft_wrap=True)
 
     def put(*parts: str | tuple[str, str] | Text) -> None:
         console.print(Text.assemble(*parts))

@@ -9,7 +9,13 @@ from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.errors import JobTimeoutError, ProverError, ReceiptRejectedError, WorkerDiedError
+from runner.errors import (
+    JobTimeoutError,
+    ProverError,
+    ReceiptRejectedError,
+    SegmentLostError,
+    WorkerDiedError,
+)
 
 if TYPE_CHECKING:
     import tenacity
@@ -17,7 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["Attempts", "RetryPolicy", "is_transient"]
 
 _TRANSIENT_CODES = frozenset({"internal", "prover_failed", "cuda_failed"})
-_TRANSIENT = (WorkerDiedError, JobTimeoutError, ReceiptRejectedError, BrokenExecutor)
+_TRANSIENT = (
+    WorkerDiedError,
+    JobTimeoutError,
+    ReceiptRejectedError,
+    SegmentLostError,
+    BrokenExecutor,
+)
 
 
 def is_transient(error: BaseException, engines: tuple[type[BaseException], ...] = ()) -> bool:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner import streams
 from runner.audit.check import LOG_NAME
 from runner.errors import InputError, RunnerError, VerificationFailedError
 from runner.evm.registry import NOBODY, Registry
@@ -37,7 +38,12 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    # The library takes settings in one place only; a user may put options between them.
+    options, more = parser.parse_known_args(arguments)
+    if strange := [word for word in more if word.startswith("-")]:
+        parser.error(f"unrecognized arguments: {' '.join(strange)}")
+    options.settings = [*options.settings, *more]
     commands: dict[str, Callable[[argparse.Namespace, L1Settings], int]] = {
         "submit": _submit,
         "status": _status,
@@ -81,6 +87,14 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--guests", type=Path, help="folder of the trusted manifest")
             command.add_argument(
                 "--adapter", metavar="NAME", help="the zkVM adapter to verify with"
+            )
+        if name in {"submit", "status"}:
+            command.add_argument("--textfile", type=Path, help="the metrics file to count in")
+            command.add_argument(
+                "--ledger", type=Path, help="its ledger (default: the one beside the textfile)"
+            )
+            command.add_argument(
+                "--audit", type=Path, help="the audit log (default: the one in the folder)"
             )
         command.add_argument(
             "--l1",
@@ -187,4 +201,4 @@ def _finish(options: argparse.Namespace, settled: Settled) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)

@@ -218,9 +218,11 @@ class Figures:
 
 def _count_mined(found: Recorder, tracked: Tracked) -> None:
     gas, price = tracked.gas_used or 0, tracked.price or 0
+    found.inc(L1_FEES_ETH, gas * price / _ETHER)
+    if tracked.submission.mode is Mode.DEPLOYMENT:
+        return
     found.inc(L1_SUBMISSIONS)
     found.inc(L1_SUBMISSION_GAS_USED, gas)
-    found.inc(L1_FEES_ETH, gas * price / _ETHER)
     if tracked.state is State.REVERTED or tracked.others:
         found.inc(L1_REVERTS)
     if tracked.first_sent is not None and tracked.included_at is not None:
@@ -228,5 +230,7 @@ def _count_mined(found: Recorder, tracked: Tracked) -> None:
 
 
 def _count_confirmed(found: Recorder, tracked: Tracked) -> None:
+    if tracked.submission.mode is Mode.DEPLOYMENT:
+        return
     if tracked.first_sent is not None and tracked.confirmed_at is not None:
         found.observe(L1_CONFIRMATION_SECONDS, max(0.0, tracked.confirmed_at - tracked.first_sent))

@@ -130,16 +130,23 @@ def load(given: str, changes: Sequence[str]) -> L1Settings:
         name, equals, text = change.partition("=")
         if not equals:
             raise InputError("setting", change, "not NAME=VALUE", "see conf/l1/rpc.yaml")
-        try:
-            # An address is digits to YAML, and would become a number.
-            value = text if text.startswith("0x") else yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise InputError(f"l1.{name}", text, "not a value", "see conf/l1/rpc.yaml") from None
-        values[name.removeprefix("l1.")] = value
+        name = name.removeprefix("l1.")
+        values[name] = _value(name, text)
     found = from_mapping(values)
     if found is None:
         raise InputError("--l1", given, "has no L1", "give rpc, local, or a file with a mode")
     return found
+
+
+def _value(name: str, text: str) -> object:
+    """A setting's value as it stands on the command line."""
+    # YAML would take digits and addresses for numbers.
+    if name in _KEYS or name in _TEXTS:
+        return None if text == "null" else text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"l1.{name}", text, "not a value", "see conf/l1/rpc.yaml") from None
 
 
 def from_mapping(values: Mapping[str, Any]) -> L1Settings | None:
@@ -226,6 +233,7 @@ def _digest(field: str, value: object) -> str:
 
 
 _KEYS = ("key_env", "keystore", "password_file", "signer_url", "signer_url_env", "sender")
+_TEXTS = ("mode", "url", "url_env", "registry", "verifier_code_sha256", "state")
 _READERS: dict[str, Any] = {
     "required": _flag,
     "url": _text,

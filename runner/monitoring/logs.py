@@ -7,16 +7,20 @@ import logging
 import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.logging import RichHandler
+from rich.text import Text
 
+from runner.consoles import make_console
 from runner.errors import InputError
+from runner.untrusted import append_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+    from io import TextIOWrapper
+
+    from rich.console import Console
 
 __all__ = [
     "RateLimit",
@@ -44,7 +48,7 @@ def terminal() -> Console:
     Log lines and progress bars must share it, because only a console that knows of both keeps them
     from overwriting each other.
     """
-    return Console(stderr=True)
+    return make_console(stderr=True)
 
 
 def configure(*, level: str, log_format: str, quiet: bool, file: Path, job: str = "") -> None:
@@ -68,13 +72,12 @@ def configure(*, level: str, log_format: str, quiet: bool, file: Path, job: str 
     if quiet:
         shown.setLevel(logging.ERROR)
     try:
-        # A name of a file that is not UTF-8 is written as on standard error.
-        kept = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
+        kept = _FileHandler(file)
     except OSError as error:
         raise InputError(
             "output",
             str(file.parent),
-            f"cannot be written ({error.strerror})",
+            f"{file.name} cannot be written ({error.strerror})",
             "choose a folder that this user can write",
         ) from None
     kept.setFormatter(logging.Formatter(FILE))
@@ -179,6 +182,32 @@ class RateLimit(logging.Filter):
         return True
 
 
+class _FileHandler(logging.FileHandler):
+    """A handler that appends to a file which may be anybody's, in a folder that was given."""
+
+    def _open(self) -> TextIOWrapper:
+        return append_regular(Path(self.baseFilename))
+
+
+class _TerminalHandler(logging.Handler):
+    """A handler that leaves it to the terminal to break lines.
+
+    What is copied from the terminal, such as a hash or a path, then is in one piece.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = record.levelname
+        try:
+            line = Text.assemble(
+                (time.strftime("[%H:%M:%S] ", time.localtime(record.created)), "log.time"),
+                (f"{level:<8} ", f"logging.level.{level.lower()}"),
+                self.format(record),
+            )
+            terminal().print(line, soft_wrap=True)
+        except Exception:  # noqa: BLE001  # logging says how a handler reports its own failures
+            self.handleError(record)
+
+
 class _JsonHandler(logging.StreamHandler[Any]):
     """A handler for JSON lines. Its type tells it from other handlers."""
 
@@ -192,12 +221,7 @@ def _json_handler() -> logging.Handler:
 def _text_handler(prefix: str) -> logging.Handler:
     handler: logging.Handler
     if terminal().is_terminal:
-        handler = RichHandler(
-            console=terminal(),
-            show_path=False,
-            omit_repeated_times=False,
-            log_time_format="%H:%M:%S",
-        )
+        handler = _TerminalHandler()
         handler.setFormatter(logging.Formatter(prefix + SHORT, defaults={"held": ""}))
     else:
         handler = logging.StreamHandler(sys.stderr)

@@ -9,7 +9,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Self
 
-from runner.events import Event, JobFailed, JobFinished, JobRetried, JobStarted, LoadMeasured
+from runner.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobRetried,
+    JobSplit,
+    JobStarted,
+    LoadMeasured,
+)
 from runner.text import duration, one_line
 
 if TYPE_CHECKING:
@@ -17,7 +25,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from runner.errors import JobFailedError
-    from runner.model import Outcome, ProofJob
+    from runner.model import LongRun, Outcome, ProofJob
     from runner.monitoring.tally import BatchState, Tally
     from runner.plan.time_left import Estimate
 
@@ -62,6 +70,8 @@ class SilentProgress:
                 self._started(event.job, event.attempt)
             case JobFinished():
                 self._finished(event.job, event.outcome)
+            case JobSplit():
+                self._split(event.job, event.run)
             case JobRetried():
                 self._retried(event.job, event.error, event.wait_s)
             case JobFailed():
@@ -74,6 +84,18 @@ class SilentProgress:
 
     def _finished(self, job: ProofJob, outcome: Outcome) -> None:
         """Show a finished job, where this kind of progress shows any."""
+
+    def _split(self, job: ProofJob, run: LongRun) -> None:
+        most = max(run.sizes)
+        fields = self._fields("job_split", job, segments=len(run.sizes), segment_po2=most)
+        log.info(
+            "%s has %s cycles in %d segments of at most 2^%d, which are proved one by one",
+            job.name,
+            f"{run.cycles.total:,}",
+            len(run.sizes),
+            most,
+            extra=fields,
+        )
 
     def _retried(self, job: ProofJob, error: BaseException, wait_s: float) -> None:
         words = one_line(error)
@@ -110,7 +132,7 @@ class LineProgress(SilentProgress):
     def _finished(self, job: ProofJob, outcome: Outcome) -> None:
         now = self._tally.clock()
         wait = max(_LINE_EVERY_S, _LINE_EVERY_SHARE * (now - self._tally.began))
-        due = now - self._last >= wait or self._tally.level_done(job)
+        due = now - self._last >= wait or (job.part is None and self._tally.level_done(job))
         if not (due or self._every):
             return
         state = self._tally.state(None if due else self._left)
@@ -127,6 +149,8 @@ class LineProgress(SilentProgress):
             verify_s=round(outcome.verify_s, 6),
             done=[done for done, _ in state.levels],
             total=[total for _, total in state.levels],
+            segments_done=state.segments[0],
+            segments_total=state.segments[1],
             left_s=state.left.seconds,
             left_complete=state.left.complete,
         )
@@ -172,6 +196,10 @@ class BarProgress(SilentProgress):
         for level, (done, total) in enumerate(state.levels):
             bar = ProgressBar(total=max(total, 1), completed=done, width=width)
             bars.add_row(level_name(level), bar, f"{done:,}/{total:,}")
+        done, total = state.segments
+        if total:
+            bar = ProgressBar(total=total, completed=done, width=width)
+            bars.add_row("segments", bar, f"{done:,}/{total:,}")
         doing = ", ".join(
             f"{busy.job}{f' (attempt {busy.attempt})' if busy.attempt > 1 else ''}"
             f" {duration(now - busy.since)}"
@@ -202,6 +230,8 @@ def _state_text(state: BatchState) -> str:
     parts = [
         f"{done}/{total} {level_name(level)}" for level, (done, total) in enumerate(state.levels)
     ]
+    if state.segments[1]:
+        parts.append(f"{state.segments[0]}/{state.segments[1]} segments")
     if state.hits:
         parts.append(f"{state.hits} from cache")
     if state.retries:

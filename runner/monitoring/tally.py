@@ -8,7 +8,15 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.events import Event, JobFailed, JobFinished, JobRetried, JobStarted, LoadMeasured
+from runner.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobRetried,
+    JobSplit,
+    JobStarted,
+    LoadMeasured,
+)
 from runner.model import ReceiptKind
 from runner.plan.time_left import Estimate, TimeLeft
 from runner.text import one_line
@@ -54,6 +62,8 @@ class BatchState:
         proofs: the number of proofs made in this run, of leaves and of aggregations.
         executions: the number of guest runs in execute mode, which prove nothing.
         hits: the number of jobs whose receipts came from the cache.
+        segments: the number of segments that are proved or came from the cache, and of all segments
+            of the runs that have several, as far as they are known.
         retries: the number of failed attempts that are followed by another one.
         errors: the number of failed attempts, whether or not another one follows.
         last_error: the last of those errors in words, or an empty text if there was none.
@@ -67,6 +77,7 @@ class BatchState:
     proofs: int
     executions: int
     hits: int
+    segments: tuple[int, int]
     retries: int
     errors: int
     last_error: str
@@ -107,9 +118,10 @@ class Tally:
         self._counts = dict.fromkeys(("proofs", "executions", "hits", "retries", "errors"), 0)
         self._last_error = ""
         self._load = (0, 0)
-        self._busy: dict[int, BusyWorker] = {}
+        self._segments = [0, 0]
+        self._busy: dict[tuple[int, int], BusyWorker] = {}
         # The jobs that the engine has beyond its workers: short jobs are handed over ahead.
-        self._ahead: OrderedDict[int, tuple[ProofJob, int]] = OrderedDict()
+        self._ahead: OrderedDict[tuple[int, int], tuple[ProofJob, int]] = OrderedDict()
         self._left = TimeLeft(plan, workers, earlier)
         self._lock = threading.Lock()
 
@@ -152,6 +164,7 @@ class Tally:
                 busy=tuple(sorted(self._busy.values(), key=lambda one: one.worker)),
                 active=busy,
                 queued=queued + active - busy,
+                segments=(self._segments[0], self._segments[1]),
                 last_error=self._last_error,
                 left=left or self._left.estimate(self.clock()),
                 **self._counts,
@@ -164,8 +177,12 @@ class Tally:
                 case LoadMeasured():
                     self._measured(event.active, event.queued)
                 case JobStarted():
-                    self._ahead[event.job.id] = (event.job, event.attempt)
+                    self._ahead[event.job.key] = (event.job, event.attempt)
                     self._assign()
+                case JobSplit():
+                    self._segments[1] += len(event.run.sizes)
+                    self._left.split(event.job.id, event.run.sizes)
+                    self._release(event.job)
                 case JobFinished():
                     self._finished(event.job, event.outcome)
                 case JobRetried():
@@ -181,20 +198,27 @@ class Tally:
             self.changes += 1
 
     def _finished(self, job: ProofJob, outcome: Outcome) -> None:
+        took = None if outcome.cached else outcome.finished - outcome.started
+        if job.part is not None:
+            self._segments[0] += job.part.index is not None
+            self._left.part_finished(job, took)
+            self._release(job)
+            return
         if outcome.cached:
             what = "hits"
         else:
             what = "executions" if outcome.kind is ReceiptKind.EXECUTE else "proofs"
         self._done[self.level(job)] += 1
         self._counts[what] += 1
-        self._left.finished(job.id, None if outcome.cached else outcome.finished - outcome.started)
+        # The parts of a long run have been counted already, each with its own time.
+        self._left.finished(job.id, None if outcome.parts else took)
         self._release(job)
 
     def _retried(self, job: ProofJob, error: BaseException) -> None:
         self._counts["retries"] += 1
         self._counts["errors"] += 1
         self._last_error = f"{job.name}: {one_line(error)}"
-        self._left.stopped(job.id)
+        self._left.stopped(*job.key)
         self._release(job)
 
     def _failed(self, job: ProofJob, error: JobFailedError) -> None:
@@ -204,17 +228,17 @@ class Tally:
         self._release(job)
 
     def _release(self, job: ProofJob) -> None:
-        self._ahead.pop(job.id, None)
-        self._busy.pop(job.id, None)
+        self._ahead.pop(job.key, None)
+        self._busy.pop(job.key, None)
         self._assign()
 
     def _assign(self) -> None:
         """Give the free workers the jobs that were handed over first, as engines do."""
         self.changes += 1
         while self._ahead and len(self._busy) < self.workers:
-            job_id, (job, attempt) = self._ahead.popitem(last=False)
+            key, (job, attempt) = self._ahead.popitem(last=False)
             taken = {busy.worker for busy in self._busy.values()}
             worker = next(n for n in range(1, self.workers + 1) if n not in taken)
             now = self.clock()
-            self._busy[job_id] = BusyWorker(worker, job.name, self.level(job), attempt, now)
-            self._left.started(job_id, now)
+            self._busy[key] = BusyWorker(worker, job.name, self.level(job), attempt, now)
+            self._left.started(key[0], now, key[1])

@@ -18,7 +18,11 @@ class JobQueue:
 
     A job is known by its id alone until it is made. It can be made once all its children have
     finished, and then it may be looked up in a cache first. A made job is put back here if it has
-    to run, and again, with a delay, for another attempt. Aggregations go before leaves.
+    to run, and again, with a delay, for another attempt.
+
+    What is nearest to the root goes first: aggregations, their segments, and the receipts of leaves
+    whose segments are all proved. New leaves and segments of leaves take turns, so that neither a
+    long leaf holds up the short ones nor these hold up the long one.
 
     Args:
         plan: the plan that is run.
@@ -31,9 +35,14 @@ class JobQueue:
         self._missing = {a.id: len(set(a.children)) for a in plan.aggregations}
         self._next_leaf = 0
         self._aggregations: deque[int] = deque()  # those that can be made
-        # The following are heaps: one by aggregation or leaf and then by id, one by due time.
-        self._to_run: list[tuple[int, int, ProofJob]] = []
-        self._delayed: list[tuple[float, int, ProofJob]] = []
+        self._near: deque[ProofJob] = deque()  # segments of aggregations
+        self._segments: deque[ProofJob] = deque()  # segments of leaves
+        self._segment_next = False
+        self._turns: dict[tuple[int, int], int] = {}  # of the jobs that are looked up
+        self._taken = 0
+        # The following are heaps: one by nearness to the root and then by turn, one by due time.
+        self._to_run: list[tuple[int, int, tuple[int, int], ProofJob]] = []
+        self._delayed: list[tuple[float, tuple[int, int], ProofJob]] = []
         if leaves_done:
             self._next_leaf = plan.leaf_jobs
             for leaf in range(plan.leaf_jobs):
@@ -42,23 +51,46 @@ class JobQueue:
     def __len__(self) -> int:
         """The number of jobs that could start now, or that wait for another attempt."""
         leaves = self._leaf_jobs - self._next_leaf
-        return leaves + len(self._aggregations) + len(self._to_run) + len(self._delayed)
+        segments = len(self._near) + len(self._segments)
+        made = len(self._to_run) + len(self._delayed)
+        return leaves + segments + len(self._aggregations) + made
 
     # -- jobs that are not made yet ----------------------------------------------------------------
 
     @property
     def has_aggregation(self) -> bool:
-        """Whether an aggregation can be made."""
-        return bool(self._aggregations)
+        """Whether an aggregation can be made, or one of its segments can be proved."""
+        return bool(self._aggregations or self._near)
 
-    def take(self) -> int | None:
-        """Take out the next job that can be made, and return its id; None if there is none."""
+    def add(self, segment: ProofJob) -> None:
+        """Add a segment that has been cut."""
+        (self._near if segment.id >= self._leaf_jobs else self._segments).append(segment)
+
+    def take(self) -> int | ProofJob | None:
+        """Take out the next job that can be made, and return its id; None if there is none.
+
+        A segment is made already, and is returned itself.
+        """
         if self._aggregations:
             return self._aggregations.popleft()
-        if self._next_leaf == self._leaf_jobs:
+        if self._near:
+            return self._near.popleft()
+        leaves = self._next_leaf < self._leaf_jobs
+        if self._segments and (self._segment_next or not leaves):
+            self._segment_next = False
+            segment = self._segments.popleft()
+            self._turn(segment.key)
+            return segment
+        if not leaves:
             return None
+        self._segment_next = True
         self._next_leaf += 1
+        self._turn((self._next_leaf - 1, -1))
         return self._next_leaf - 1
+
+    def _turn(self, key: tuple[int, int]) -> None:
+        self._taken += 1
+        self._turns[key] = self._taken
 
     def finished(self, job_id: int) -> None:
         """Note that a job has finished, so that aggregations that waited for it can be made."""
@@ -81,11 +113,23 @@ class JobQueue:
 
     def put(self, job: ProofJob) -> None:
         """Add a job that has to run."""
-        heapq.heappush(self._to_run, (0 if job.id >= self._leaf_jobs else 1, job.id, job))
+        assembly = job.part is not None and job.part.index is None
+        near = job.id >= self._leaf_jobs or assembly
+        turn = self._turns.pop(job.key, 0)
+        heapq.heappush(self._to_run, (0 if near else 1, turn, job.key, job))
 
     def pop(self) -> ProofJob:
         """Take out the job that has to run next. There must be one."""
-        return heapq.heappop(self._to_run)[2]
+        return heapq.heappop(self._to_run)[3]
+
+    def drop(self, job_id: int) -> None:
+        """Drop all parts of a job, which has failed."""
+        self._near = deque(job for job in self._near if job.id != job_id)
+        self._segments = deque(job for job in self._segments if job.id != job_id)
+        self._to_run = [item for item in self._to_run if item[3].id != job_id]
+        self._delayed = [item for item in self._delayed if item[2].id != job_id]
+        heapq.heapify(self._to_run)
+        heapq.heapify(self._delayed)
 
     # -- jobs that wait for another attempt --------------------------------------------------------
 
@@ -101,7 +145,7 @@ class JobQueue:
             job: the job.
             due: the time at which it may run, by the clock of whoever calls :meth:`end_delays`.
         """
-        heapq.heappush(self._delayed, (due, job.id, job))
+        heapq.heappush(self._delayed, (due, job.key, job))
 
     def end_delays(self, now: float) -> None:
         """Let the delayed jobs run that are due."""
@@ -112,5 +156,7 @@ class JobQueue:
         """Drop all jobs."""
         self._next_leaf = self._leaf_jobs
         self._aggregations.clear()
+        self._near.clear()
+        self._segments.clear()
         self._to_run.clear()
         self._delayed.clear()

@@ -3,9 +3,10 @@
 The model is list scheduling (Graham 1969) of the jobs that are left, in the executor's order: a
 free worker takes an aggregation whose children are done, or else the next leaf. Each job is
 assumed to take the mean time of the jobs of its level, measured in this run or else in earlier
-ones. The model therefore accounts for workers that are idle at the end of a level and for the chain
-of aggregations up to the root. A level that was never measured is left out, and the estimate is
-then marked as a lower bound.
+ones. Of a job whose run has several segments, each segment takes the mean time of segments of its
+size, and they are only counted, over all workers. The model therefore accounts for workers that are
+idle at the end of a level and for the chain of aggregations up to the root. A level that was never
+measured is left out, and the estimate is then marked as a lower bound.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import TYPE_CHECKING
 from runner.text import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from runner.model import ProofJob
     from runner.plan.plan import Plan
 
 __all__ = [
@@ -73,7 +75,12 @@ class TimeLeft:
         self._earlier = dict(earlier)
         self._levels = [0] * plan.leaf_jobs + [a.level for a in plan.aggregations]
         self._spent: dict[int, tuple[float, int]] = {}
-        self._started: dict[int, float] = {}
+        self._started: dict[tuple[int, int], float] = {}
+        # The segments that are left, by size, those of each job that has several, and what was
+        # measured for a size.
+        self._segments: Counter[int] = Counter()
+        self._sizes: dict[int, Counter[int]] = {}
+        self._by_size: dict[int, tuple[float, int]] = {}
         # The keys are the jobs that are scheduled one by one. Each has the children that it waits
         # for among these jobs. All other jobs are only counted.
         first = max(0, plan.leaf_jobs - _LAID_OUT)
@@ -90,13 +97,43 @@ class TimeLeft:
             level for job, level in enumerate(self._levels) if job not in self._children
         )
 
-    def started(self, job: int, now: float) -> None:
-        """Note that a worker began a job at ``now`` (monotonic seconds)."""
-        self._started[job] = now
+    def started(self, job: int, now: float, part: int = -1) -> None:
+        """Note that a worker began a job, or a part of it, at ``now`` (monotonic seconds).
 
-    def stopped(self, job: int) -> None:
-        """Note that a job ended without a result and may start again."""
-        self._started.pop(job, None)
+        Args:
+            job: the job's id.
+            now: the time.
+            part: the number of the part, as in the job's key.
+        """
+        self._started[job, part] = now
+
+    def stopped(self, job: int, part: int = -1) -> None:
+        """Note that a job, or a part of it, ended without a result and may start again."""
+        self._started.pop((job, part), None)
+
+    def split(self, job: int, sizes: Sequence[int]) -> None:
+        """Note that a job is a run of several segments, of these sizes as powers of two."""
+        self._started.pop((job, -1), None)
+        self._sizes[job] = Counter(sizes)
+        self._segments.update(self._sizes[job])
+
+    def part_finished(self, job: ProofJob, took: float | None) -> None:
+        """Note that a part of such a job is done.
+
+        Args:
+            job: the job of the part.
+            took: the seconds that it took, as for :meth:`finished`.
+        """
+        self._started.pop(job.key, None)
+        if job.part is None or job.part.index is None:
+            return
+        po2 = job.part.po2
+        if took is not None:
+            spent, count = self._by_size.get(po2, (0.0, 0))
+            self._by_size[po2] = (spent + max(0.0, took), count + 1)
+        if self._sizes.get(job.id, Counter())[po2] > 0:
+            self._sizes[job.id][po2] -= 1
+            self._segments[po2] -= 1
 
     def finished(self, job: int, took: float | None) -> None:
         """Note that a job is done.
@@ -106,7 +143,7 @@ class TimeLeft:
             took: the seconds that the job took by the worker's own clock, without the start of the
                 worker. None for a job from the cache, which measures nothing.
         """
-        self._started.pop(job, None)
+        self._started.pop((job, -1), None)
         if took is not None:
             level = self._levels[job]
             spent, count = self._spent.get(level, (0.0, 0))
@@ -115,7 +152,7 @@ class TimeLeft:
 
     def failed(self, job: int) -> None:
         """Note that a job failed for good. Neither it nor any job that needs it will be done."""
-        self._started.pop(job, None)
+        self._started.pop((job, -1), None)
         todo = [job]
         while todo:
             gone = todo.pop()
@@ -129,12 +166,34 @@ class TimeLeft:
             return Estimate(0.0, complete=True, jobs=0)
         means = {level: self._mean(level) for level, jobs in self._remaining.items() if jobs}
         known = {level: mean for level, mean in means.items() if mean is not None}
-        if not known:
+        segments = self._segments_left(now)
+        if not known and not segments:
             return Estimate(None, complete=False, jobs=len(self._open))
-        seconds = self._counted(known, now) + self._scheduled(known, now)
-        return Estimate(seconds, complete=len(known) == len(means), jobs=len(self._open))
+        seconds = self._counted(known, now) + self._scheduled(known, now) + (segments or 0.0)
+        complete = len(known) == len(means) and segments is not None
+        return Estimate(seconds, complete=complete, jobs=len(self._open))
+
+    def _segments_left(self, now: float) -> float | None:
+        """The seconds for the segments that are left, over all workers; None if not measured.
+
+        A size that was not measured takes as long for each cycle as those that were.
+        """
+        left = +self._segments
+        if not left:
+            return 0.0
+        if not self._by_size:
+            return None
+        cycles = sum(count << po2 for po2, (_, count) in self._by_size.items())
+        each = sum(spent for spent, _ in self._by_size.values()) / cycles
+        work = 0.0
+        for po2, count in left.items():
+            spent, measured = self._by_size.get(po2, (each * (1 << po2), 1))
+            work += count * spent / measured
+        begun = sum(now - since for key, since in self._started.items() if key[1] >= 0)
+        return max(0.0, work - begun) / self._workers
 
     def _close(self, job: int) -> None:
+        self._segments.subtract(self._sizes.pop(job, Counter()))
         if job in self._open:
             self._open.discard(job)
             self._remaining[self._levels[job]] -= 1
@@ -150,12 +209,12 @@ class TimeLeft:
     def _counted(self, means: Mapping[int, float], now: float) -> float:
         """Return the seconds for the jobs that are only counted: their work, over all workers."""
         work = sum(count * means.get(level, 0.0) for level, count in self._bulk.items())
-        for job, begun in self._started.items():
-            if job not in self._children:
+        for (job, part), begun in self._started.items():
+            if part < 0 and job not in self._children:
                 work -= min(now - begun, means.get(self._levels[job], 0.0))
         return max(0.0, work) / self._workers
 
-    def _scheduled(self, means: Mapping[int, float], now: float) -> float:
+    def _scheduled(self, means: Mapping[int, float], now: float) -> float:  # noqa: C901  # one loop
         """Return the seconds until the last of the other jobs ends, by list scheduling."""
         missing: dict[int, int] = {}
         ready: list[tuple[bool, int]] = []
@@ -166,9 +225,11 @@ class TimeLeft:
             waits = len(children & self._open)
             if waits:
                 missing[job] = waits
-            elif job in self._started:
+            elif job in self._sizes:
+                running.append((0.0, job))  # its segments are counted
+            elif (begun := self._started.get((job, -1))) is not None:
                 mean = means.get(self._levels[job], 0.0)
-                running.append((max(0.0, mean - (now - self._started[job])), job))
+                running.append((max(0.0, mean - (now - begun)), job))
             else:
                 ready.append((job < self._plan.leaf_jobs, job))
         heapq.heapify(ready)

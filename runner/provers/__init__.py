@@ -6,11 +6,14 @@ Other rooms use:
 
 - `prover.py`: the protocol of a zkVM adapter, and the loading of an adapter by its name.
 - `guests.py`: compiled guests on disk and the manifest that pins them.
+- `segments.py`: what a zkVM offers beyond it whose segments are proved one by one.
+- `verifying.py`: the verification of one receipt, in whichever process.
 - `worker.py`: what a worker does with one job: it verifies the children, proves, and verifies the
   proof.
 
 Only this room uses:
 
+- `part_worker.py`: the same for a part of a run of several segments.
 - `native_module.py`: the errors of an adapter's native module, in the runner's terms.
 - `gpu_extension.py`: whether an adapter's native module for GPUs works here, for the doctor.
 - `risc0/`: the RISC Zero adapter, the only importer of ``runner_risc0``.

@@ -62,12 +62,14 @@ class ProverSpec:
         settings: The adapter's own settings from its YAML file, as pairs of name and value.
         guests: The folder of the guests, or None for the folder that comes with the runner. An
             adapter may find more than the programs there.
+        max_cycles: The cycles after which a run is given up; 0 for no limit.
     """
 
     adapter: str
     kind: ReceiptKind
     settings: tuple[tuple[str, Scalar | None], ...] = ()
     guests: str | None = None
+    max_cycles: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,14 @@ class Prover(Protocol):
         """How many jobs side by side make the best use of this machine, if that is not its cores.
 
         ``executor.workers=auto`` takes this number, or one worker for each core if it is None.
+        """
+        ...
+
+    @property
+    def worker_bytes(self) -> int:
+        """The bytes of memory that a worker takes at least for the spec's kind; 0 if not known.
+
+        More ``executor.workers`` than there is memory for are told with a warning.
         """
         ...
 

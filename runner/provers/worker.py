@@ -6,9 +6,12 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from runner.errors import ProverError, ReceiptRejectedError
-from runner.model import Child, Outcome, ProofJob, ReceiptKind
-from runner.provers.prover import ProverSpec, load_prover
+from runner.errors import ReceiptRejectedError
+from runner.model import Child, LongRun, Outcome, ProofJob, ReceiptKind
+from runner.provers.part_worker import perform_part
+from runner.provers.prover import Proof, ProverSpec, load_prover
+from runner.provers.segments import SegmentProver
+from runner.provers.verifying import verify_child, verify_receipt
 
 if TYPE_CHECKING:
     from runner.provers.prover import Prover
@@ -20,7 +23,7 @@ MOST_PRINTED = 64 << 10
 
 
 def perform(spec: ProverSpec, job: ProofJob) -> Outcome:
-    """Make one proof. It is called in a worker process and writes nothing outside of it.
+    """Make one proof, or a part of it. It is called in a worker process and writes nothing outside.
 
     Args:
         spec: The spec of the prover. Each process makes the prover once.
@@ -32,70 +35,52 @@ def perform(spec: ProverSpec, job: ProofJob) -> Outcome:
     """
     started = time.time()
     prover = load_prover(spec)
+    if job.part is not None:
+        return perform_part(prover, job, job.part, started)
     children = tuple(dict.fromkeys(job.children))
     verify_s, verifications = 0.0, 0
     if job.kind is not ReceiptKind.EXECUTE:
         clock = time.perf_counter()
         for child in children:
-            _verify_child(prover, job, child)
+            verify_child(prover, job, child)
         verify_s, verifications = time.perf_counter() - clock, len(children) + 1
 
     clock = time.perf_counter()
-    proof = prover.run(job.guest, job.stdin, children, job.kind, job.threads)
+    proof = _run(prover, job, children)
     prove_s = time.perf_counter() - clock
 
     if job.expected is not None and proof.journal != job.expected:
         raise ReceiptRejectedError(job.name, "commits another result than its children demand")
-    if job.kind is not ReceiptKind.EXECUTE:
-        if proof.receipt is None:
+    receipt = proof.receipt if isinstance(proof, Proof) else None
+    if job.kind is not ReceiptKind.EXECUTE and isinstance(proof, Proof):
+        if receipt is None:
             raise ReceiptRejectedError(job.name, "the prover returned no receipt")
         clock = time.perf_counter()
-        verify_receipt(prover, proof.receipt, job.guest.image_id, proof.journal, job.name)
+        verify_receipt(prover, receipt, job.guest.image_id, proof.journal, job.name)
         verify_s += time.perf_counter() - clock
     return Outcome(
         job_id=job.id,
         image_id=job.guest.image_id,
         journal=proof.journal,
-        receipt=proof.receipt,
+        receipt=receipt,
         kind=job.kind,
         cycles=proof.cycles,
         prove_s=prove_s,
         verify_s=verify_s,
-        verifications=verifications,
+        # A receipt that is not there was not verified.
+        verifications=verifications if isinstance(proof, Proof) else len(children),
         worker=os.getpid(),
         started=started,
         finished=time.time(),
-        gpu=proof.gpu,
+        gpu=proof.gpu if isinstance(proof, Proof) else None,
+        long=None if isinstance(proof, Proof) else proof,
         printed=proof.log[:MOST_PRINTED],
     )
 
 
-def verify_receipt(
-    prover: Prover, receipt: bytes, image_id: bytes, journal: bytes | None, what: str
-) -> bytes:
-    """Verify a receipt, and return its journal.
-
-    Args:
-        prover: The prover that verifies the receipt.
-        receipt: The encoded receipt.
-        image_id: The image id that the receipt must prove a run of.
-        journal: The journal that the receipt must prove, or None if any will do.
-        what: The receipt's name in an error, e.g. ``leaf 3``.
-
-    Raises:
-        ReceiptRejectedError: The receipt is malformed, or it proves a run of another guest or
-            another journal.
-    """
-    try:
-        found = prover.verify(receipt, image_id)
-    except ProverError as error:
-        raise ReceiptRejectedError(what, str(error)) from None
-    if journal is not None and found != journal:
-        raise ReceiptRejectedError(what, "proves another journal than it must")
-    return found
-
-
-def _verify_child(prover: Prover, job: ProofJob, child: Child) -> None:
-    if child.receipt is None:
-        raise ReceiptRejectedError(f"child of {job.name}", "there is no receipt")
-    verify_receipt(prover, child.receipt, child.image_id, child.journal, f"child of {job.name}")
+def _run(prover: Prover, job: ProofJob, children: tuple[Child, ...]) -> Proof | LongRun:
+    if job.seed and job.kind is not ReceiptKind.EXECUTE and isinstance(prover, SegmentProver):
+        return prover.run_if_short(
+            job.guest, job.stdin, children, job.kind, threads=job.threads, seed=job.seed
+        )
+    return prover.run(job.guest, job.stdin, children, job.kind, job.threads)

@@ -1,6 +1,6 @@
 """Pages, tables and files for people and for other tools, made from what runs have left.
 
-May import: destination, errors, files, folder, model, plan, streams, text, untrusted.
+May import: consoles, destination, errors, files, folder, model, plan, streams, text, untrusted.
 
 Other rooms use:
 

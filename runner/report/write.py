@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
+from runner.consoles import make_console
 from runner.destination import is_stdout
 from runner.errors import InputError
 from runner.folder import REPORT
@@ -99,7 +98,7 @@ def finish_sweep(folder: Path, *, quiet: bool = False) -> None:
         write_sweep(runs, folder / REPORT)
         return
     show(runs)
-    console = Console(soft_wrap=True)
+    console = make_console(soft_wrap=True)
     console.print(f"report: {write_sweep(runs, folder / REPORT)}", markup=False, highlight=False)
 
 
@@ -113,10 +112,10 @@ def show(runs: Runs, written: Sequence[Path] = ()) -> None:
         written: the paths of the files that were written.
     """
     other = any(map(is_stdout, written))
-    console = Console(stderr=other)
+    console = make_console(stderr=other)
     if not console.is_terminal:
         # A log has no edge at which lines would have to break.
-        console = Console(stderr=other, width=200)
+        console = make_console(stderr=other, width=200)
     for part in table(runs):
         console.print(part)
     for file in written:

@@ -29,7 +29,7 @@ from runner.plan import merkle
 from runner.plan.journal import AggregationResult
 from runner.provers.guests import Manifest, default_folder
 from runner.provers.prover import ProverSpec, load_prover
-from runner.provers.worker import verify_receipt
+from runner.provers.verifying import verify_receipt
 from runner.verify.claims import Claims, adapter_of, read_claims
 from runner.verify.record import check_record
 from runner.verify.verified import PinnedIds, VerifiedBatch

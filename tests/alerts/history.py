@@ -147,7 +147,9 @@ def spacing(alert: ConfiguredAlert, scrape: float) -> float:
     if seconds <= scrape * MOST_SAMPLES:
         return scrape
     # Each evaluation reads them all, so that a tenth as many take a hundredth of the time.
-    return next(step for step in wider if step > scrape and seconds <= step * MOST_SAMPLES / 10)
+    return float(
+        next(step for step in wider if step > scrape and seconds <= step * MOST_SAMPLES / 10)
+    )
 
 
 def human(seconds: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import platform
 import shlex
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from runner.batch.run import run as run_batch
 from runner.cache.cache import NoCache
 from runner.cache.keys import proof_key
 from runner.cache.proof_cache import ProofCache
+from runner.engines.engine import Host
+from runner.engines.inline import InlineEngine
 from runner.errors import BatchFailedError, CacheError
 from runner.model import ReceiptKind
 from runner.provers.guests import Manifest
@@ -24,7 +27,7 @@ from tests import builders
 from tests.batch.outcomes import made, metrics, record
 from tests.builders import stdin
 from tests.cache.entries import blob_at, proof_in, rewrite
-from tests.fakes.prover import ADAPTER, forged
+from tests.fakes.prover import ADAPTER, FakeProver, forged
 
 if TYPE_CHECKING:
     from runner.batch.settings import Settings
@@ -326,3 +329,24 @@ def test_the_command_that_checks_a_batch_can_be_pasted(
     (row,) = (line for line in capsys.readouterr().out.splitlines() if "check it with" in line)
     command = row.split("│")[2]
     assert shlex.split(command) == ["python", "-m", "runner.verify", str(output)]
+
+
+@pytest.mark.parametrize(("worker_bytes", "told"), [(0, False), (10**9, False), (4 * 10**9, True)])
+def test_more_workers_than_there_is_memory_for_are_told(
+    *,
+    worker_bytes: int,
+    told: bool,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class ThreeWorkers(InlineEngine):
+        def hosts(self) -> list[Host]:
+            return [Host(platform.node(), cores=1, workers=3)]
+
+    monkeypatch.setattr(FakeProver, "worker_bytes", worker_bytes)
+    monkeypatch.setattr("runner.batch.run.memory_bytes", lambda: 9 * 10**9)
+    run_batch(dataclasses.replace(settings, make_engine=ThreeWorkers))
+    words = "3 workers take 12.0 GB of memory at least, and there are 9.0 GB"
+    assert (words in caplog.text) == told
+    assert ("executor.workers=2 fits" in caplog.text) == told

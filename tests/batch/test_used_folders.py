@@ -15,6 +15,7 @@ import pytest
 
 from runner.audit.__main__ import main as audit
 from runner.batch.run import run as run_batch
+from runner.cache.cache import NoCache
 from runner.errors import BatchFailedError, InputError
 from runner.files import SHIPPED
 from runner.folder import LEAVES, REPORT, RESULT, ROOT, SIGNATURE, SUMS, clear_result
@@ -71,7 +72,7 @@ def test_after_a_failed_run_the_folder_has_no_result_and_says_so(
     assert _verify(audited) == 0
     behaviours.on("fail", stdin=stdin(0))
     with pytest.raises(BatchFailedError):
-        run_batch(dataclasses.replace(audited, cache=builders.NoCache()))
+        run_batch(dataclasses.replace(audited, cache=NoCache()))
     capsys.readouterr()
     assert _verify(audited) == 2
     assert "has no result, the run in it ended 'failed'; give" in capsys.readouterr().err
@@ -92,7 +93,7 @@ def test_after_a_killed_run_the_folder_has_no_result(
     audited: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_batch(audited)
-    killed = [sys.executable, "-c", KILLED, audited.output, audited.guests]
+    killed = [sys.executable, "-c", KILLED, str(audited.output), str(audited.guests)]
     done = subprocess.run(killed, cwd=SHIPPED, check=False)
     assert done.returncode == -signal.SIGKILL
     assert _verify(audited) == 2

@@ -48,7 +48,7 @@ BAD_INPUT = [
     (["prover.segment_size=3"], "prover.segment_size", "'3'", "no such setting"),
     (["cache.size=3"], "cache.size", "'3'", "no such setting"),
     (["+prover.segment_size=3"], "prover.segment_size", "3", "it has segment_po2"),
-    (["prover.segment_po2=30"], "prover.segment_po2", "30", "15 to 22"),
+    (["prover.segment_po2=30"], "prover.segment_po2", "30", "14 to 22"),
     (["+cache.size=3"], "cache", "ProofCache", "cache=off"),
     (["executor=inline", "executor.workers=2"], "executor.workers", "2", "executor=processes"),
     (["guest.inputs=[1"], "command line", "guest.inputs=[1", "NAME=VALUE"),

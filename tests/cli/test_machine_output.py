@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.cli.command import _without_flags
+from runner.cli.flags import without_flags
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def test_quiet_says_nothing_and_does_everything(flag: str, tmp_path: Path) -> No
 def test_quiet_becomes_a_setting_where_hydra_takes_it(
     given: list[str], for_hydra: list[str]
 ) -> None:
-    assert _without_flags(given) == for_hydra
+    assert without_flags(given) == for_hydra
 
 
 def test_quiet_sweeps_are_quiet(tmp_path: Path) -> None:

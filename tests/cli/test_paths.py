@@ -17,6 +17,7 @@ from tests.cli.test_config import GROUPS
 from tests.command import RUN, run
 
 NO_PATHS = {
+    *("aggregate", "guest.codec"),
     *("guest.name", "guest.journal", "strategy.name", "strategy.fan_in"),
     *("prover.adapter", "prover.kind", "executor.workers", "executor.on_failure"),
     *("executor.engine._target_", "executor.engine.address", "cache._target_"),
@@ -27,6 +28,7 @@ NO_PATHS = {
 """The other settings that take a text. A new one belongs here or into :data:`PATHS`."""
 
 NO_TEXTS = {
+    *("guest.input", "guest.encode"),
     *("guest.inputs", "guest.count", "guest.default_count", "metrics.pushgateway.grouping"),
     *("prover.segment_po2", "prover.gpus", "prover.gpu_proofs"),
 }
@@ -90,15 +92,14 @@ def test_a_run_makes_no_folder_called_tilde(
     home.mkdir()
     (home / "in.csv").write_text("n\n10\n20\n")
     monkeypatch.setenv("HOME", str(home))
-    given = [
-        f"{field}='~/{field}'" for field in PATHS if field not in {"guests", "guest.inputs_file"}
-    ]
-    given += ["guest.inputs_file='~/in.csv'"]
+    own = {"guests", "guest.inputs_file", "metrics.textfile"}
+    given = [f"{field}='~/{field}'" for field in PATHS if field not in own]
+    given += ["guest.inputs_file='~/in.csv'", "metrics.textfile='~/a.prom'"]
     assert run(monkeypatch, *["--multirun"] * multirun, *RUN, "prover=execute", *given) == 0
     output = home / "output" / "0" if multirun else home / "output"
     assert json.loads((output / "result.json").read_text())["status"] == "ok"
     assert {path.name for path in tmp_path.iterdir()} == {"home"}
-    assert {"metrics.textfile", "metrics.ledger", "audit.file"} <= {p.name for p in home.iterdir()}
+    assert {"a.prom", "metrics.ledger", "audit.file"} <= {p.name for p in home.iterdir()}
 
 
 @pytest.mark.usefixtures("elsewhere")

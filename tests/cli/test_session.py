@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.batch import run as running
-from runner.cli import command
+from runner.cli.flags import without_flags
 from runner.errors import InterruptedBatchError
 from tests.command import run as run_command
 
@@ -207,4 +207,4 @@ def test_a_call_of_the_command_knows_nothing_of_the_one_before(
 
 def test_the_flag_stands_with_an_override_that_takes_something_out() -> None:
     given = ["~hydra.callbacks.report", "--multirun", "-q"]
-    assert command._without_flags(given) == ["quiet=true", *given[:-1]]
+    assert without_flags(given) == ["quiet=true", *given[:-1]]

@@ -15,7 +15,7 @@ from runner.plan.plan import Plan  # noqa: TC001  # Hypothesis and dataclasses r
 from runner.plan.strategy import make_plan
 from tests.fakes.clock import FakeClock
 from tests.fakes.guests import sample_guest
-from tests.fakes.jobs import MemoryJobs, RecordingObserver, outcome_of
+from tests.fakes.jobs import MemoryJobs, RecordingObserver, long_outcome, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,6 +40,9 @@ def prove(job: ProofJob) -> Outcome:
 class HandEngine(Engine):
     """An engine that finishes jobs when a test says so.
 
+    A job is known by its id, and a part of a run of several segments by its key. ``long`` has the
+    number of segments of each run that has several.
+
     Args:
         decide: A function that finishes at least one job. It is called when the plan's executor
             waits for something.
@@ -47,8 +50,9 @@ class HandEngine(Engine):
 
     def __init__(self, decide: Callable[[HandEngine], None]) -> None:
         self.decide = decide
-        self.running: dict[int, tuple[Future[Any], ProofJob]] = {}
-        self.submitted: list[int] = []
+        self.running: dict[Any, tuple[Future[Any], ProofJob]] = {}
+        self.submitted: list[Any] = []
+        self.long: dict[int, int] = {}
         self.jobs: list[ProofJob] = []
         self.widest = 0
 
@@ -60,18 +64,22 @@ class HandEngine(Engine):
         future: Future[Any] = Future()
         future.set_running_or_notify_cancel()
         (job,) = args
-        assert job.id not in self.running, "the same job twice at a time"
-        self.running[job.id] = (future, job)
-        self.submitted.append(job.id)
+        name = job.id if job.part is None else job.key
+        assert name not in self.running, "the same job twice at a time"
+        self.running[name] = (future, job)
+        self.submitted.append(name)
         self.jobs.append(job)
         self.widest = max(self.widest, len(self.running))
         return future
 
-    def finish(self, job_id: int) -> None:
+    def finish(self, job_id: Any) -> None:  # noqa: ANN401  # an id, or a key of a part
         future, job = self.running.pop(job_id)
-        future.set_result(outcome_of(job))
+        if job.part is None and job.id in self.long:
+            future.set_result(long_outcome(job, self.long[job.id]))
+        else:
+            future.set_result(outcome_of(job))
 
-    def fail(self, job_id: int, error: BaseException) -> None:
+    def fail(self, job_id: Any, error: BaseException) -> None:  # noqa: ANN401
         self.running.pop(job_id)[0].set_exception(error)
 
 
@@ -144,7 +152,7 @@ EIGHT = make_plan("three_level", range(8), fan_in=2)
 """A plan with leaves 0-7, aggregations 8-11 over pairs of them, 12 and 13, and the root 14."""
 
 
-def failing(errors: dict[int, Sequence[BaseException]]) -> Callable[[HandEngine], None]:
+def failing(errors: dict[Any, Sequence[BaseException]]) -> Callable[[HandEngine], None]:
     """A script that fails the first attempts of some jobs and finishes the others, oldest first."""
     left = {job: list(items) for job, items in errors.items()}
 

@@ -3,6 +3,7 @@
 Nothing is imported here, so that a worker loads only what it runs.
 
 - `prover.py`: a prover without a zkVM, whose receipts really can fail to verify.
+- `long_prover.py`: the same prover, whose runs may have several segments.
 - `behaviours.py`: what the fake prover does on demand, in every process, and what it did.
 - `guests.py`: guest programs that are files with a name in them.
 - `jobs.py`: the jobs of a plan in memory, their outcomes, and an observer that keeps every event.

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from runner.events import Event, JobFailed, JobFinished, JobRetried, JobStarted, LoadMeasured
-from runner.model import Child, Cycles, Guest, Outcome, ProofJob, ReceiptKind
+from runner.long_runs import CutSegment
+from runner.model import Child, Cycles, Guest, LongRun, Outcome, ProofJob, ReceiptKind
 from runner.plan import merkle
 from runner.plan.journal import AggregationResult, aggregator_stdin
 from tests.fakes.prover import claim, fake_receipt, journal_of, leaf_journal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from runner.plan.plan import Plan
 
@@ -33,6 +35,10 @@ class MemoryJobs:
         hits: The outcomes that the cache has, by job id.
         outcomes: The accepted outcomes, by job id.
         accepted: The job ids in the order in which they were accepted.
+        segments: The number of segments of each job's run that has several, by job id.
+        cut_ahead: The most segments that were cut and not accepted at any time.
+        faults: What a stream raises in place of a segment, by job id and position.
+        streams: The wanted positions of each stream that was made, in order.
     """
 
     plan: Plan
@@ -43,6 +49,11 @@ class MemoryJobs:
     hits: dict[int, Outcome] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     accepted: list[int] = field(default_factory=list)
+    segments: dict[int, int] = field(default_factory=dict)
+    cut_ahead: int = 0
+    faults: dict[tuple[int, int], Exception] = field(default_factory=dict)
+    streams: list[tuple[int, list[int]]] = field(default_factory=list)
+    waiting: set[tuple[int, int]] = field(default_factory=set)
 
     def build(self, job_id: int) -> ProofJob:
         if job_id < self.plan.leaf_jobs:
@@ -60,12 +71,19 @@ class MemoryJobs:
             pair: Child(*pair, self.outcomes[i].receipt)
             for i, pair in zip(ids, self._claims(job.id), strict=True)
         }
-        return ProofJob(
-            job.id, job.name, job.guest, job.stdin, tuple(found.values()), job.kind, job.threads
-        )
+        return replace(job, children=tuple(found.values()))
 
     def lookup(self, job: ProofJob) -> Outcome | None:
-        return self.hits.get(job.id)
+        return self.hits.get(job.id) if job.part is None else None
+
+    def cut(self, job: ProofJob, run: LongRun, wanted: Container[int]) -> ReadyStream:
+        positions = [index for index in range(len(run.sizes)) if index in wanted]
+        self.streams.append((job.id, positions))
+        return ReadyStream(self, job.id, list(positions))
+
+    def accept_segment(self, job: ProofJob, outcome: Outcome) -> None:
+        assert outcome.receipt is not None
+        self.waiting.discard(job.key)
 
     def accept(self, outcome: Outcome) -> None:
         self.outcomes[outcome.job_id] = outcome
@@ -82,6 +100,35 @@ class MemoryJobs:
     def _claims(self, job_id: int) -> list[tuple[bytes, bytes]]:
         children = [self.outcomes[i] for i in self.plan.aggregation(job_id).children]
         return [(child.image_id, child.journal) for child in children]
+
+
+@dataclass
+class ReadyStream:
+    """A stream whose segments are there as soon as they are asked for."""
+
+    jobs: MemoryJobs
+    job_id: int
+    left: list[int]
+    closed: bool = False
+
+    def pull(self) -> Future[CutSegment | None]:
+        assert not self.closed, "a closed stream is asked"
+        future: Future[CutSegment | None] = Future()
+        if not self.left:
+            future.set_result(None)
+            return future
+        index = self.left.pop(0)
+        fault = self.jobs.faults.pop((self.job_id, index), None)
+        if fault is not None:
+            future.set_exception(fault)
+            return future
+        self.jobs.waiting.add((self.job_id, index))
+        self.jobs.cut_ahead = max(self.jobs.cut_ahead, len(self.jobs.waiting))
+        future.set_result(CutSegment(index, b"digest %d" % index))
+        return future
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def outcome_of(job: ProofJob, *, cached: bool = False, prove_s: float = 1.0) -> Outcome:
@@ -105,6 +152,14 @@ def outcome_of(job: ProofJob, *, cached: bool = False, prove_s: float = 1.0) -> 
         cached=cached,
         attempts=0 if cached else 1,
     )
+
+
+def long_outcome(job: ProofJob, segments: int, po2: int = 20) -> Outcome:
+    """The outcome of a job that was executed and has several segments."""
+    outcome = outcome_of(job)
+    cycles = Cycles(1000, 2000, segments << po2, segments)
+    run = LongRun(outcome.journal, cycles, po2, (po2,) * segments)
+    return replace(outcome, receipt=None, long=run, verifications=0, verify_s=0.0)
 
 
 @dataclass

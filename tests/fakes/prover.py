@@ -62,6 +62,11 @@ class FakeProver:
         return None
 
     @property
+    def worker_bytes(self) -> int:
+        """Nobody has measured it."""
+        return 0
+
+    @property
     def aggregation_cost(self) -> None:
         """Nothing is modelled, so that groups are balanced."""
         return None

@@ -29,6 +29,8 @@ CODES = {
     "unavailable",
     "prover_failed",
     "cuda_failed",
+    "unprovable",
+    "bad_segment",
     "internal",
 }
 RECURSION = bool(native.build_info()["recursion"])

@@ -176,3 +176,18 @@ def test_the_extensions_failures_are_prover_errors(
     }
     with pytest.raises(ProverError, match="ends too early"):
         calls[call]()
+
+
+@pytest.mark.parametrize(
+    ("memory", "workers"),
+    [(0, None), (12 * 10**9, None), (11 * 10**9, 3), (10**9, 1)],
+)
+@pytest.mark.usefixtures("native")
+def test_no_more_workers_than_there_is_memory_for(
+    memory: int, workers: int | None, prover: Prover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.provers.openvm.adapter.cores", lambda: 4)
+    monkeypatch.setattr("runner.provers.openvm.adapter.memory_bytes", lambda: memory)
+    assert prover.workers == workers
+    executes = load_prover(replace(SPEC, kind=ReceiptKind.EXECUTE))
+    assert (executes.workers, executes.worker_bytes) == (None, 0)

@@ -15,7 +15,8 @@ from runner.plan.journal import AggregationResult, aggregator_stdin
 from runner.plan.merkle import leaf_hash, root
 from runner.provers import worker
 from runner.provers.prover import Proof, ProverSpec, load_prover
-from runner.provers.worker import perform, verify_receipt
+from runner.provers.verifying import verify_receipt
+from runner.provers.worker import perform
 from tests.fakes.guests import sample_guest
 from tests.fakes.prover import ADAPTER, FakeProver, fake_receipt, forged
 

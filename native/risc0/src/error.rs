@@ -8,8 +8,9 @@ create_exception!(
     NativeError,
     PyException,
     "The one exception of this module. Its `args` are `(code, message)`, two str, and for a guest\n\
-     that failed after it had printed something, what that is. The codes are stable: bad_argument, bad_elf, guest_failed, malformed_receipt, verification_failed,\n\
-     unavailable, prover_failed, cuda_failed, internal."
+     that failed after it had printed something, what that is. The codes are stable: bad_argument,\n\
+     bad_elf, guest_failed, malformed_receipt, verification_failed, unavailable, prover_failed,\n\
+     cuda_failed, unprovable, bad_segment, internal."
 );
 
 /// The exception that Python gets for a failure.

@@ -4,8 +4,11 @@
 //! `runner_risc0.pyi` documents the Python side.
 
 mod error;
+mod execution;
 mod program;
 mod receipt;
+mod seeded;
+mod segment;
 mod session;
 #[cfg(simd)]
 mod simd;
@@ -13,7 +16,13 @@ mod trace;
 mod verifier;
 mod zkvm;
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    sync::mpsc::{RecvTimeoutError, channel},
+    thread,
+    time::Duration,
+};
 
 use pyo3::{
     prelude::*,
@@ -24,6 +33,7 @@ use runner_shared::{Error, Result, envelope, guarded};
 
 use crate::{
     error::{NativeError, raised},
+    execution::{Limits, Run},
     session::Gpu,
 };
 
@@ -35,6 +45,8 @@ struct Execution {
     reserved_cycles: u64,
     total_cycles: u64,
     segments: usize,
+    segment_po2s: Vec<u32>,
+    segment_po2: u32,
     log: String,
 }
 
@@ -65,22 +77,69 @@ struct GuestProfile {
 }
 
 impl Execution {
-    fn new(py: Python<'_>, run: zkvm::Run) -> Self {
+    fn new(py: Python<'_>, run: Run) -> Self {
         Execution {
             journal: PyBytes::new(py, &run.journal).unbind(),
             user_cycles: run.user_cycles,
             paging_cycles: run.paging_cycles,
             reserved_cycles: run.reserved_cycles,
             total_cycles: run.total_cycles,
-            segments: run.segments,
+            segments: run.segment_po2s.len(),
+            segment_po2s: run.segment_po2s,
+            segment_po2: run.segment_po2,
             log: run.log,
         }
+    }
+}
+
+impl Proof {
+    fn new(py: Python<'_>, receipt: &[u8], run: Run, gpu: Option<&Gpu>) -> PyResult<Self> {
+        Ok(Proof {
+            gpu_s: gpu.map_or(0.0, Gpu::used_s),
+            receipt: PyBytes::new(py, receipt).unbind(),
+            execution: Py::new(py, Execution::new(py, run))?,
+        })
     }
 }
 
 /// Run `work` without the GIL. Its failure, or its panic, is raised as this module's exception.
 fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
     py.detach(|| guarded(work)).map_err(raised)
+}
+
+/// How often a long call looks whether the user has pressed Ctrl-C.
+const SIGNALS: Duration = Duration::from_millis(50);
+
+/// Run `work` on a thread of its own, and end it where a signal's handler raises an exception.
+fn interruptible<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce(&AtomicBool) -> Result<T> + Send,
+) -> PyResult<T> {
+    let cancelled = AtomicBool::new(false);
+    py.detach(|| {
+        thread::scope(|scope| {
+            let (done, result) = channel();
+            let flag = &cancelled;
+            scope.spawn(move || {
+                // Nobody receives it where this call was interrupted.
+                let _ = done.send(guarded(|| work(flag)));
+            });
+            loop {
+                match result.recv_timeout(SIGNALS) {
+                    Ok(found) => return found.map_err(raised),
+                    Err(RecvTimeoutError::Disconnected) => {
+                        return Err(raised(Error::Internal("its thread is gone".into())));
+                    }
+                    Err(RecvTimeoutError::Timeout) => {
+                        if let Err(error) = Python::attach(|py| py.check_signals()) {
+                            cancelled.store(true, Ordering::Relaxed);
+                            return Err(error);
+                        }
+                    }
+                }
+            }
+        })
+    })
 }
 
 #[pyfunction]
@@ -118,16 +177,22 @@ fn image_id<'py>(py: Python<'py>, elf: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
 }
 
 #[pyfunction]
-#[pyo3(signature = (elf, stdin, assumptions=Vec::new(), *, segment_po2=20))]
+#[pyo3(signature = (elf, stdin, assumptions=Vec::new(), *, segment_po2=20, max_cycles=0))]
 fn execute(
     py: Python<'_>,
     elf: &[u8],
     stdin: &[u8],
     assumptions: Vec<(Vec<u8>, Vec<u8>)>,
     segment_po2: u32,
+    max_cycles: u64,
 ) -> PyResult<Execution> {
-    let run = detached(py, || {
-        zkvm::execute(elf, stdin, &digests(assumptions)?, segment_po2)
+    let run = interruptible(py, |cancelled| {
+        let limits = Limits {
+            segment_po2,
+            max_cycles,
+            cancelled,
+        };
+        zkvm::execute(elf, stdin, &digests(assumptions)?, &limits)
     })?;
     Ok(Execution::new(py, run))
 }
@@ -141,8 +206,13 @@ fn profile(
     assumptions: Vec<(Vec<u8>, Vec<u8>)>,
     segment_po2: u32,
 ) -> PyResult<GuestProfile> {
-    let (run, profile) = detached(py, || {
-        zkvm::profile(elf, stdin, &digests(assumptions)?, segment_po2)
+    let (run, profile) = interruptible(py, |cancelled| {
+        let limits = Limits {
+            segment_po2,
+            max_cycles: 0,
+            cancelled,
+        };
+        zkvm::profile(elf, stdin, &digests(assumptions)?, &limits)
     })?;
     Ok(GuestProfile {
         execution: Py::new(py, Execution::new(py, run))?,
@@ -156,7 +226,7 @@ fn profile(
 }
 
 #[pyfunction]
-#[pyo3(signature = (elf, stdin, receipts=Vec::new(), *, kind="composite", segment_po2=20, threads=0, gpu_lock=None))]
+#[pyo3(signature = (elf, stdin, receipts=Vec::new(), *, kind="composite", segment_po2=20, max_cycles=0, threads=0, gpu_lock=None))]
 fn prove(
     py: Python<'_>,
     elf: &[u8],
@@ -164,20 +234,165 @@ fn prove(
     receipts: Vec<Vec<u8>>,
     kind: &str,
     segment_po2: u32,
+    max_cycles: u64,
     threads: usize,
     gpu_lock: Option<PathBuf>,
 ) -> PyResult<Proof> {
     let gpu = gpu_lock.map(Gpu::new);
     let (receipt, run) = detached(py, || {
         with_threads(threads, || {
-            zkvm::prove(elf, stdin, &receipts, kind, segment_po2, gpu.as_ref())
+            let limits = Limits {
+                segment_po2,
+                max_cycles,
+                cancelled: &AtomicBool::new(false),
+            };
+            zkvm::prove(elf, stdin, &receipts, kind, &limits, gpu.as_ref())
         })
     })?;
-    Ok(Proof {
-        gpu_s: gpu.as_ref().map_or(0.0, Gpu::used_s),
-        receipt: PyBytes::new(py, &receipt).unbind(),
-        execution: Py::new(py, Execution::new(py, run))?,
+    Proof::new(py, &receipt, run, gpu.as_ref())
+}
+
+#[pyfunction]
+#[pyo3(signature = (elf, stdin, receipts=Vec::new(), *, most_segments=1, kind="composite", segment_po2=20, max_cycles=0, threads=0, gpu_lock=None))]
+fn prove_if_short(
+    py: Python<'_>,
+    elf: &[u8],
+    stdin: &[u8],
+    receipts: Vec<Vec<u8>>,
+    most_segments: usize,
+    kind: &str,
+    segment_po2: u32,
+    max_cycles: u64,
+    threads: usize,
+    gpu_lock: Option<PathBuf>,
+) -> PyResult<Py<PyAny>> {
+    let gpu = gpu_lock.map(Gpu::new);
+    let (receipt, run) = detached(py, || {
+        with_threads(threads, || {
+            let limits = Limits {
+                segment_po2,
+                max_cycles,
+                cancelled: &AtomicBool::new(false),
+            };
+            let most = most_segments;
+            zkvm::prove_if_short(elf, stdin, &receipts, kind, &limits, most, gpu.as_ref())
+        })
+    })?;
+    Ok(match receipt {
+        Some(receipt) => {
+            let proof = Proof::new(py, &receipt, run, gpu.as_ref())?;
+            Py::new(py, proof)?.into_any()
+        }
+        None => Py::new(py, Execution::new(py, run))?.into_any(),
     })
+}
+
+#[pyfunction]
+#[pyo3(signature = (elf, stdin, assumptions=Vec::new(), *, seed, segment_po2=20, max_cycles=0))]
+fn measure(
+    py: Python<'_>,
+    elf: &[u8],
+    stdin: &[u8],
+    assumptions: Vec<(Vec<u8>, Vec<u8>)>,
+    seed: &[u8],
+    segment_po2: u32,
+    max_cycles: u64,
+) -> PyResult<Execution> {
+    let run = interruptible(py, |cancelled| {
+        let limits = Limits {
+            segment_po2,
+            max_cycles,
+            cancelled,
+        };
+        segment::measure(elf, stdin, &digests(assumptions)?, &limits, seed)
+    })?;
+    Ok(Execution::new(py, run))
+}
+
+#[pyfunction]
+#[pyo3(signature = (elf, stdin, sink, assumptions=Vec::new(), *, seed, segment_po2=20))]
+fn cut(
+    py: Python<'_>,
+    elf: &[u8],
+    stdin: &[u8],
+    sink: Py<PyAny>,
+    assumptions: Vec<(Vec<u8>, Vec<u8>)>,
+    seed: &[u8],
+    segment_po2: u32,
+) -> PyResult<Execution> {
+    // The run ends with the exception that the sink raised, and not with the executor's error.
+    let mut refused = None;
+    let run = py.detach(|| {
+        guarded(|| {
+            let limits = Limits {
+                segment_po2,
+                max_cycles: 0,
+                cancelled: &AtomicBool::new(false),
+            };
+            let give = |index: u32, bytes: Vec<u8>| {
+                Python::attach(|py| sink.call1(py, (index, PyBytes::new(py, &bytes))))
+                    .map(drop)
+                    .map_err(|error| {
+                        refused = Some(error);
+                        anyhow::anyhow!("nobody takes the segment")
+                    })
+            };
+            segment::cut(elf, stdin, &digests(assumptions)?, &limits, seed, give)
+        })
+    });
+    match (run, refused) {
+        (_, Some(error)) => Err(error),
+        (Err(error), None) => Err(raised(error)),
+        (Ok(run), None) => Ok(Execution::new(py, run)),
+    }
+}
+
+#[pyfunction]
+#[pyo3(signature = (segment, /, *, threads=0, gpu_lock=None))]
+fn prove_segment<'py>(
+    py: Python<'py>,
+    segment: &[u8],
+    threads: usize,
+    gpu_lock: Option<PathBuf>,
+) -> PyResult<(Bound<'py, PyBytes>, f64)> {
+    let gpu = gpu_lock.map(Gpu::new);
+    let receipt = detached(py, || {
+        with_threads(threads, || segment::prove_segment(segment, gpu.as_ref()))
+    })?;
+    let used_s = gpu.as_ref().map_or(0.0, Gpu::used_s);
+    Ok((PyBytes::new(py, &receipt), used_s))
+}
+
+#[pyfunction]
+#[pyo3(signature = (segment, /))]
+fn check_segment(py: Python<'_>, segment: &[u8]) -> PyResult<()> {
+    detached(py, || segment::check_segment(segment))
+}
+
+#[pyfunction]
+#[pyo3(signature = (receipt, segment, /))]
+fn verify_segment(py: Python<'_>, receipt: &[u8], segment: &[u8]) -> PyResult<()> {
+    detached(py, || segment::verify_segment(receipt, segment))
+}
+
+#[pyfunction]
+#[pyo3(signature = (segments, journal, receipts=Vec::new(), *, kind="composite", threads=0, gpu_lock=None))]
+fn assemble<'py>(
+    py: Python<'py>,
+    segments: Vec<Vec<u8>>,
+    journal: Vec<u8>,
+    receipts: Vec<Vec<u8>>,
+    kind: &str,
+    threads: usize,
+    gpu_lock: Option<PathBuf>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let gpu = gpu_lock.map(Gpu::new);
+    let receipt = detached(py, || {
+        with_threads(threads, || {
+            segment::assemble(&segments, &receipts, journal, kind, gpu.as_ref())
+        })
+    })?;
+    Ok(PyBytes::new(py, &receipt))
 }
 
 #[pyfunction]
@@ -242,8 +457,9 @@ fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send
 mod runner_risc0 {
     #[pymodule_export]
     use super::{
-        Execution, GuestProfile, NativeError, Proof, ReceiptInfo, build_info, describe, execute,
-        image_id, profile, prove, verify,
+        Execution, GuestProfile, NativeError, Proof, ReceiptInfo, assemble, build_info,
+        check_segment, cut, describe, execute, image_id, measure, profile, prove, prove_if_short,
+        prove_segment, verify, verify_segment,
     };
 
     use pyo3::prelude::*;

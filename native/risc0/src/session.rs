@@ -19,12 +19,12 @@ use std::{
 };
 
 use risc0_zkvm::{
-    AssumptionReceipt, CompositeReceipt, InnerReceipt, ProverOpts, ProverServer, Receipt,
-    ReceiptKind, SegmentReceipt, Session, VerifierContext, get_prover_server, sha::Digestible,
+    AssumptionReceipt, InnerReceipt, ProverOpts, ProverServer, Receipt, ReceiptKind,
+    SegmentReceipt, Session, VerifierContext, get_prover_server, sha::Digestible,
 };
 use runner_shared::{Error, Result, guarded};
 
-use crate::verifier;
+use crate::{segment, verifier};
 
 /// A GPU, named by the file that is locked while a process uses it.
 pub struct Gpu {
@@ -46,7 +46,10 @@ impl Gpu {
     }
 
     /// Wait for the GPU, work on it, and let it go. The kernel lets it go where the process dies.
-    fn run<T, E: Display>(&self, work: impl FnOnce() -> std::result::Result<T, E>) -> Result<T> {
+    pub fn run<T, E: Display>(
+        &self,
+        work: impl FnOnce() -> std::result::Result<T, E>,
+    ) -> Result<T> {
         let _held = self.hold().map_err(|error| {
             Error::Unavailable(format!("the GPU's lock {}: {error}", self.lock.display()))
         })?;
@@ -72,7 +75,7 @@ impl Gpu {
     }
 }
 
-fn failed(error: impl Display) -> Error {
+pub fn failed(error: impl Display) -> Error {
     // The alternate form of an `anyhow` error names its causes.
     Error::ProverFailed(format!("{error:#}"))
 }
@@ -91,13 +94,7 @@ pub fn prove(
     gpu: &Gpu,
 ) -> Result<Receipt> {
     let prover = get_prover_server(options).map_err(failed)?;
-    // An assumption without a receipt is one that the library proves itself, from a list of the
-    // keccak accelerator's work that only the library can read.
-    let unresolved = session
-        .assumptions
-        .iter()
-        .any(|(_, receipt)| matches!(receipt, AssumptionReceipt::Unresolved(_)));
-    if unresolved {
+    if has_unresolved(session) {
         return gpu.run(|| {
             prover
                 .prove_session(context, session)
@@ -110,6 +107,15 @@ pub fn prove(
         ReceiptKind::Composite => Ok(receipt),
         _ => gpu.run(|| prover.compress(options, &receipt)),
     }
+}
+
+/// Whether the library proves a part of the session itself: an assumption without a receipt comes
+/// from a list of the keccak accelerator's work that only the library can read.
+pub fn has_unresolved(session: &Session) -> bool {
+    session
+        .assumptions
+        .iter()
+        .any(|(_, receipt)| matches!(receipt, AssumptionReceipt::Unresolved(_)))
 }
 
 fn prove_segments(
@@ -162,13 +168,7 @@ fn assemble(
         };
         assumptions.push(receipt.clone());
     }
-    let parameters = context
-        .composite_verifier_parameters()
-        .ok_or_else(|| failed("the verifier's context has no parameters"))?
-        .digest();
-    // The library has no constructor for this type. Its encoding is that of its fields in a row.
-    let encoded = borsh::to_vec(&(segments, assumptions, parameters)).map_err(failed)?;
-    let composite: CompositeReceipt = borsh::from_slice(&encoded).map_err(failed)?;
+    let composite = segment::composite(segments, assumptions, context)?;
     composite
         .verify_integrity_with_context(context)
         .map_err(failed)?;

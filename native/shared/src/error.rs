@@ -23,6 +23,10 @@ pub enum Error {
     CudaFailed(String),
     /// The proving keys (OpenVM) cannot be read, cannot be written, or belong to another VM.
     BadKeys(String),
+    /// The zkVM has no proof for this run (RISC Zero): another attempt would fail in the same way.
+    Unprovable(String),
+    /// The receipt of one segment does not verify (RISC Zero). The message starts with its number.
+    BadSegment(String),
     /// The zkVM's code panicked.
     Internal(String),
 }
@@ -44,6 +48,8 @@ impl Error {
             Error::ProverFailed(message) => ("prover_failed", message),
             Error::CudaFailed(message) => ("cuda_failed", message),
             Error::BadKeys(message) => ("bad_keys", message),
+            Error::Unprovable(message) => ("unprovable", message),
+            Error::BadSegment(message) => ("bad_segment", message),
             Error::Internal(message) => ("internal", message),
         }
     }

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import InputError, ProverError
 from runner.files import user_path
+from runner.limits import cores, fitting, memory_bytes
 from runner.model import Cycles, ReceiptInfo, ReceiptKind, Versions
 from runner.provers.guests import default_folder, read_elf, read_manifest
 from runner.provers.native_module import not_installed, prover_errors
@@ -41,6 +42,10 @@ __all__ = ["OpenvmProver"]
 
 log = logging.getLogger(__name__)
 
+LEAST_MEMORY = 3 * 10**9
+"""The bytes of memory that a worker takes for the smallest proofs, measured in
+docs/figures/provers.md. A run of three segments takes 5.4 GB."""
+
 _MOST_VM_BYTES = 256 << 20
 _RANGES = {"security_bits": (1, 128)}
 """The adapter's own settings. ``security_bits`` is the lowest proven security that is accepted."""
@@ -50,6 +55,7 @@ class OpenvmProver:
     """OpenVM on this machine's CPU. See :class:`Prover`."""
 
     def __init__(self, spec: ProverSpec) -> None:
+        self._kind = spec.kind
         self._wanted_bits = own_settings(spec, _RANGES)["security_bits"]
         self._folder = _vm_folder(spec)
         self._vm = _load_vm(self._folder)
@@ -87,9 +93,16 @@ class OpenvmProver:
         return ()
 
     @property
-    def workers(self) -> None:
+    def workers(self) -> int | None:
+        """See :class:`Prover`. As many as there is memory for, where that is fewer than cores."""
+        if not self.worker_bytes:
+            return None
+        return fitting(self.worker_bytes, memory_bytes(), cores())
+
+    @property
+    def worker_bytes(self) -> int:
         """See :class:`Prover`."""
-        return None
+        return 0 if self._kind is ReceiptKind.EXECUTE else LEAST_MEMORY
 
     @property
     def aggregation_cost(self) -> ProofCount:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import InputError, ProverError
 from runner.gpus import usable
-from runner.limits import cores, memory_bytes
-from runner.model import Cycles, GpuUse, ReceiptInfo, ReceiptKind, Versions
+from runner.limits import cores, fitting, memory_bytes
+from runner.model import Cycles, GpuUse, LongRun, ReceiptInfo, ReceiptKind, Versions
 from runner.provers.guests import read_elf
 from runner.provers.native_module import not_installed, prover_errors
 from runner.provers.prover import Capability, Diagnosis, Proof, own_settings
@@ -34,7 +34,7 @@ except ImportError as error:
     raise not_installed("risc0", error, "run `make setup`") from None
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from runner.gpus import Gpu
     from runner.model import Child, Guest
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Risc0Prover"]
 
-_RANGES = {"segment_po2": (15, 22), "gpus": (0, 64), "gpu_proofs": (1, 8)}
+_RANGES = {"segment_po2": (14, 22), "gpus": (0, 64), "gpu_proofs": (1, 8)}
 """The adapter's own settings. ``segment_po2`` is the size of the largest segment as a power of two,
-and the circuit has no other sizes than these. Larger segments need more memory, about 10 GiB at
-2^20. Smaller segments cut a run into more pieces. ``gpus`` is the number of GPUs to prove on, and
-``gpu_proofs`` the number of proofs that each makes at once."""
+from the smallest that can be proved to the largest of the circuit. Larger segments need more
+memory, about 10 GiB at 2^20. Smaller segments cut a run into more pieces. ``gpus`` is the number of
+GPUs to prove on, and ``gpu_proofs`` the number of proofs that each makes at once."""
 
 LEAST_MEMORY = 320 * 2**20
 """The bytes of memory that a worker takes for proofs of 2^15 cycles, the smallest aggregation. Each
@@ -65,6 +65,7 @@ class Risc0Prover:
     def __init__(self, spec: ProverSpec) -> None:
         own = own_settings(spec, _RANGES)
         self._segment_po2 = own["segment_po2"] or SEGMENT_PO2
+        self._max_cycles = spec.max_cycles
         self._wanted_gpus = own["gpus"]
         self._gpu_proofs = own["gpu_proofs"] or PROOFS_AT_ONCE
         self._proves = spec.kind is not ReceiptKind.EXECUTE
@@ -119,8 +120,12 @@ class Risc0Prover:
         """
         if self.gpus or not self._proves:
             return WORKERS_PER_GPU * len(self.gpus) or None
-        fit = max(1, memory_bytes() // LEAST_MEMORY)
-        return fit if memory_bytes() > 0 and fit < cores() else None
+        return fitting(LEAST_MEMORY, memory_bytes(), cores())
+
+    @property
+    def worker_bytes(self) -> int:
+        """See :class:`Prover`."""
+        return 0 if self.gpus or not self._proves else LEAST_MEMORY
 
     @property
     def aggregation_cost(self) -> PaddedCycles:
@@ -161,30 +166,138 @@ class Risc0Prover:
         """See :class:`Prover`."""
         elf = read_elf(guest)
         if kind is ReceiptKind.EXECUTE:
-            claims = [(child.image_id, child.journal) for child in children]
             with prover_errors(native.NativeError):
-                run = native.execute(elf, stdin, claims, segment_po2=self._segment_po2)
+                run = native.execute(
+                    elf,
+                    stdin,
+                    _claims(children),
+                    segment_po2=self._segment_po2,
+                    max_cycles=self._max_cycles,
+                )
             return Proof(run.journal, None, _cycles(run), run.log)
-        receipts = [child.receipt for child in children if child.receipt is not None]
         prove = functools.partial(
-            _prove, elf, stdin, receipts, kind=kind.value, segment_po2=self._segment_po2
+            _called, "prove", elf, stdin, _receipts(children), **self._limits(kind, threads)
         )
+        proof, gpu = self._on_gpu(prove)
+        return _proof(proof, gpu)
+
+    def run_if_short(  # noqa: PLR0913  # what a run is made of
+        self,
+        guest: Guest,
+        stdin: bytes,
+        children: tuple[Child, ...],
+        kind: ReceiptKind,
+        *,
+        threads: int,
+        seed: bytes,
+    ) -> Proof | LongRun:
+        """See :class:`runner.provers.segments.SegmentProver`."""
+        elf = read_elf(guest)
+        prove = functools.partial(
+            _called,
+            "prove_if_short",
+            elf,
+            stdin,
+            _receipts(children),
+            **self._limits(kind, threads),
+        )
+        proof, gpu = self._on_gpu(prove)
+        if hasattr(proof, "receipt"):  # the module for GPUs has a class of its own
+            return _proof(proof, gpu)
+        with prover_errors(native.NativeError):
+            run = native.measure(
+                elf,
+                stdin,
+                _claims(children),
+                seed=seed,
+                segment_po2=self._segment_po2,
+                max_cycles=self._max_cycles,
+            )
+        return LongRun(run.journal, _cycles(run), run.segment_po2, tuple(run.segment_po2s), run.log)
+
+    def cut(  # noqa: PLR0913  # what a run is made of
+        self,
+        guest: Guest,
+        stdin: bytes,
+        children: tuple[Child, ...],
+        run: LongRun,
+        *,
+        seed: bytes,
+        sink: Callable[[int, bytes], object],
+    ) -> None:
+        """See :class:`runner.provers.segments.SegmentProver`."""
+        po2 = run.segment_po2
+        with prover_errors(native.NativeError):
+            native.cut(read_elf(guest), stdin, sink, _claims(children), seed=seed, segment_po2=po2)
+
+    def prove_segment(self, segment: bytes, threads: int) -> tuple[bytes, GpuUse | None]:
+        """See :class:`runner.provers.segments.SegmentProver`."""
+        prove = functools.partial(_called, "prove_segment", segment, threads=threads)
+        (receipt, used_s), gpu = self._on_gpu(prove)
+        return receipt, replace(gpu, seconds=used_s) if gpu is not None and not gpu.error else gpu
+
+    def verify_segment(self, receipt: bytes, segment: bytes) -> None:
+        """See :class:`runner.provers.segments.SegmentProver`."""
+        with prover_errors(native.NativeError):
+            native.verify_segment(receipt, segment)
+
+    def assemble(  # what a receipt is made of
+        self,
+        receipts: Sequence[bytes],
+        children: tuple[Child, ...],
+        journal: bytes,
+        kind: ReceiptKind,
+        threads: int,
+    ) -> bytes:
+        """See :class:`runner.provers.segments.SegmentProver`."""
+        assemble = functools.partial(
+            _called,
+            "assemble",
+            list(receipts),
+            journal,
+            _receipts(children),
+            kind=kind.value,
+            threads=threads,
+        )
+        # A composite receipt is put together, and nothing is proved.
+        if kind is ReceiptKind.COMPOSITE:
+            return bytes(assemble(native))
+        receipt, _ = self._on_gpu(assemble)
+        return bytes(receipt)
+
+    def _limits(self, kind: ReceiptKind, threads: int) -> dict[str, Any]:
+        return {
+            "kind": kind.value,
+            "segment_po2": self._segment_po2,
+            "max_cycles": self._max_cycles,
+            "threads": threads,
+        }
+
+    def _on_gpu(self, prove: Callable[..., Any]) -> tuple[Any, GpuUse | None]:
+        """Call a function of the native module, on a GPU where there is one that works.
+
+        Args:
+            prove: takes a native module and, for the one for GPUs, the lock of the GPU.
+
+        Returns:
+            What the function returned, and the part that a GPU had, without the seconds.
+        """
         seat = self._take_seat() if self.gpus else None
         if seat is None or not seat.usable:
-            return prove(native, threads=threads)
+            return prove(native, gpu_lock=None), None
         if seat.worker_died():
             failure = "a worker died while it used the GPU"
         else:
             try:
                 with seat.trial():
                     gpu = importlib.import_module(GPU_MODULE)
-                    return prove(gpu, threads=threads, gpu_lock=str(seat.lock), uuid=seat.gpu.uuid)
+                    return prove(gpu, gpu_lock=str(seat.lock)), GpuUse(seat.gpu.uuid)
             except (ImportError, ProverError) as error:
                 if isinstance(error, ProverError) and error.code != "cuda_failed":
                     raise
                 failure = one_line(error)
         seat.set_aside()
-        return replace(prove(native, threads=threads), gpu=GpuUse(seat.gpu.uuid, error=failure))
+        return prove(native, gpu_lock=None), GpuUse(seat.gpu.uuid, error=failure)
 
     def _take_seat(self) -> Seat:
         with self._seating:
@@ -239,31 +352,26 @@ def _has_gpu_module() -> bool:
     return importlib.util.find_spec(GPU_MODULE) is not None
 
 
-def _prove(  # noqa: PLR0913  # what a proof is made of
-    elf: bytes,
-    stdin: bytes,
-    receipts: list[bytes],
-    module: Any,  # noqa: ANN401  # the extension for the CPU or the one for GPUs, which are alike
-    *,
-    kind: str,
-    segment_po2: int,
-    threads: int,
-    gpu_lock: str | None = None,
-    uuid: str = "",
-) -> Proof:
-    with prover_errors(module.NativeError):
-        proof = module.prove(
-            elf,
-            stdin,
-            receipts,
-            kind=kind,
-            segment_po2=segment_po2,
-            threads=threads,
-            gpu_lock=gpu_lock,
-        )
+def _called(name: str, *args: object, **options: object) -> Any:  # noqa: ANN401  # as it is there
+    """Call a function of a native module, which is the last positional argument."""
+    *given, module = args
+    with prover_errors(module.NativeError):  # type: ignore[attr-defined]  # either of two modules
+        return getattr(module, name)(*given, **options)
+
+
+def _proof(proof: Any, gpu: GpuUse | None) -> Proof:  # noqa: ANN401  # of either module
     run = proof.execution
-    gpu = GpuUse(uuid, proof.gpu_s) if uuid else None
+    if gpu is not None and not gpu.error:
+        gpu = replace(gpu, seconds=proof.gpu_s)
     return Proof(run.journal, proof.receipt, _cycles(run), run.log, gpu)
+
+
+def _claims(children: Sequence[Child]) -> list[tuple[bytes, bytes]]:
+    return [(child.image_id, child.journal) for child in children]
+
+
+def _receipts(children: Sequence[Child]) -> list[bytes]:
+    return [child.receipt for child in children if child.receipt is not None]
 
 
 def _cycles(run: native.Execution) -> Cycles:

@@ -13,34 +13,42 @@ from typing import Any
 import runner_risc0
 from runner_risc0 import NativeError
 
-__all__ = ["NativeError", "build_info", "prove"]
+__all__ = ["NativeError", "assemble", "build_info", "prove", "prove_if_short", "prove_segment"]
 
 
-def prove(
-    elf: bytes,
-    stdin: bytes,
-    receipts: list[bytes],
-    *,
-    kind: str = "composite",
-    segment_po2: int = 20,
-    threads: int = 0,
-    gpu_lock: str,
-) -> runner_risc0.Proof:
+# The arguments are those of the extension for the CPU, which checks them.
+# ruff: noqa: ANN401
+
+
+def prove(*args: Any, **options: Any) -> runner_risc0.Proof:
     """See ``runner_risc0.pyi``."""
+    _may_fail()
+    return runner_risc0.prove(*args, **options)
+
+
+def prove_if_short(*args: Any, **options: Any) -> runner_risc0.Proof | runner_risc0.Execution:
+    """See ``runner_risc0.pyi``."""
+    _may_fail()
+    return runner_risc0.prove_if_short(*args, **options)
+
+
+def prove_segment(segment: bytes, **options: Any) -> tuple[bytes, float]:
+    """See ``runner_risc0.pyi``."""
+    _may_fail()
+    return runner_risc0.prove_segment(segment, **options)
+
+
+def assemble(*args: Any, **options: Any) -> bytes:
+    """See ``runner_risc0.pyi``."""
+    return runner_risc0.assemble(*args, **options)
+
+
+def _may_fail() -> None:
     switch = os.environ.get("FAKE_GPU_FAILS")
     if switch and Path(switch).exists():
         if Path(switch).read_text() == "abort":
             os.abort()
         raise NativeError("cuda_failed", "out of memory")
-    return runner_risc0.prove(
-        elf,
-        stdin,
-        receipts,
-        kind=kind,
-        segment_po2=segment_po2,
-        threads=threads,
-        gpu_lock=gpu_lock,
-    )
 
 
 def build_info() -> dict[str, Any]:

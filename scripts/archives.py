@@ -1,7 +1,7 @@
-"""Single packages from npm's registry, pinned by version and digest, without npm.
+"""Single packages of npm's registry and of crates.io, pinned by version and digest.
 
-A package's archive is fetched, compared with the SHA-512 that is written here, and unpacked into
-the cache folder. No script of a package is run. Only the standard library is used.
+A package's archive is fetched, compared with the digest that is written where it is used, and
+unpacked into the cache folder. No script of a package is run. Only the standard library is used.
 """
 
 from __future__ import annotations
@@ -19,41 +19,65 @@ from pathlib import Path
 
 from steps import SetupError, step
 
-__all__ = ["Package", "obtain"]
+__all__ = ["Package", "crate", "npm", "obtain"]
 
-REGISTRY = "https://registry.npmjs.org"
 TIMEOUT_S = 60.0
 LARGEST = 200 << 20
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package of npm's registry.
+    """A package.
 
     Attributes:
         name: the package's name, with its scope.
         version: the version.
-        sha512: the digest of the archive in base64, as the registry's ``integrity`` gives it.
+        url: the address of the archive.
+        algorithm: the name of the digest.
+        digest: the digest of the archive in hex.
+        top: the folder in the archive that has everything.
     """
 
     name: str
     version: str
-    sha512: str
-
-    @property
-    def url(self) -> str:
-        """The address of the archive."""
-        base = self.name.rpartition("/")[2]
-        return f"{REGISTRY}/{self.name}/-/{base}-{self.version}.tgz"
+    url: str
+    algorithm: str
+    digest: str
+    top: str
 
     @property
     def folder(self) -> str:
         """The name of the folder that the archive is unpacked into."""
-        return f"{self.name.rpartition('/')[2]}-{self.version}"
+        return f"{self.name.removeprefix('@').replace('/', '-')}-{self.version}"
+
+
+def npm(name: str, version: str, sha512: str) -> Package:
+    """A package of npm's registry.
+
+    Args:
+        name: the package's name, with its scope.
+        version: the version.
+        sha512: the digest in base64, as the registry's ``integrity`` gives it.
+    """
+    base = name.rpartition("/")[2]
+    url = f"https://registry.npmjs.org/{name}/-/{base}-{version}.tgz"
+    return Package(name, version, url, "sha512", base64.b64decode(sha512).hex(), "package")
+
+
+def crate(name: str, version: str, sha256: str) -> Package:
+    """A package of crates.io.
+
+    Args:
+        name: the crate's name.
+        version: the version.
+        sha256: the digest in hex, as a ``Cargo.lock`` gives it.
+    """
+    url = f"https://static.crates.io/crates/{name}/{name}-{version}.crate"
+    return Package(name, version, url, "sha256", sha256, f"{name}-{version}")
 
 
 def obtain(package: Package, cache: Path, why: str) -> Path:
-    """The folder of a package, from the cache folder or else from the registry.
+    """The folder of a package, from the cache folder or else from its registry.
 
     Args:
         package: the package.
@@ -70,7 +94,7 @@ def obtain(package: Package, cache: Path, why: str) -> Path:
         with step(f"{package.name} {package.version}: downloading, {why}"):
             data = _download(package)
             _check(package, data)
-            _unpack(data, folder)
+            _unpack(data, package.top, folder)
     except (OSError, HTTPException, tarfile.TarError) as error:
         raise SetupError(f"{package.name}: {error}; a network is needed ({package.url})") from error
     return folder
@@ -85,16 +109,18 @@ def _download(package: Package) -> bytes:
 
 
 def _check(package: Package, data: bytes) -> None:
-    found = base64.b64encode(hashlib.sha512(data).digest()).decode()
-    if found != package.sha512:
-        raise SetupError(f"{package.name}: its SHA-512 is {found}, expected {package.sha512}")
+    found = hashlib.new(package.algorithm, data).hexdigest()
+    if found != package.digest:
+        raise SetupError(
+            f"{package.name}: its {package.algorithm} is {found}, expected {package.digest}"
+        )
 
 
-def _unpack(data: bytes, folder: Path) -> None:
+def _unpack(data: bytes, top: str, folder: Path) -> None:
     """Unpack an archive into a folder, which appears only when it is complete."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".incoming-") as part:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
             archive.extractall(part, filter="data")
         shutil.rmtree(folder, ignore_errors=True)
-        (Path(part) / "package").rename(folder)
+        (Path(part) / top).rename(folder)

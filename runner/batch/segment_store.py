@@ -1,0 +1,111 @@
+"""The segments of long runs on disk, and the receipts of those that are proved.
+
+A segment is there from when it is cut until it is proved, and its receipt until the receipt of the
+run is there. A file is named by the digest of the segment. What is read is compared with its
+digest, because nothing else keeps another program from changing it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+from typing import TYPE_CHECKING
+
+from runner.errors import SegmentLostError
+from runner.untrusted import read_regular
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runner.model import ProofJob
+
+__all__ = ["SegmentStore"]
+
+_MOST_BYTES = 1 << 30
+"""The largest file that is read. A segment of 2^22 cycles has some megabytes."""
+
+
+class SegmentStore:
+    """What a run keeps of segments in a folder.
+
+    Args:
+        folder: the folder, which is made when something is kept in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._receipts: dict[int, dict[int, tuple[bytes, bytes]]] = {}  # digests, by job and index
+
+    def put_segment(self, data: bytes) -> bytes:
+        """Keep a segment, and return its digest. Raises OSError."""
+        digest = hashlib.sha256(data).digest()
+        self._write(f"{digest.hex()}.segment", data)
+        return digest
+
+    def segment(self, job_id: int, index: int, digest: bytes) -> bytes:
+        """Return a segment.
+
+        Args:
+            job_id: the id of the job whose segment it is.
+            index: the position of the segment.
+            digest: the digest of its bytes.
+
+        Raises:
+            SegmentLostError: it is not there any more, or not what was kept.
+        """
+        return self._read(job_id, index, f"{digest.hex()}.segment", digest)
+
+    def put_receipt(self, job: ProofJob, receipt: bytes) -> None:
+        """Keep the receipt of a segment in the segment's place. Raises OSError."""
+        assert job.part is not None and job.part.index is not None  # noqa: S101, PT018  # a segment
+        digest = job.part.digest
+        self._write(f"{digest.hex()}.receipt", receipt)
+        kept = (digest, hashlib.sha256(receipt).digest())
+        self._receipts.setdefault(job.id, {})[job.part.index] = kept
+        (self._folder / f"{digest.hex()}.segment").unlink(missing_ok=True)
+
+    def receipts(self, job_id: int) -> tuple[bytes, ...]:
+        """Return the receipts of all segments of a job, in order.
+
+        Raises:
+            SegmentLostError: one is not there any more, or not what was kept.
+        """
+        kept = self._receipts[job_id]
+        return tuple(
+            self._read(job_id, index, f"{kept[index][0].hex()}.receipt", kept[index][1])
+            for index in sorted(kept)
+        )
+
+    def digests(self, job_id: int) -> list[bytes]:
+        """The digests of the segments of a job whose receipts are kept."""
+        return [digest for digest, _ in self._receipts.get(job_id, {}).values()]
+
+    def drop(self, job_id: int) -> None:
+        """Remove the receipts of a job's segments, which the receipt of the run carries now."""
+        for digest, _ in self._receipts.pop(job_id, {}).values():
+            (self._folder / f"{digest.hex()}.receipt").unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _write(self, name: str, data: bytes) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / name
+        # A file that is cut short by a crash is found by its digest, so nothing waits for the disk.
+        try:
+            path.write_bytes(data)
+        except OSError:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise
+
+    def _read(self, job_id: int, index: int, name: str, digest: bytes) -> bytes:
+        try:
+            data = read_regular(self._folder / name, _MOST_BYTES)
+        except OSError as error:
+            raise SegmentLostError(job_id, index, f"{name}: {error.strerror}") from None
+        if hashlib.sha256(data).digest() != digest:
+            raise SegmentLostError(job_id, index, f"{name}: not what was kept")
+        return data

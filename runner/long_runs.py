@@ -1,0 +1,225 @@
+"""The runs of several segments of a plan that is being run: what is cut, proved and still missing.
+
+A run is cut while its segments are proved, by a stream that gives one segment each time that it is
+asked. It is asked only while few segments wait, so that neither memory nor disk holds a long run.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from runner.model import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+    from concurrent.futures import Future
+    from typing import Any
+
+    from runner.model import LongRun, Outcome, ProofJob
+
+__all__ = ["CutSegment", "LongRuns", "SegmentStream"]
+
+STREAMS = 2
+"""The runs that are cut at the same time. Each holds the guest's memory, and one stream gives
+segments hundreds of times faster than a worker proves them."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutSegment:
+    """A segment that was cut and is kept.
+
+    Attributes:
+        index: its position in the run, from 0.
+        digest: the SHA-256 of its bytes.
+    """
+
+    index: int
+    digest: bytes
+
+
+class SegmentStream(Protocol):
+    """A run that is being cut."""
+
+    def pull(self) -> Future[CutSegment | None]:
+        """Ask for the next segment. The result is None once there are no more.
+
+        It is called again only when the future is done. The future fails with OSError if the
+        segment cannot be kept, and with ProverError if the run cannot be repeated.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the run without waiting for it. A second call does nothing."""
+        ...
+
+
+@dataclass
+class _Run:
+    """A run of which some parts are missing.
+
+    Attributes:
+        job: the job, without its children's receipts.
+        executed: the outcome of its execution.
+        run: the run.
+        proved: the outcomes of its segments, without the receipts, by position.
+    """
+
+    job: ProofJob
+    executed: Outcome
+    run: LongRun
+    proved: dict[int, Outcome] = field(default_factory=dict)
+
+
+class LongRuns:
+    """Keeps track of the runs of several segments. One thread calls the methods.
+
+    Args:
+        cut: a function that begins to cut a run. It is given the job, the run and the positions of
+            the segments that are wanted.
+        most_ahead: the number of segments that are cut and not proved at any time.
+        ended: a function that is called with each future of a stream when it is done, from any
+            thread.
+    """
+
+    def __init__(
+        self,
+        cut: Callable[[ProofJob, LongRun, Container[int]], SegmentStream],
+        most_ahead: int,
+        ended: Callable[[Future[Any]], None],
+    ) -> None:
+        self._cut = cut
+        self._most_ahead = most_ahead
+        self._ended = ended
+        self._runs: dict[int, _Run] = {}
+        self._due: deque[tuple[int, Container[int]]] = deque()
+        self._idle: list[tuple[int, SegmentStream]] = []
+        self._asked: dict[Future[CutSegment | None], tuple[int, SegmentStream]] = {}
+        self._waiting: set[tuple[int, int]] = set()  # the keys of segments that are not proved
+
+    @property
+    def busy(self) -> bool:
+        """Whether a stream was asked for a segment."""
+        return bool(self._asked)
+
+    def owns(self, future: Future[Any]) -> bool:
+        """Whether a stream was asked for what this future gives."""
+        return future in self._asked
+
+    def job_of(self, future: Future[Any]) -> ProofJob:
+        """The job whose run is being cut."""
+        return self._runs[self._asked[future][0]].job
+
+    def begin(self, job: ProofJob, executed: Outcome, run: LongRun) -> None:
+        """Note that a job has turned out to be a run of several segments."""
+        self._runs[job.id] = _Run(job, executed, run)
+        self._due.append((job.id, range(len(run.sizes))))
+
+    def pull(self) -> list[Future[CutSegment | None]]:
+        """Ask for segments while few wait. Returns those that are there at once."""
+        ready = []
+        while self._due and len(self._idle) + len(self._asked) < STREAMS:
+            job_id, wanted = self._due.popleft()
+            if (run := self._runs.get(job_id)) is not None:
+                self._idle.append((job_id, self._cut(run.job, run.run, wanted)))
+        while self._idle and len(self._waiting) + len(self._asked) < self._most_ahead:
+            job_id, stream = self._idle.pop(0)
+            future = stream.pull()
+            self._asked[future] = (job_id, stream)
+            if future.done():
+                ready.append(future)
+            else:
+                future.add_done_callback(self._ended)
+        return ready
+
+    def segment(self, future: Future[CutSegment | None]) -> ProofJob | None:
+        """Return the job of a segment that a stream gave, or None at the end of the stream.
+
+        Raises:
+            OSError: the segment could not be kept.
+            ProverError: the run could not be repeated.
+        """
+        job_id, stream = self._asked.pop(future)
+        run = self._runs.get(job_id)
+        if run is None or (cut := future.result()) is None:
+            stream.close()
+            return None
+        self._idle.append((job_id, stream))
+        part = Part(cut.index, len(run.run.sizes), run.run.sizes[cut.index], cut.digest)
+        name = f"{run.job.name}, segment {cut.index + 1} of {part.of}"
+        job = replace(run.job, name=name, part=part, expected=None)
+        self._waiting.add(job.key)
+        return job
+
+    def finished(self, segment: ProofJob, outcome: Outcome) -> ProofJob | None:
+        """Note that a segment is proved.
+
+        Returns:
+            The job that assembles the receipt of the run, once all segments are proved.
+        """
+        self._waiting.discard(segment.key)
+        run = self._runs.get(segment.id)
+        if run is None or segment.part is None or segment.part.index is None:
+            return None
+        run.proved[segment.part.index] = replace(outcome, receipt=None)
+        return self._assembly(run)
+
+    def lost(self, job_id: int, index: int) -> None:
+        """Cut one segment again, because what was kept of it cannot be used."""
+        run = self._runs.get(job_id)
+        if run is not None:
+            run.proved.pop(index, None)
+            self._waiting.discard((job_id, index))
+            self._due.appendleft((job_id, frozenset({index})))
+
+    def assembled(self, job_id: int, outcome: Outcome) -> tuple[ProofJob, Outcome]:
+        """The job itself and its outcome, now that its receipt is there.
+
+        The times are sums over all parts, which may have been made side by side.
+
+        Args:
+            job_id: the id of the job.
+            outcome: the outcome of the job that assembled the receipt.
+        """
+        run = self._runs.pop(job_id)
+        parts = [run.executed, *run.proved.values(), outcome]
+        whole = replace(
+            outcome,
+            cycles=run.run.cycles,
+            prove_s=sum(part.prove_s for part in parts),
+            verify_s=sum(part.verify_s for part in parts),
+            verifications=sum(part.verifications for part in parts),
+            started=min(part.started for part in parts),
+            attempts=run.executed.attempts,
+            parts=len(run.proved),
+        )
+        return run.job, whole
+
+    def drop(self, job_id: int) -> ProofJob | None:
+        """Forget a run, because one of its parts has failed. Returns its job."""
+        run = self._runs.pop(job_id, None)
+        self._waiting = {key for key in self._waiting if key[0] != job_id}
+        for _, stream in [one for one in self._idle if one[0] == job_id]:
+            stream.close()
+        self._idle = [one for one in self._idle if one[0] != job_id]
+        return None if run is None else run.job
+
+    def close(self) -> None:
+        """End all streams, and cut no more."""
+        self._due.clear()
+        for _, stream in [*self._idle, *self._asked.values()]:
+            stream.close()
+        self._idle.clear()
+        self._asked.clear()
+
+    def _assembly(self, run: _Run) -> ProofJob | None:
+        of = len(run.run.sizes)
+        if len(run.proved) < of:
+            return None
+        return replace(
+            run.job,
+            name=f"{run.job.name}, all segments",
+            part=Part(None, of),
+            expected=run.run.journal,
+        )

@@ -1,0 +1,86 @@
+"""What a zkVM offers beyond the protocol of all whose segments are proved one by one.
+
+An adapter that has these methods lets several workers prove one long run. The others prove each run
+as a whole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from runner.model import Child, GpuUse, Guest, LongRun, ReceiptKind
+    from runner.provers.prover import Proof
+
+__all__ = ["SegmentProver"]
+
+
+@runtime_checkable
+class SegmentProver(Protocol):
+    """A prover whose segments can be proved one by one. Any thread may call it.
+
+    Every method raises ProverError as :meth:`runner.provers.prover.Prover.run` does.
+    """
+
+    def run_if_short(  # noqa: PLR0913  # what a run is made of
+        self,
+        guest: Guest,
+        stdin: bytes,
+        children: tuple[Child, ...],
+        kind: ReceiptKind,
+        *,
+        threads: int,
+        seed: bytes,
+    ) -> Proof | LongRun:
+        """Run the guest, and prove the run if it has one segment.
+
+        A run that cannot be proved segment by segment is proved as a whole. Otherwise, what is
+        returned for a run of several segments is that of a run with random numbers from ``seed``.
+        """
+        ...
+
+    def cut(  # noqa: PLR0913  # what a run is made of
+        self,
+        guest: Guest,
+        stdin: bytes,
+        children: tuple[Child, ...],
+        run: LongRun,
+        *,
+        seed: bytes,
+        sink: Callable[[int, bytes], object],
+    ) -> None:
+        """Run the guest again, and give each segment to ``sink`` with its position.
+
+        With the same seed it is cut into the same bytes. While the sink does not return, the run
+        gets no more than a few segments ahead, and what the sink raises ends the run and is raised.
+        The receipts of the children are not used.
+        """
+        ...
+
+    def prove_segment(self, segment: bytes, threads: int) -> tuple[bytes, GpuUse | None]:
+        """Prove a segment. The receipt comes with the part that a GPU had in it."""
+        ...
+
+    def verify_segment(self, receipt: bytes, segment: bytes) -> None:
+        """Verify that a receipt proves the segment."""
+        ...
+
+    def assemble(  # what a receipt is made of
+        self,
+        receipts: Sequence[bytes],
+        children: tuple[Child, ...],
+        journal: bytes,
+        kind: ReceiptKind,
+        threads: int,
+    ) -> bytes:
+        """Make the receipt of a run from those of its segments.
+
+        Each of them is verified. The caller verifies the receipt of the run.
+
+        Raises:
+            ProverError: the code ``bad_segment`` means that the receipt of one segment does not
+                verify. The message starts with its position and a colon.
+        """
+        ...

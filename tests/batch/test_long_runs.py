@@ -1,0 +1,243 @@
+"""Whole runs whose guests have several segments: what is kept, found again, made again and told."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runner.batch.run import run as run_batch
+from runner.batch.segment_store import SegmentStore
+from runner.cache.cache import NoCache
+from runner.engines.processes import ProcessEngine
+from runner.errors import BatchFailedError, SegmentLostError
+from runner.folder import SEGMENTS
+from runner.model import ReceiptKind
+from runner.provers.prover import ProverSpec
+from tests import builders
+from tests.batch.outcomes import metrics, record
+from tests.fakes.long_prover import ADAPTER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runner.batch.settings import Settings
+    from tests.fakes.behaviours import Behaviours
+
+LONG = "!long 9 leaf"
+"""The input of a leaf whose run has nine segments."""
+
+
+@pytest.fixture
+def long(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A batch of one long leaf and a short one, with a cache."""
+    monkeypatch.setenv("RUNNER_SECRET", str(tmp_path / "secret"))
+    return dataclasses.replace(
+        settings,
+        prover=ProverSpec(ADAPTER, ReceiptKind.COMPOSITE),
+        inputs=[LONG, "short"],
+        count=None,
+        strategy=builders.strategy("single"),
+        cache=builders.disk_cache(tmp_path / "long-cache"),
+    )
+
+
+def proved_segments(behaviours: Behaviours) -> list[int]:
+    """The positions of the segments whose proofs began, in order."""
+    return [int(bytes.fromhex(run.stdin)) for run in behaviours.runs() if run.guest == "segment"]
+
+
+def test_a_long_leaf_is_proved_segment_by_segment(long: Settings, behaviours: Behaviours) -> None:
+    summary = run_batch(long)
+    assert proved_segments(behaviours) == list(range(9))
+    assert (summary.made, summary.cached) == (3, 0)
+    rows = {job["id"]: job for job in record(long)["jobs"]}
+    assert rows[0]["segments_proved_apart"] == 9
+    assert rows[1]["segments_proved_apart"] == 0
+    assert rows[0]["total_cycles"] == 9 << 20
+    found = metrics(long)
+    assert found["l2_segment_proofs_total"] == 9
+    assert found["l2_long_runs_total"] == 1
+    assert found["l2_segment_proof_duration_seconds_count"] == 9
+    assert not (long.output / SEGMENTS).exists()
+
+
+def test_each_run_is_proved_once_whatever_it_has(long: Settings, behaviours: Behaviours) -> None:
+    run_batch(long)
+    summary = run_batch(dataclasses.replace(long, output=long.output / "again"))
+    assert (summary.made, summary.cached) == (0, 3)
+    assert len(proved_segments(behaviours)) == 9
+
+
+def test_two_long_leaves(long: Settings, behaviours: Behaviours) -> None:
+    summary = run_batch(dataclasses.replace(long, inputs=[LONG, "!long 2 other"]))
+    assert summary.made == 3
+    assert len(proved_segments(behaviours)) == 11
+
+
+def test_a_worker_that_dies_costs_the_segment_that_it_proved(
+    long: Settings, behaviours: Behaviours
+) -> None:
+    behaviours.on("kill", stdin=b"4", guest="segment", times=1)
+    summary = run_batch(dataclasses.replace(long, make_engine=lambda: ProcessEngine(2)))
+    assert summary.retries == 1
+    assert sorted(proved_segments(behaviours)) == [0, 1, 2, 3, 4, 4, 5, 6, 7, 8]
+
+
+def test_a_run_that_failed_goes_on_with_the_segments_that_are_missing(
+    long: Settings, behaviours: Behaviours
+) -> None:
+    behaviours.on("fail", stdin=b"6", guest="segment")
+    with pytest.raises(BatchFailedError, match="segment 7 of 9 failed after 1 attempt"):
+        run_batch(long)
+    assert not (long.output / SEGMENTS).exists()
+    before = proved_segments(behaviours)
+    behaviours.clear()
+    run_batch(dataclasses.replace(long, output=long.output / "again"))
+    after = proved_segments(behaviours)[len(before) :]
+    assert sorted(after) == sorted({*range(9)} - {*before} | {6})
+
+
+KILLED = """
+import sys
+from tests.batch.test_long_runs import killed_run
+killed_run(*sys.argv[1:])
+"""
+
+
+def killed_run(output: str, guests: str, cache: str) -> None:
+    """The run of :func:`test_the_runner_is_killed`, in a process of its own."""
+    from pathlib import Path
+
+    settings = builders.batch_settings(
+        Path(output),
+        Path(guests),
+        prover=ProverSpec(ADAPTER, ReceiptKind.COMPOSITE),
+        inputs=[LONG, "short"],
+        count=None,
+        strategy=builders.strategy("single"),
+        cache=builders.disk_cache(Path(cache)),
+        make_engine=lambda: ProcessEngine(2),
+    )
+    run_batch(settings)
+
+
+def test_the_runner_is_killed(long: Settings, behaviours: Behaviours, tmp_path: Path) -> None:
+    behaviours.hold(b"5")
+    arguments = [str(tmp_path / "killed"), str(long.guests), str(tmp_path / "long-cache")]
+    process = subprocess.Popen([sys.executable, "-c", KILLED, *arguments])
+    cache = long.cache
+    with cache:
+        deadline = time.monotonic() + 60
+        # All other segments and the short leaf are kept while one segment is held.
+        while cache.stats().entries < 9 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    before = proved_segments(behaviours)
+    assert sorted(before) == list(range(9))
+    behaviours.release(b"5")
+    behaviours.clear()
+    run_batch(dataclasses.replace(long, cache=builders.disk_cache(tmp_path / "long-cache")))
+    assert proved_segments(behaviours)[len(before) :] == [5]
+
+
+def test_a_cache_entry_of_a_segment_that_does_not_verify_is_proved_again(
+    long: Settings, behaviours: Behaviours, tmp_path: Path
+) -> None:
+    behaviours.on("fail", stdin=b"8", guest="segment")
+    with pytest.raises(BatchFailedError):
+        run_batch(long)
+    before = len(proved_segments(behaviours))
+    behaviours.clear()
+    # Another secret makes other segments, for which these receipts are those of another run.
+    (tmp_path / "secret").write_bytes(bytes(32))
+    run_batch(dataclasses.replace(long, output=long.output / "again"))
+    assert len(proved_segments(behaviours)) == before + 9
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", None])
+def test_a_segment_file_that_was_changed_is_cut_again(
+    long: Settings, behaviours: Behaviours, monkeypatch: pytest.MonkeyPatch, damage: bytes | None
+) -> None:
+    """The file is cut short, changed, or removed."""
+    plain = SegmentStore.segment
+    done: list[int] = []
+
+    def segment(self: SegmentStore, job_id: int, index: int, digest: bytes) -> bytes:
+        if index == 3 and not done:
+            done.append(index)
+            path = self._folder / f"{digest.hex()}.segment"
+            path.unlink()
+            if damage is not None:
+                path.write_bytes(damage)
+        return plain(self, job_id, index, digest)
+
+    monkeypatch.setattr(SegmentStore, "segment", segment)
+    summary = run_batch(dataclasses.replace(long, cache=NoCache()))
+    assert done == [3]
+    assert summary.retries == 1
+    assert sorted(proved_segments(behaviours)) == list(range(9))
+
+
+def test_a_receipt_that_was_changed_is_made_again(
+    long: Settings, behaviours: Behaviours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = SegmentStore.receipts
+    done: list[int] = []
+
+    def receipts(self: SegmentStore, job_id: int) -> tuple[bytes, ...]:
+        if not done:
+            path = next(self._folder.glob("*.receipt"))
+            done.append(path.write_bytes(b"other"))
+        return plain(self, job_id)
+
+    monkeypatch.setattr(SegmentStore, "receipts", receipts)
+    run_batch(dataclasses.replace(long, cache=NoCache()))
+    assert done
+    assert len(proved_segments(behaviours)) == 10
+
+
+def test_a_disk_that_is_full_while_a_run_is_cut(
+    long: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: SegmentStore, data: bytes) -> bytes:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(SegmentStore, "put_segment", full)
+    with pytest.raises(BatchFailedError, match=r"leaf 0 failed after 1 attempt.*No space left"):
+        run_batch(long)
+
+
+def test_the_store_gives_only_what_was_put_into_it(tmp_path: Path) -> None:
+    store = SegmentStore(tmp_path / "segments")
+    digest = store.put_segment(b"segment")
+    assert store.segment(3, 1, digest) == b"segment"
+    (tmp_path / "segments" / f"{digest.hex()}.segment").write_bytes(b"other")
+    with pytest.raises(SegmentLostError, match="not what was kept") as caught:
+        store.segment(3, 1, digest)
+    assert (caught.value.job, caught.value.index) == (3, 1)
+
+
+def test_the_audit_log_tells_of_every_segment(long: Settings, tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    run_batch(dataclasses.replace(long, audit=log))
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    (split,) = [event for event in events if event.get("event") == "split"]
+    assert (split["segments"], split["segment_po2"], split["job"]) == (9, 20, 0)
+    proved = [event["segment"] for event in events if event.get("event") == "segment_proved"]
+    assert sorted(proved) == list(range(9))
+
+
+def test_the_secret_is_the_users_alone(long: Settings, tmp_path: Path) -> None:
+    run_batch(long)
+    secret = tmp_path / "secret"
+    assert len(secret.read_bytes()) == 32
+    assert secret.stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,183 @@
+"""Jobs that turn out to be runs of several segments: a plan that grows while it is run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.errors import JobFailedError, SegmentLostError
+from runner.events import JobFailed, JobFinished, JobSplit
+from runner.plan.strategy import make_plan
+from tests.executor.bench import LASTING, TRANSIENT, Bench, HandEngine, failing, newest, oldest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ONE = make_plan("single", [0])
+"""Leaf 0, and the root 1 over it."""
+
+
+def bench(
+    plan: Any,  # noqa: ANN401  # a plan
+    long: dict[int, int],
+    script: Callable[[HandEngine], None] = oldest,
+    **options: Any,  # noqa: ANN401  # of the bench
+) -> Bench:
+    made = Bench(plan, script, **options)
+    made.engine.long = long
+    return made
+
+
+def test_a_long_leaf_becomes_a_job_for_each_segment_and_one_for_all() -> None:
+    one = bench(ONE, {0: 3}, workers=1).run()
+    assert one.engine.submitted == [0, (0, 0), (0, 1), (0, 2), (0, 3), 1]
+    assert one.jobs.accepted == [0, 1]
+    names = [job.name for job in one.engine.jobs]
+    assert names[1:5] == [
+        "leaf 0, segment 1 of 3",
+        "leaf 0, segment 2 of 3",
+        "leaf 0, segment 3 of 3",
+        "leaf 0, all segments",
+    ]
+    (split,) = one.observer.of(JobSplit)
+    assert split.run.sizes == (20, 20, 20)
+    whole = one.jobs.outcomes[0]
+    assert whole.parts == 3
+    assert whole.prove_s == 5.0  # the execution, three segments and the receipt of all
+    assert whole.cycles.segments == 3
+
+
+def test_segments_are_proved_side_by_side_and_in_any_order() -> None:
+    one = bench(ONE, {0: 5}, newest, workers=3).run()
+    assert one.engine.widest == 3
+    assert one.jobs.accepted == [0, 1]
+    assert one.engine.submitted[-2:] == [(0, 5), 1]
+
+
+def test_an_aggregation_of_several_segments_takes_the_same_way() -> None:
+    one = bench(make_plan("single", range(2)), {2: 2}, workers=2).run()
+    assert one.engine.submitted == [0, 1, 2, (2, 0), (2, 1), (2, 2)]
+    assert len(one.engine.jobs[-1].children) == 2
+
+
+def test_neither_long_leaves_nor_short_ones_wait_for_the_other() -> None:
+    one = bench(make_plan("none", range(6)), {0: 4}, workers=1).run()
+    assert one.engine.submitted[:8] == [0, (0, 0), 1, (0, 1), 2, (0, 2), 3, (0, 3)]
+
+
+def test_what_is_nearer_to_the_root_goes_first() -> None:
+    # Aggregation 8 has segments while leaves wait, and so has the last receipt of leaf 1.
+    plan = make_plan("two_level", range(8), fan_in=2)
+    one = bench(plan, {1: 2, 8: 2}, workers=1).run()
+    order = one.engine.submitted
+    after = order.index(8)
+    assert order[after : after + 4] == [8, (8, 0), (8, 1), (8, 2)]
+    assembly = order.index((1, 2))
+    assert order[assembly - 1] == (1, 1)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_segments_are_cut_only_a_little_ahead(workers: int) -> None:
+    one = bench(ONE, {0: 500}, workers=workers, cores=4).run()
+    assert one.jobs.accepted == [0, 1]
+    assert one.jobs.cut_ahead <= 2 * (workers + 4) + 1
+
+
+def test_each_segment_is_tried_again_on_its_own() -> None:
+    one = bench(ONE, {0: 3}, failing({(0, 1): [TRANSIENT, TRANSIENT]}), workers=2).run()
+    assert one.engine.submitted.count((0, 1)) == 3
+    assert one.engine.submitted.count((0, 0)) == one.engine.submitted.count((0, 2)) == 1
+
+
+def test_a_segment_that_fails_for_good_fails_its_job_and_drops_the_others() -> None:
+    plan = make_plan("none", range(2))
+    one = bench(plan, {0: 50}, failing({(0, 1): [LASTING]}), workers=2, on_failure="continue")
+    with pytest.raises(JobFailedError, match="leaf 0, segment 2 of 50 failed after 1 attempt"):
+        one.run()
+    assert one.jobs.accepted == [1]
+    assert (0, 50) not in one.engine.submitted
+    assert len(one.engine.submitted) < 10
+    assert one.observer.ids(JobFailed) == [0]
+
+
+def test_a_lost_segment_is_cut_again() -> None:
+    lost = SegmentLostError(0, 1, "not what was kept")
+    one = bench(ONE, {0: 3}, failing({(0, 1): [lost]}), workers=1).run()
+    assert one.jobs.streams == [(0, [0, 1, 2]), (0, [1])]
+    assert one.engine.submitted.count((0, 1)) == 2
+    assert one.jobs.accepted == [0, 1]
+
+
+def test_a_receipt_that_does_not_verify_when_all_are_put_together_is_made_again() -> None:
+    lost = SegmentLostError(0, 2, "receipt rejected: the seal is another")
+    one = bench(ONE, {0: 3}, failing({(0, 3): [lost]}), workers=2).run()
+    assert one.engine.submitted.count((0, 2)) == 2
+    assert one.engine.submitted.count((0, 3)) == 2
+    assert one.engine.submitted.count((0, 0)) == 1
+    assert one.jobs.accepted == [0, 1]
+
+
+def test_a_segment_that_is_lost_again_and_again_ends_the_run() -> None:
+    lost = [SegmentLostError(0, 1, "not what was kept") for _ in range(9)]
+    with pytest.raises(JobFailedError, match="segment 2 of 3 failed after 3 attempts"):
+        bench(ONE, {0: 3}, failing({(0, 1): lost}), workers=1).run()
+
+
+def test_a_full_disk_is_a_clear_error_and_keeps_what_is_finished() -> None:
+    plan = make_plan("none", range(3))
+    one = bench(plan, {1: 5}, workers=1, on_failure="continue")
+    one.jobs.faults[1, 2] = OSError(28, "No space left on device")
+    with pytest.raises(JobFailedError, match=r"leaf 1 failed after 1 attempt: .*No space left"):
+        one.run()
+    assert one.jobs.accepted == [0, 2]
+
+
+def test_the_look_ups_of_segments_find_what_an_earlier_run_has_proved() -> None:
+    one = bench(ONE, {0: 4}, workers=1, cached=True)
+    found = {(0, 0), (0, 2)}
+    from tests.fakes.jobs import outcome_of
+
+    plain = one.jobs.lookup
+
+    def lookup(job: Any) -> Any:  # noqa: ANN401
+        return outcome_of(job, cached=True) if job.key in found and job.part else plain(job)
+
+    one.jobs.lookup = lookup  # type: ignore[method-assign]
+    one.run()
+    assert (0, 0) not in one.engine.submitted
+    assert (0, 1) in one.engine.submitted
+    cached = [event.job.key for event in one.observer.of(JobFinished) if event.outcome.cached]
+    assert sorted(cached) == sorted(found)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.integers(1, 12),
+    st.dictionaries(st.integers(0, 15), st.integers(1, 9), max_size=6),
+    st.integers(1, 5),
+    st.booleans(),
+    st.randoms(use_true_random=False),
+)
+def test_any_plan_with_long_runs_completes_in_any_order(
+    leaves: int,
+    long: dict[int, int],
+    workers: int,
+    cached: bool,
+    random: Any,  # noqa: ANN401
+) -> None:
+    def some(engine: HandEngine) -> None:
+        for name in random.sample(list(engine.running), random.randint(1, len(engine.running))):
+            engine.finish(name)
+
+    plan = make_plan("two_level" if leaves > 1 else "single", range(leaves))
+    one = bench(plan, long, some, workers=workers, cached=cached).run()
+    assert sorted(one.jobs.accepted) == list(range(plan.jobs))
+    for job, segments in long.items():
+        if job < plan.jobs:
+            made = [
+                name for name in one.engine.submitted if isinstance(name, tuple) and name[0] == job
+            ]
+            assert sorted(made) == [(job, index) for index in range(segments + 1)]

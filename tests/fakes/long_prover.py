@@ -1,0 +1,115 @@
+"""A prover without a zkVM whose runs may have several segments.
+
+A run over an input that begins with ``!long N `` has N segments. Their receipts can fail to verify.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import ProverError
+from runner.model import Cycles, Guest, LongRun, ReceiptKind
+from runner.provers.guests import read_elf
+from tests.fakes.behaviours import misbehave, record
+from tests.fakes.prover import FakeProver, claim, fake_receipt, forged, journal_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from runner.model import Child, GpuUse
+    from runner.provers.prover import Proof
+
+ADAPTER = "tests.fakes.long_prover:LongProver"
+"""The fake prover's name in settings."""
+
+
+class LongProver(FakeProver):
+    """An adapter that proves nothing. See :class:`runner.provers.segments.SegmentProver`."""
+
+    def run_if_short(  # what a run is made of
+        self,
+        guest: Guest,
+        stdin: bytes,
+        children: tuple[Child, ...],
+        kind: ReceiptKind,
+        *,
+        threads: int,
+        seed: bytes,
+    ) -> Proof | LongRun:
+        assert len(seed) == 32
+        segments = segments_of(stdin)
+        if segments is None:
+            return self.run(guest, stdin, children, kind, threads)
+        misbehave(record(guest, stdin, kind, threads), stdin)
+        journal = journal_of(guest, stdin, children)
+        cycles = Cycles(1000, 2000, segments << 20, segments)
+        return LongRun(journal, cycles, 20, (20,) * segments, "ran\n")
+
+    def cut(  # what a run is made of
+        self,
+        guest: Guest,
+        stdin: bytes,
+        children: tuple[Child, ...],
+        run: LongRun,
+        *,
+        seed: bytes,
+        sink: Callable[[int, bytes], object],
+    ) -> None:
+        del children
+        image_id = self.image_id(read_elf(guest))
+        run_id = sha256(image_id + stdin + seed).hexdigest()
+        for index in range(len(run.sizes)):
+            segment = {"image": image_id.hex(), "run": run_id, "index": index}
+            sink(index, json.dumps(segment).encode())
+
+    def prove_segment(self, segment: bytes, threads: int) -> tuple[bytes, GpuUse | None]:
+        data = json.loads(segment)
+        # A rule for one segment names its position as the input.
+        stdin = b"%d" % data["index"]
+        trick = record(segment_guest(data["run"]), stdin, ReceiptKind.COMPOSITE, threads)
+        misbehave(trick, stdin)
+        receipt = _sealed(segment) + segment
+        return forged(receipt) if trick == "forge" else receipt, None
+
+    def verify_segment(self, receipt: bytes, segment: bytes) -> None:
+        if receipt != _sealed(segment) + segment:
+            raise ProverError("verification_failed", "the seal is another segment's")
+
+    def assemble(  # the protocol has it
+        self,
+        receipts: Sequence[bytes],
+        children: tuple[Child, ...],
+        journal: bytes,
+        kind: ReceiptKind,
+        threads: int,
+    ) -> bytes:
+        del threads
+        found: list[dict[str, Any]] = []
+        for index, receipt in enumerate(receipts):
+            segment = receipt[36:]
+            if receipt[:36] != _sealed(segment):
+                raise ProverError("bad_segment", f"{index}: the seal is another segment's")
+            found.append(json.loads(segment))
+        if [one["index"] for one in found] != list(range(len(receipts))):
+            raise ProverError("verification_failed", "segments are missing")
+        claims = [claim(child.image_id, child.journal) for child in children]
+        return fake_receipt(bytes.fromhex(found[0]["image"]), journal, kind, claims)
+
+
+def segment_guest(run: str) -> Guest:
+    """What is recorded of the proof of a segment in the place of a guest."""
+    return Guest("segment", run.encode(), Path(), "")
+
+
+def segments_of(stdin: bytes) -> int | None:
+    """The number of segments of a run over this input, or None if it has one."""
+    found = re.match(rb"(?:....)?!long (\d+) ", stdin, re.DOTALL)
+    return None if found is None else int(found[1])
+
+
+def _sealed(segment: bytes) -> bytes:
+    return b"fake" + sha256(b"segment" + segment).digest()
