@@ -156,7 +156,7 @@ def run(settings: Settings) -> Summary:
     missing = outputs.missing_says()
     partial = None if missing is None else PartialBatchError(missing, str(output))
     with stopping.closing():
-        print_end(settings, info, summary=summary, error=partial)
+        print_end(settings, info, summary=summary, error=partial, journals=outputs.journals_say())
     if partial is not None:
         raise partial
     return summary

@@ -148,10 +148,6 @@ def _count(guest: GuestConf) -> object:
     return guest.count
 
 
-def _inputs_file(guest: GuestConf) -> str | None:
-    if guest.inputs_file is None:
-        return None
-    return spooled(guest.inputs_file, guest.inputs_format)
 def _programs(conf: RunnerConf) -> dict[str, Program]:
     """The further guests of the batch, by their names."""
     found: dict[str, Program] = {}
@@ -173,6 +169,12 @@ def _programs(conf: RunnerConf) -> dict[str, Program]:
         elf = Path(guest.elf) if guest.elf else None
         found[name] = Program(_input_spec(guest), journal_layout(vars(guest)), elf)
     return found
+
+
+def _inputs_file(guest: GuestConf) -> str | None:
+    if guest.inputs_file is None:
+        return None
+    return spooled(guest.inputs_file, guest.inputs_format)
 
 
 def _input_spec(guest: GuestConf) -> InputSpec:
