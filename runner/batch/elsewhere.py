@@ -79,7 +79,8 @@ def _send_ahead(
     """
     if not engine.elsewhere:
         return None
-    paths = folder_files(settings.guests)
+    programs = batch.guests
+    paths = folder_files(settings.guests, programs)
     files = digests(paths)
     if artifacts is not None:
         try:
@@ -92,7 +93,6 @@ def _send_ahead(
                 f"does not take the guests ({error.reason})",
                 "see docs/cluster.md, or use store=off",
             ) from None
-    programs = (batch.guest, batch.aggregator)
     site = Site(
         prover=batch.prover,
         files=tuple(sorted(files.items())),

@@ -6,11 +6,13 @@ command line knows Hydra.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runner.plan.inputs import MixedSpec
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from runner.cache.cache import Cache
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from runner.store.place import PlaceSettings
     from runner.store.sweep import Bound
 
-__all__ = ["ExecutorSettings", "Settings", "StoreSettings"]
+__all__ = ["ExecutorSettings", "Program", "Settings", "StoreSettings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,26 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Program:
+    """A guest among several of one batch.
+
+    Attributes:
+        spec: the fields of one input of the guest, and how they are encoded.
+        journal: what the guest's journal consists of.
+        elf: the file of the guest's program, or None for the one in the manifest.
+    """
+
+    spec: InputSpec
+    journal: Layout
+    elf: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of one run.
 
     Attributes:
-        guest: the name of the leaves' guest in the manifest.
+        guest: the name of the leaves' guest; empty if neither a name nor a file was given.
         spec: the fields of one input of that guest, and how they are encoded.
         journal: what that guest's journal consists of, by which the leaf list shows it.
         inputs: the inputs as the config lists them, or None if the config has ``count`` or
@@ -88,6 +105,9 @@ class Settings:
         dry_run: whether the run only says what it would do, and does nothing.
         report: whether the run leaves an HTML report of itself.
         store: the store of artifacts that machines share, or None for none.
+        elf: the file of that guest's program, or None for the one in the manifest.
+        programs: the further guests that inputs may name, by their names. Where
+            there are any, each input names its guest.
         aggregate: ``all`` to aggregate all leaves or none, ``succeeded`` to aggregate those that
             did not fail.
     """
@@ -116,4 +136,20 @@ class Settings:
     dry_run: bool = False
     report: bool = False
     store: StoreSettings | None = None
+    elf: Path | None = None
     aggregate: str = "all"
+    programs: Mapping[str, Program] = field(default_factory=dict)
+
+    @property
+    def journals(self) -> dict[str, Layout]:
+        """What the journal of each guest of the batch consists of, by the guest's name."""
+        others = {name: program.journal for name, program in self.programs.items()}
+        return {self.guest: self.journal, **others}
+
+    @property
+    def inputs_spec(self) -> InputSpec | MixedSpec:
+        """The description of an input of the batch."""
+        if not self.programs:
+            return self.spec
+        others = {name: program.spec for name, program in self.programs.items()}
+        return MixedSpec({self.guest: self.spec, **others})

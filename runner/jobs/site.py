@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import StoreError
-from runner.provers.guests import Manifest, read_elf
+from runner.provers.guests import read_elf
 from runner.store.artifacts import Artifacts
 from runner.store.place import UrlPlace
 from runner.untrusted import read_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from runner.model import Guest
     from runner.provers.prover import ProverSpec
@@ -75,20 +75,23 @@ class Site:
         return replace(guest, elf_path=Path(folder) / paths[guest.elf_sha256])
 
 
-def folder_files(folder: Path) -> Mapping[str, Path]:
-    """The files of a folder of guests that a worker needs, by their paths below it.
+def folder_files(folder: Path, programs: Sequence[Guest]) -> Mapping[str, Path]:
+    """The files that a worker needs of a folder of guests, by their paths below it.
 
-    They are the programs that the manifest names, and whatever else lies beside the manifest, as
-    OpenVM's VM does. The sources of the guests are in folders of their own.
+    They are the programs of the batch, and whatever lies beside the manifest, as OpenVM's VM does.
+    The sources of the guests are in folders of their own. A program that lies elsewhere gets a path
+    in the folder.
 
     Raises:
-        InputError: The manifest cannot be read, or a program is not what it says.
+        InputError: A program is not what it should be.
+        OSError: The folder cannot be read.
     """
-    manifest = Manifest.load(folder)
     found = {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
-    for guest in manifest.guests.values():
+    for guest in programs:
         read_elf(guest)
-        found[str(guest.elf_path.relative_to(folder))] = guest.elf_path
+        inside = guest.elf_path.is_relative_to(folder)
+        name = f"programs/{guest.elf_sha256}.bin"
+        found[str(guest.elf_path.relative_to(folder)) if inside else name] = guest.elf_path
     return found
 
 

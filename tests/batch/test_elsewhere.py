@@ -15,6 +15,7 @@ from runner.engines.inline import InlineEngine
 from runner.engines.processes import ProcessEngine
 from runner.errors import BatchFailedError, InputError
 from runner.jobs.placement import near
+from runner.jobs.site import folder_files
 from runner.model import Child, Outcome, ProofJob, ReceiptKind, Stored
 from runner.store.keep import Keep
 from runner.store.place import PlaceSettings
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from runner.batch.settings import Settings
     from runner.engines.engine import Requirements
+    from runner.provers.guests import Manifest
     from tests.fakes.behaviours import Behaviours
 
 
@@ -131,7 +133,7 @@ def test_a_worker_has_nothing_but_what_came_by_digest(
     run_batch(shared)
     # The program's path on the worker is below the worker's own folder.
     programs = {path.name for path in own_disk.glob("folders/*/elfs/*")}
-    assert programs == {"aggregator.bin", "fibonacci.bin", "sha256.bin"}
+    assert programs == {"aggregator.bin", "sha256.bin"}
 
 
 def test_without_a_store_files_and_receipts_go_with_the_jobs(
@@ -295,3 +297,14 @@ def test_an_aggregation_runs_best_where_most_of_its_bytes_are() -> None:
     assert near(dataclasses.replace(job, children=(child("b", 1), child("a", 1)))) == "a"
     by_value = (Child(bytes(32), b"", b"receipt"),)
     assert near(dataclasses.replace(job, children=by_value)) is None
+
+
+def test_a_program_that_lies_elsewhere_than_the_guests_goes_too(
+    guests: Path, tmp_path: Path, manifest: Manifest
+) -> None:
+    program = tmp_path / "program.bin"
+    program.write_bytes(manifest.get("sha256").elf_path.read_bytes())
+    guest = dataclasses.replace(manifest.get("sha256"), elf_path=program)
+    files = folder_files(guests, [guest])
+    assert files[f"programs/{guest.elf_sha256}.bin"] == program
+    assert "manifest.json" in files
