@@ -52,11 +52,13 @@ class Leaf:
         index: the leaf's position in the batch, from 0.
         value: the input by field name, as JSON and as the leaf list records it.
         stdin: the same input as the guest reads it.
+        guest: the name of the guest that runs; empty where the batch has only one.
     """
 
     index: int
     value: dict[str, object]
     stdin: bytes
+    guest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +317,8 @@ class AggregationCost(Protocol):
 PLACEMENT = (
     *("output", "progress", "log_level", "log_format", "quiet", "report", "dry_run"),
     *("metrics", "audit", "l1", "guests", "cache.folder"),
-    *("executor.timeout_s", "executor.on_failure", "executor.engine.address", "retry"),
+    *("executor.timeout_s", "executor.max_cycles", "executor.on_failure"),
+    *("executor.engine.address", "retry"),
     *("prover.gpus", "prover.gpu_proofs"),
 )
 """The settings that say where a run happens, what it shows, and how it meets failures.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from runner.model import ReceiptKind
 from runner.monitoring.publish import MetricsSettings
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     from runner.batch.settings import Settings
     from runner.provers.prover import ProverSpec
+
+# No test is timed: what a busy machine does slowly is right all the same.
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
 
 
 @pytest.fixture

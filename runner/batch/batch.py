@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from runner.model import Child, ProofJob, ReceiptKind
@@ -10,7 +11,7 @@ from runner.plan import merkle
 from runner.plan.journal import AggregationResult, aggregator_stdin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from runner.model import Guest, Leaf
     from runner.plan.plan import Plan
@@ -19,16 +20,18 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "Root"]
 
 
-@dataclass(frozen=True, slots=True)
+# The class has no slots because ``_guests`` is computed once and kept on the instance.
+@dataclass(frozen=True)
 class Batch:
     """A batch that is to be proved.
 
     Attributes:
-        guest: the guest that runs at every leaf.
+        guest: the guest that runs at every leaf that names no other.
         combiner: the guest that runs at every aggregation. It may be None if there is none.
         leaves: the leaves by their position in the batch.
         plan: the plan over the distinct runs among the leaves.
         prover: the prover that makes the receipts, as workers construct it.
+        others: the further guests of the leaves that name one, by their names.
     """
 
     guest: Guest
@@ -36,6 +39,18 @@ class Batch:
     leaves: Sequence[Leaf]
     plan: Plan
     prover: ProverSpec
+    others: Mapping[str, Guest] = field(default_factory=dict)
+
+    @property
+    def guest_names(self) -> str:
+        """The names of the leaves' guests for people."""
+        return " and ".join([self.guest.name, *self.others])
+
+    @cached_property
+    def _guests(self) -> Sequence[Guest]:
+        """The guest of each leaf job, by its id."""
+        firsts = self.plan.first_positions() if self.others else ()
+        return [self.others.get(self.leaves[first].guest, self.guest) for first in firsts]
 
     @property
     def aggregator(self) -> Guest:
@@ -46,8 +61,9 @@ class Batch:
 
     @property
     def guests(self) -> tuple[Guest, ...]:
-        """The leaves' guest, and the aggregator if there is one."""
-        return (self.guest,) if self.combiner is None else (self.guest, self.combiner)
+        """All guests of the batch, with the aggregator last if there is one."""
+        combiner = () if self.combiner is None else (self.combiner,)
+        return (self.guest, *self.others.values(), *combiner)
 
     def kind(self, job_id: int) -> ReceiptKind:
         """The kind of receipt that a job makes.
@@ -62,7 +78,9 @@ class Batch:
 
     def program(self, job_id: int) -> Guest:
         """The guest that a job runs."""
-        return self.guest if job_id < self.plan.leaf_jobs else self.aggregator
+        if job_id >= self.plan.leaf_jobs:
+            return self.aggregator
+        return self._guests[job_id] if self.others else self.guest
 
     def job(
         self, job_id: int, positions: Sequence[int], journal: Callable[[int], bytes]

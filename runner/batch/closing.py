@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from runner.batch.check_command import short
 from runner.consoles import make_console
@@ -28,6 +29,7 @@ def print_end(
     *,
     summary: Summary | None = None,
     error: BatchFailedError | None = None,
+    journals: str = "",
 ) -> None:
     """Print how a run ended on standard output, unless it is to be quiet.
 
@@ -39,6 +41,7 @@ def print_end(
         summary: the summary of the run; None if it has no result.
         error: the error that ended the run, also where its result lacks some leaves; None if it
             did not fail.
+        journals: what the first journals show, for people.
     """
     if settings.quiet:
         return
@@ -46,10 +49,10 @@ def print_end(
         line = _finished(settings, info, summary, error)
         sys.stdout.write(json.dumps(line) + "\n")
     elif summary is not None:
-        missing = {} if error is None else {"missing": error.message}
-        make_console().print(
-            _table(summary, missing | _last_rows(settings, info), partial=bool(missing))
-        )
+        rows = {} if error is None else {"missing": error.message}
+        rows |= {"journals": journals} if journals else {}
+        rows |= _last_rows(settings, info)
+        make_console().print(_table(summary, rows, partial=error is not None))
         if settings.prover.kind is not ReceiptKind.EXECUTE:
             # It stands outside of the table, whose borders nobody can paste into a shell.
             sys.stdout.write(f"check it with:\n  {visible(info.check)}\n")
@@ -82,6 +85,9 @@ def _last_rows(settings: Settings, info: RunInfo) -> dict[str, str]:
     rows = {}
     if bits := versions.extra.get("security_bits"):
         rows["security"] = f"{bits} bits, {versions.zkvm} {versions.zkvm_version}"
+    given = [f"{name}={value}" for name, value in info.prover_settings if value is not None]
+    if given:
+        rows["prover settings"] = ", ".join(given)
     rows["outputs"] = visible(short(settings.output))
     metrics = settings.metrics
     if metrics.textfile is not None:
@@ -137,7 +143,7 @@ def _table(summary: Summary, last_rows: dict[str, str], *, partial: bool = False
             "L1 gas savings", f"{model.gas_savings_percent:.1f} % by the model (not measured)"
         )
     for name, text in last_rows.items():
-        grid.add_row(name, text)
+        grid.add_row(name, Text(text))  # a text, because brackets in it are no markup
     return grid
 
 

@@ -9,7 +9,7 @@ from runner.files import atomic_write
 from runner.folder import JOURNALS, LEAVES, MOST_INLINE_BYTES, JournalFile, compact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from runner.batch.batch import Batch
@@ -27,7 +27,7 @@ def write_leaf_list(
     folder: Path,
     batch: Batch,
     batch_run: BatchRun,
-    journal: Layout,
+    journals: Mapping[str, Layout],
     missing: Sequence[MissingLeaf] = (),
 ) -> list[str]:
     """Write the leaf list, and each journal that is too large for it as a file of its own.
@@ -36,7 +36,7 @@ def write_leaf_list(
         folder: the output folder of the run.
         batch: the batch that was run.
         batch_run: the run of the batch, with the outcomes of all leaves but the missing ones.
-        journal: what the guest's journal consists of, by which it is shown.
+        journals: what the journals of each guest consist of, by the guest's name.
         missing: the leaves that were asked for and have no journal.
 
     Returns:
@@ -53,7 +53,7 @@ def write_leaf_list(
             name = f"{JOURNALS}/job-{job}.bin"
             atomic_write(folder / name, data)
             files[job] = JournalFile.of(name, data)
-    lines = leaf_lines(batch, batch_run, journal, files, missing)
+    lines = leaf_lines(batch, batch_run, journals, files, missing)
     atomic_write(folder / LEAVES, lines)
     return [LEAVES, *(file.file for file in files.values())]
 
@@ -61,7 +61,7 @@ def write_leaf_list(
 def leaf_lines(
     batch: Batch,
     batch_run: BatchRun,
-    journal: Layout,
+    journals: Mapping[str, Layout],
     files: dict[int, JournalFile],
     missing: Sequence[MissingLeaf] = (),
 ) -> Iterator[bytes]:
@@ -73,7 +73,7 @@ def leaf_lines(
     Args:
         batch: the batch that was run.
         batch_run: the run of the batch, with the outcomes of all leaves.
-        journal: what the guest's journal consists of, by which it is shown.
+        journals: what the journals of each guest consist of, by the guest's name.
         files: the files of the large journals, by job id.
         missing: the leaves that were asked for and have no journal.
     """
@@ -82,7 +82,11 @@ def leaf_lines(
     found = ((leaf, job, "") for leaf, job in rows if leaf.index not in lost)
     gaps = ((leaf, -1, reason) for leaf, reason in missing)
     for leaf, job, reason in heapq.merge(found, gaps, key=lambda row: row[0].index):
-        line: dict[str, Any] = {"index": leaf.index, "job": job, "guest": batch.guest.name}
+        line: dict[str, Any] = {
+            "index": leaf.index,
+            "job": job,
+            "guest": leaf.guest or batch.guest.name,
+        }
         if job < 0:
             del line["job"]
             line |= {"input": leaf.value, "missing": reason}
@@ -92,6 +96,8 @@ def leaf_lines(
                 "image_id": outcome.image_id.hex(),
                 "input": leaf.value,
                 "journal": outcome.journal.hex() if file is None else file.to_json(),
-                "shows": journal.show(outcome.journal) if file is None else file.shows,
+                "shows": (
+                    journals[line["guest"]].show(outcome.journal) if file is None else file.shows
+                ),
             }
         yield compact(line).encode() + b"\n"

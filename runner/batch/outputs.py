@@ -18,9 +18,19 @@ from runner.errors import (
     InterruptedBatchError,
     JobFailedError,
     PartialBatchError,
+    shown_line,
 )
 from runner.files import atomic_write
-from runner.folder import LEAVES, RESULT, ROOT, sha256, write_json, write_sums
+from runner.folder import (
+    LEAVES,
+    MOST_INLINE_BYTES,
+    RESULT,
+    ROOT,
+    compact,
+    sha256,
+    write_json,
+    write_sums,
+)
 from runner.model import ReceiptKind
 from runner.monitoring.publish import publish
 
@@ -40,6 +50,9 @@ if TYPE_CHECKING:
     from runner.monitoring.gpu import GpuFigures
 
 __all__ = ["Outputs"]
+
+_SHOWN = 3
+"""The leaves whose journals the closing table shows."""
 
 
 class Outputs:
@@ -112,7 +125,7 @@ class Outputs:
             wall_s=self._info.elapsed_s(),
         )
         missing = self._missing
-        written = write_leaf_list(folder, batch, batch_run, self._settings.journal, missing)
+        written = write_leaf_list(folder, batch, batch_run, self._settings.journals, missing)
         listed, receipts = written.copy(), []
         if root is not None and root.receipt_bytes:
             assert batch.plan.root is not None  # noqa: S101  # there is a Root
@@ -134,6 +147,21 @@ class Outputs:
         count_batch(self._recorder, summary)
         self._publish(summary, PartialBatchError.exit_code if missing else 0)
         return summary
+
+    def journals_say(self) -> str:
+        """What the journals of the first leaves show, in words."""
+        batch, done, layouts = self._batch, self._batch_run.outcomes, self._settings.journals
+        shown = []
+        for leaf, job in zip(batch.leaves[:_SHOWN], batch.plan.leaves, strict=False):
+            journal = done[job].journal
+            if len(journal) > MOST_INLINE_BYTES:
+                shown.append(f"{len(journal):,} bytes")
+                continue
+            value = layouts[leaf.guest or batch.guest.name].show(journal)
+            line = shown_line(value if isinstance(value, str) else compact(value))
+            shown.append(line if len(line) <= 80 else f"{line[:77]}...")
+        more = len(batch.leaves) - len(shown)
+        return ", ".join(shown) + (f" and {more:,} more" if more else "")
 
     def missing_says(self) -> str | None:
         """What is missing from the result, in words; None if nothing is."""
@@ -191,7 +219,7 @@ class Outputs:
             missing = [*self._missing, *missing_leaves(batch, done, self._batch_run.failures)]
             missing.sort(key=lambda row: row[0].index)
             write_leaf_list(
-                self._settings.output, batch, self._batch_run, self._settings.journal, missing
+                self._settings.output, batch, self._batch_run, self._settings.journals, missing
             )
 
     def _record(self, status: str, error: str | None, head: Head | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runner.audit.log import AuditLog
@@ -11,12 +12,14 @@ from runner.batch.batch import Batch
 from runner.batch.programs import Programs
 from runner.errors import AuditError, InputError
 from runner.files import check_replaceable, followed, make_folder
+from runner.limits import cores
 from runner.monitoring.ledger import Ledger
 from runner.monitoring.textfile import SUFFIX, is_scraped, rivals
 from runner.plan.inputs import leaves
 from runner.plan.plan import distinct
 from runner.plan.strategy import make_plan
 from runner.provers.prover import load_prover
+from runner.provers.segments import Sized
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
     from runner.batch.settings import Settings
     from runner.plan.plan import Plan
-    from runner.provers.prover import Prover
+    from runner.provers.prover import Prover, ProverSpec
 
 __all__ = ["plan_for", "prepare"]
 
@@ -47,13 +50,14 @@ def prepare(settings: Settings) -> Batch:
     guest = programs.guest(settings.guest, settings.elf)
     aggregator = programs.aggregator()
     prover.require(settings.prover.kind)
+    others = {name: programs.guest(name, one.elf) for name, one in settings.programs.items()}
     batch_leaves = leaves(
-        settings.spec,
+        settings.inputs_spec,
         inputs=settings.inputs,
         count=settings.count,
         inputs_file=settings.inputs_file,
     )
-    positions, _ = distinct(leaf.stdin for leaf in batch_leaves)
+    positions, _ = distinct((leaf.guest, leaf.stdin) for leaf in batch_leaves)
     plan = plan_for(settings, prover, positions)
     if aggregator is None and plan.aggregations:
         raise InputError(
@@ -62,7 +66,7 @@ def prepare(settings: Settings) -> Batch:
             "has no aggregator, and the runner ships none for this zkVM",
             "add one, or use strategy=none",
         )
-    batch = Batch(guest, aggregator, batch_leaves, plan, settings.prover)
+    batch = Batch(guest, aggregator, batch_leaves, plan, sized(settings, prover), others)
     if settings.dry_run:
         _check_folders([("output", settings.output)])
     else:
@@ -90,8 +94,16 @@ def plan_for(settings: Settings, prover: Prover, positions: Sequence[int]) -> Pl
         chosen.thresholds,
         chosen.fan_in,
         cost=prover.aggregation_cost,
-        journal_bytes=settings.journal.size(),
+        journal_bytes=max(layout.size() for layout in settings.journals.values()),
     )
+
+
+def sized(settings: Settings, prover: Prover) -> ProverSpec:
+    """The spec of the prover with the size of segments that this machine has the memory for."""
+    if not isinstance(prover, Sized):
+        return settings.prover
+    workers = settings.executor.workers or prover.workers or cores()
+    return replace(settings.prover, settings=prover.sized(workers))
 
 
 def _check_audit(log: Path) -> None:

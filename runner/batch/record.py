@@ -64,6 +64,7 @@ def run_record(  # noqa: PLR0913  # all that the record says
         "config": config,
         "made_from": made_from(config, batch.guests, batch.leaves, info.versions).to_json(),
         "kind": batch.prover.kind.value,
+        "prover_settings": dict(batch.prover.settings),
         "guests": {
             guest.name: {"image_id": guest.image_id.hex(), "elf_sha256": guest.elf_sha256}
             for guest in batch.guests

@@ -23,7 +23,7 @@ from runner.batch.prepare import plan_for, prepare
 from runner.batch.printed import Printed
 from runner.batch.run_info import RunInfo
 from runner.batch.seed import user_secret
-from runner.batch.segment_store import SegmentStore
+from runner.batch.segment_store import SegmentStore, segments_folder
 from runner.batch.spool import Spool
 from runner.cache.cache import NoCache
 from runner.engines.engine import jobs_at_once
@@ -101,10 +101,11 @@ def run(settings: Settings) -> Summary:
             jobs_at_once(hosts),
             started,
             clock,
-            check_command(settings, batch),
+            prover_settings=batch.prover.settings,
+            check=check_command(settings, batch),
         )
         spool = Spool(output / RECEIPTS)
-        segments = SegmentStore(output / SEGMENTS)
+        segments = SegmentStore(segments_folder(os.environ, output / SEGMENTS), run_id)
         recorder = Recorder()
         batch_run = BatchRun(
             batch,
@@ -155,7 +156,7 @@ def run(settings: Settings) -> Summary:
     missing = outputs.missing_says()
     partial = None if missing is None else PartialBatchError(missing, str(output))
     with stopping.closing():
-        print_end(settings, info, summary=summary, error=partial)
+        print_end(settings, info, summary=summary, error=partial, journals=outputs.journals_say())
     if partial is not None:
         raise partial
     return summary
@@ -195,7 +196,7 @@ def _live(textfile: Path | None, batch: Batch, info: RunInfo, tally: Tally) -> L
     return LiveFile(
         textfile,
         tally,
-        guest=batch.guest.name,
+        guest=batch.guest_names,
         strategy=batch.plan.strategy,
         kind=batch.prover.kind.value,
         leaves=len(batch.leaves),
@@ -225,12 +226,12 @@ def _announce(batch: Batch, output: Path, hosts: Sequence[Host], gpus: Sequence[
     )
     log.info(
         "%s",
-        f"{len(batch.leaves)} leaves of {batch.guest.name} ({plan.leaf_jobs} distinct),"
+        f"{len(batch.leaves)} leaves of {batch.guest_names} ({plan.leaf_jobs} distinct),"
         f" strategy {plan.strategy}: {plan.jobs} jobs in {plan.levels + 1} levels; {what};"
         f" {workers} workers on {cores} cores{where}; outputs in {output}",
         extra={
             "event": "batch_started",
-            "guest": batch.guest.name,
+            "guest": batch.guest_names,
             "leaves": len(batch.leaves),
             "distinct": plan.leaf_jobs,
             "strategy": plan.strategy,

@@ -6,11 +6,13 @@ command line knows Hydra.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runner.plan.inputs import MixedSpec
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from runner.cache.cache import Cache
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from runner.plan.strategy import StrategySettings
     from runner.provers.prover import ProverSpec
 
-__all__ = ["ExecutorSettings", "Settings"]
+__all__ = ["ExecutorSettings", "Program", "Settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,21 @@ class ExecutorSettings:
     workers: int | None
     timeout_s: float | None
     on_failure: OnFailure
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A guest among several of one batch.
+
+    Attributes:
+        spec: the fields of one input of the guest, and how they are encoded.
+        journal: what the guest's journal consists of.
+        elf: the file of the guest's program, or None for the one in the manifest.
+    """
+
+    spec: InputSpec
+    journal: Layout
+    elf: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +90,8 @@ class Settings:
         dry_run: whether the run only says what it would do, and does nothing.
         report: whether the run leaves an HTML report of itself.
         elf: the file of that guest's program, or None for the one in the manifest.
+        programs: the further guests that inputs may name, by their names. Where
+            there are any, each input names its guest.
         aggregate: ``all`` to aggregate all leaves or none, ``succeeded`` to aggregate those that
             did not fail.
     """
@@ -102,3 +121,18 @@ class Settings:
     report: bool = False
     elf: Path | None = None
     aggregate: str = "all"
+    programs: Mapping[str, Program] = field(default_factory=dict)
+
+    @property
+    def journals(self) -> dict[str, Layout]:
+        """What the journal of each guest of the batch consists of, by the guest's name."""
+        others = {name: program.journal for name, program in self.programs.items()}
+        return {self.guest: self.journal, **others}
+
+    @property
+    def inputs_spec(self) -> InputSpec | MixedSpec:
+        """The description of an input of the batch."""
+        if not self.programs:
+            return self.spec
+        others = {name: program.spec for name, program in self.programs.items()}
+        return MixedSpec({self.guest: self.spec, **others})

@@ -14,6 +14,7 @@ Only this room uses:
 - `config.py`: turns Hydra's config into plain, checked settings.
 - `metrics_config.py`: the part of that which is about metrics.
 - `targets.py`: makes the engine and the cache that the config names by ``_target_``.
+- `piped.py`: inputs from a pipe, which are copied into a file first.
 - `paths.py`: the settings that are paths, and what `~` stands for in them.
 - `project.py`: the user's own ``conf/``, whose files are found beside the shipped ones.
 - `schema.py`: the schema of ``conf/``: names, types, defaults.

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.batch.settings import ExecutorSettings, Settings
+from runner.batch.settings import ExecutorSettings, Program, Settings
 from runner.cli import paths
 from runner.cli.errors import explain
 from runner.cli.metrics_config import metrics_settings
+from runner.cli.piped import spooled
 from runner.cli.schema import (
     ExecutorConf,
     GuestConf,
@@ -77,7 +79,8 @@ def settings(config: DictConfig, output: Path) -> Settings:
     # The record names the guest also where the config leaves that to the file.
     guest = _guest_name(conf.guest)
     plain["guest"]["name"] = guest or None
-    executor, prover = _executor(conf.executor), _prover(conf.prover, conf.guests)
+    executor = _executor(conf.executor)
+    prover = replace(_prover(conf.prover, conf.guests), max_cycles=_max_cycles(conf.executor))
     return Settings(
         guest=guest,
         elf=Path(conf.guest.elf) if conf.guest.elf else None,
@@ -85,7 +88,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         journal=journal_layout(vars(conf.guest)),
         inputs=conf.guest.inputs,
         count=_count(conf.guest),
-        inputs_file=conf.guest.inputs_file,
+        inputs_file=_inputs_file(conf.guest),
         strategy=_strategy(conf.strategy),
         prover=prover,
         executor=executor,
@@ -104,6 +107,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         dry_run=conf.dry_run,
         report=conf.report,
         aggregate=conf.aggregate,
+        programs=_programs(conf),
     )
 
 
@@ -142,6 +146,35 @@ def _count(guest: GuestConf) -> object:
     if guest.inputs is None and guest.count is None and guest.inputs_file is None:
         return guest.default_count
     return guest.count
+
+
+def _programs(conf: RunnerConf) -> dict[str, Program]:
+    """The further guests of the batch, by their names."""
+    found: dict[str, Program] = {}
+    for key, guest in conf.programs.items():
+        name = _guest_name(guest)
+        if not name:
+            remedy = "give the guest's name, or the file of its program as elf"
+            raise InputError(f"programs.{key}.name", None, "is missing", remedy)
+        if name in (_guest_name(conf.guest), *found):
+            remedy = "name each guest once"
+            raise InputError(f"programs.{key}.name", name, "stands twice", remedy)
+        given = [
+            one for one in ("inputs", "count", "inputs_file") if getattr(guest, one) is not None
+        ]
+        if given:
+            remedy = f"give guest.{given[0]}, where each input names its guest"
+            value = getattr(guest, given[0])
+            raise InputError(f"programs.{key}.{given[0]}", value, "belongs to the batch", remedy)
+        elf = Path(guest.elf) if guest.elf else None
+        found[name] = Program(_input_spec(guest), journal_layout(vars(guest)), elf)
+    return found
+
+
+def _inputs_file(guest: GuestConf) -> str | None:
+    if guest.inputs_file is None:
+        return None
+    return spooled(guest.inputs_file, guest.inputs_format)
 
 
 def _input_spec(guest: GuestConf) -> InputSpec:
@@ -194,6 +227,16 @@ def _prover(conf: dict[str, Any], guests: str | None) -> ProverSpec:
         if not isinstance(value, int | str | None):
             raise InputError(f"prover.{name}", value, "not a single value", "give one, or null")
     return ProverSpec(conf["adapter"], ReceiptKind(conf["kind"]), tuple(own.items()), guests)
+
+
+def _max_cycles(conf: ExecutorConf) -> int:
+    if conf.max_cycles is None:
+        return 0
+    if not 1 <= conf.max_cycles < 1 << 63:
+        raise InputError(
+            "executor.max_cycles", conf.max_cycles, "out of range", "give 1 or more, or null"
+        )
+    return conf.max_cycles
 
 
 def _executor(conf: ExecutorConf) -> ExecutorSettings:

@@ -65,8 +65,9 @@ class GuestConf:
     ``fields`` is ``input`` for a guest that reads words, as a list.
 
     At most one of ``inputs``, ``count`` and ``inputs_file`` may be set. If none is,
-    ``default_count`` stands for ``count``. ``elf`` is the file of a program that needs no manifest,
-    and its name is that of the file if ``name`` is null.
+    ``default_count`` stands for ``count``. ``inputs_format`` is the format of ``inputs_file``, for
+    streams and for names without a known extension. ``elf`` is the file of a program that needs no
+    manifest, and its name is that of the file if ``name`` is null.
     """
 
     name: Optional[str] = MISSING
@@ -82,6 +83,7 @@ class GuestConf:
     inputs: Any = None
     count: Any = None
     inputs_file: Optional[str] = None
+    inputs_format: Optional[str] = None
 
 
 @dataclass
@@ -101,6 +103,7 @@ class ExecutorConf:
 
     workers: Any = "auto"
     timeout_s: Optional[float] = None
+    max_cycles: Optional[int] = None
     on_failure: str = "stop"
     engine: dict[str, Any] = field(default_factory=dict)
 
@@ -183,6 +186,7 @@ class RunnerConf:
     """
 
     guest: GuestConf = field(default_factory=GuestConf)
+    programs: dict[str, GuestConf] = field(default_factory=dict)
     strategy: StrategyConf = field(default_factory=StrategyConf)
     prover: dict[str, Any] = field(default_factory=dict)
     executor: ExecutorConf = field(default_factory=ExecutorConf)

@@ -226,13 +226,13 @@ class Jobs:
         try:
             settings = self.settings(composed)
             inputs = leaves(
-                settings.spec,
+                settings.inputs_spec,
                 inputs=settings.inputs,
                 count=settings.count,
                 inputs_file=settings.inputs_file,
             )
             manifest = Manifest.load(settings.guests)
-            guests = [manifest.get(name) for name in (settings.guest, AGGREGATOR)]
+            guests = [manifest.get(name) for name in (*settings.journals, AGGREGATOR)]
             versions = load_prover(settings.prover).versions
             return made_from(settings.config, guests, inputs, versions)
         except RunnerError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from runner.codec.reads import Read, encode
 from runner.codec.values import UnusableError, printable
@@ -17,15 +17,24 @@ from runner.model import Leaf
 from runner.plan.input_file import file_reader, read_inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["MAX_LEAVES", "InputSpec", "RangeSeries", "Series", "TemplateSeries", "leaves"]
+__all__ = [
+    "MAX_LEAVES",
+    "InputSpec",
+    "MixedSpec",
+    "RangeSeries",
+    "Series",
+    "TemplateSeries",
+    "leaves",
+]
 
 MAX_LEAVES = 1_000_000
 """The largest batch. Plans are tested up to this size, and a mistyped number is caught by it."""
 
 _SOURCES = "guest.inputs, guest.count, guest.inputs_file"
-_Encoded: TypeAlias = tuple[dict[str, object], bytes]
+_Encoded: TypeAlias = tuple[dict[str, object], bytes, str]
+"""An input by field name, the guest's stdin, and the name of the guest, empty for the only one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +113,7 @@ class InputSpec:
             raise InputError("guest.series", len(self.series), "wrong number of series", remedy)
 
     def encode(self, value: object, folder: Path) -> _Encoded:
-        """Encode one input, and return its values by name with the guest's stdin.
+        """Encode one input. Returns its values by name, the guest's stdin, and no guest's name.
 
         Args:
             value: the input as the user gave it.
@@ -115,12 +124,48 @@ class InputSpec:
         """
         if self.encoder is not None:
             named = value if isinstance(value, dict) else {"input": value}
-            return named, self.encoder(value)
-        return encode(self.fields, value, file_reader(folder))
+            return named, self.encoder(value), ""
+        return *encode(self.fields, value, file_reader(folder)), ""
+
+    @property
+    def has_series(self) -> bool:
+        """Whether the guest has inputs of its own."""
+        return len(self.series) == len(self.fields) and self.encoder is None
+
+
+@dataclass(frozen=True, slots=True)
+class MixedSpec:
+    """The inputs of a batch of several guests: each names its guest.
+
+    Attributes:
+        specs: the description of each guest's input, by the guest's name.
+    """
+
+    specs: Mapping[str, InputSpec]
+
+    fields: ClassVar[tuple[Read, ...]] = ()
+    series: ClassVar[tuple[Series, ...]] = ()
+    has_series: ClassVar[bool] = False
+
+    def encode(self, value: object, folder: Path) -> _Encoded:
+        """Encode ``{"guest": NAME, "input": VALUE}``; see :meth:`InputSpec.encode`."""
+        if not isinstance(value, dict) or value.keys() != {"guest", "input"}:
+            remedy = 'give {"guest": NAME, "input": VALUE}, as the batch has several guests'
+            raise UnusableError(value, "does not name its guest", remedy)
+        spec = self.specs.get(value["guest"]) if isinstance(value["guest"], str) else None
+        if spec is None:
+            remedy = f"name one of {', '.join(self.specs)}"
+            raise UnusableError(value["guest"], "not a guest of this batch", remedy, "guest")
+        try:
+            values, stdin, _ = spec.encode(value["input"], folder)
+        except UnusableError as bad:
+            place = f"input.{bad.name}" if bad.name else "input"
+            raise UnusableError(bad.value, bad.problem, bad.remedy, place) from None
+        return values, stdin, value["guest"]
 
 
 def leaves(
-    spec: InputSpec,
+    spec: InputSpec | MixedSpec,
     *,
     inputs: Sequence[object] | None = None,
     count: int | None = None,
@@ -155,16 +200,16 @@ def leaves(
 
 def _collect(field: str, value: object, encoded: Iterator[_Encoded]) -> list[Leaf]:
     batch: list[Leaf] = []
-    for index, (values, stdin) in enumerate(encoded):
+    for index, (values, stdin, guest) in enumerate(encoded):
         if index >= MAX_LEAVES:
             raise InputError(field, value, f"more than {MAX_LEAVES} leaves", "split the batch")
-        batch.append(Leaf(index, values, stdin))
+        batch.append(Leaf(index, values, stdin, guest))
     if not batch:
         raise InputError(field, value, "empty batch", "give at least one input")
     return batch
 
 
-def _from_list(spec: InputSpec, inputs: Sequence[object]) -> Iterator[_Encoded]:
+def _from_list(spec: InputSpec | MixedSpec, inputs: Sequence[object]) -> Iterator[_Encoded]:
     for i, value in enumerate(inputs):
         try:
             yield spec.encode(value, Path())
@@ -172,12 +217,12 @@ def _from_list(spec: InputSpec, inputs: Sequence[object]) -> Iterator[_Encoded]:
             raise bad.at(f"guest.inputs[{i}]") from None
 
 
-def _from_series(spec: InputSpec, count: object) -> Iterator[_Encoded]:
+def _from_series(spec: InputSpec | MixedSpec, count: object) -> Iterator[_Encoded]:
     if type(count) is not int or not 1 <= count <= MAX_LEAVES:
         problem = "empty batch" if count == 0 and count is not False else "not a batch size"
         remedy = f"give a whole number from 1 to {MAX_LEAVES}"
         raise InputError("guest.count", printable(count), problem, remedy)
-    if len(spec.series) != len(spec.fields) or spec.encoder is not None:
+    if not spec.has_series:
         remedy = "give guest.inputs or guest.inputs_file"
         raise InputError("guest.count", count, "this guest has no inputs of its own", remedy)
     for i in range(count):
@@ -190,7 +235,7 @@ def _from_series(spec: InputSpec, count: object) -> Iterator[_Encoded]:
             raise InputError("guest.count", count, problem, remedy) from None
 
 
-def _from_file(spec: InputSpec, path: Path) -> Iterator[_Encoded]:
+def _from_file(spec: InputSpec | MixedSpec, path: Path) -> Iterator[_Encoded]:
     folder = path if path.is_dir() else path.parent
     for where, value in read_inputs(path, spec.fields):
         try:

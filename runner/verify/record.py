@@ -20,6 +20,7 @@ from runner.provers.guests import AGGREGATOR
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runner.codec.reads import Layout
     from runner.verify.verified import PinnedIds, VerifiedBatch
 
 __all__ = ["check_record"]
@@ -79,20 +80,32 @@ def _check_leaf_list(
     record: dict[str, Any], names: dict[bytes, str], verified: VerifiedBatch
 ) -> None:
     """Compare what the leaf list shows people with the image ids and journals that are proved."""
-    config = record.get("config")
-    guest = config.get("guest") if isinstance(config, dict) else None
-    try:
-        layout = journal_layout(guest if isinstance(guest, dict) else {})
-    except InputError as error:
-        raise VerificationFailedError(f"{RESULT}: config", str(error)) from None
+    layouts = _layouts(record.get("config"))
     claims = verified.claims
     rows = zip(
         claims.image_ids, claims.journals, claims.files, claims.guests, claims.shows, strict=True
     )
     for index, (image_id, journal, file, name, shown) in enumerate(rows):
         _same(f"{LEAVES}: guest of leaf {index}", names[image_id], name)
-        expected = layout.show(journal) if file is None else file.shows
+        if name not in layouts:
+            raise VerificationFailedError(f"{RESULT}: config", f"has no journal of {name}")
+        expected = layouts[name].show(journal) if file is None else file.shows
         _same(f"{LEAVES}: shows of leaf {index}", expected, shown)
+
+
+def _layouts(config: object) -> dict[str, Layout]:
+    """What the journals of each guest consist of by the record's config, by the guest's name."""
+    settings = config if isinstance(config, dict) else {}
+    programs = settings.get("programs")
+    others = programs.values() if isinstance(programs, dict) else ()
+    layouts: dict[str, Layout] = {}
+    try:
+        for guest in (settings.get("guest"), *others):
+            known = guest if isinstance(guest, dict) else {}
+            layouts[str(known.get("name"))] = journal_layout(known)
+    except InputError as error:
+        raise VerificationFailedError(f"{RESULT}: config", str(error)) from None
+    return layouts
 
 
 def _expected(names: dict[bytes, str], pins: PinnedIds, verified: VerifiedBatch) -> dict[str, Any]:

@@ -101,7 +101,10 @@ def test_what_succeeded_is_aggregated_and_verified(
     assert isinstance(error, PartialBatchError)
     assert error.exit_code == 1
     assert "3 of 30 leaves failed: leaf 7: guest panicked" in str(error)
-    assert "LEAVES MISSING" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "LEAVES MISSING" in said
+    assert "[guest_failed]" in said.replace("\n", "")
+    assert "0, 1, 1 and 24 more" in said
     verified = check(settings.output, guests)
     assert verified.claims.count == 27
     assert sorted(verified.claims.missing) == [7, 20, 29]

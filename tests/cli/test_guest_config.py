@@ -46,3 +46,18 @@ def test_what_is_wrong_is_named(overrides: list[str], field: str) -> None:
     with pytest.raises(InputError) as caught:
         settings(*overrides)
     assert caught.value.field == field
+
+
+def test_several_guests_in_one_batch() -> None:
+    made = settings(
+        "+guest@programs.sums=sha256",
+        "guest.inputs=[{guest: sha256, input: a}, {guest: fibonacci, input: 5}]",
+    )
+    assert [leaf.guest for leaf in leaves(made.inputs_spec, inputs=made.inputs)] == [
+        "sha256",
+        "fibonacci",
+    ]
+    with pytest.raises(InputError, match=r"programs\.twice\.name = 'fibonacci': stands twice"):
+        settings("+guest@programs.twice=fibonacci")
+    with pytest.raises(InputError, match=r"programs\.sums\.count = 3: belongs to the batch"):
+        settings("+guest@programs.sums=sha256", "programs.sums.count=3")

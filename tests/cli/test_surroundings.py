@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -26,10 +27,13 @@ def environment(folder: Path, **more: str) -> Mapping[str, str]:
     return {**os.environ, **fixed, **more}
 
 
-def start(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+def start(
+    folder: Path, *arguments: str, given: str = "", **more: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=folder,
+        input=given,
         env=environment(folder, **more),
         capture_output=True,
         text=True,
@@ -148,3 +152,28 @@ def test_the_home_folder_is_meant_in_hydras_own_settings_too(tmp_path: Path) -> 
     done = start(tmp_path, "runner", *quiet, 'hydra.run.dir="~nobody-here/x"')
     assert done.returncode == 2
     assert "hydra.run.dir = '~nobody-here/x': this home folder is not known" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+@pytest.mark.parametrize(("form", "text"), [("jsonl", '10\n{"n": 20}\n'), ("csv", "n\n10\n20\n")])
+def test_inputs_come_from_a_pipe(name: str, form: str, text: str, tmp_path: Path) -> None:
+    arguments = ["prover=execute", "executor=inline", "quiet=true", f"guest.inputs_file={name}"]
+    done = start(tmp_path, "runner", *arguments, "output=out", given=text)
+    assert done.returncode == 2
+    assert "no extension that tells its format; give guest.inputs_format, one of" in done.stderr
+    arguments.append(f"guest.inputs_format={form}")
+    done = start(tmp_path, "runner", *arguments, "output=out", given=text, TMPDIR=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = (tmp_path / "out/leaves.jsonl").read_text().splitlines()
+    assert [json.loads(line)["shows"] for line in lines] == ["55", "6765"]
+    sweep = ["--multirun", *arguments, "~hydra.callbacks.report", "strategy=single,two_level"]
+    done = start(tmp_path, "runner", *sweep, "output=sweep", given=text, TMPDIR=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "sweep"}
+
+
+def test_a_format_that_is_unknown_is_refused(tmp_path: Path) -> None:
+    given = ["guest.inputs_file=-", "guest.inputs_format=xml", "prover=execute"]
+    done = start(tmp_path, "runner", *given, "output=out")
+    fault = "guest.inputs_format = 'xml': unknown; choose one of jsonl, csv, parquet"
+    assert (done.returncode, done.stderr) == (2, f"error: {fault}\n")

@@ -1,4 +1,5 @@
-//! Bytes that decode to a receipt are the encoding of that receipt.
+//! Bytes that decode to a receipt are the encoding of that receipt, or the longer one of earlier
+//! versions, which wrote the same part several times.
 #![no_main]
 
 #[allow(dead_code)]
@@ -7,6 +8,9 @@ mod receipt;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Ok(found) = receipt::decode(data) {
-        assert_eq!(receipt::encode(&found).as_deref(), Ok(data));
+        let encoded = receipt::encode(&found).expect("what was read can be written");
+        assert!(encoded == data || encoded.len() < data.len());
+        let again = receipt::decode(&encoded).expect("what was written can be read");
+        assert_eq!(receipt::encode(&again), Ok(encoded));
     }
 });

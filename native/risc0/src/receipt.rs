@@ -328,13 +328,18 @@ mod tests {
             assert_eq!(code(decode(&bytes)), "malformed", "{number}");
         }
         // A copy that is written out beside one that is named by its number.
-        let plain = encode_as(&assuming(&inner), false).unwrap();
-        let tail = [4u8, 0, 0, 0, 0];
-        let part = (plain.len() - 8 - 8 - 7 - 8 - 32) / 3;
-        let mut half = plain[..plain.len() - part + 20].to_vec();
-        half.truncate(plain.len() - part);
-        half.extend_from_slice(&tail);
-        assert_eq!(code(decode(&half)), "malformed");
+        let part = encode_composite(&inner[0], 0, true).unwrap();
+        let mut body = part[..part.len() - 4].to_vec();
+        put_count(&mut body, 3).unwrap();
+        for _ in 0..2 {
+            body.push(COMPOSITE);
+            put_blob(&mut body, &part);
+        }
+        body.push(SAME);
+        put_count(&mut body, 0).unwrap();
+        let mixed = encode_envelope(&RISC_ZERO, COMPOSITE, b"journal", &body);
+        assert!(decode_any(&mixed).is_ok());
+        assert_eq!(code(decode(&mixed)), "malformed");
     }
 
     #[test]

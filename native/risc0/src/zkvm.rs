@@ -1,5 +1,7 @@
 //! Running and proving guests. Nothing here knows Python.
 
+use std::sync::LazyLock;
+
 use risc0_circuit_recursion::{control_id::ALLOWED_CONTROL_ROOT, prove::zkr::get_zkr};
 use risc0_zkvm::{
     AssumptionReceipt, Digest, NullSegmentRef, RECURSION_PO2, ReceiptKind, SegmentRef, Session,
@@ -177,6 +179,8 @@ fn joins_keccak_batches(session: &Session) -> bool {
 }
 
 /// Whether the recursion programs are compiled in. In a build without them, their archive is empty.
+/// A program is unpacked to find out, which is done once.
 pub fn has_recursion() -> bool {
-    get_zkr("join.zkr", RECURSION_PO2).is_ok()
+    static FOUND: LazyLock<bool> = LazyLock::new(|| get_zkr("join.zkr", RECURSION_PO2).is_ok());
+    *FOUND
 }

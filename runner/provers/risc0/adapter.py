@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from runner.gpus import Gpu
-    from runner.model import Child, Guest
+    from runner.model import Child, Guest, Scalar
     from runner.provers.prover import ProverSpec
 
 __all__ = ["Risc0Prover"]
@@ -53,6 +53,12 @@ _RANGES = {"segment_po2": (14, 22), "gpus": (0, 64), "gpu_proofs": (1, 8)}
 from the smallest that can be proved to the largest of the circuit. Larger segments need more
 memory, about 10 GiB at 2^20. Smaller segments cut a run into more pieces. ``gpus`` is the number of
 GPUs to prove on, and ``gpu_proofs`` the number of proofs that each makes at once."""
+
+_AUTO = "auto"
+
+MEMORY_SHARE = 0.75
+"""The part of the memory that proofs may fill. The rest is for the runner, the system's cache of
+files, and what a proof needs beyond the estimate."""
 
 LEAST_MEMORY = 320 * 2**20
 """The bytes of memory that a worker takes for proofs of 2^15 cycles, the smallest aggregation. Each
@@ -69,7 +75,10 @@ class Risc0Prover:
     """
 
     def __init__(self, spec: ProverSpec) -> None:
+        given = ((name, None if value == _AUTO else value) for name, value in spec.settings)
+        spec = replace(spec, settings=tuple(given))
         own = own_settings(spec, _RANGES)
+        self._spec = spec
         self._segment_po2 = own["segment_po2"] or SEGMENT_PO2
         self._max_cycles = spec.max_cycles
         self._wanted_gpus = own["gpus"]
@@ -117,6 +126,18 @@ class Risc0Prover:
         if self._wanted_gpus == 0 or not self._proves or not _has_gpu_module():
             return ()
         return usable()[: self._wanted_gpus]
+
+    def sized(self, workers: int) -> tuple[tuple[str, Scalar | None], ...]:
+        """See :class:`runner.provers.segments.Sized`.
+
+        The largest segments are 2^20, as in the library, or the largest of which each worker has
+        the memory for one. The smallest that is chosen is 2^16, because the executor leaves so much
+        room in smaller ones that most of their cycles are padding.
+        """
+        own = dict(self._spec.settings)
+        if own.get("segment_po2") is None:
+            own["segment_po2"] = largest_po2(memory_bytes(), workers)
+        return tuple(own.items())
 
     @property
     def workers(self) -> int | None:
@@ -357,6 +378,20 @@ class Risc0Prover:
             return seal_of(receipt)
         except ValueError as error:
             raise ProverError("malformed_receipt", str(error)) from None
+
+
+def largest_po2(memory: int, workers: int) -> int:
+    """The size of the largest segment, as a power of two, that fits into memory for each worker.
+
+    Args:
+        memory: the bytes of memory that there are; 0 if that is not known.
+        workers: the number of proofs that are made side by side.
+    """
+    if not memory:
+        return SEGMENT_PO2
+    each = memory * MEMORY_SHARE / max(1, workers)
+    fit = (po2 for po2 in range(SEGMENT_PO2, 15, -1) if LEAST_MEMORY << (po2 - 15) <= each)
+    return next(fit, 16)
 
 
 def _has_gpu_module() -> bool:
