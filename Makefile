@@ -90,6 +90,8 @@ stubtest: ## the native extensions against their stubs
 test-guests: ## Rust tests of the guests' logic
 	CARGO_TARGET_DIR="$(RUNNER_CACHE)/guests-test" \
 		cargo test --locked --manifest-path guests/Cargo.toml --package guest-core
+	CARGO_TARGET_DIR="$(RUNNER_CACHE)/guests-test" \
+		cargo test --locked --lib --manifest-path examples/public_comparison/guests/programs/Cargo.toml
 
 test-native: ## Rust tests of the native extensions and of the crate they share
 	$(set-up) test
