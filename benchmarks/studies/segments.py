@@ -1,14 +1,15 @@
-"""Long runs for real: what cutting a run and proving its segments by several workers gains and costs.
+"""Long runs for real: what several workers gain that prove the segments of one run, and its cost.
 
     python -m benchmarks.studies.segments execute          memory and disk of a run of 10^8 cycles
-    python -m benchmarks.studies.segments short            one segment, through the new path and the old
-    python -m benchmarks.studies.segments prove            20 million cycles: one process, 1 and 2 workers
+    python -m benchmarks.studies.segments short            one segment, the new way and the old
+    python -m benchmarks.studies.segments prove            one process, 1 and 2 workers
     python -m benchmarks.studies.segments prove --cycles 1000000 --po2 16
 
-``execute`` cuts one run of sha256 on a long input, keeps one segment at a time and measures the peak
-of resident memory of the process and the sizes of the segments. ``short`` alternates the two calls
-and compares medians. ``prove`` runs whole batches without a cache. Its first line is the library's
-own way: one process that proves all segments, as one job. Peak memory is that of the largest worker.
+``execute`` cuts one run of sha256 on a long input, keeps one segment at a time and measures the
+peak of resident memory of the process and the sizes of the segments. ``short`` alternates the two
+calls and compares medians. ``prove`` runs whole batches of 20 million cycles without a cache. Its
+first line is the library's own way: one process that proves all segments, as one job. Peak memory
+is that of the largest worker.
 """
 
 from __future__ import annotations
