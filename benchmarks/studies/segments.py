@@ -116,9 +116,8 @@ def short(rounds: int) -> None:
             took[name].append(time.perf_counter() - clock)
             assert isinstance(proof, native.Proof)
     for name, seconds in took.items():
-        print(
-            f"{name:15} median {statistics.median(seconds):.3f} s of {rounds}, {proof_cycles(native)}"
-        )
+        median = statistics.median(seconds)
+        print(f"{name:15} median {median:.3f} s of {rounds}, {proof_cycles(native)}")
 
 
 def proof_cycles(native: object) -> str:
