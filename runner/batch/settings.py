@@ -86,6 +86,7 @@ class Settings:
             to be right.
         audit: the file of the audit log, or None for no audit log.
         dry_run: whether the run only says what it would do, and does nothing.
+        dry_run_executes: whether a dry run executes the leaves that are not in the cache.
         report: whether the run leaves an HTML report of itself.
         programs: the further guests that inputs may name, by their names in the manifest. Where
             there are any, each input names its guest.
@@ -116,6 +117,7 @@ class Settings:
     audit: Path | None = None
     dry_run: bool = False
     report: bool = False
+    dry_run_executes: bool = False
     aggregate: str = "all"
     programs: Mapping[str, Program] = field(default_factory=dict)
 
