@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from runner.batch import dry_run
 from runner.batch.run import run as run_batch
 from runner.model import ReceiptKind
+from tests import builders
 from tests.builders import stdin
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 def test_a_dry_run_executes_what_is_not_in_the_cache(
     settings: Settings, behaviours: Behaviours, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    settings = dataclasses.replace(settings, count=6, strategy=builders.strategy("single"))
     run_batch(dataclasses.replace(settings, count=2))
     before = len(behaviours.runs())
     behaviours.on("print_and_fail", stdin=stdin(4))
