@@ -1,9 +1,9 @@
 """``python -m runner``."""
 
-from runner import lifeline, streams
-from runner.cli.command import main
+from runner import lifeline
+from runner.commands import script
 
 if __name__ == "__main__":
-    streams.run(main)
+    script()
 else:
     lifeline.follow()  # this is a process of a sweep's launcher, or a worker

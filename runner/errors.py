@@ -156,7 +156,14 @@ class WorkerDiedError(RunnerError):
     detail: str
 
     def _words(self) -> str:
-        return f"worker died ({self.detail})"
+        words = f"worker died ({self.detail})"
+        # The system kills a process for which there is no memory, and Rust and C++ abort it.
+        if self.detail not in {"signal SIGKILL", "signal SIGABRT"}:
+            return words
+        return (
+            f"{words}; if memory was short, lower executor.workers, or prover.segment_po2 where"
+            " the prover has it"
+        )
 
 
 @dataclass(eq=False, repr=False)

@@ -27,7 +27,7 @@ from runner.events import (
     JobStarted,
     LoadMeasured,
 )
-from runner.long_runs import LongRuns
+from runner.long_runs import LongRuns, most_ahead
 from runner.plan.job_queue import JobQueue
 from runner.text import one_line
 
@@ -149,8 +149,7 @@ class PlanExecutor:
         self._running: dict[Future[Outcome], ProofJob] = {}
         # Every future comes here when it ends. `concurrent.futures.wait` would lock all of them.
         self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-        # Twice as many segments as there are workers keep these busy.
-        ahead = 2 * (self._workers + lookups)
+        ahead = most_ahead(self._workers, lookups)
         self._long = LongRuns(jobs.cut, ahead, self._ended.put)
         self.failures: list[JobFailedError] = []
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = [
+    "KEPT",
     "SHIPPED",
     "atomic_write",
     "check_replaceable",
@@ -26,8 +27,18 @@ __all__ = [
     "write_temp",
 ]
 
-SHIPPED = Path(__file__).resolve().parent.parent
-"""The folder that holds ``conf/``, ``guests/``, ``deploy/`` and ``docs/`` as they are shipped."""
+_PACKAGED = Path(__file__).resolve().parent / "shipped"
+
+SHIPPED = (_PACKAGED / "conf").resolve().parent
+"""The folder that holds ``conf/`` and ``guests/`` as they are shipped.
+
+An installed package has them in ``runner/shipped``. In a checkout there are only links in that
+folder, which lead to the checkout. It has ``deploy/`` and ``docs/`` as well.
+"""
+
+KEPT = Path() if SHIPPED == _PACKAGED else SHIPPED
+"""The folder below which a command writes what is made from tables, such as the alert rules. It is
+the checkout, or the working folder where there is none."""
 
 _MOST_LINKS = 40
 """The number of links after which Linux itself takes a chain of them for a loop."""

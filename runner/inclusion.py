@@ -57,6 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "that the manifest is of)",
     )
     parser.add_argument(
+        "--allow",
+        action="append",
+        metavar="IMAGE_ID",
+        help="allow only these image ids, which need no manifest",
+    )
+    parser.add_argument(
         "--calldata",
         type=Path,
         metavar="FILE",
@@ -68,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     to = sys.stderr if options.calldata and is_stdout(options.calldata) else sys.stdout
     try:
         proof = _read_proof(options.proof)
-        adapter, pins = _pins(options.guests, proof.image_id)
+        adapter, pins = _pins(options.guests, proof.image_id, options.allow, options.adapter)
         adapter = options.adapter or adapter
         root, count = _root(options.root, options.receipt, pins, adapter)
         if count is not None and proof.count != count:
@@ -140,15 +146,28 @@ def _read_proof(path: Path) -> InclusionProof:
         ) from None
 
 
-def _pins(folder: Path | None, image_id: bytes) -> tuple[str, PinnedIds]:
-    """The adapter and the pinned image ids of the manifest that has the leaf's image id."""
+def _pins(
+    folder: Path | None, image_id: bytes, allow: Sequence[str] | None, adapter: str | None
+) -> tuple[str, PinnedIds]:
+    """The adapter, and the pinned image ids of the manifest that has the leaf's image id.
+
+    If the leaf's image id is allowed by itself, the adapter is the given one or the first.
+    """
     first = next(iter(BUILT_IN))
+    if allow:
+        name = adapter or first
+        manifest = Manifest.load(folder or default_folder(name))
+        pins = PinnedIds.of(manifest, manifest.zkvm or name).only(allow)
+        if image_id not in pins.leaves:
+            raise VerificationFailedError("leaf image id", f"{image_id.hex()} is not allowed")
+        return name, pins
     folders = [folder] if folder else [default_folder(adapter) for adapter in adapters()]
     for place in folders:
         manifest = Manifest.load(place)
-        pins = PinnedIds.of(manifest)
+        zkvm = manifest.zkvm or first
+        pins = PinnedIds.of(manifest, zkvm)
         if image_id in pins.leaves:
-            return manifest.zkvm or first, pins
+            return zkvm, pins
     names = ", ".join(str(place) for place in dict.fromkeys(folders))
     raise VerificationFailedError("leaf image id", f"{image_id.hex()} is no guest in {names}")
 

@@ -19,11 +19,23 @@ if TYPE_CHECKING:
 
     from runner.model import LongRun, Outcome, ProofJob
 
-__all__ = ["CutSegment", "LongRuns", "SegmentStream"]
+__all__ = ["CutSegment", "LongRuns", "SegmentStream", "most_ahead"]
 
 STREAMS = 2
 """The runs that are cut at the same time. Each holds the guest's memory, and one stream gives
 segments hundreds of times faster than a worker proves them."""
+
+
+def most_ahead(workers: int, lookups: int) -> int:
+    """The number of segments that are cut and not proved at any time, at most.
+
+    Twice as many as are under way keep all workers busy, and all threads that look segments up.
+
+    Args:
+        workers: the number of jobs that run side by side.
+        lookups: the number of threads that look jobs up in the cache.
+    """
+    return 2 * (workers + lookups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +90,7 @@ class LongRuns:
     Args:
         cut: a function that begins to cut a run. It is given the job, the run and the positions of
             the segments that are wanted.
-        most_ahead: the number of segments that are cut and not proved at any time.
+        ahead: the number of segments that are cut and not proved at any time.
         ended: a function that is called with each future of a stream when it is done, from any
             thread.
     """
@@ -86,11 +98,11 @@ class LongRuns:
     def __init__(
         self,
         cut: Callable[[ProofJob, LongRun, Container[int]], SegmentStream],
-        most_ahead: int,
+        ahead: int,
         ended: Callable[[Future[Any]], None],
     ) -> None:
         self._cut = cut
-        self._most_ahead = most_ahead
+        self._most_ahead = ahead
         self._ended = ended
         self._runs: dict[int, _Run] = {}
         self._due: deque[tuple[int, Container[int]]] = deque()

@@ -27,19 +27,21 @@ class ReceiptKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """A compiled guest program, pinned by the manifest.
+    """A compiled guest program, pinned by a manifest or named by its file.
 
     Attributes:
         name: the guest's name, e.g. ``fibonacci``.
         image_id: the 32-byte image id that its receipts are verified against.
-        elf_path: the file of the program binary (user ELF and kernel).
+        elf_path: the file of the program, in a form that the zkVM's adapter takes.
         elf_sha256: the SHA-256 of that file in lower-case hex. It is checked on every load.
+        pinned: whether a manifest has this image id under this name.
     """
 
     name: str
     image_id: bytes
     elf_path: Path
     elf_sha256: str
+    pinned: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +326,8 @@ PLACEMENT = (
         "dry_run_executes",
     ),
     *("metrics", "audit", "l1", "guests", "cache.folder"),
-    *("executor.timeout_s", "executor.on_failure", "executor.engine.address", "retry"),
+    *("executor.timeout_s", "executor.max_cycles", "executor.on_failure"),
+    *("executor.engine.address", "retry"),
     *("prover.gpus", "prover.gpu_proofs"),
 )
 """The settings that say where a run happens, what it shows, and how it meets failures.

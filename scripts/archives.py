@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import shutil
 import tarfile
 import tempfile
 import urllib.request
@@ -122,5 +121,8 @@ def _unpack(data: bytes, top: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".incoming-") as part:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
             archive.extractall(part, filter="data")
-        shutil.rmtree(folder, ignore_errors=True)
-        (Path(part) / top).rename(folder)
+        try:
+            (Path(part) / top).rename(folder)
+        except OSError:
+            if not folder.is_dir():  # another process was not faster
+                raise

@@ -20,6 +20,7 @@ usage() {
     cat <<'TEXT'
 Usage: scripts/compile_guests.sh [--zkvm risc0|openvm] [--method rzup|docker|stock] [--only NAME]...
                                  [--into DIR] [--check] [--plain]
+       scripts/compile_guests.sh CRATE... [--out FOLDER] [--only NAME]... [--method rzup|stock]
 
 Builds the guests (every crate under guests/ with a src/main.rs, except the host tool guests/pack)
 and writes guests/elfs/NAME.bin and guests/manifest.json.
@@ -43,6 +44,9 @@ and writes guests/elfs/NAME.bin and guests/manifest.json.
   --plain      build the guests that ours are compared with, in benchmarks/plain_guests, into
                benchmarks/plain_guests/elfs, with a manifest of their own.
   --help       print this text
+
+With the folders of crates, it builds their programs, which may be outside of this repository, into
+FOLDER/elfs with FOLDER/manifest.json (default: guests). This is `python -m runner.compile`.
 
 Environment variables: PYTHON is the interpreter that has runner_openvm (default: .venv/bin/python).
 GUEST_RUSTC is the compiler of the stock method (default: /usr/bin/rustc if there is one, else the
@@ -362,6 +366,13 @@ manifest_guests() {
 }
 
 # --- the command ---------------------------------------------------------------------------------
+
+# The crates of others are built by a program that is installed with the runner.
+for argument in "$@"; do
+    if [[ $argument != -* && -f $argument/Cargo.toml ]]; then
+        PYTHONPATH=$repo${PYTHONPATH:+:$PYTHONPATH} exec "${PYTHON:-$repo/.venv/bin/python}" -m runner.compile "$@"
+    fi
+done
 
 method="" check=0 plain=0 only=() zkvm=risc0 into=""
 while (($#)); do

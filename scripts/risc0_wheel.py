@@ -276,7 +276,7 @@ def run_tests(root: Path, cache: Path, env: Mapping[str, str]) -> None:
     programs = recursion.find(wanted, cache)
     cargo = build_env(env, target_folder(cache, env), rust, compiler, programs)
     # Named together, the two crates are compiled with the features that the wheel's are.
-    members = ("--package", "runner-risc0", "--package", "risc0-zkp", "--test", "library")
+    members = ("--tests", "--package", "runner-risc0", "--package", "risc0-zkp")
     wheels.cargo_test(crate, rust, cargo, members)
 
 

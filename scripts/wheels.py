@@ -180,7 +180,7 @@ def prune(folder: Path) -> None:
 
 
 def cargo_test(
-    crate: Path, rust: Rust, env: Mapping[str, str], arguments: Sequence[str] = ()
+    crate: Path, rust: Rust, env: Mapping[str, str], which: Sequence[str] = ("--lib",)
 ) -> None:
     """Runs the Rust tests of a crate.
 
@@ -188,13 +188,13 @@ def cargo_test(
         crate: the crate's folder.
         rust: the Rust toolchain.
         env: the environment that cargo runs in.
-        arguments: more arguments for ``cargo test``, which choose other tests besides.
+        which: arguments for ``cargo test`` that choose the tests.
 
     Raises:
         SetupError: a test failed, or the crate cannot be built here.
     """
-    command: list[str | Path] = [rust.cargo, "test", "--release", "--locked", "--lib"]
-    run([*command, *arguments, "--manifest-path", crate / "Cargo.toml"], env=env)
+    command: list[str | Path] = [rust.cargo, "test", "--release", "--locked"]
+    run([*command, *which, "--manifest-path", crate / "Cargo.toml"], env=env)
 
 
 def test_shared(root: Path, cache: Path, env: Mapping[str, str]) -> None:

@@ -75,9 +75,9 @@ def strategy(name: str, fan_in: int | str = "auto") -> StrategySettings:
     return StrategySettings(name, Thresholds(), fan_in)
 
 
-def prover(kind: ReceiptKind) -> ProverSpec:
+def prover(kind: ReceiptKind, guests: Path | None = None) -> ProverSpec:
     """The fake prover, making receipts of one kind."""
-    return ProverSpec(ADAPTER, kind)
+    return ProverSpec(ADAPTER, kind, guests=None if guests is None else str(guests))
 
 
 def executor(on_failure: OnFailure = "stop") -> ExecutorSettings:

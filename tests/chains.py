@@ -7,11 +7,11 @@ import time
 from typing import TYPE_CHECKING, Self
 
 import pytest
-from eth_utils.address import to_checksum_address
 
 from runner.errors import InputError
 from runner.evm.chain import Chain
 from runner.evm.keys import DEV_KEY, LocalKey
+from runner.evm.libraries import to_checksum_address
 from runner.evm.node import CHAIN_ID, LocalNode, find_anvil
 from runner.evm.registry import NOBODY, Registry, deployment
 from runner.evm.rpc import Rpc

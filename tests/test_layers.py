@@ -29,9 +29,10 @@ ORDER = (
     "codec",
     "plan provers engines cache folder events metric_table destination locks",
     "alerts metrics signature evm long_runs",
-    "executor monitoring verify report doctor audit dashboard reference",
-    "batch server inclusion sign l1",
+    "executor monitoring verify report doctor audit dashboard reference compile",
+    "batch server inclusion sign l1 init",
     "cli",
+    "commands",
     "__main__",
 )
 """Rooms, and modules at the top of the package, from the ground up. Who stands on one floor does

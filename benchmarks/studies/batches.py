@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from runner.batch.run import run as run_batch
 from runner.cli import config, schema
-from runner.cli.command import CONF
+from runner.cli.project import CONF
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,15 +4,18 @@
     make bench-proof ARGS="--leaves 4"      a quicker look
 
 The plain side proves as the library does by itself: the extension leaves the constraints to the
-library's code, which works on one point at a time (``RUNNER_SIMD=off``). Everything else is the
+library's code, which works on one number at a time (``RUNNER_SIMD=off``). Everything else is the
 same on both sides, including the CPU that the Rust code is compiled for. Leaves alternate, so that
-a machine that slows down slows both sides. Times are wall seconds of single proofs on all cores.
-The last line is
+a machine that slows down slows both sides. Times are those of single proofs on all cores: wall
+seconds, and processor seconds, which other work on the machine hardly changes. The last two lines
+are
 
+    processor time: leaf <ratio> aggregation <ratio> batch <ratio>
     leaf <ratio> aggregation <ratio> batch <ratio>
 
-where each ratio is the time of the plain guests divided by ours. ``--save FILE`` keeps every figure
-as JSON.
+where each ratio is the time of the plain guests divided by ours. The last line is of wall time.
+``--simd avx2`` lets our side use no better instructions than those. ``--save FILE`` keeps every
+figure as JSON.
 """
 
 from __future__ import annotations
@@ -54,6 +57,7 @@ class Sample:
 
     Attributes:
         seconds: the wall time of the prover call.
+        processor_seconds: the processor time of all its threads, in user mode and in the kernel.
         cycles: the padded cycles, which decide what the proof costs.
         user: the cycles of instructions, without padding.
         paging: the cycles of page traffic, without padding.
@@ -61,6 +65,7 @@ class Sample:
     """
 
     seconds: float
+    processor_seconds: float
     cycles: int
     user: int
     paging: int
@@ -70,13 +75,13 @@ class Sample:
 def prove(guest: Guest, stdin: bytes, receipts: list[bytes]) -> tuple[Sample, bytes, bytes]:
     """Prove and verify, and return the figures, the receipt and the journal."""
     elf = read_elf(guest)
-    clock = time.perf_counter()
+    clock, processor = time.perf_counter(), time.process_time()
     proof = native.prove(elf, stdin, receipts)
-    seconds = time.perf_counter() - clock
+    seconds, used = time.perf_counter() - clock, time.process_time() - processor
     journal = native.verify(proof.receipt, guest.image_id)
     run = proof.execution
     cycles = (run.total_cycles, run.user_cycles, run.paging_cycles)
-    return Sample(seconds, *cycles, len(proof.receipt)), proof.receipt, journal
+    return Sample(seconds, used, *cycles, len(proof.receipt)), proof.receipt, journal
 
 
 @dataclass(frozen=True)
@@ -128,9 +133,12 @@ def serde_stdin(own: bytes, children: Claims) -> bytes:
     return b"".join(parts)
 
 
-def measure(leaves: int) -> dict[str, dict[str, list[Sample]]]:
-    """Prove ``leaves`` fibonacci runs and one aggregation over them, with both sets of guests."""
-    with process("off") as library, process("") as vectors:
+def measure(leaves: int, simd: str = "") -> dict[str, dict[str, list[Sample]]]:
+    """Prove ``leaves`` fibonacci runs and one aggregation over them, with both sets of guests.
+
+    ``simd`` are our side's instructions, by default the best that this CPU has.
+    """
+    with process("off") as library, process(simd) as vectors:
         plain = Side("plain", Manifest.load(PLAIN), serde_stdin, library)
         ours = Side("ours", Manifest.load(DEFAULT_FOLDER), aggregator_stdin, vectors)
         return compare(leaves, plain, ours)
@@ -161,14 +169,17 @@ def compare(leaves: int, plain: Side, ours: Side) -> dict[str, dict[str, list[Sa
 def say(what: str, sample: Sample) -> None:
     """Print one line for a proof as soon as it is made."""
     cycles = f"{sample.cycles:>9,} cycles (user {sample.user:,}, paging {sample.paging:,})"
-    print(f"{what:<24} {sample.seconds:7.2f} s {cycles} {sample.receipt_bytes:,} bytes", flush=True)
+    times = f"{sample.seconds:7.2f} s ({sample.processor_seconds:.2f} s of processor)"
+    print(f"{what:<24} {times} {cycles} {sample.receipt_bytes:,} bytes", flush=True)
 
 
-def ratios(samples: dict[str, dict[str, list[Sample]]]) -> dict[str, float]:
+def ratios(
+    samples: dict[str, dict[str, list[Sample]]], time_of: Callable[[Sample], float]
+) -> dict[str, float]:
     """Divide plain time by ours: for the leaves, for the aggregations, and for the whole batch."""
 
     def total(side: str, *kinds: str) -> float:
-        return sum(sample.seconds for kind in kinds for sample in samples[side][kind])
+        return sum(time_of(sample) for kind in kinds for sample in samples[side][kind])
 
     return {
         "leaf": total("plain", "leaf") / total("ours", "leaf"),
@@ -185,18 +196,21 @@ def main() -> int:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("--leaves", type=int, default=12, help="leaves in the batch (12)")
+    parser.add_argument("--simd", default="", help="our side's RUNNER_SIMD (the CPU's best)")
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep all figures as JSON")
     options = parser.parse_args()
     if not 1 <= options.leaves <= 84:
         parser.error(f"--leaves {options.leaves}: fibonacci has inputs for 1 to 84 leaves here")
     if not (PLAIN / "manifest.json").exists():
         subprocess.run([ROOT / "scripts" / "compile_guests.sh", "--plain"], check=True)
-    samples = measure(options.leaves)
-    found = ratios(samples)
+    samples = measure(options.leaves, options.simd)
+    processor = ratios(samples, lambda sample: sample.processor_seconds)
+    found = ratios(samples, lambda sample: sample.seconds)
     if options.save is not None:
         record = {
             "leaves": options.leaves,
             "ratios": found,
+            "processor_ratios": processor,
             "samples": {
                 s: {k: [asdict(x) for x in v] for k, v in kinds.items()}
                 for s, kinds in samples.items()
@@ -206,7 +220,8 @@ def main() -> int:
         }
         options.save.parent.mkdir(parents=True, exist_ok=True)
         options.save.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(" ".join(f"{name} {value:.2f}" for name, value in found.items()))
+    for label, values in (("processor time: ", processor), ("", found)):
+        print(label + " ".join(f"{name} {value:.2f}" for name, value in values.items()))
     return 0
 
 

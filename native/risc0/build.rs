@@ -1,10 +1,11 @@
-//! Compiles RISC Zero's constraint polynomial a second time, for vectors.
+//! Compiles RISC Zero's constraint polynomials a second time, for vectors.
 //!
-//! Two thirds of a proof on a CPU go into evaluating the rv32im circuit's constraints at every
-//! point of a domain, in generated C++ that evaluates one point at a time. This script takes that
-//! source from cargo's copy of `risc0-circuit-rv32im-sys` and turns its numbers into vectors
-//! (`kernels/field.h`). The linker's `--wrap` then sends the library's calls to `src/simd.rs`. The
-//! binary has one copy of the code for each instruction set and chooses at run time.
+//! In the library's code, two thirds of a proof on a CPU go into evaluating a circuit's constraints
+//! at every point of a domain, in generated C++ that evaluates one point at a time. This script takes
+//! that source from cargo's copy of the circuit's `-sys` crate and turns its numbers into vectors
+//! (`kernels/field.h`). The linker's `--wrap` then sends the library's calls to `src/simd.rs` and
+//! `src/simd/recursion.rs`. The binary has one copy of the code for each instruction set and chooses
+//! at run time.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,8 +13,39 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const CIRCUIT: &str = "risc0-circuit-rv32im-sys";
-const SYMBOL: &str = "risc0_circuit_rv32im_cpu_poly_fp";
+/// A circuit whose constraints are evaluated in vectors.
+struct Circuit {
+    name: &'static str,
+    /// The crate that has its generated code, in files whose names begin with `files`.
+    package: &'static str,
+    files: &'static str,
+    namespace: &'static str,
+    /// The library's function that ours takes the place of.
+    symbol: &'static str,
+    /// How hard the compiler works. On one function of thousands of lines, and without a branch in
+    /// it, level 3 takes minutes and finds no more than level 1.
+    opt_level: u32,
+}
+
+const CIRCUITS: [Circuit; 2] = [
+    Circuit {
+        name: "rv32im",
+        package: "risc0-circuit-rv32im-sys",
+        files: "rust_poly_fp_",
+        namespace: "risc0::circuit::rv32im_v2",
+        symbol: "risc0_circuit_rv32im_cpu_poly_fp",
+        opt_level: 3,
+    },
+    Circuit {
+        name: "recursion",
+        package: "risc0-circuit-recursion-sys",
+        files: "poly_fp",
+        namespace: "risc0::circuit::recursion",
+        symbol: "risc0_circuit_recursion_cpu_eval_check",
+        opt_level: 1,
+    },
+];
+
 const INSTRUCTION_SETS: [(&str, &str); 2] = [("avx2", "-mavx2"), ("avx512", "-mavx512f")];
 
 fn main() {
@@ -28,23 +60,27 @@ fn main() {
         return;
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let sources = vectorised(&sources_of(CIRCUIT).join("kernels/cxx"), &out);
-    for (name, flag) in INSTRUCTION_SETS {
-        cc::Build::new()
-            .cpp(true)
-            .std("c++17")
-            .debug(false)
-            .flag(flag)
-            .flags(["-fno-exceptions", "-fno-rtti"])
-            .flag_if_supported("-Wno-psabi")
-            .warnings(false)
-            .define("RUNNER_ISA", name)
-            .include("kernels")
-            .file("kernels/eval.cpp")
-            .files(&sources)
-            .compile(&format!("runner_eval_{name}"));
+    for circuit in &CIRCUITS {
+        let sources = vectorised(circuit, &out.join(circuit.name));
+        for (set, flag) in INSTRUCTION_SETS {
+            cc::Build::new()
+                .cpp(true)
+                .std("c++17")
+                .debug(false)
+                .opt_level(circuit.opt_level)
+                .flag(flag)
+                .flags(["-fno-exceptions", "-fno-rtti"])
+                .flag_if_supported("-Wno-psabi")
+                .warnings(false)
+                .define("RUNNER_ISA", set)
+                .define("RUNNER_CIRCUIT", circuit.name)
+                .include("kernels")
+                .file("kernels/eval.cpp")
+                .files(&sources)
+                .compile(&format!("runner_eval_{}_{set}", circuit.name));
+        }
+        println!("cargo:rustc-link-arg=-Wl,--wrap={}", circuit.symbol);
     }
-    println!("cargo:rustc-link-arg=-Wl,--wrap={SYMBOL}");
     println!("cargo:rustc-cfg=simd");
 }
 
@@ -69,26 +105,31 @@ fn sources_of(package: &str) -> PathBuf {
         .to_owned()
 }
 
-/// Rewrite the generated files for `kernels/field.h`, and return the new ones.
-fn vectorised(from: &Path, to: &Path) -> Vec<PathBuf> {
+/// Rewrite a circuit's generated files for `kernels/field.h`, and return the new ones.
+fn vectorised(circuit: &Circuit, to: &Path) -> Vec<PathBuf> {
+    let from = sources_of(circuit.package).join("kernels/cxx");
+    fs::create_dir_all(to).expect("OUT_DIR takes folders");
     let mut written = Vec::new();
-    for part in 0.. {
-        let name = format!("rust_poly_fp_{part}.cpp");
-        let Ok(text) = fs::read_to_string(from.join(&name)) else {
-            break;
-        };
-        let path = to.join(&name);
-        fs::write(&path, rewrite(&text)).expect("OUT_DIR takes files");
-        written.push(path);
+    for entry in fs::read_dir(from).expect("the package has generated code") {
+        let path = entry.expect("a folder can be read").path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.filter(|name| name.starts_with(circuit.files) && name.ends_with(".cpp"));
+        let Some(name) = name else { continue };
+        let text = fs::read_to_string(&path).expect("generated code is text");
+        fs::write(to.join(name), rewrite(circuit, &text)).expect("OUT_DIR takes files");
+        written.push(to.join(name));
     }
     assert!(
         !written.is_empty(),
-        "{CIRCUIT} has no rust_poly_fp_*.cpp any more"
+        "{} has no {}*.cpp any more",
+        circuit.package,
+        circuit.files
     );
+    written.sort();
     written
 }
 
-fn rewrite(text: &str) -> String {
+fn rewrite(circuit: &Circuit, text: &str) -> String {
     let mut lines = String::with_capacity(text.len() / 8);
     for line in text.lines() {
         // Nine tenths of the text are comments on where each line came from.
@@ -96,25 +137,27 @@ fn rewrite(text: &str) -> String {
         lines.push_str(&with_taps(code));
         lines.push('\n');
     }
-    for label in ["data", "accum", "mix", "global"] {
+    for label in ["data", "accum", "code", "mix", "global", "out"] {
         lines = lines.replace(&format!("/*{label}=*/"), "");
     }
     let renamed = with_sums(&lines)
         .replace("#include \"fp.h\"", "#include \"field.h\"")
         .replace("#include \"fpext.h\"", "")
-        .replace(
-            "namespace risc0::circuit::rv32im_v2",
-            "namespace RUNNER_ISA",
-        )
+        .replace(circuit.namespace, "RUNNER_ISA::RUNNER_CIRCUIT")
         .replace("constexpr Fp ", "constexpr Const ")
         .replace("constexpr FpExt ", "const FpExt ")
         .replace("FpExt* poly_mix", "const Mix* poly_mix");
     // A tap that was not rewritten would read vectors where there are numbers.
     assert!(
         !renamed.contains("& mask)"),
-        "{CIRCUIT} reads its columns in a new way"
+        "{} reads its columns in a new way",
+        circuit.package
     );
-    assert!(renamed.contains("tap("), "{CIRCUIT} reads no columns");
+    assert!(
+        renamed.contains("tap("),
+        "{} reads no columns",
+        circuit.package
+    );
     renamed
 }
 
@@ -159,7 +202,7 @@ fn with_sums(text: &str) -> String {
             sum.terms.push(term);
             sums.insert(name, sum);
         }
-        assert!(sums.is_empty(), "{CIRCUIT} has a sum that is not used");
+        assert!(sums.is_empty(), "a sum is not used");
     }
     result
 }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from runner import streams
 from runner.alerts import generated
-from runner.alerts.config import CONF, unwatched
+from runner.alerts.config import unwatched
 from runner.alerts.rules import RULES, render
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--conf",
         type=Path,
-        default=CONF,
         metavar="DIR",
-        help="thresholds, durations and severities (default: conf/alerts)",
+        help="thresholds, durations and severities (default: conf/alerts below the working folder; "
+        "where it lacks a file, or is not there, those that come with the runner)",
     )
 
     def make(options: Namespace) -> str:

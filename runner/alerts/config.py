@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.alerts.settings_file import Duration, SettingsFile
@@ -18,11 +19,13 @@ from runner.files import SHIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-__all__ = ["CONF", "CommonSettings", "ConfiguredAlert", "load", "unwatched"]
+__all__ = ["CONF", "OWN", "CommonSettings", "ConfiguredAlert", "load", "unwatched"]
 
 CONF = SHIPPED / "conf" / "alerts"
+"""The configuration that comes with the runner."""
+OWN = Path("conf", "alerts")
+"""The user's own, below the working folder. A file there replaces the shipped one of its name."""
 COMMON = "common.yaml"
 
 _PLACEHOLDER = re.compile(r"<([a-z_]+)(\.s)?>")
@@ -97,38 +100,43 @@ class ConfiguredAlert:
         }
 
 
-def load(folder: Path = CONF) -> tuple[CommonSettings, tuple[ConfiguredAlert, ...]]:
+def load(folder: Path | None = None) -> tuple[CommonSettings, tuple[ConfiguredAlert, ...]]:
     """The common settings, and all alerts as configured in the order of the table.
 
     Args:
-        folder: the folder that holds ``common.yaml`` and a file for each alert.
+        folder: the folder that holds ``common.yaml`` and a file for each alert. By default it is
+            :data:`OWN` where there is one, and what it does not have is taken from :data:`CONF`.
 
     Raises:
         InputError: a file is missing, belongs to no alert, or cannot be used.
     """
-    if not folder.is_dir():
+    if folder is not None and not folder.is_dir():
         raise InputError("--conf", str(folder), "no such folder", "give a folder like conf/alerts")
+    first = folder or (OWN if OWN.is_dir() else CONF)
     known = {COMMON, *(alert.file for alert in ALERTS)}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(first.iterdir()):
         if path.suffix in {".yaml", ".yml"} and path.name not in known:
             remedy = f"the files are {', '.join(sorted(known))}"
             raise InputError(str(path), path.name, "belongs to no alert", remedy)
-    common = _common(SettingsFile(folder / COMMON, ("runbooks", "scrape_interval")))
-    return common, tuple(_configured(alert, folder, common) for alert in ALERTS)
+    files = {name: first / name for name in known}
+    if folder is None:
+        files = {name: file if file.exists() else CONF / name for name, file in files.items()}
+    common = _common(SettingsFile(files[COMMON], ("runbooks", "scrape_interval")))
+    return common, tuple(_configured(alert, files[alert.file], common) for alert in ALERTS)
 
 
-def unwatched(folder: Path = CONF) -> str:
+def unwatched(folder: Path | None = None) -> str:
     """What nobody is told of hosts that vanish, with the remedy; empty if each host is watched.
 
     Args:
-        folder: the folder with the configuration.
+        folder: the folder with the configuration, as :func:`load` takes it.
 
     Raises:
         InputError: the configuration cannot be used.
     """
     _, alerts = load(folder)
     alert = next(one for one in alerts if "instances" in one.values)
-    file = folder / alert.alert.file
+    file = (folder or OWN) / alert.alert.file
     if not alert.enabled:
         return f"no alert tells of a host that vanishes; set `enabled: true` in {file}"
     if alert.values["instances"]:
@@ -147,10 +155,8 @@ def _common(file: SettingsFile) -> CommonSettings:
     return CommonSettings(runbooks.rstrip("/") + "/", file.duration("scrape_interval"))
 
 
-def _configured(alert: Alert, folder: Path, common: CommonSettings) -> ConfiguredAlert:
-    file = SettingsFile(
-        folder / alert.file, (*_BASE, *(setting.name for setting in alert.settings))
-    )
+def _configured(alert: Alert, path: Path, common: CommonSettings) -> ConfiguredAlert:
+    file = SettingsFile(path, (*_BASE, *(setting.name for setting in alert.settings)))
     if file.content["alert"] != alert.name:
         remedy = f"write alert: {alert.name}"
         file.refuse("alert", file.content["alert"], "not the alert of this file", remedy)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.alerts.promql import read
 from runner.alerts.rows import ROWS
-from runner.files import SHIPPED
+from runner.files import KEPT
 from runner.metric_table import METRICS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DASHBOARD", "UID", "expressions", "render"]
 
-DASHBOARD = SHIPPED / "deploy" / "grafana" / "zk_batch_runner.json"
+DASHBOARD = KEPT / "deploy" / "grafana" / "zk_batch_runner.json"
 UID = "zk-batch-runner"
 
 _SCHEMA = 41  # The schema of Grafana 12; newer versions convert it to their own.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from runner.alerts.promql import read
 from runner.alerts.table import ALERTS
-from runner.files import SHIPPED
+from runner.files import KEPT
 from runner.metric_kinds import Histogram, Metric
 from runner.metric_table import CONTRACT, METRICS
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PAGE", "render"]
 
-PAGE = SHIPPED / "docs" / "metrics.md"
+PAGE = KEPT / "docs" / "metrics.md"
 
 _HEAD = """\
 <!-- Made by `python -m runner.reference` from runner/metric_table.py; changes here are lost. -->

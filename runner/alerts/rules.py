@@ -6,10 +6,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from runner.alerts.config import CONF, load
+from runner.alerts.config import load
 from runner.alerts.promql import problems
 from runner.alerts.table import FOREIGN
-from runner.files import SHIPPED
+from runner.files import KEPT
 from runner.metric_table import METRICS, TPS_AVERAGE
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RULES", "render", "totals"]
 
-RULES = SHIPPED / "deploy" / "prometheus" / "rules" / "zk_batch_runner.yml"
+RULES = KEPT / "deploy" / "prometheus" / "rules" / "zk_batch_runner.yml"
 
 
 def totals() -> list[dict[str, Any]]:
@@ -41,11 +41,11 @@ def totals() -> list[dict[str, Any]]:
     return rules + [{"record": name, "expr": expr} for name, expr in ratios.items()]
 
 
-def render(folder: Path = CONF) -> str:
+def render(folder: Path | None = None) -> str:
     """The text of the rule file, which is always the same for the same configuration.
 
     Args:
-        folder: the folder with the configuration.
+        folder: the folder with the configuration, or None for the default one.
 
     Raises:
         InputError: the configuration cannot be used; see :func:`runner.alerts.config.load`.

@@ -145,6 +145,55 @@ ALERTS: tuple[Alert, ...] = (
         rate="window",
     ),
     Alert(
+        "L1Stuck",
+        "time() - (l2_l1_oldest_open_timestamp_seconds > 0) > <after.s>",
+        f"A submission to the L1 is not confirmed after <after> on {_WHERE}",
+        "The oldest transaction that is not confirmed was signed"
+        " {{ $value | humanizeDuration }} ago.",
+        (Setting("after", "duration"),),
+    ),
+    Alert(
+        "L1BalanceLow",
+        # On a host that never looked at an L1 the balance is 0, which says nothing.
+        "l2_l1_balance_eth < <threshold>\n  and l2_l1_last_look_timestamp_seconds > 0",
+        f"Less than <threshold> ETH to pay the L1 with on {_WHERE}",
+        'The account owned {{ printf "%.4f" $value }} ETH at the last look.',
+        (_THRESHOLD,),
+    ),
+    Alert(
+        "L1PriceHigh",
+        "l2_l1_base_fee_gwei > <threshold>",
+        f"Gas on the L1 costs more than <threshold> gwei on {_WHERE}",
+        'The base fee was {{ printf "%.0f" $value }} gwei at the last look.',
+        (_THRESHOLD,),
+    ),
+    Alert(
+        "L1NothingConfirmed",
+        # A host that never had a confirmation is the subject of L1Stuck.
+        "time() - (l2_l1_last_confirmation_timestamp_seconds > 0) > <after.s>",
+        f"Nothing was confirmed on the L1 for <after> on {_WHERE}",
+        "The last batch was found confirmed {{ $value | humanizeDuration }} ago.",
+        (Setting("after", "duration"),),
+    ),
+    Alert(
+        "L1Reverted",
+        "increase(l2_l1_reverts_total[<window>]) > <threshold>",
+        f"The L1 refused a submission in its block on {_WHERE}",
+        "More than <threshold> transactions reverted within <window>. Their gas is paid.",
+        (_THRESHOLD, _WINDOW),
+        holds="window",
+        rate="window",
+    ),
+    Alert(
+        "L1Reorg",
+        "increase(l2_l1_reorgs_total[<window>]) > <threshold>",
+        f"A block with a submission is the L1's no more on {_WHERE}",
+        "It happened more than <threshold> times within <window>. The transactions are sent again.",
+        (_THRESHOLD, _WINDOW),
+        holds="window",
+        rate="window",
+    ),
+    Alert(
         "WorkerSaturation",
         "l2_parallel_workers_active >= l2_parallel_workers_limit\n"
         "  and l2_parallel_workers_limit > 0",

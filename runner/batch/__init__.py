@@ -14,6 +14,7 @@ Other rooms use:
 Only this room uses:
 
 - `prepare.py`: makes the batch from the settings, and finds what is wrong before any proof.
+- `programs.py`: finds the guest programs, and checks them against what pins them.
 - `batch.py`: the batch itself: its leaves, its plan, and the job behind each node.
 - `batch_run.py`: one run of a batch: source and sink of its jobs, and the check of the root.
 - `partial.py`: what is missing from a batch whose leaves failed in part, and what is left of it.
@@ -30,6 +31,7 @@ Only this room uses:
 - `leaf_list.py`: ``leaves.jsonl``, and the files of journals that are too large for it.
 - `last_run.py`: sets the gauges that describe the last run.
 - `summary.py`: the measured figures of a finished batch, and the model's beside them.
+- `check_command.py`: the command that checks a finished batch.
 - `closing.py`: what a run prints when it has ended: a table, or a line of JSON.
 - `forecast.py`: what a run would prove or find in the cache, job by job, and why.
 - `trial.py`: the leaves' guests, executed by a dry run.

@@ -27,7 +27,7 @@ class Batch:
 
     Attributes:
         guest: the guest that runs at every leaf that names no other.
-        aggregator: the guest that runs at every aggregation.
+        combiner: the guest that runs at every aggregation. It may be None if there is none.
         leaves: the leaves by their position in the batch.
         plan: the plan over the distinct runs among the leaves.
         prover: the prover that makes the receipts, as workers construct it.
@@ -35,16 +35,11 @@ class Batch:
     """
 
     guest: Guest
-    aggregator: Guest
+    combiner: Guest | None
     leaves: Sequence[Leaf]
     plan: Plan
     prover: ProverSpec
     others: Mapping[str, Guest] = field(default_factory=dict)
-
-    @property
-    def guests(self) -> tuple[Guest, ...]:
-        """All guests of the batch, the aggregator last."""
-        return (self.guest, *self.others.values(), self.aggregator)
 
     @property
     def guest_names(self) -> str:
@@ -56,6 +51,19 @@ class Batch:
         """The guest of each leaf job, by its id."""
         firsts = self.plan.first_positions() if self.others else ()
         return [self.others.get(self.leaves[first].guest, self.guest) for first in firsts]
+
+    @property
+    def aggregator(self) -> Guest:
+        """The guest that runs at every aggregation, in a batch that has aggregations."""
+        if self.combiner is None:
+            raise TypeError("a batch with aggregations was made without an aggregator")
+        return self.combiner
+
+    @property
+    def guests(self) -> tuple[Guest, ...]:
+        """All guests of the batch, with the aggregator last if there is one."""
+        combiner = () if self.combiner is None else (self.combiner,)
+        return (self.guest, *self.others.values(), *combiner)
 
     def kind(self, job_id: int) -> ReceiptKind:
         """The kind of receipt that a job makes.

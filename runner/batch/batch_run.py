@@ -16,10 +16,12 @@ from runner.batch.lookup import Lookup, job_key
 from runner.batch.printed import Printed, printed_by
 from runner.batch.seed import seed_for
 from runner.batch.segment_stream import RunStream
+from runner.engines.engine import jobs_at_once
 from runner.errors import ReceiptRejectedError, VerificationFailedError
 from runner.events import JobFailed
 from runner.executor import OnFailure, PlanExecutor
 from runner.limits import cores
+from runner.long_runs import most_ahead
 from runner.model import Child, ProofJob, ReceiptKind
 from runner.plan import merkle
 from runner.plan.journal import AggregationResult
@@ -87,6 +89,7 @@ class BatchRun:
         self._spool = spool
         self._segments = segments
         self._secret = secret
+        self._ahead = 0
         self._prover = prover
         self._printed = printed
         self.counters = RunCounters(
@@ -134,6 +137,8 @@ class BatchRun:
             KeyboardInterrupt: someone has stopped the run.
         """
         executes = self._batch.prover.kind is ReceiptKind.EXECUTE
+        lookups = min(cores(), 8)
+        self._ahead = most_ahead(jobs_at_once(hosts), lookups)
         audit = () if isinstance(self._trail, NoTrail) else (AuditObserver(self._trail),)
         PlanExecutor(
             self._batch.plan,
@@ -147,7 +152,7 @@ class BatchRun:
             # An execution may take milliseconds. Its worker would be idle while the next job is
             # handed over, so it is given some in advance.
             per_worker=4 if executes else 1,
-            lookups=min(cores(), 8),
+            lookups=lookups,
             cached=not executes and self._cache.keeps,
             on_failure=on_failure,
             leaves_done=self._leaves_done,
@@ -213,6 +218,15 @@ class BatchRun:
     def cut(self, job: ProofJob, run: LongRun, wanted: Container[int]) -> RunStream:
         """Begin to cut a run; see :meth:`runner.executor.Jobs.cut`."""
         assert isinstance(self._prover, SegmentProver)  # noqa: S101  # it has executed the run
+        # A page of memory has 1024 bytes and takes more than 1024 cycles to load, so that a segment
+        # has fewer bytes than cycles.
+        most = self._ahead << max(run.sizes)
+        log.info(
+            "%s: at most %d segments wait on the disk, with at most %d MiB together",
+            job.name,
+            self._ahead,
+            -(-most // 2**20),
+        )
         return RunStream(self._prover, job, run, wanted, self._segments.put_segment)
 
     def accept_segment(self, job: ProofJob, outcome: Outcome) -> None:

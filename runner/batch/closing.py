@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
+from runner.batch.check_command import short
 from runner.consoles import make_console
 from runner.model import ReceiptKind
 from runner.text import duration, visible
@@ -54,6 +53,9 @@ def print_end(
         rows |= {"journals": journals} if journals else {}
         rows |= _last_rows(settings, info)
         make_console().print(_table(summary, rows, partial=error is not None))
+        if settings.prover.kind is not ReceiptKind.EXECUTE:
+            # It stands outside of the table, whose borders nobody can paste into a shell.
+            sys.stdout.write(f"check it with:\n  {visible(info.check)}\n")
     sys.stdout.flush()  # what cannot be written is to be known while the run's log is open
 
 
@@ -79,27 +81,22 @@ def _finished(
 
 def _last_rows(settings: Settings, info: RunInfo) -> dict[str, str]:
     """The rows about where the outputs are, and how secure the proofs are where that is known."""
-    folder, versions = _short(settings.output), info.versions
+    versions = info.versions
     rows = {}
     if bits := versions.extra.get("security_bits"):
         rows["security"] = f"{bits} bits, {versions.zkvm} {versions.zkvm_version}"
-    rows["outputs"] = folder
+    given = [f"{name}={value}" for name, value in info.prover_settings if value is not None]
+    if given:
+        rows["prover settings"] = ", ".join(given)
+    rows["outputs"] = visible(short(settings.output))
     metrics = settings.metrics
     if metrics.textfile is not None:
-        rows["metrics"] = _short(metrics.textfile)
+        rows["metrics"] = visible(short(metrics.textfile))
     if metrics.gateway is not None:
         rows["pushed to"] = metrics.gateway.url
     if settings.audit is not None:
-        rows["audit log"] = _short(settings.audit)
-    if settings.prover.kind is not ReceiptKind.EXECUTE:
-        rows["check it with"] = f"python -m runner.verify {shlex.quote(folder)}"
+        rows["audit log"] = visible(short(settings.audit))
     return rows
-
-
-def _short(path: Path) -> str:
-    """A path as people see it, relative to the working directory if it is below it."""
-    here = Path.cwd()
-    return visible(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
 def _table(summary: Summary, last_rows: dict[str, str], *, partial: bool = False) -> Table:

@@ -134,6 +134,7 @@ class DryRunReport:
             "cache": self.cache.place,
             "cache_entries_without_origin": self.without_origin,
             "workers": self.workers,
+            "prover_settings": dict(batch.prover.settings),
             "levels": [asdict(level) for level in self.levels],
             "expected_s": self.expected[0] if self.expected else None,
             "expected_is_all": bool(self.expected and self.expected[1]),
@@ -203,8 +204,14 @@ def sentences(report: DryRunReport) -> list[str]:
     picked = f" (picked by {report.requested})" if report.requested != plan.strategy else ""
     kind = batch.prover.kind
     what = "executed only" if kind is ReceiptKind.EXECUTE else f"{kind.value} receipts"
+    segments = dict(batch.prover.settings).get("segment_po2")
     lines = [f"{_leaves(batch)}, strategy {plan.strategy}{picked}, {plan.jobs} jobs; {what}"]
     lines += words(batch, report.executed, report.worker_bytes)
+    if segments is not None:
+        lines.append(
+            f"segments of at most 2^{segments} cycles; how many a run has is known when it has been"
+            " executed, and each of several is proved by a job of its own"
+        )
     reasons: defaultdict[str, list[int]] = defaultdict(list)
     for decision in report.decisions:
         if decision.reason not in {Reason.HIT, Reason.NOT_LOOKED_UP}:

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import logging
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runner.audit.log import AuditLog
 from runner.batch.batch import Batch
+from runner.batch.programs import Programs
 from runner.errors import AuditError, InputError
 from runner.files import check_replaceable, followed, make_folder
+from runner.limits import cores
 from runner.monitoring.ledger import Ledger
 from runner.monitoring.textfile import SUFFIX, is_scraped, rivals
 from runner.plan.inputs import leaves
 from runner.plan.plan import distinct
 from runner.plan.strategy import make_plan
-from runner.provers.guests import AGGREGATOR, Manifest, read_elf
 from runner.provers.prover import load_prover
+from runner.provers.segments import Sized
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from runner.batch.settings import Settings
-    from runner.model import Guest
     from runner.plan.plan import Plan
-    from runner.provers.prover import Prover
+    from runner.provers.prover import Prover, ProverSpec
 
 __all__ = ["plan_for", "prepare"]
 
@@ -40,15 +42,15 @@ def prepare(settings: Settings) -> Batch:
             here, an input or the strategy is not usable, or a folder or the audit log cannot be
             written.
     """
-    manifest = Manifest.load(settings.guests)
-    guest = manifest.get(settings.guest)
-    aggregator = manifest.get(AGGREGATOR)
     prover = load_prover(settings.prover)
-    check_zkvm(manifest, prover)
+    if not settings.guest:
+        remedy = "give the file of the guest's program, or its name as guest.name=NAME"
+        raise InputError("guest.elf", None, "no program", remedy)
+    programs = Programs(settings.guests, prover)
+    guest = programs.guest(settings.guest, settings.elf)
+    aggregator = programs.aggregator()
     prover.require(settings.prover.kind)
-    others = {name: manifest.get(name) for name in settings.programs}
-    for program in (guest, *others.values(), aggregator):
-        _check_image_id(prover, program)
+    others = {name: programs.guest(name, one.elf) for name, one in settings.programs.items()}
     batch_leaves = leaves(
         settings.inputs_spec,
         inputs=settings.inputs,
@@ -57,7 +59,14 @@ def prepare(settings: Settings) -> Batch:
     )
     positions, _ = distinct((leaf.guest, leaf.stdin) for leaf in batch_leaves)
     plan = plan_for(settings, prover, positions)
-    batch = Batch(guest, aggregator, batch_leaves, plan, settings.prover, others)
+    if aggregator is None and plan.aggregations:
+        raise InputError(
+            "guests",
+            str(settings.guests),
+            "has no aggregator, and the runner ships none for this zkVM",
+            "add one, or use strategy=none",
+        )
+    batch = Batch(guest, aggregator, batch_leaves, plan, sized(settings, prover), others)
     if settings.dry_run:
         _check_folders([("output", settings.output)])
     else:
@@ -89,32 +98,12 @@ def plan_for(settings: Settings, prover: Prover, positions: Sequence[int]) -> Pl
     )
 
 
-def check_zkvm(manifest: Manifest, prover: Prover) -> None:
-    """Refuse guests that were compiled for another zkVM than the prover's.
-
-    Raises:
-        InputError: the manifest names another zkVM.
-    """
-    zkvm = prover.versions.zkvm
-    if manifest.zkvm not in (None, zkvm):
-        raise InputError(
-            "guests",
-            str(manifest.path),
-            f"compiled for {manifest.zkvm}, the prover is {zkvm}",
-            f"use prover={manifest.zkvm}, or leave `guests` to the prover",
-        )
-
-
-def _check_image_id(prover: Prover, guest: Guest) -> None:
-    """Refuse a guest whose program has another image id than the manifest says."""
-    found = prover.image_id(read_elf(guest))
-    if found != guest.image_id:
-        raise InputError(
-            f"guests.{guest.name}.image_id",
-            guest.image_id.hex(),
-            f"the program's image id is {found.hex()}",
-            "run scripts/compile_guests.sh, or restore the manifest from git",
-        )
+def sized(settings: Settings, prover: Prover) -> ProverSpec:
+    """The spec of the prover with the size of segments that this machine has the memory for."""
+    if not isinstance(prover, Sized):
+        return settings.prover
+    workers = settings.executor.workers or prover.workers or cores()
+    return replace(settings.prover, settings=prover.sized(workers))
 
 
 def _check_audit(log: Path) -> None:

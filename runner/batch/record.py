@@ -53,7 +53,6 @@ def run_record(  # noqa: PLR0913  # all that the record says
         seal: what :func:`audit_seal` returned; None for a run without an audit log.
         failures: what :func:`runner.batch.partial.failure_rows` returned.
     """
-    guests = batch.guests
     return {
         "format": FORMAT,
         "run_id": info.run_id,
@@ -63,11 +62,12 @@ def run_record(  # noqa: PLR0913  # all that the record says
         "started": info.started,
         "finished": time.time(),
         "config": config,
-        "made_from": made_from(config, guests, batch.leaves, info.versions).to_json(),
+        "made_from": made_from(config, batch.guests, batch.leaves, info.versions).to_json(),
         "kind": batch.prover.kind.value,
+        "prover_settings": dict(batch.prover.settings),
         "guests": {
             guest.name: {"image_id": guest.image_id.hex(), "elf_sha256": guest.elf_sha256}
-            for guest in guests
+            for guest in batch.guests
         },
         "versions": {**packages(), **asdict(info.versions)},
         "machine": machine(),

@@ -15,6 +15,7 @@ from runner import stopping
 from runner.audit.events import RunStarted
 from runner.audit.trail import AuditTrail, NoTrail
 from runner.batch.batch_run import BatchRun
+from runner.batch.check_command import check_command
 from runner.batch.closing import print_end
 from runner.batch.outputs import Outputs
 from runner.batch.partial import rest_of
@@ -22,7 +23,7 @@ from runner.batch.prepare import plan_for, prepare
 from runner.batch.printed import Printed
 from runner.batch.run_info import RunInfo
 from runner.batch.seed import user_secret
-from runner.batch.segment_store import SegmentStore
+from runner.batch.segment_store import SegmentStore, segments_folder
 from runner.batch.spool import Spool
 from runner.cache.cache import NoCache
 from runner.engines.engine import jobs_at_once
@@ -94,9 +95,17 @@ def run(settings: Settings) -> Summary:
         if prover.workers is not None:
             engine.suggest_workers(prover.workers)
         hosts = engine.hosts()
-        info = RunInfo(run_id, prover.versions, jobs_at_once(hosts), started, clock)
+        info = RunInfo(
+            run_id,
+            prover.versions,
+            jobs_at_once(hosts),
+            started,
+            clock,
+            prover_settings=batch.prover.settings,
+            check=check_command(settings, batch),
+        )
         spool = Spool(output / RECEIPTS)
-        segments = SegmentStore(output / SEGMENTS)
+        segments = SegmentStore(segments_folder(os.environ, output / SEGMENTS), run_id)
         recorder = Recorder()
         batch_run = BatchRun(
             batch,
@@ -199,6 +208,14 @@ def _live(textfile: Path | None, batch: Batch, info: RunInfo, tally: Tally) -> L
 def _announce(batch: Batch, output: Path, hosts: Sequence[Host], gpus: Sequence[Gpu]) -> None:
     """Log what is to be done, on which machines and GPUs, and where the outputs will be."""
     workers, cores = jobs_at_once(hosts), sum(host.cores for host in hosts)
+    for guest in batch.guests:
+        if not guest.pinned:
+            log.info(
+                "%s",
+                f"guest {guest.name} is {guest.elf_path}, which no manifest pins; its image id is"
+                f" {guest.image_id.hex()}",
+                extra={"event": "guest", "guest": guest.name, "image_id": guest.image_id.hex()},
+            )
     where = f" of {len(hosts)} machines" if len(hosts) > 1 else ""
     where += f" and {len(gpus)} x {gpus[0].name}" if gpus else ""
     plan, kind = batch.plan, batch.prover.kind
@@ -312,14 +329,13 @@ def _stop(engine: Engine) -> None:
 
 def _run_started(trail: Trail, batch: Batch, versions: Versions) -> None:
     """Tell the audit trail what is to be done, with which versions, and who does it where."""
-    guests = batch.guests
     trail.add(
         RunStarted(
             kind=batch.prover.kind.value,
             strategy=batch.plan.strategy,
             leaves=len(batch.leaves),
             jobs=batch.plan.jobs,
-            image_ids={guest.name: guest.image_id.hex() for guest in guests},
+            image_ids={guest.name: guest.image_id.hex() for guest in batch.guests},
             versions={
                 "runner": runner.__version__,
                 "zkvm": versions.zkvm,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runner.model import Versions
+    from runner.model import Scalar, Versions
 
 __all__ = ["RunInfo"]
 
@@ -22,6 +22,8 @@ class RunInfo:
         workers: the number of jobs that the engine runs side by side.
         started: the Unix time at which the run started.
         clock: the monotonic time at which the run started, in seconds.
+        prover_settings: the prover's own settings, with what the prover has chosen itself.
+        check: the command that checks the finished batch.
     """
 
     run_id: str
@@ -29,6 +31,8 @@ class RunInfo:
     workers: int
     started: float
     clock: float
+    prover_settings: tuple[tuple[str, Scalar | None], ...] = ()
+    check: str = ""
 
     def elapsed_s(self) -> float:
         """The wall seconds since the run started."""

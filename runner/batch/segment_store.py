@@ -3,6 +3,9 @@
 A segment is there from when it is cut until it is proved, and its receipt until the receipt of the
 run is there. A file is named by the digest of the segment. What is read is compared with its
 digest, because nothing else keeps another program from changing it.
+
+Each run has a folder of its own, whose lock it holds. What a run that was killed has left is
+removed by the next one that keeps a segment.
 """
 
 from __future__ import annotations
@@ -10,31 +13,56 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
+import threading
 from typing import TYPE_CHECKING
 
 from runner.errors import SegmentLostError
+from runner.files import user_path
+from runner.locks import locked
 from runner.untrusted import read_regular
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from runner.model import ProofJob
 
-__all__ = ["SegmentStore"]
+__all__ = ["SegmentStore", "segments_folder"]
 
 _MOST_BYTES = 1 << 30
 """The largest file that is read. A segment of 2^22 cycles has some megabytes."""
 
 
-class SegmentStore:
-    """What a run keeps of segments in a folder.
+_LOCK = ".lock"
+
+
+def segments_folder(env: Mapping[str, str], otherwise: Path) -> Path:
+    """The folder in which all runs of this user keep segments.
 
     Args:
-        folder: the folder, which is made when something is kept in it.
+        env: the environment variables, of which ``RUNNER_SEGMENTS`` names the folder.
+        otherwise: the folder if the system knows no home of this user.
+    """
+    try:
+        return user_path(env, "RUNNER_SEGMENTS", "cache", "segments").absolute()
+    except RuntimeError:
+        return otherwise
+
+
+class SegmentStore:
+    """What a run keeps of segments. Several threads may use it.
+
+    Args:
+        base: the folder of all runs. Nothing is made in it before something is kept.
+        name: the name of this run's folder in it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, base: Path, name: str) -> None:
+        self._base = base
+        self._folder = base / name
+        self._opening = threading.Lock()
+        self._held = contextlib.ExitStack()
+        self._open = False
         self._receipts: dict[int, dict[int, tuple[bytes, bytes]]] = {}  # digests, by job and index
 
     def put_segment(self, data: bytes) -> bytes:
@@ -89,9 +117,26 @@ class SegmentStore:
     def clear(self) -> None:
         """Remove everything."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        self._held.close()
+
+    def _prepare(self) -> None:
+        """Make this run's folder, and remove those of runs that are dead."""
+        with self._opening:
+            if self._open:
+                return
+            self._base.mkdir(parents=True, exist_ok=True)
+            # A folder of another run is locked as soon as it can be seen.
+            with locked(self._base / _LOCK, wait_s=60.0):
+                for other in self._base.iterdir():
+                    if other.is_dir():
+                        with contextlib.suppress(TimeoutError), locked(other / _LOCK):
+                            shutil.rmtree(other, ignore_errors=True)
+                self._folder.mkdir()
+                self._held.enter_context(locked(self._folder / _LOCK))
+            self._open = True
 
     def _write(self, name: str, data: bytes) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._prepare()
         path = self._folder / name
         # A file that is cut short by a crash is found by its digest, so nothing waits for the disk.
         try:

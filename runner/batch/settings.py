@@ -50,10 +50,12 @@ class Program:
     Attributes:
         spec: the fields of one input of the guest, and how they are encoded.
         journal: what the guest's journal consists of.
+        elf: the file of the guest's program, or None for the one in the manifest.
     """
 
     spec: InputSpec
     journal: Layout
+    elf: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Settings:
     """The settings of one run.
 
     Attributes:
-        guest: the name of the leaves' guest in the manifest.
+        guest: the name of the leaves' guest; empty if neither a name nor a file was given.
         spec: the fields of one input of that guest, and how they are encoded.
         journal: what that guest's journal consists of, by which the leaf list shows it.
         inputs: the inputs as the config lists them, or None if the config has ``count`` or
@@ -88,7 +90,8 @@ class Settings:
         dry_run: whether the run only says what it would do, and does nothing.
         dry_run_executes: whether a dry run executes the leaves that are not in the cache.
         report: whether the run leaves an HTML report of itself.
-        programs: the further guests that inputs may name, by their names in the manifest. Where
+        elf: the file of that guest's program, or None for the one in the manifest.
+        programs: the further guests that inputs may name, by their names. Where
             there are any, each input names its guest.
         aggregate: ``all`` to aggregate all leaves or none, ``succeeded`` to aggregate those that
             did not fail.
@@ -118,6 +121,7 @@ class Settings:
     dry_run: bool = False
     report: bool = False
     dry_run_executes: bool = False
+    elf: Path | None = None
     aggregate: str = "all"
     programs: Mapping[str, Program] = field(default_factory=dict)
 

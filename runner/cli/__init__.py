@@ -16,6 +16,7 @@ Only this room uses:
 - `targets.py`: makes the engine and the cache that the config names by ``_target_``.
 - `piped.py`: inputs from a pipe, which are copied into a file first.
 - `paths.py`: the settings that are paths, and what `~` stands for in them.
+- `project.py`: the user's own ``conf/``, whose files are found beside the shipped ones.
 - `schema.py`: the schema of ``conf/``: names, types, defaults.
 - `unknown.py`: refuses settings that the schema does not know, and finds the nearest known name.
 - `session.py`: what callbacks, sweepers and the job leave for the command, in one object.

@@ -17,7 +17,7 @@ from hydra.types import RunMode
 
 import runner
 from runner import lifeline, stopping, streams
-from runner.cli import flags, paths, schema
+from runner.cli import flags, paths, project, schema
 from runner.cli.errors import explain
 from runner.cli.session import Session, current, start
 from runner.cli.sweep_report import report_sweep
@@ -28,7 +28,7 @@ from runner.errors import (
     RunnerError,
     UnexpectedError,
 )
-from runner.files import SHIPPED, atomic_write
+from runner.files import atomic_write
 from runner.locks import RUN_LOCK, owned
 from runner.text import visible
 
@@ -44,7 +44,6 @@ __all__ = ["main"]
 
 log = logging.getLogger(__name__)
 
-CONF = SHIPPED / "conf"
 
 schema.register()
 paths.register()
@@ -65,11 +64,12 @@ def _composed() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     stopping.install()
     command: Callable[[], None] = hydra.main(
-        version_base="1.3", config_path=str(CONF), config_name="config"
+        version_base="1.3", config_path=str(project.CONF), config_name="config"
     )(_job)
     session = start()
     try:
         _require_folder()
+        project.add_to_search_path()
         command()
     except RunnerError as error:
         return _print_end(session, f"error: {error}", error.exit_code)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,9 +78,14 @@ def settings(config: DictConfig, output: Path) -> Settings:
         raise InputError(
             "progress", "bar", "would draw over the lines of log_format=json", "use progress=lines"
         )
-    executor, prover = _executor(conf.executor), _prover(conf.prover, conf.guests)
+    # The record names the guest also where the config leaves that to the file.
+    guest = _guest_name(conf.guest)
+    plain["guest"]["name"] = guest or None
+    executor = _executor(conf.executor)
+    prover = replace(_prover(conf.prover, conf.guests), max_cycles=_max_cycles(conf.executor))
     return Settings(
-        guest=conf.guest.name,
+        guest=guest,
+        elf=Path(conf.guest.elf) if conf.guest.elf else None,
         spec=_input_spec(conf.guest),
         journal=journal_layout(vars(conf.guest)),
         inputs=conf.guest.inputs,
@@ -105,6 +112,17 @@ def settings(config: DictConfig, output: Path) -> Settings:
         aggregate=conf.aggregate,
         programs=_programs(conf),
     )
+
+
+def _guest_name(guest: GuestConf) -> str:
+    """The guest's name, which may be that of its file. It is empty if there is neither."""
+    if guest.name is None and guest.elf is None:
+        return ""
+    name = guest.name if guest.name is not None else Path(str(guest.elf)).stem
+    if re.fullmatch(r"[\w.+-]{1,100}", name) is None:
+        problem = "not a name of up to 100 letters, digits and . _ + -"
+        raise InputError("guest.name", name, problem, "give guest.name=NAME")
+    return name
 
 
 def l1_settings(config: DictConfig) -> L1Settings | None:
@@ -134,12 +152,16 @@ def _count(guest: GuestConf) -> object:
 
 
 def _programs(conf: RunnerConf) -> dict[str, Program]:
-    """The further guests of the batch, by their names in the manifest."""
+    """The further guests of the batch, by their names."""
     found: dict[str, Program] = {}
     for key, guest in conf.programs.items():
-        if guest.name in (conf.guest.name, *found):
+        name = _guest_name(guest)
+        if not name:
+            remedy = "give the guest's name, or the file of its program as elf"
+            raise InputError(f"programs.{key}.name", None, "is missing", remedy)
+        if name in (_guest_name(conf.guest), *found):
             remedy = "name each guest once"
-            raise InputError(f"programs.{key}.name", guest.name, "stands twice", remedy)
+            raise InputError(f"programs.{key}.name", name, "stands twice", remedy)
         given = [
             one for one in ("inputs", "count", "inputs_file") if getattr(guest, one) is not None
         ]
@@ -147,7 +169,8 @@ def _programs(conf: RunnerConf) -> dict[str, Program]:
             remedy = f"give guest.{given[0]}, where each input names its guest"
             value = getattr(guest, given[0])
             raise InputError(f"programs.{key}.{given[0]}", value, "belongs to the batch", remedy)
-        found[guest.name] = Program(_input_spec(guest), journal_layout(vars(guest)))
+        elf = Path(guest.elf) if guest.elf else None
+        found[name] = Program(_input_spec(guest), journal_layout(vars(guest)), elf)
     return found
 
 
@@ -207,6 +230,16 @@ def _prover(conf: dict[str, Any], guests: str | None) -> ProverSpec:
         if not isinstance(value, int | str | None):
             raise InputError(f"prover.{name}", value, "not a single value", "give one, or null")
     return ProverSpec(conf["adapter"], ReceiptKind(conf["kind"]), tuple(own.items()), guests)
+
+
+def _max_cycles(conf: ExecutorConf) -> int:
+    if conf.max_cycles is None:
+        return 0
+    if not 1 <= conf.max_cycles < 1 << 63:
+        raise InputError(
+            "executor.max_cycles", conf.max_cycles, "out of range", "give 1 or more, or null"
+        )
+    return conf.max_cycles
 
 
 def _executor(conf: ExecutorConf) -> ExecutorSettings:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["PATHS", "check_hydra", "expand", "expand_all", "register"]
 
 PATHS = (
-    *("output", "guests", "guest.inputs_file", "metrics.textfile", "metrics.ledger"),
+    *("output", "guests", "guest.elf", "guest.inputs_file", "metrics.textfile", "metrics.ledger"),
     *("audit.file", "cache.folder", "l1.keystore", "l1.password_file", "l1.state"),
 )
 """The settings that are paths, by their dotted names."""

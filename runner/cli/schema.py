@@ -66,10 +66,12 @@ class GuestConf:
 
     At most one of ``inputs``, ``count`` and ``inputs_file`` may be set. If none is,
     ``default_count`` stands for ``count``. ``inputs_format`` is the format of ``inputs_file``, for
-    streams and for names without a known extension.
+    streams and for names without a known extension. ``elf`` is the file of a program that needs no
+    manifest, and its name is that of the file if ``name`` is null.
     """
 
-    name: str = MISSING
+    name: Optional[str] = MISSING
+    elf: Optional[str] = None
     fields: list[FieldConf] = field(default_factory=list)
     series: dict[str, SeriesConf] = field(default_factory=dict)
     input: Any = None
@@ -101,6 +103,7 @@ class ExecutorConf:
 
     workers: Any = "auto"
     timeout_s: Optional[float] = None
+    max_cycles: Optional[int] = None
     on_failure: str = "stop"
     engine: dict[str, Any] = field(default_factory=dict)
 

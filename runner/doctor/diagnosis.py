@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from runner import __version__
-from runner.alerts.config import CONF, unwatched
+from runner.alerts.config import unwatched
 from runner.doctor import tools
 from runner.doctor.gpus import GpuState, gpu_state
 from runner.errors import InputError, ProverError
@@ -151,7 +151,7 @@ def diagnose(  # noqa: PLR0913  # what it looks at, by keyword, for tests
     names: Iterable[str] | None = None,
     load: Callable[[str], type[Prover]] = load_adapter,
     ask: Callable[[Sequence[str]], str] = tools.ask,
-    alerts: Path = CONF,
+    alerts: Path | None = None,
 ) -> Report:
     """Find out everything, without changing anything.
 
@@ -161,7 +161,7 @@ def diagnose(  # noqa: PLR0913  # what it looks at, by keyword, for tests
         names: The names of the adapters to look at, or None for all that are installed.
         load: The function that loads an adapter by its name.
         ask: The function that runs a tool and returns the line with its version.
-        alerts: The folder with the configuration of the alerts.
+        alerts: The folder with the configuration of the alerts; None for the default one.
     """
     provers = [prover_state(name, load) for name in names or adapters()]
     states: list[GuestState] = []
@@ -202,7 +202,7 @@ def diagnose(  # noqa: PLR0913  # what it looks at, by keyword, for tests
     )
 
 
-def _unwatched(alerts: Path) -> str:
+def _unwatched(alerts: Path | None) -> str:
     try:
         return unwatched(alerts)
     except InputError as error:

@@ -7,6 +7,7 @@ Other rooms use:
 - `chain.py`: what a node knows of its chain, as plain values.
 - `faults.py`: why a call to a node failed, by class, since clients differ in their words.
 - `keys.py`: who signs: a key in a keystore or in the environment, or a remote signer.
+- `libraries.py`: the optional libraries of the L1, which leave the interpreter as it was.
 - `node.py`: a local node for as long as it is needed.
 - `registry.py`: the registry contract: its code, its calls and what it knows of a batch.
 - `rpc.py`: the transport: one JSON-RPC call over HTTP, bounded in time and size.

@@ -136,7 +136,7 @@ class LocalKey:
     """
 
     def __init__(self, key: bytes) -> None:
-        from eth_account import Account
+        from runner.evm.libraries import Account
 
         self._account = Account.from_key(key)
 
@@ -195,7 +195,7 @@ class RemoteSigner:
 
 
 def _remote(settings: KeySettings, env: Mapping[str, str]) -> RemoteSigner:
-    from eth_utils.address import is_address, to_checksum_address
+    from runner.evm.libraries import is_address, to_checksum_address
 
     url = settings.signer_url
     if settings.signer_url_env:
@@ -237,7 +237,7 @@ def _from_keystore(path: Path, password_file: Path | None) -> bytes:
         raise InputError(
             "l1.keystore", str(path), f"cannot be read ({reason})", "check it"
         ) from None
-    from eth_account import Account
+    from runner.evm.libraries import Account
 
     try:
         return bytes(Account.decrypt(json.dumps(keystore), password))

@@ -73,7 +73,7 @@ class Registry:
     """
 
     def __init__(self, chain: Chain, address: str) -> None:
-        from eth_utils.address import to_checksum_address
+        from runner.evm.libraries import to_checksum_address
 
         self.chain = chain
         self.address: str = to_checksum_address(address)
@@ -217,19 +217,19 @@ def _masked(code: bytes) -> bytes:
 
 
 def _keccak(text: str) -> bytes:
-    from eth_utils.crypto import keccak
+    from runner.evm.libraries import keccak
 
     return bytes(keccak(text=text))
 
 
 def _encode(types: Sequence[str], values: Sequence[object]) -> bytes:
-    from eth_abi.abi import encode
+    from runner.evm.libraries import encode
 
     return bytes(encode(types, values))
 
 
 def _decode(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
-    from eth_abi.abi import decode
+    from runner.evm.libraries import decode
 
     try:
         return tuple(decode(types, data))

@@ -82,11 +82,13 @@ def read_signed(raw: bytes, sender: str) -> Signed:
         L1Error: it is no transaction of type 2, has parts that ours have not, or somebody else
             signed it.
     """
-    from eth_account import Account
-    from eth_account.typed_transactions.typed_transaction import TypedTransaction
-    from eth_utils.address import to_checksum_address
-    from eth_utils.crypto import keccak
-    from hexbytes import HexBytes
+    from runner.evm.libraries import (
+        Account,
+        HexBytes,
+        TypedTransaction,
+        keccak,
+        to_checksum_address,
+    )
 
     try:
         found = TypedTransaction.from_bytes(HexBytes(raw)).as_dict()

@@ -6,18 +6,23 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.errors import InputError
 from runner.files import SHIPPED
 from runner.model import Guest
 from runner.untrusted import parse_json, read_regular, unhex
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = [
     "AGGREGATOR",
     "DEFAULT_FOLDER",
     "Manifest",
+    "aggregator_of",
     "default_folder",
+    "guest_of_file",
     "read_elf",
     "read_elf_file",
     "read_manifest",
@@ -103,6 +108,41 @@ class Manifest:
         return next((g.name for g in self.guests.values() if g.image_id == image_id), None)
 
 
+def guest_of_file(name: str, path: Path, image_id: Callable[[bytes], bytes]) -> Guest:
+    """The guest whose program is in a file that the user names. No manifest pins it.
+
+    Args:
+        name: The name of the guest.
+        path: The file. It may be a link.
+        image_id: A function that computes the image id of the file's content.
+
+    Raises:
+        OSError: The file cannot be read, or is larger than a program can be.
+        ProverError: It holds no program for the zkVM.
+    """
+    # Workers that run in another folder or follow no link find the file as well.
+    path = path.resolve()
+    data = read_regular(path, _MOST_ELF_BYTES)
+    return Guest(name, image_id(data), path, hashlib.sha256(data).hexdigest(), pinned=False)
+
+
+def aggregator_of(manifest: Manifest, zkvm: str) -> Guest | None:
+    """The aggregator that goes with the guests of a manifest. Its ELF file is not read yet.
+
+    Args:
+        manifest: The manifest. An aggregator of its own comes first.
+        zkvm: The zkVM that proves. The aggregator that comes with the runner for it comes second.
+
+    Raises:
+        InputError: The manifest that comes with the runner cannot be read.
+    """
+    own = manifest.guests.get(AGGREGATOR)
+    if own is not None:
+        return own
+    shipped = Manifest.load(default_folder(zkvm))
+    return shipped.guests.get(AGGREGATOR) if shipped.zkvm == zkvm else None
+
+
 def read_manifest(folder: Path) -> Any:  # noqa: ANN401  # any JSON value
     """The content of the manifest in a folder. The folder may be a link, the manifest may not.
 
@@ -124,7 +164,7 @@ def default_folder(adapter: str) -> Path:
 
 @lru_cache(maxsize=16)
 def read_elf(guest: Guest) -> bytes:
-    """Read a guest's program binary and compare it with the manifest.
+    """Read a guest's program binary, and compare it with the digest that the guest has.
 
     Each process reads a binary once.
 
@@ -145,8 +185,8 @@ def read_elf(guest: Guest) -> bytes:
         raise InputError(
             f"guests.{guest.name}.elf",
             str(guest.elf_path),
-            f"SHA-256 is {found[:16]}..., the manifest says {guest.elf_sha256[:16]}...",
-            _REBUILD,
+            f"SHA-256 is {found[:16]}..., it must be {guest.elf_sha256[:16]}...",
+            _REBUILD if guest.pinned else "leave the file as it is while a batch runs",
         )
     return data
 

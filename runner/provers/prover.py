@@ -208,6 +208,9 @@ class Prover(Protocol):
     def image_id(self, elf: bytes) -> bytes:
         """Compute the image id of a program, 32 bytes.
 
+        Args:
+            elf: What the guest's file holds, in any form in which guests for this zkVM come.
+
         Raises:
             ProverError: ``elf`` is not a program for this zkVM.
         """

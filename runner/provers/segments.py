@@ -11,10 +11,23 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from runner.model import Child, GpuUse, Guest, LongRun, ReceiptKind
+    from runner.model import Child, GpuUse, Guest, LongRun, ReceiptKind, Scalar
     from runner.provers.prover import Proof
 
-__all__ = ["SegmentProver"]
+__all__ = ["SegmentProver", "Sized"]
+
+
+@runtime_checkable
+class Sized(Protocol):
+    """A prover that chooses the size of its segments by the memory that there is."""
+
+    def sized(self, workers: int) -> tuple[tuple[str, Scalar | None], ...]:
+        """The prover's settings with what the user has left open.
+
+        Args:
+            workers: the number of proofs that are made side by side on this machine.
+        """
+        ...
 
 
 @runtime_checkable

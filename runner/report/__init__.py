@@ -11,6 +11,7 @@ Only this room uses:
 - `__main__.py`: the command ``python -m runner.report``.
 - `find.py`: finds the runs below folders, including those that left no result.
 - `read.py`: reads a run back from its ``result.json``.
+- `l1.py`: what became of a batch on an L1, read back from its ``l1.json``.
 - `checked_json.py`: JSON from an untrusted source, checked on access.
 - `figures.py`: the figures of runs side by side, and the settings in which they differ.
 - `table.py`: runs side by side, as tables for a terminal.

@@ -38,7 +38,8 @@ class Column:
 def columns(runs: Runs) -> list[Column]:
     """The columns for these runs, including one per aggregation level and differing setting.
 
-    Those about GPUs are there if any of the runs used one.
+    Those about GPUs are there if any of the runs used one, and those about the L1 if the batch of
+    any was submitted to one.
     """
     deepest = max((row.run.plan.levels for row in runs.all), default=0)
     levels = [
@@ -50,7 +51,8 @@ def columns(runs: Runs) -> list[Column]:
         for name in runs.differing
     ]
     gpus = _GPUS if any(row.used_gpus for row in runs.all) else ()
-    return [*_RUN, *_TIMES, *levels, *gpus, *_FIGURES, *_MODEL, *_PLACE, *settings]
+    l1 = _L1 if any(row.run.l1 for row in runs.all) else ()
+    return [*_RUN, *_TIMES, *levels, *gpus, *_FIGURES, *_MODEL, *l1, *_PLACE, *settings]
 
 
 def write_csv(runs: Runs, file: Path) -> None:
@@ -145,6 +147,11 @@ def _model(name: str) -> Callable[[Figures], object]:
     return lambda row: None if row.run.executed else getattr(row.run.summary, name, None)
 
 
+def _l1(name: str) -> Callable[[Figures], object]:
+    """A figure of the batch on an L1, where it was submitted to one."""
+    return lambda row: getattr(row.run.l1, name, None)
+
+
 def _leaf_ms(row: Figures) -> float | None:
     return None if row.run.executed else 1000 * row.leaf_verify_s
 
@@ -207,6 +214,23 @@ _MODEL = (
     Column("model_leaf_proofs_per_s", float, _model("model_tps")),
     Column("model_leaf_verification_ms", float, _model("model_verification_ms_before")),
     Column("model_root_verification_ms", float, _model("model_verification_ms_after")),
+)
+
+_L1 = (
+    Column("l1_what", str, _l1("what")),
+    Column("l1_state", str, _l1("state")),
+    Column("l1_chain_id", int, _l1("chain_id")),
+    Column("l1_client", str, _l1("client")),
+    Column("l1_fork", str, _l1("fork")),
+    Column("l1_gas_after", int, _l1("gas_after")),
+    Column("l1_gas_before_estimated", int, _l1("gas_before")),
+    Column("l1_gas_savings_percent", float, _l1("savings_percent")),
+    Column("l1_price_gwei", float, _l1("price_gwei")),
+    Column("l1_fee_eth", float, _l1("fee_eth")),
+    Column("l1_inclusion_s", float, _l1("inclusion_s")),
+    Column("l1_confirmation_s", float, _l1("confirmation_s")),
+    Column("l1_deployment_gas", int, _l1("deployment_gas")),
+    Column("l1_break_even_batches", float, _l1("break_even_batches")),
 )
 
 _PLACE = (

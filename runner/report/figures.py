@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Figures", "Runs", "compare", "figures"]
 
-_CHOSEN = ("guest.name", "guest.count", "guest.inputs", "guest.inputs_file")
+_CHOSEN = ("guest.name", "guest.elf", "guest.count", "guest.inputs", "guest.inputs_file")
 """The settings of a guest that the user chooses."""
 
 _LEAVES = ("guest.count", "guest.inputs", "guest.inputs_file", "guest.default_count")

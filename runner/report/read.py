@@ -7,7 +7,7 @@ that: whether a batch was proved is checked by :mod:`runner.verify`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from runner.errors import InputError
@@ -15,10 +15,13 @@ from runner.folder import FORMAT, MAX_JSON_BYTES, RESULT
 from runner.model import GpuUse, flat
 from runner.plan.plan import Plan
 from runner.report.checked_json import JsonObject, one_line
+from runner.report.l1 import read_l1
 from runner.untrusted import parse_json, read_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from runner.report.l1 import L1Figures
 
 __all__ = ["MAX_BYTES", "JobRow", "RunRecord", "SummaryFigures", "read"]
 
@@ -116,6 +119,7 @@ class RunRecord:
         machine: what is recorded about the machine, by dotted name.
         peak_memory_mib: the peak memory of the processes, by dotted name.
         image_ids: the image id of each guest, by the guest's name.
+        l1: what became of the batch on an L1; None if it was not submitted to one.
     """
 
     folder: Path
@@ -134,6 +138,7 @@ class RunRecord:
     machine: dict[str, str]
     peak_memory_mib: dict[str, str]
     image_ids: dict[str, str]
+    l1: L1Figures | None = None
 
     @property
     def executed(self) -> bool:
@@ -153,16 +158,18 @@ def read(folder: Path) -> RunRecord:
         folder: the run's folder.
 
     Raises:
-        InputError: this version cannot read the ``result.json`` in the folder.
+        InputError: this version cannot read the ``result.json`` or the ``l1.json`` in the folder.
     """
     path = folder / RESULT
     try:
         record = JsonObject(parse_json(read_regular(path, MAX_BYTES), names=True), "")
-        return _run(folder, record)
+        run = _run(folder, record)
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
     except (ValueError, OverflowError) as error:
         problem = f"not a result of this runner: {one_line(str(error), 200)}"
+    else:
+        return replace(run, l1=read_l1(folder))
     raise InputError("result", str(path), problem, "give folders this runner has left")
 
 

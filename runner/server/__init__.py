@@ -1,6 +1,6 @@
 """The status server: the figures of a textfile over HTTP, read only.
 
-May import: errors, monitoring, plan, streams, text, untrusted.
+May import: errors, metric_table, monitoring, plan, streams, text, untrusted.
 
 Only this room uses:
 

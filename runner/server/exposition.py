@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from runner.monitoring.live import LiveFigures
 
-__all__ = ["OPENMETRICS", "TEXT", "metrics", "negotiate", "openmetrics", "values"]
+__all__ = ["OPENMETRICS", "TEXT", "by_label", "metrics", "negotiate", "openmetrics", "values"]
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -109,6 +109,24 @@ def values(text: bytes) -> dict[str, float]:
     for name, value in _PLAIN_SERIES.findall(text):
         try:
             found[name.decode()] = float(value)
+        except ValueError:
+            continue
+    return found
+
+
+def by_label(text: bytes, name: str, label: str) -> dict[str, float]:
+    """The values of a metric with one label, by the label's value.
+
+    Args:
+        text: the textfile's content.
+        name: the metric's name.
+        label: the label's name.
+    """
+    series = re.compile(rf'^{name}{{{label}="([^"\\]*)"}} (\S+)$'.encode(), re.MULTILINE)
+    found = {}
+    for value, number in series.findall(text):
+        try:
+            found[value.decode(errors="replace")] = float(number)
         except ValueError:
             continue
     return found

@@ -12,7 +12,8 @@ import html
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.server.exposition import values
+from runner.metric_table import L1_BATCHES, L1_LAST_LOOK_TIMESTAMP_SECONDS
+from runner.server.exposition import by_label, values
 from runner.server.headline import headline, moment, time_left, title
 from runner.text import duration
 
@@ -185,7 +186,18 @@ def _history(state: Health, text: bytes | None, recent: Sequence[RecentRun]) -> 
     one = f'<section class="card">{_table("Last run that ended", (), rows)}</section>'
     every = f'<section class="card">{_table("All runs so far", (), totals)}</section>'
     runs = f'<section class="card">{_runs(recent)}</section>' if recent else ""
-    return f'<div class="cards">{one}{every}</div>\n{runs}'
+    return f'<div class="cards">{one}{every}{_l1(text or b"", found)}</div>\n{runs}'
+
+
+def _l1(text: bytes, found: dict[str, float]) -> str:
+    """The batches on an L1, by where their submission stands; empty if none was looked at."""
+    looked = found.get(L1_LAST_LOOK_TIMESTAMP_SECONDS.name, 0.0)
+    if looked <= 0:
+        return ""
+    states = by_label(text, L1_BATCHES.name, "state")
+    rows = [(html.escape(state), f"{count:,.0f}") for state, count in states.items() if count]
+    rows.append(("as of", moment(looked)))
+    return f'<section class="card">{_table("Batches on the L1", (), rows)}</section>'
 
 
 def _runs(recent: Sequence[RecentRun]) -> str:

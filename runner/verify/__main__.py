@@ -64,7 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "installed adapter of the zkVM that the batch names)",
     )
     parser.add_argument(
-        "--allow", action="append", metavar="IMAGE_ID", help="allow only these leaf image ids"
+        "--allow",
+        action="append",
+        metavar="IMAGE_ID",
+        help="allow only these leaf image ids, which need no manifest: you know them because you "
+        "compiled the program, or from somebody whom you trust",
     )
     parser.add_argument(
         "--signer",
@@ -94,8 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.signer is not None:
             say(f"signature: by {check_signature(options.folder, options.signer)}, over {SUMS}")
         adapter = options.adapter or adapter_of(options.folder)
-        pins = _pins(options.guests or default_folder(adapter), options.allow)
         prover = load_prover(ProverSpec(adapter, ReceiptKind.SUCCINCT))
+        manifest = Manifest.load(options.guests or default_folder(adapter))
+        pins = PinnedIds.of(manifest, prover.versions.zkvm)
+        pins = pins.only(options.allow) if options.allow else pins
         verified = verify_folder(options.folder, pins, prover, say)
         if options.leaf is not None:
             _write_inclusion(verified.inclusion(options.leaf), options.out)
@@ -146,22 +152,6 @@ def _groups(names: Sequence[str]) -> str:
     parts = (name if ": " in name else re.split(r"[.\[]", name)[0] for name in names)
     counts = Counter(parts)
     return ", ".join(f"{part} ({n} fields)" if n > 1 else part for part, n in counts.items())
-
-
-def _pins(guests: Path, allow: Sequence[str] | None) -> PinnedIds:
-    pins = PinnedIds.of(Manifest.load(guests))
-    if not allow:
-        return pins
-    allowed: dict[bytes, frozenset[str]] = {}
-    for text in allow:
-        try:
-            image_id = bytes.fromhex(text)
-        except ValueError:
-            image_id = b""
-        if len(image_id) != 32:
-            raise InputError("--allow", text, "not an image id", "give 64 hex characters")
-        allowed[image_id] = pins.leaves.get(image_id, frozenset())
-    return PinnedIds(pins.aggregator, allowed)
 
 
 def _write_inclusion(proof: InclusionProof, out: Path) -> None:

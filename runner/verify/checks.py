@@ -68,8 +68,7 @@ def verify_folder(
     plan = claims.plan
     say(f"plan: {plan.strategy}, {claims.count} leaves, {len(plan.aggregations)} aggregations")
     _check_leaf_ids(claims, pins)
-    used = sorted({pins.name(image_id) for image_id in claims.image_ids})
-    say(f"leaf image ids: all of {', '.join(used)}, as pinned")
+    say(f"leaf image ids: {_where_from(claims, pins)}")
     if plan.root is None:
         verified = _check_each(folder, claims, prover, kind)
         say(f"receipts: {len(verified.receipts)} verified, each against its image id and journal")
@@ -115,14 +114,30 @@ def _check_leaf_ids(claims: Claims, pins: PinnedIds) -> None:
     for index, image_id in enumerate(claims.image_ids):
         if image_id not in pins.leaves:
             allowed = ", ".join(f"{pins.name(i)} {i.hex()[:16]}..." for i in pins.leaves)
-            reason = f"leaf {index} has {image_id.hex()}, allowed are {allowed}"
+            reason = (
+                f"leaf {index} has {image_id.hex()}, allowed are {allowed}; --allow takes the id of"
+                " a program that you know"
+            )
             raise VerificationFailedError("leaf image id", reason)
+
+
+def _where_from(claims: Claims, pins: PinnedIds) -> str:
+    """Which guests the leaves are of. A name is the manifest's, and never the batch's own word."""
+    ids = dict.fromkeys(claims.image_ids)
+    pinned = sorted({pins.name(image_id) for image_id in ids if pins.leaves[image_id]})
+    allowed = [image_id.hex() for image_id in ids if not pins.leaves[image_id]]
+    parts = [f"{', '.join(pinned)}, as pinned"] if pinned else []
+    if allowed:
+        parts.append(f"{', '.join(allowed)}, allowed by the id alone (no manifest has it)")
+    return f"all of {'; '.join(parts)}"
 
 
 def _check_root(
     folder: Path, claims: Claims, pins: PinnedIds, prover: Prover, kind: object
 ) -> VerifiedBatch:
     receipt = read_file(folder, ROOT)
+    if not pins.aggregator:
+        raise VerificationFailedError(ROOT, "no manifest pins an aggregator; give --guests FOLDER")
     journal = _journal(prover, receipt, pins.aggregator, None, ROOT)
     found = _check_kind(prover, receipt, kind)
     try:

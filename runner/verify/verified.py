@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from runner.errors import InputError
 from runner.plan import merkle
-from runner.provers.guests import AGGREGATOR, Manifest
+from runner.provers.guests import AGGREGATOR, Manifest, aggregator_of
+from runner.untrusted import unhex
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from runner.verify.claims import Claims
 
 __all__ = ["PinnedIds", "VerifiedBatch"]
@@ -20,7 +23,7 @@ class PinnedIds:
     """The image ids that the verifier trusts.
 
     Attributes:
-        aggregator: the aggregator's image id, 32 bytes.
+        aggregator: the aggregator's image id, 32 bytes; empty if there is none.
         leaves: the image ids that a leaf may have, each with the names that the manifest gives it:
             several where programs are the same, none where it was allowed by its id alone.
     """
@@ -33,20 +36,46 @@ class PinnedIds:
         return ", ".join(sorted(self.leaves.get(image_id, ()))) or f"{image_id.hex()[:16]}..."
 
     @classmethod
-    def of(cls, manifest: Manifest) -> PinnedIds:
-        """Pin the aggregator of a manifest, and allow all its other guests as leaves.
+    def of(cls, manifest: Manifest, zkvm: str | None = None) -> PinnedIds:
+        """Pin the aggregator that goes with a manifest, and allow all its other guests as leaves.
+
+        Args:
+            manifest: the manifest.
+            zkvm: the zkVM whose shipped aggregator is pinned if the manifest has none; None if
+                only the manifest's own counts.
 
         Raises:
-            InputError: the manifest has no aggregator.
+            InputError: the manifest that comes with the runner cannot be read.
         """
-        if AGGREGATOR not in manifest.guests:
-            raise InputError("guests", str(manifest.path), "has no aggregator", "restore it")
+        aggregator = manifest.guests.get(AGGREGATOR)
+        if aggregator is None and zkvm is not None:
+            aggregator = aggregator_of(manifest, zkvm)
         leaves: dict[bytes, frozenset[str]] = {}
         for guest in manifest.guests.values():
             if guest.name != AGGREGATOR:
                 known = leaves.get(guest.image_id, frozenset())
                 leaves[guest.image_id] = known | {guest.name}
-        return cls(manifest.guests[AGGREGATOR].image_id, leaves)
+        return cls(b"" if aggregator is None else aggregator.image_id, leaves)
+
+    def only(self, image_ids: Iterable[str]) -> PinnedIds:
+        """Pin the same aggregator, and allow no leaves but those with the given image ids.
+
+        Args:
+            image_ids: the values of ``--allow``. No manifest needs to have them.
+
+        Raises:
+            InputError: one is not 64 hex characters.
+        """
+        allowed: dict[bytes, frozenset[str]] = {}
+        for text in image_ids:
+            try:
+                image_id = unhex(text.lower(), 32)
+            except ValueError:
+                raise InputError(
+                    "--allow", text, "not an image id", "give 64 hex characters"
+                ) from None
+            allowed[image_id] = self.leaves.get(image_id, frozenset())
+        return PinnedIds(self.aggregator, allowed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,66 @@ def gas(make: CaseBuilder) -> Iterator[Case]:
     yield Case("no submissions", run(0, 0), make.never(span))
 
 
+def aged(metric: str) -> Callable[[CaseBuilder], Iterator[Case]]:
+    """The cases of a time that must not be longer ago than ``after``. 0 says that there is none."""
+
+    def cases(make: CaseBuilder) -> Iterator[Case]:
+        after = make.seconds("after")
+        span = START + after + make.pending + 600
+        slack = 2 * make.scrape
+        at = START + after + make.pending + slack
+
+        def run(values: str) -> dict[str, str]:
+            return make.hosts(**{metric: (values, make.line(make.scrape, span, 0))})
+
+        late = (
+            Check(START + after + make.pending - slack),
+            Check(at, make.says(human(at - START))),
+        )
+        yield Case("too long ago", run(make.steps((START, span))), late)
+        yield Case("there is none", run(make.steps((0, span))), make.never(span))
+        fine = make.steps((START, START + after - 60), (START + after - 60, 600))
+        yield Case("another one in time", run(fine), make.never(START + after + 300))
+
+    return cases
+
+
+def balance(make: CaseBuilder) -> Iterator[Case]:
+    threshold, span = make.number("threshold"), START + make.pending + 600
+
+    def run(ether: float, looked: float = START) -> dict[str, str]:
+        return make.hosts(
+            l2_l1_balance_eth=(
+                make.steps((2 * threshold, START), (ether, span)),
+                make.steps((2 * threshold, START + span)),
+            ),
+            l2_l1_last_look_timestamp_seconds=make.steps((looked, START + span)),
+        )
+
+    fired = make.fired(make.says(f"{threshold / 2:.4f}"))
+    yield Case("little is left", run(threshold / 2), fired)
+    yield Case("nothing is left", run(0), make.fired(make.says("0.0000")))
+    yield Case("as much as must be", run(threshold), make.never(span))
+    yield Case("a host that never looked", run(0, looked=0), make.never(span))
+
+
+def price(make: CaseBuilder) -> Iterator[Case]:
+    threshold, span = make.number("threshold"), START + make.pending + 600
+
+    def run(gwei: float) -> dict[str, str]:
+        return make.hosts(
+            l2_l1_base_fee_gwei=(
+                make.steps((0, START), (gwei, span), (1, span)),
+                make.steps((1, START + 2 * span)),
+            ),
+        )
+
+    much = threshold + 10
+    fired = make.fired(make.says(f"{much:.0f}"), until=START + span)
+    yield Case("a price above the threshold", run(much), fired)
+    yield Case("a price at the threshold", run(threshold), make.never(span))
+
+
 def saturation(make: CaseBuilder) -> Iterator[Case]:
     span = START + make.pending + 600
 
@@ -295,6 +355,12 @@ CASES: dict[str, Callable[[CaseBuilder], Iterator[Case]]] = {
     "HighErrorRate": error_rate,
     "ErrorBurst": stepped("l2_errors_total"),
     "L1GasAnomaly": gas,
+    "L1Stuck": aged("l2_l1_oldest_open_timestamp_seconds"),
+    "L1BalanceLow": balance,
+    "L1PriceHigh": price,
+    "L1NothingConfirmed": aged("l2_l1_last_confirmation_timestamp_seconds"),
+    "L1Reverted": stepped("l2_l1_reverts_total"),
+    "L1Reorg": stepped("l2_l1_reorgs_total"),
     "WorkerSaturation": saturation,
     "GPUSetAside": set_aside,
     "BatchStale": stale,

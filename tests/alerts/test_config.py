@@ -142,6 +142,22 @@ def test_files_that_are_missing_or_unknown(conf: Path, tmp_path: Path) -> None:
         config.load(tmp_path / "nowhere")
 
 
+def test_a_file_in_the_working_folder_replaces_the_shipped_one(
+    conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = rule_file.render()
+    monkeypatch.chdir(tmp_path)
+    assert rule_file.render() == shipped
+    config.OWN.mkdir(parents=True)
+    assert rule_file.render() == shipped
+    change(conf, "high_error_rate.yaml", threshold="2.5")
+    (config.OWN / "high_error_rate.yaml").write_bytes((conf / "high_error_rate.yaml").read_bytes())
+    assert rule_file.render() == rule_file.render(conf) != shipped
+    (config.OWN / "tps_dorp.yaml").write_text("")
+    with pytest.raises(InputError, match=r"tps_dorp.yaml.*belongs to no alert"):
+        config.load()
+
+
 def test_check_writes_nothing_and_says_what_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,9 +15,16 @@ from runner.audit.log import read_log
 from runner.audit.observer import AuditObserver, rejected, verified
 from runner.audit.trail import AuditTrail, append
 from runner.errors import JobFailedError, ReceiptRejectedError, WorkerDiedError
-from runner.events import JobFailed, JobFinished, JobRetried, JobStarted, LoadMeasured
+from runner.events import (
+    JobFailed,
+    JobFinished,
+    JobRetried,
+    JobSplit,
+    JobStarted,
+    LoadMeasured,
+)
 from runner.files import SHIPPED
-from runner.model import Cycles, Guest, Outcome, ProofJob, ReceiptKind
+from runner.model import Cycles, Guest, LongRun, Outcome, Part, ProofJob, ReceiptKind
 
 if TYPE_CHECKING:
     import pytest
@@ -107,6 +114,10 @@ def test_the_lines_of_all_events_are_those_of_earlier_versions(
         block=7,
     )
     append(path, "a1", settled, clock=lambda: 1.5)
+    run = LongRun(b"journal", Cycles(1000, 2000, 3 << 20, 3), 20, (20, 20, 20))
+    watching.notice(JobSplit(JOB, replace(OUTCOME, receipt=None, long=run), run))
+    watching.notice(JobFinished(replace(JOB, part=Part(2, 3, 20, bytes(range(32)))), OUTCOME))
+    trail.finish("ok", None)
     assert path.read_bytes() == EVERY_EVENT.read_bytes()
 
 

@@ -18,7 +18,6 @@ from runner.batch.segment_store import SegmentStore
 from runner.cache.cache import NoCache
 from runner.engines.processes import ProcessEngine
 from runner.errors import BatchFailedError, SegmentLostError
-from runner.folder import SEGMENTS
 from runner.model import ReceiptKind
 from runner.provers.prover import ProverSpec
 from tests import builders
@@ -39,6 +38,7 @@ LONG = "!long 9 leaf"
 def long(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A batch of one long leaf and a short one, with a cache."""
     monkeypatch.setenv("RUNNER_SECRET", str(tmp_path / "secret"))
+    monkeypatch.setenv("RUNNER_SEGMENTS", str(tmp_path / "segments"))
     return dataclasses.replace(
         settings,
         prover=ProverSpec(ADAPTER, ReceiptKind.COMPOSITE),
@@ -49,12 +49,19 @@ def long(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     )
 
 
+def left_over(tmp_path: Path) -> list[Path]:
+    """The folders of runs that kept segments."""
+    return [one for one in (tmp_path / "segments").iterdir() if one.is_dir()]
+
+
 def proved_segments(behaviours: Behaviours) -> list[int]:
     """The positions of the segments whose proofs began, in order."""
     return [int(bytes.fromhex(run.stdin)) for run in behaviours.runs() if run.guest == "segment"]
 
 
-def test_a_long_leaf_is_proved_segment_by_segment(long: Settings, behaviours: Behaviours) -> None:
+def test_a_long_leaf_is_proved_segment_by_segment(
+    long: Settings, behaviours: Behaviours, tmp_path: Path
+) -> None:
     summary = run_batch(long)
     assert proved_segments(behaviours) == list(range(9))
     assert (summary.made, summary.cached) == (3, 0)
@@ -66,7 +73,7 @@ def test_a_long_leaf_is_proved_segment_by_segment(long: Settings, behaviours: Be
     assert found["l2_segment_proofs_total"] == 9
     assert found["l2_long_runs_total"] == 1
     assert found["l2_segment_proof_duration_seconds_count"] == 9
-    assert not (long.output / SEGMENTS).exists()
+    assert left_over(tmp_path) == []
 
 
 def test_each_run_is_proved_once_whatever_it_has(long: Settings, behaviours: Behaviours) -> None:
@@ -92,12 +99,12 @@ def test_a_worker_that_dies_costs_the_segment_that_it_proved(
 
 
 def test_a_run_that_failed_goes_on_with_the_segments_that_are_missing(
-    long: Settings, behaviours: Behaviours
+    long: Settings, behaviours: Behaviours, tmp_path: Path
 ) -> None:
     behaviours.on("fail", stdin=b"6", guest="segment")
     with pytest.raises(BatchFailedError, match="segment 7 of 9 failed after 1 attempt"):
         run_batch(long)
-    assert not (long.output / SEGMENTS).exists()
+    assert left_over(tmp_path) == []
     before = proved_segments(behaviours)
     behaviours.clear()
     run_batch(dataclasses.replace(long, output=long.output / "again"))
@@ -143,10 +150,12 @@ def test_the_runner_is_killed(long: Settings, behaviours: Behaviours, tmp_path: 
         process.wait()
     before = proved_segments(behaviours)
     assert sorted(before) == list(range(9))
+    assert len(left_over(tmp_path)) == 1
     behaviours.release(b"5")
     behaviours.clear()
     run_batch(dataclasses.replace(long, cache=builders.disk_cache(tmp_path / "long-cache")))
     assert proved_segments(behaviours)[len(before) :] == [5]
+    assert left_over(tmp_path) == []  # those of the run that was killed are gone too
 
 
 def test_a_cache_entry_of_a_segment_that_does_not_verify_is_proved_again(
@@ -217,10 +226,10 @@ def test_a_disk_that_is_full_while_a_run_is_cut(
 
 
 def test_the_store_gives_only_what_was_put_into_it(tmp_path: Path) -> None:
-    store = SegmentStore(tmp_path / "segments")
+    store = SegmentStore(tmp_path / "segments", "one")
     digest = store.put_segment(b"segment")
     assert store.segment(3, 1, digest) == b"segment"
-    (tmp_path / "segments" / f"{digest.hex()}.segment").write_bytes(b"other")
+    (tmp_path / "segments" / "one" / f"{digest.hex()}.segment").write_bytes(b"other")
     with pytest.raises(SegmentLostError, match="not what was kept") as caught:
         store.segment(3, 1, digest)
     assert (caught.value.job, caught.value.index) == (3, 1)
@@ -241,3 +250,17 @@ def test_the_secret_is_the_users_alone(long: Settings, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     assert len(secret.read_bytes()) == 32
     assert secret.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_store_removes_what_dead_runs_have_left_and_nothing_of_others(tmp_path: Path) -> None:
+    alive, dead = SegmentStore(tmp_path, "alive"), tmp_path / "dead"
+    digest = alive.put_segment(b"segment")
+    dead.mkdir()
+    (dead / "00.segment").write_bytes(b"left")
+    store = SegmentStore(tmp_path, "store")
+    store.put_segment(b"another")
+    assert not dead.exists()
+    assert alive.segment(0, 0, digest) == b"segment"
+    store.clear()
+    alive.clear()
+    assert sorted(one.name for one in tmp_path.iterdir()) == [".lock"]

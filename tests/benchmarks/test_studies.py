@@ -66,15 +66,16 @@ def test_large_batches_are_measured() -> None:
 
 def test_the_yardstick_divides_plain_time_by_ours() -> None:
     def samples(*seconds: float) -> list[plain_guests.Sample]:
-        return [plain_guests.Sample(s, 1, 1, 1, 1) for s in seconds]
+        return [plain_guests.Sample(s, s * s, 1, 1, 1, 1) for s in seconds]
 
-    found = plain_guests.ratios(
-        {
-            "plain": {"leaf": samples(10.0, 14.0), "aggregation": samples(80.0)},
-            "ours": {"leaf": samples(6.0, 6.0), "aggregation": samples(20.0)},
-        }
-    )
+    measured = {
+        "plain": {"leaf": samples(10.0, 14.0), "aggregation": samples(80.0)},
+        "ours": {"leaf": samples(6.0, 6.0), "aggregation": samples(20.0)},
+    }
+    found = plain_guests.ratios(measured, lambda sample: sample.seconds)
     assert found == {"leaf": 2.0, "aggregation": 4.0, "batch": 104 / 32}
+    found = plain_guests.ratios(measured, lambda sample: sample.processor_seconds)
+    assert found == {"leaf": 296 / 72, "aggregation": 16.0, "batch": 6696 / 472}
 
 
 @pytest.mark.parametrize("text", ["cuda", "=folder", "a=,SIMD", "a=/nowhere/at/all"])

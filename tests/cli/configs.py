@@ -9,7 +9,7 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 
 from runner.cli import config
-from runner.cli.command import CONF
+from runner.cli.project import CONF
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hydra import initialize_config_dir
 
-from runner.cli.command import CONF
+from runner.cli.project import CONF
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

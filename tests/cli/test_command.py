@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,7 +31,7 @@ BAD_INPUT = [
     (["guest.inputs=[]"], "guest.inputs", "[]", "at least one"),
     (["guest.count=0"], "guest.count", "0", "give"),
     (["guest.inputs=[1]", "guest.count=2"], "guest.inputs", "guest.count", "exactly one"),
-    (["guest=nobody"], "guest", "'nobody'", "fibonacci, sha256"),
+    (["guest=nobody"], "guest", "'nobody'", "fibonacci, program, sha256"),
     (["guest.name=nobody"], "guest.name", "'nobody'", "known guests"),
     (["strategy=nobody"], "strategy", "'nobody'", "three_level"),
     (["prover=nobody"], "prover", "'nobody'", "composite"),
@@ -38,6 +39,16 @@ BAD_INPUT = [
     (["strategy.three_level_from=20"], "strategy.three_level_from", "20", "backwards"),
     (["strategy.fan_in=1"], "strategy.fan_in", "1", "at least 2"),
     (["guests=/nowhere"], "guests", "/nowhere", "compile_guests.sh"),
+    (["guest=program"], "guest.elf", "None", "give the file"),
+    (
+        ["guest=program", "guest.elf=/bin/sh"],
+        "guest.elf",
+        "/bin/sh",
+        "for 32-bit RISC-V",
+    ),
+    (["guest=program", "guest.elf=/nowhere/it"], "guest.elf", "/nowhere/it", "No such file"),
+    (["guest=program", "guest.elf='/a b'"], "guest.name", "a b", "give guest.name=NAME"),
+    (["guest.elf=/bin/sh", "prover=openvm"], "guest.elf", "/bin/sh", "the zkVM"),
     (["guest.inputs_file=/nowhere.csv"], "guest.inputs_file", "/nowhere.csv", "readable"),
     (["output=/proc/no/such"], "output", "/proc", "choose a folder"),
     (["metrics.textfile=/proc/no/x.prom"], "metrics.textfile", "/proc", "choose a folder"),
@@ -102,6 +113,48 @@ def test_a_missing_or_altered_elf_is_named(
     err = capfd.readouterr().err
     assert "guests.fibonacci.elf" in err
     assert "compile_guests.sh" in err
+
+
+def test_a_binary_that_is_no_program_is_unusable_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(DEFAULT_FOLDER / "elfs", tmp_path / "guests" / "elfs")
+    manifest = json.loads((DEFAULT_FOLDER / "manifest.json").read_text())
+    elf = tmp_path / "guests" / "elfs" / "fibonacci.bin"
+    elf.write_bytes(b"R0BF" + bytes(100))
+    manifest["guests"]["fibonacci"]["elf_sha256"] = sha256(elf.read_bytes()).hexdigest()
+    (tmp_path / "guests" / "manifest.json").write_text(json.dumps(manifest))
+    assert run(monkeypatch, f"guests={tmp_path / 'guests'}") == 2
+    err = capfd.readouterr().err
+    assert err.startswith(f"error: guests.fibonacci.elf = '{elf}': not a program binary")
+    assert "compile_guests.sh" in err
+
+
+@pytest.mark.parametrize("form", ["user", "combined"])
+def test_a_program_is_named_by_its_file_alone(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    binary = (DEFAULT_FOLDER / "elfs" / "sha256.bin").read_bytes()
+    elf = binary if form == "combined" else user_elf(binary)
+    (tmp_path / "sha256").write_bytes(elf)
+    given = ["guest=program", "guest.elf=sha256", "guest.inputs=[a,b]"]
+    assert run(monkeypatch, *RUN, "prover=execute", *given, "output=o") == 0
+    record = json.loads((tmp_path / "o" / "result.json").read_text())
+    pin = json.loads((DEFAULT_FOLDER / "manifest.json").read_text())["guests"]["sha256"]
+    assert record["guests"]["sha256"]["image_id"] == pin["image_id"]
+    assert record["config"]["guest"]["name"] == "sha256"
+    lines = (tmp_path / "o" / "leaves.jsonl").read_text().splitlines()
+    assert [json.loads(line)["journal"] for line in lines] == [
+        sha256(b"a").hexdigest(),
+        sha256(b"b").hexdigest(),
+    ]
+
+
+def user_elf(binary: bytes) -> bytes:
+    """The user's part of a program binary; see runner/provers/risc0/program.py."""
+    at = 12 + int.from_bytes(binary[8:12], "little")
+    size = int.from_bytes(binary[at : at + 4], "little")
+    return binary[at + 4 : at + 4 + size]
 
 
 def test_a_manifest_with_another_image_id_is_named(
@@ -209,7 +262,12 @@ def test_help_is_for_newcomers(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    for part in ("guest: fibonacci, sha256", "runner.verify", "Exit codes", "max_entries: 10000"):
+    for part in (
+        "fibonacci, program, sha256",
+        "runner.verify",
+        "Exit codes",
+        "max_entries: 10000",
+    ):
         assert part in done.stdout
     assert list(tmp_path.iterdir()) == []
 

@@ -29,7 +29,8 @@ GROUPS = ["guest", "strategy", "prover", "executor", "cache", "retry", "metrics"
 )
 def test_every_choice_of_every_group_makes_settings(group: str, choice: str) -> None:
     made = settings(f"{group}={choice}")
-    assert made.guest == (choice if group == "guest" else "fibonacci")
+    named = {"program": ""}.get(choice, choice)  # its file has the name
+    assert made.guest == (named if group == "guest" else "fibonacci")
     assert made.config[group] == OmegaConf.to_container(
         composed(f"{group}={choice}")[group], resolve=True
     )
@@ -42,8 +43,12 @@ def test_presets_and_experiments_make_settings(group: str) -> None:
         settings(f"{group}={choice}")
 
 
+GUESTS = [name for name in choices("guest") if name != "program"]
+"""The guests that come with the runner: ``guest=program`` is whichever a file holds."""
+
+
 def test_guests_strategies_and_provers_go_together() -> None:
-    guests = choices("guest")
+    guests = GUESTS
     # Every pair of choices is composed. All triples would take too long.
     pairs = product(enumerate(choices("strategy")), enumerate(choices("prover")))
     for (row, strategy), (column, prover) in pairs:
@@ -53,7 +58,7 @@ def test_guests_strategies_and_provers_go_together() -> None:
         assert prover in (made.prover.kind, made.prover.adapter)
 
 
-@pytest.mark.parametrize("guest", choices("guest"))
+@pytest.mark.parametrize("guest", GUESTS)
 def test_a_guests_own_inputs_make_a_default_batch_and_a_large_one(guest: str) -> None:
     made = settings(f"guest={guest}")
     assert len(leaves(made.spec, count=made.count)) == 6

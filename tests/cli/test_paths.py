@@ -19,7 +19,8 @@ from tests.command import RUN, run
 NO_PATHS = {
     *("aggregate", "guest.codec"),
     *("guest.name", "guest.journal", "strategy.name", "strategy.fan_in"),
-    *("prover.adapter", "prover.kind", "executor.workers", "executor.on_failure"),
+    *("prover.adapter", "prover.kind", "prover.segment_po2"),
+    *("executor.workers", "executor.on_failure"),
     *("executor.engine._target_", "executor.engine.address", "cache._target_"),
     *("metrics.pushgateway.url", "metrics.pushgateway.job"),
     *("progress", "log_level", "log_format", "l1.mode", "l1.url", "l1.url_env", "l1.registry"),
@@ -30,7 +31,7 @@ NO_PATHS = {
 NO_TEXTS = {
     *("guest.input", "guest.encode"),
     *("guest.inputs", "guest.count", "guest.default_count", "metrics.pushgateway.grouping"),
-    *("prover.segment_po2", "prover.gpus", "prover.gpu_proofs"),
+    *("prover.gpus", "prover.gpu_proofs"),
 }
 """The settings without a value whose type says nothing, and that take no text."""
 
@@ -47,7 +48,13 @@ def test_every_setting_that_takes_a_text_is_a_path_or_known_to_be_none() -> None
                 value = OmegaConf.select(conf, name)
                 if isinstance(value, str) or (value is None and name not in NO_TEXTS):
                     found.add(name)
-    numbers = {"executor.timeout_s", "l1.chain_id", "l1.max_fee_gwei", "l1.max_cost_eth"}
+    numbers = {
+        "executor.timeout_s",
+        "executor.max_cycles",
+        "l1.chain_id",
+        "l1.max_fee_gwei",
+        "l1.max_cost_eth",
+    }
     numbers |= {f"l1.{name}_s" for name in ("bump_after", "timeout", "poll", "rpc_timeout")}
     numbers |= {"l1.confirmations"}
     assert found - numbers == NO_PATHS | set(PATHS)
@@ -74,6 +81,7 @@ def test_a_home_folder_is_known_in_every_path(
     made = config.settings(conf, Path("unused"))
     places = {
         "guests": (made.guests, made.prover.guests),
+        "guest.elf": (made.elf,),
         "guest.inputs_file": (made.inputs_file,),
         "metrics.textfile": (made.metrics.textfile,),
         "metrics.ledger": (made.metrics.ledger,),
@@ -92,7 +100,7 @@ def test_a_run_makes_no_folder_called_tilde(
     home.mkdir()
     (home / "in.csv").write_text("n\n10\n20\n")
     monkeypatch.setenv("HOME", str(home))
-    own = {"guests", "guest.inputs_file", "metrics.textfile"}
+    own = {"guests", "guest.elf", "guest.inputs_file", "metrics.textfile"}
     given = [f"{field}='~/{field}'" for field in PATHS if field not in own]
     given += ["guest.inputs_file='~/in.csv'", "metrics.textfile='~/a.prom'"]
     assert run(monkeypatch, *["--multirun"] * multirun, *RUN, "prover=execute", *given) == 0

@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from eth_account import Account
-from eth_utils.address import to_checksum_address
 
 from runner.errors import InputError, L1Error
 from runner.evm.keys import DEV_KEY, KeySettings, LocalKey, open_signer
+from runner.evm.libraries import Account, to_checksum_address
 from runner.evm.node import CHAIN_ID
 from runner.evm.transaction import Transaction, read_signed
 from tests.chains import SECOND_KEY, TestChain

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import runner_risc0
-from eth_abi.abi import encode
-from eth_utils.crypto import keccak
 
 from runner.errors import L1Error
+from runner.evm.libraries import encode, keccak
 from runner.evm.registry import spoken, verify_call
 from runner.plan.journal import AggregationResult
 from runner.provers.risc0.on_chain import seal_of

@@ -11,13 +11,16 @@ from runner.model import Guest
 from runner.provers.guests import Manifest
 from tests.fakes.prover import fake_image_id
 
+HEADER = b"\x7fELF\x01\x01\x01" + bytes(11) + (243).to_bytes(2, "little")
+"""What an ELF file for 32-bit RISC-V begins with."""
+
 
 def write_guests(folder: Path) -> Manifest:
     """Make a folder with fake guests and their manifest."""
     (folder / "elfs").mkdir(parents=True)
     entries = {}
     for name in ("aggregator", "echo", "fibonacci", "sha256"):
-        elf = b"\x7fELF" + b"\x01\x01\x01" + name.encode() * 8
+        elf = HEADER + name.encode() * 8
         (folder / "elfs" / f"{name}.bin").write_bytes(elf)
         entries[name] = {
             "elf": f"elfs/{name}.bin",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from hashlib import sha256
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 
@@ -16,6 +17,7 @@ from runner.evm.registry import Registry
 from runner.folder import LEAVES
 from runner.inclusion import main as inclusion
 from runner.l1.__main__ import main
+from runner.l1.store import Store
 from runner.model import ReceiptKind
 from runner.verify.__main__ import main as verify
 from tests import builders
@@ -117,6 +119,21 @@ def test_a_batch_is_submitted_asked_about_and_found(
     (ratio,) = (line for line in lines if line.startswith("l2_l1_measured_gas_savings_ratio "))
     assert float(ratio.split()[1]) == pytest.approx(0.875, abs=0.01)
     assert not any(line.startswith("l2_l1_failures_total{") for line in lines)
+
+
+def test_gas_is_counted_once_by_a_process_that_dies_before_it_notes_that(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    textfile = tmp_path / "runner.prom"
+    with monkeypatch.context() as dying:
+        dying.setattr(Store, "note_counted", Mock(side_effect=RuntimeError("killed")))
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="killed"):
+                place("submit", "--textfile", str(textfile))
+    assert place("submit", "--textfile", str(textfile)) == 0
+    lines = textfile.read_text().splitlines()
+    assert "l2_l1_submissions_total 1.0" in lines
+    assert "l2_l1_confirmation_seconds_count 1.0" in lines
 
 
 def test_the_audit_log_holds_with_what_came_after_the_run(place: Place) -> None:

@@ -16,6 +16,10 @@ from runner.metric_table import (
     AGGREGATION_BATCH_SECONDS,
     AGGREGATION_MADE_LEAVES,
     BUILD_INFO,
+    L1_BALANCE_ETH,
+    L1_METRICS,
+    L1_SUBMISSIONS,
+    LAST_RUN_LEAVES,
     PUSH_FAILURES,
     TPS_AVERAGE,
 )
@@ -182,3 +186,23 @@ def test_a_recent_run_has_the_figures_of_the_run(ledger: Ledger) -> None:
     ledger.record("a", failed)
     (found,) = ledger.recent()
     assert (found.exit_status, found.duration_s, found.kind) == (1, 2.5, "execute")
+
+
+def test_an_event_counts_once_and_leaves_the_runs_as_they_are(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.json", tmp_path / "runner.prom")
+    recorder = Recorder()
+    recorder.set(LAST_RUN_LEAVES, 7)
+    ledger.record("a", recorder)
+    event = Recorder(L1_METRICS)
+    event.inc(L1_SUBMISSIONS)
+    event.set(L1_BALANCE_ETH, 2.5)
+    for _ in range(2):
+        ledger.add("l1:x", event)
+    found = ledger.read()
+    assert found.value(L1_SUBMISSIONS) == 1
+    assert found.value(L1_BALANCE_ETH) == 2.5
+    assert found.value(LAST_RUN_LEAVES) == 7
+    assert len(ledger.recent()) == 1
+    ledger.record("b", Recorder())  # a run without an L1 keeps what an event has set
+    assert ledger.read().value(L1_BALANCE_ETH) == 2.5
+    assert ledger.read().value(LAST_RUN_LEAVES) == 0

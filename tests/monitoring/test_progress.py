@@ -180,7 +180,10 @@ def test_failures_are_logged_at_once(lines: LineProgress, caplog: pytest.LogCapt
     tell(lines, JobFailed(job(0), JobFailedError("leaf 0", 2, "worker died")))
     tell(lines, LoadMeasured(1, 2))
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("WARNING", "leaf 0: worker died (signal SIGKILL); trying again in 1.5 s"),
+        (
+            "WARNING",
+            f"leaf 0: {WorkerDiedError('signal SIGKILL')}; trying again in 1.5 s",
+        ),
         ("ERROR", "leaf 0 failed after 2 attempts: worker died"),
     ]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from runner.batch.prepare import check_zkvm
+from runner.batch.programs import check_zkvm
 from runner.errors import InputError
 from runner.inclusion import _pins as inclusion_pins
 from runner.provers import guests as guests_module
@@ -78,7 +78,7 @@ def test_a_folder_that_is_not_a_batch_is_left_to_the_verifier(tmp_path: Path) ->
 
 def test_an_inclusion_proof_is_checked_by_the_zkvm_whose_leaf_it_names() -> None:
     leaf = Manifest.load(DEFAULT_FOLDER).get("fibonacci")
-    adapter, pins = inclusion_pins(None, leaf.image_id)
+    adapter, pins = inclusion_pins(None, leaf.image_id, None, None)
     assert (adapter, pins.name(leaf.image_id)) == ("risc0", "fibonacci")
 
 

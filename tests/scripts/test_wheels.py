@@ -70,17 +70,20 @@ class TestWheelKey:
         self, crate: Path, expected: list[Path]
     ) -> None:
         """The digest covers these two folders, so no path dependency may lead to a third."""
-        cargo = tomllib.loads((SHIPPED / crate / "Cargo.toml").read_text())
-        tables = [
-            table.get(f"{kind}dependencies", {})
-            for table in (cargo, *cargo.get("target", {}).values())
-            for kind in ("", "build-", "dev-")
-        ]
-        paths = [
-            d["path"] for t in tables for d in t.values() if isinstance(d, dict) and "path" in d
-        ]
-        found = [(SHIPPED / crate / path).resolve().relative_to(SHIPPED) for path in paths]
-        assert found == expected
+        found = set()
+        for manifest in (SHIPPED / crate).rglob("Cargo.toml"):
+            cargo = tomllib.loads(manifest.read_text())
+            tables = [
+                table.get(f"{kind}dependencies", {})
+                for table in (cargo, *cargo.get("target", {}).values())
+                for kind in ("", "build-", "dev-")
+            ]
+            tables += cargo.get("patch", {}).values()
+            paths = [
+                d["path"] for t in tables for d in t.values() if isinstance(d, dict) and "path" in d
+            ]
+            found |= {(manifest.parent / p).resolve().relative_to(SHIPPED) for p in paths}
+        assert [path for path in found if not path.is_relative_to(crate)] == expected
 
     def test_only_the_wheels_used_last_are_kept(self, tmp_path: Path) -> None:
         for age in range(wheels.KEPT_WHEELS + 2):

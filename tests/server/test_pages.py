@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runner.metric_table import (
+    L1_BATCHES,
+    L1_LAST_LOOK_TIMESTAMP_SECONDS,
     LAST_RUN_COMPLETION_TIMESTAMP_SECONDS,
     LAST_RUN_EXIT_STATUS,
     LAST_RUN_LEAVES,
@@ -112,3 +114,22 @@ def test_the_page_does_without_a_ledger(content: bytes | None, textfile: Path) -
     page = Site(textfile).respond("/").body.decode()
     assert "Last runs" not in page
     assert "Last run that ended<" in page
+
+
+def test_the_page_shows_the_batches_on_an_l1_where_there_were_any() -> None:
+    found = Recorder()
+    found.set(LAST_RUN_COMPLETION_TIMESTAMP_SECONDS, NOW - 60)
+    found.set(L1_BATCHES, 3, state="confirmed")
+    found.set(L1_BATCHES, 1, state="sent")
+    found.set(L1_BATCHES, 0, state="reverted")
+
+    def page() -> str:
+        content = found.render()
+        return pages.index(judge.health(content, None, NOW, None), content).decode()
+
+    assert "Batches on the L1" not in page()
+    found.set(L1_LAST_LOOK_TIMESTAMP_SECONDS, NOW - 30)
+    table = page().partition("Batches on the L1")[2]
+    assert '<th scope="row">confirmed</th><td>3</td>' in table
+    assert '<th scope="row">sent</th><td>1</td>' in table
+    assert "reverted" not in table

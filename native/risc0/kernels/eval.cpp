@@ -1,47 +1,45 @@
-// The entry into the generated code, which evaluates the constraint polynomial at LANES points.
+// The entry into a circuit's generated code, which evaluates its constraint polynomial at LANES
+// points. RUNNER_CIRCUIT is the circuit's name.
 
 #include "field.h"
 
-#define PASTE2(a, b) a##b
-#define PASTE(a, b) PASTE2(a, b)
+#define PASTE4(a, b, c, d) a##b##c##d
+#define NAME(a, b, c, d) PASTE4(a, b, c, d)
 
-namespace RUNNER_ISA {
+namespace RUNNER_ISA::RUNNER_CIRCUIT {
 
 FpExt poly_fp(size_t cycle, size_t steps, const Mix* poly_mix, Fp** args);
 
-} // namespace RUNNER_ISA
+} // namespace RUNNER_ISA::RUNNER_CIRCUIT
 
 using namespace RUNNER_ISA;
+
+constexpr size_t MAX_ARGS = 8;
 
 // Evaluates the points `cycle` to `cycle + LANES - 1` of a domain of `steps` points. None of their
 // taps may wrap around.
 //
-// `accum` and `data` are columns of `steps` numbers each. `out` has `outs` numbers and `mix` has
-// `mixes`; they are the same for all points. `result` takes four numbers a point: first the first
-// part of every point, then the second part of every point, and so on. `scratch` has space for
-// `outs + mixes` vectors and is aligned to a vector.
-extern "C" void PASTE(runner_eval_, RUNNER_ISA)(size_t cycle,
-                                                size_t steps,
-                                                const Mix* poly_mix,
-                                                uint32_t* accum,
-                                                uint32_t* data,
-                                                const uint32_t* out,
-                                                size_t outs,
-                                                const uint32_t* mix,
-                                                size_t mixes,
-                                                void* scratch,
-                                                uint32_t* result) {
-  Fp* out_lanes = static_cast<Fp*>(scratch);
-  Fp* mix_lanes = out_lanes + outs;
-  for (size_t i = 0; i < outs; i++) {
-    out_lanes[i].v = splat(out[i]);
+// There are `count` arguments. One for which `globals` has 0 is columns of `steps` numbers each. The
+// others have as many numbers as `globals` says, which are the same for all points. `result` takes
+// four numbers a point: first the first part of every point, then the second part of every point, and
+// so on. `scratch` has space for a vector for each global number and is aligned to a vector.
+extern "C" void NAME(runner_eval_, RUNNER_CIRCUIT, _, RUNNER_ISA)(size_t cycle,
+                                                                  size_t steps,
+                                                                  const Mix* poly_mix,
+                                                                  uint32_t* const* args,
+                                                                  const size_t* globals,
+                                                                  size_t count,
+                                                                  void* scratch,
+                                                                  uint32_t* result) {
+  Fp* lanes = static_cast<Fp*>(scratch);
+  Fp* columns[MAX_ARGS];
+  for (size_t i = 0; i < count; i++) {
+    columns[i] = globals[i] == 0 ? reinterpret_cast<Fp*>(args[i]) : lanes;
+    for (size_t j = 0; j < globals[i]; j++) {
+      (lanes++)->v = splat(args[i][j]);
+    }
   }
-  for (size_t i = 0; i < mixes; i++) {
-    mix_lanes[i].v = splat(mix[i]);
-  }
-  Fp* args[] = {
-      reinterpret_cast<Fp*>(accum), reinterpret_cast<Fp*>(data), out_lanes, mix_lanes};
-  FpExt point = poly_fp(cycle, steps, poly_mix, args);
+  FpExt point = RUNNER_CIRCUIT::poly_fp(cycle, steps, poly_mix, columns);
   for (int i = 0; i < 4; i++) {
     store(result + i * LANES, point.e[i]);
   }

@@ -267,7 +267,7 @@ pub fn explained(error: Error, limits: &Limits<'_>) -> Error {
         }
         Error::GuestFailed(message) if message.starts_with(TOO_LONG) => {
             Error::GuestFailed(format!(
-                "the guest has not ended after {} cycles, and may run no longer",
+                "the guest has not ended after {} cycles, and may run no longer (max_cycles)",
                 limits.max_cycles
             ))
         }

@@ -22,15 +22,13 @@ const OUTS: usize = CircuitImpl::OUTPUT_SIZE;
 const MIXES: usize = CircuitImpl::MIX_SIZE;
 const MAX_LANES: usize = 16;
 
+/// What `kernels/eval.cpp` says of it.
 type Evaluate = unsafe extern "C" fn(
     usize,
     usize,
     *const BabyBearExtElem,
-    *const BabyBearElem,
-    *const BabyBearElem,
-    *const BabyBearElem,
-    usize,
-    *const BabyBearElem,
+    *const *const BabyBearElem,
+    *const usize,
     usize,
     *mut Scratch,
     *mut u32,
@@ -44,35 +42,9 @@ unsafe extern "C" {
         args: *const *const BabyBearElem,
         result: *mut BabyBearExtElem,
     ) -> *const c_char;
-    fn runner_eval_avx2(
-        cycle: usize,
-        steps: usize,
-        poly_mix: *const BabyBearExtElem,
-        accum: *const BabyBearElem,
-        data: *const BabyBearElem,
-        out: *const BabyBearElem,
-        outs: usize,
-        mix: *const BabyBearElem,
-        mixes: usize,
-        scratch: *mut Scratch,
-        result: *mut u32,
-    );
-    fn runner_eval_avx512(
-        cycle: usize,
-        steps: usize,
-        poly_mix: *const BabyBearExtElem,
-        accum: *const BabyBearElem,
-        data: *const BabyBearElem,
-        out: *const BabyBearElem,
-        outs: usize,
-        mix: *const BabyBearElem,
-        mixes: usize,
-        scratch: *mut Scratch,
-        result: *mut u32,
-    );
 }
 
-/// Vector code for one instruction set, and how many points it evaluates at once.
+/// A circuit's vector code for one instruction set, and how many points it evaluates at once.
 #[derive(Clone, Copy)]
 struct Kernel {
     name: &'static str,
@@ -80,18 +52,36 @@ struct Kernel {
     evaluate: Evaluate,
 }
 
-const AVX512: Kernel = Kernel {
-    name: "avx512",
-    lanes: 16,
-    evaluate: runner_eval_avx512,
-};
-const AVX2: Kernel = Kernel {
-    name: "avx2",
-    lanes: 8,
-    evaluate: runner_eval_avx2,
-};
+/// The kernel whose symbol is given.
+macro_rules! kernel {
+    ($name:literal, $lanes:literal, $symbol:ident) => {{
+        unsafe extern "C" {
+            fn $symbol(
+                cycle: usize,
+                steps: usize,
+                poly_mix: *const BabyBearExtElem,
+                args: *const *const BabyBearElem,
+                globals: *const usize,
+                count: usize,
+                scratch: *mut Scratch,
+                result: *mut u32,
+            );
+        }
+        Kernel {
+            name: $name,
+            lanes: $lanes,
+            evaluate: $symbol,
+        }
+    }};
+}
 
-const KERNELS: [Kernel; 2] = [AVX512, AVX2];
+const KERNELS: [Kernel; 2] = [
+    kernel!("avx512", 16, runner_eval_rv32im_avx512),
+    kernel!("avx2", 8, runner_eval_rv32im_avx2),
+];
+
+/// The arguments `accum` and `data` are columns, and `out` and `mix` are the same for all points.
+const GLOBALS: [usize; 4] = [0, 0, OUTS, MIXES];
 
 fn kernel() -> Option<Kernel> {
     static CHOSEN: OnceLock<Option<Kernel>> = OnceLock::new();
@@ -117,9 +107,16 @@ fn reach() -> usize {
     })
 }
 
-/// Memory in which a kernel spreads the numbers that are the same at all points over vectors.
+/// Memory in which a kernel spreads the numbers that are the same at all points over vectors. No
+/// circuit has more of them than this one.
 #[repr(C, align(64))]
 struct Scratch([u32; (OUTS + MIXES) * MAX_LANES]);
+
+impl Scratch {
+    fn new() -> Self {
+        Scratch([0; (OUTS + MIXES) * MAX_LANES])
+    }
+}
 
 /// Everything that decides the values of a block's points.
 ///
@@ -147,7 +144,7 @@ impl Block {
             key: None,
             lanes: 0,
             points: [0; 4 * MAX_LANES],
-            scratch: Box::new(Scratch([0; (OUTS + MIXES) * MAX_LANES])),
+            scratch: Box::new(Scratch::new()),
         }
     }
 
@@ -226,17 +223,13 @@ unsafe fn evaluate(
         };
         BLOCK.with_borrow_mut(|found| {
             if found.key != Some(key) {
-                let [accum, data, out, mix] = args;
                 (kernel.evaluate)(
                     block,
                     steps,
                     poly_mix,
-                    accum,
-                    data,
-                    out,
-                    OUTS,
-                    mix,
-                    MIXES,
+                    args.as_ptr(),
+                    GLOBALS.as_ptr(),
+                    GLOBALS.len(),
                     &raw mut *found.scratch,
                     found.points.as_mut_ptr(),
                 );
@@ -248,5 +241,6 @@ unsafe fn evaluate(
     }
 }
 
+mod recursion;
 #[cfg(test)]
 mod tests;

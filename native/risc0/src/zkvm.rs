@@ -1,8 +1,10 @@
 //! Running and proving guests. Nothing here knows Python.
 
-use risc0_circuit_recursion::prove::zkr::get_zkr;
+use std::sync::LazyLock;
+
+use risc0_circuit_recursion::{control_id::ALLOWED_CONTROL_ROOT, prove::zkr::get_zkr};
 use risc0_zkvm::{
-    AssumptionReceipt, Digest, NullSegmentRef, RECURSION_PO2, ReceiptKind, SegmentRef,
+    AssumptionReceipt, Digest, NullSegmentRef, RECURSION_PO2, ReceiptKind, SegmentRef, Session,
     SimpleSegmentRef, SystemState, get_prover_server, sha::Digestible,
 };
 use runner_shared::{Error, Result, guarded};
@@ -105,6 +107,13 @@ fn checked(
 /// Prove a run.
 fn proved(executed: Executed, kind: ReceiptKind, gpu: Option<&Gpu>) -> Result<(Vec<u8>, Run)> {
     let Executed { session, run } = executed;
+    if joins_keccak_batches(&session) && !has_recursion() {
+        return Err(Error::Unavailable(
+            "the guest uses the keccak accelerator for more than one batch of permutations, and the \
+             proofs of several batches are joined by a recursion program, which this build has not"
+                .into(),
+        ));
+    }
     let options = segment::options(kind);
     // The prover and the context contain `Rc`s, so they are made on the thread that proves.
     let proved = match gpu {
@@ -159,7 +168,19 @@ pub fn receipt_kind(name: &str) -> Result<ReceiptKind> {
     Ok(kind)
 }
 
+/// Whether the proofs of the keccak accelerator's batches have to be joined. They are one assumption
+/// of the session, without a receipt yet, whose control root is that of the recursion programs if
+/// there are several batches, and that of the keccak programs if there is one.
+fn joins_keccak_batches(session: &Session) -> bool {
+    session.assumptions.iter().any(|(_, receipt)| {
+        matches!(receipt, AssumptionReceipt::Unresolved(assumption)
+            if assumption.control_root == ALLOWED_CONTROL_ROOT)
+    })
+}
+
 /// Whether the recursion programs are compiled in. In a build without them, their archive is empty.
+/// A program is unpacked to find out, which is done once.
 pub fn has_recursion() -> bool {
-    get_zkr("join.zkr", RECURSION_PO2).is_ok()
+    static FOUND: LazyLock<bool> = LazyLock::new(|| get_zkr("join.zkr", RECURSION_PO2).is_ok());
+    *FOUND
 }

@@ -56,6 +56,10 @@ class OpenvmProver:
 
     def __init__(self, spec: ProverSpec) -> None:
         self._kind = spec.kind
+        if spec.max_cycles:
+            raise InputError(
+                "executor.max_cycles", spec.max_cycles, "OpenVM has no such limit", "use null"
+            )
         self._wanted_bits = own_settings(spec, _RANGES)["security_bits"]
         self._folder = _vm_folder(spec)
         self._vm = _load_vm(self._folder)

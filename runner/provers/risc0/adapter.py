@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import logging
+import os
 import platform
 import threading
 from dataclasses import replace
@@ -18,7 +20,9 @@ from runner.provers.guests import read_elf
 from runner.provers.native_module import not_installed, prover_errors
 from runner.provers.prover import Capability, Diagnosis, Proof, own_settings
 from runner.provers.risc0.cost import AGGREGATOR, SEGMENT_PO2, PaddedCycles
+from runner.provers.risc0.environment import ignored_variables
 from runner.provers.risc0.gpu import PROOFS_AT_ONCE, WORKERS_PER_GPU, Seat, lock_folder, take_seat
+from runner.provers.risc0.program import whole
 from runner.provers.risc0.recursive import (
     GPU_MODULE,
     RECURSIVE,
@@ -37,16 +41,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from runner.gpus import Gpu
-    from runner.model import Child, Guest
+    from runner.model import Child, Guest, Scalar
     from runner.provers.prover import ProverSpec
 
 __all__ = ["Risc0Prover"]
+
+log = logging.getLogger(__name__)
 
 _RANGES = {"segment_po2": (14, 22), "gpus": (0, 64), "gpu_proofs": (1, 8)}
 """The adapter's own settings. ``segment_po2`` is the size of the largest segment as a power of two,
 from the smallest that can be proved to the largest of the circuit. Larger segments need more
 memory, about 10 GiB at 2^20. Smaller segments cut a run into more pieces. ``gpus`` is the number of
 GPUs to prove on, and ``gpu_proofs`` the number of proofs that each makes at once."""
+
+_AUTO = "auto"
+
+MEMORY_SHARE = 0.75
+"""The part of the memory that proofs may fill. The rest is for the runner, the system's cache of
+files, and what a proof needs beyond the estimate."""
 
 LEAST_MEMORY = 320 * 2**20
 """The bytes of memory that a worker takes for proofs of 2^15 cycles, the smallest aggregation. Each
@@ -63,11 +75,15 @@ class Risc0Prover:
     """
 
     def __init__(self, spec: ProverSpec) -> None:
+        given = ((name, None if value == _AUTO else value) for name, value in spec.settings)
+        spec = replace(spec, settings=tuple(given))
         own = own_settings(spec, _RANGES)
+        self._spec = spec
         self._segment_po2 = own["segment_po2"] or SEGMENT_PO2
         self._max_cycles = spec.max_cycles
         self._wanted_gpus = own["gpus"]
         self._gpu_proofs = own["gpu_proofs"] or PROOFS_AT_ONCE
+        self._ignored = ignored_variables(os.environ)
         self._proves = spec.kind is not ReceiptKind.EXECUTE
         self._seat: Seat | None = None
         self._seating = threading.Lock()
@@ -111,6 +127,18 @@ class Risc0Prover:
             return ()
         return usable()[: self._wanted_gpus]
 
+    def sized(self, workers: int) -> tuple[tuple[str, Scalar | None], ...]:
+        """See :class:`runner.provers.segments.Sized`.
+
+        The largest segments are 2^20, as in the library, or the largest of which each worker has
+        the memory for one. The smallest that is chosen is 2^16, because the executor leaves so much
+        room in smaller ones that most of their cycles are padding.
+        """
+        own = dict(self._spec.settings)
+        if own.get("segment_po2") is None:
+            own["segment_po2"] = largest_po2(memory_bytes(), workers)
+        return tuple(own.items())
+
     @property
     def workers(self) -> int | None:
         """See :class:`Prover`.
@@ -134,6 +162,8 @@ class Risc0Prover:
 
     def require(self, kind: ReceiptKind) -> None:
         """See :class:`Prover`."""
+        if self._ignored:
+            log.warning("%s: set, and without any effect here", ", ".join(self._ignored))
         self._require_gpus()
         if kind not in RECURSIVE:
             return
@@ -153,7 +183,7 @@ class Risc0Prover:
     def image_id(self, elf: bytes) -> bytes:
         """See :class:`Prover`."""
         with prover_errors(native.NativeError):
-            return native.image_id(elf)
+            return native.image_id(whole(elf))
 
     def run(
         self,
@@ -164,7 +194,7 @@ class Risc0Prover:
         threads: int,
     ) -> Proof:
         """See :class:`Prover`."""
-        elf = read_elf(guest)
+        elf = whole(read_elf(guest))
         if kind is ReceiptKind.EXECUTE:
             with prover_errors(native.NativeError):
                 run = native.execute(
@@ -192,7 +222,7 @@ class Risc0Prover:
         seed: bytes,
     ) -> Proof | LongRun:
         """See :class:`runner.provers.segments.SegmentProver`."""
-        elf = read_elf(guest)
+        elf = whole(read_elf(guest))
         prove = functools.partial(
             _called,
             "prove_if_short",
@@ -228,7 +258,9 @@ class Risc0Prover:
         """See :class:`runner.provers.segments.SegmentProver`."""
         po2 = run.segment_po2
         with prover_errors(native.NativeError):
-            native.cut(read_elf(guest), stdin, sink, _claims(children), seed=seed, segment_po2=po2)
+            native.cut(
+                whole(read_elf(guest)), stdin, sink, _claims(children), seed=seed, segment_po2=po2
+            )
 
     def prove_segment(self, segment: bytes, threads: int) -> tuple[bytes, GpuUse | None]:
         """See :class:`runner.provers.segments.SegmentProver`."""
@@ -346,6 +378,20 @@ class Risc0Prover:
             return seal_of(receipt)
         except ValueError as error:
             raise ProverError("malformed_receipt", str(error)) from None
+
+
+def largest_po2(memory: int, workers: int) -> int:
+    """The size of the largest segment, as a power of two, that fits into memory for each worker.
+
+    Args:
+        memory: the bytes of memory that there are; 0 if that is not known.
+        workers: the number of proofs that are made side by side.
+    """
+    if not memory:
+        return SEGMENT_PO2
+    each = memory * MEMORY_SHARE / max(1, workers)
+    fit = (po2 for po2 in range(SEGMENT_PO2, 15, -1) if LEAST_MEMORY << (po2 - 15) <= each)
+    return next(fit, 16)
 
 
 def _has_gpu_module() -> bool:

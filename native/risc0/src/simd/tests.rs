@@ -7,17 +7,17 @@ use super::*;
 const STEPS: usize = 1024;
 
 /// Pseudo-random numbers that are the same in every run (xorshift).
-struct Numbers(u64);
+pub(super) struct Numbers(pub(super) u64);
 
 impl Numbers {
-    fn elem(&mut self) -> BabyBearElem {
+    pub(super) fn elem(&mut self) -> BabyBearElem {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         BabyBearElem::new((self.0 >> 24) as u32)
     }
 
-    fn column(&mut self, length: usize) -> Vec<BabyBearElem> {
+    pub(super) fn column(&mut self, length: usize) -> Vec<BabyBearElem> {
         (0..length).map(|_| self.elem()).collect()
     }
 }
@@ -71,7 +71,7 @@ impl Domain {
     }
 }
 
-fn on_large_stack(test: impl FnOnce() + Send + 'static) {
+pub(super) fn on_large_stack(test: impl FnOnce() + Send + 'static) {
     let builder = std::thread::Builder::new().stack_size(crate::STACK_BYTES);
     let test = move || {
         enable_here();

@@ -1,0 +1,75 @@
+"""The command ``python -m runner.compile CRATE...``, which compiles guests for RISC Zero.
+
+A crate may be anywhere. Its own lock file and its ``[patch.crates-io]`` count, and a crate with
+several programs gives several guests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.compile import crates, pinned, toolchain
+from runner.errors import RunnerError
+from runner.model import ReceiptKind
+from runner.provers.prover import ProverSpec, load_prover
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_ZKVM = "risc0"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m runner.compile",
+        description="Compile guest programs for RISC Zero, and pin them in a manifest.",
+    )
+    parser.add_argument("crate", nargs="+", type=Path, help="folder of a crate or a workspace")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("guests"),
+        metavar="FOLDER",
+        help="where elfs/NAME.elf and manifest.json are written (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="NAME", help="only this program"
+    )
+    parser.add_argument(
+        "--method",
+        choices=toolchain.METHODS,
+        help="rzup: an installed RISC Zero toolchain; stock: a stock Rust with its sources "
+        "(default: the first that is installed)",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        found = [crates.find(folder, options.only) for folder in options.crate]
+        compiler = toolchain.find(options.method)
+        prover = load_prover(ProverSpec(_ZKVM, ReceiptKind.EXECUTE))
+        programs = []
+        for crate in found:
+            for program in crate.programs:
+                data = compiler.build(crate, program).read_bytes()
+                programs.append(pinned.Pinned(program.name, data, prover.image_id(data)))
+        made_by = {
+            "method": compiler.method,
+            "rustc": compiler.version,
+            "risc0_zkvm": prover.versions.zkvm_version,
+        }
+        pinned.write(options.out, programs, made_by, _ZKVM)
+    except RunnerError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    for one in programs:
+        sys.stdout.write(f"{one.name} {one.image_id.hex()}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""A new project, and that what it has works."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner.files import SHIPPED
+from runner.init.__main__ import main
+
+
+def test_a_new_project_fits_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["mine"]) == 0
+    project = Path("mine")
+    assert (project / ".gitignore").is_file()
+    assert (project / ".github" / "workflows" / "batch.yml").is_file()
+    readme = (project / "README.md").read_text()
+    # The commands that are printed are the README's, and CI calls them with other folders.
+    for line in capsys.readouterr().out.splitlines()[2:]:
+        assert line in readme.splitlines()
+    for name in re.findall(r"`([a-z.]+/[a-z/._]+)`", readme):
+        assert (project / name).exists() or name.startswith("guests/"), name
+
+
+def test_a_folder_with_something_in_it_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis.tex").touch()
+    assert main([str(tmp_path)]) == 2
+    assert "is not empty" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    assert main(["/proc/mine"]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.real
+@pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo is not there")
+def test_the_commands_of_its_readme_work(tmp_path: Path) -> None:
+    assert main([str(tmp_path / "mine")]) == 0
+    readme = (tmp_path / "mine" / "README.md").read_text()
+    commands = [line.strip() for line in readme.splitlines() if line.startswith("    ")]
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(SHIPPED),
+        "PYTHONSAFEPATH": "1",
+        "RUNNER_PROOFS": str(tmp_path / "proofs"),
+    }
+    said = ""
+    for command in commands:
+        words = command.replace("python ", f"{sys.executable} ", 1).split()
+        done = subprocess.run(
+            words, cwd=tmp_path / "mine", env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr[-3000:]}"
+        said += done.stdout
+    assert "VERIFIED: 3 leaves" in said
+    lines = (tmp_path / "mine" / "outputs" / "first" / "leaves.jsonl").read_text().splitlines()
+    assert [json.loads(line)["shows"] for line in lines] == [
+        "9",
+        "1000000",
+        "18446744065119617025",
+    ]
