@@ -359,7 +359,16 @@ class AggregationCost(Protocol):
 
 
 PLACEMENT = (
-    *("output", "progress", "log_level", "log_format", "quiet", "report", "dry_run"),
+    *(
+        "output",
+        "progress",
+        "log_level",
+        "log_format",
+        "quiet",
+        "report",
+        "dry_run",
+        "dry_run_executes",
+    ),
     *("metrics", "audit", "l1", "guests", "cache.folder"),
     *("executor.timeout_s", "executor.max_cycles", "executor.on_failure"),
     *("executor.engine.address", "retry", "store"),

@@ -36,5 +36,6 @@ Only this room uses:
 - `check_command.py`: the command that checks a finished batch.
 - `closing.py`: what a run prints when it has ended: a table, or a line of JSON.
 - `forecast.py`: what a run would prove or find in the cache, job by job, and why.
+- `trial.py`: the leaves' guests, executed by a dry run.
 - `dry_run_report.py`: what a dry run says, as a table and sentences or as JSON.
 """

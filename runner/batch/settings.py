@@ -103,6 +103,7 @@ class Settings:
             to be right.
         audit: the file of the audit log, or None for no audit log.
         dry_run: whether the run only says what it would do, and does nothing.
+        dry_run_executes: whether a dry run executes the leaves that are not in the cache.
         report: whether the run leaves an HTML report of itself.
         store: the store of artifacts that machines share, or None for none.
         elf: the file of that guest's program, or None for the one in the manifest.
@@ -136,6 +137,7 @@ class Settings:
     dry_run: bool = False
     report: bool = False
     store: StoreSettings | None = None
+    dry_run_executes: bool = False
     elf: Path | None = None
     aggregate: str = "all"
     programs: Mapping[str, Program] = field(default_factory=dict)

@@ -67,6 +67,8 @@ def settings(config: DictConfig, output: Path) -> Settings:
     if not isinstance(conf, RunnerConf) or not isinstance(plain, dict):
         raise TypeError("config is not composed on the schema runner_schema")
     paths.expand_all(conf)
+    if conf.dry_run_executes and not conf.dry_run:
+        raise InputError("dry_run_executes", True, "is of a dry run only", "give dry_run=true")
     _check_choice("aggregate", conf.aggregate, ("all", "succeeded"))
     if conf.aggregate == "succeeded" and conf.executor.on_failure != "continue":
         problem = "stops at the first failure, and aggregate=succeeded goes on"
@@ -111,6 +113,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         dry_run=conf.dry_run,
         report=conf.report,
         store=_store(conf.store),
+        dry_run_executes=conf.dry_run_executes,
         aggregate=conf.aggregate,
         programs=_programs(conf),
     )

@@ -212,6 +212,7 @@ class RunnerConf:
     output: str = MISSING
     aggregate: str = "all"
     dry_run: bool = False
+    dry_run_executes: bool = False
     report: bool = False
     progress: str = "auto"
     log_level: str = "info"
