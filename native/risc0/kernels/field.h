@@ -153,9 +153,12 @@ struct Fp {
 
 static INLINE Fp operator+(Fp a, Fp b) { return Fp(add(a.v, b.v)); }
 static INLINE Fp operator-(Fp a, Fp b) { return Fp(sub(a.v, b.v)); }
-static INLINE Fp operator*(Fp a, Fp b) { return Fp(mul(a.v, b.v)); }
-static INLINE Fp operator*(Fp a, Const b) { return Fp(mul(a.v, b.raw)); }
-static INLINE Fp operator*(Const a, Fp b) { return Fp(mul(b.v, a.raw)); }
+// A call of this takes less time than to fetch its instructions again for each product.
+SHARED Vec product_of(Vec a, Vec b) { return mul(a, b); }
+
+static INLINE Fp operator*(Fp a, Fp b) { return Fp(product_of(a.v, b.v)); }
+static INLINE Fp operator*(Fp a, Const b) { return a * Fp(b); }
+static INLINE Fp operator*(Const a, Fp b) { return b * Fp(a); }
 
 // A power of the verifier's challenge: an element of the extension that is the same in all lanes.
 struct Mix {
