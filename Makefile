@@ -22,7 +22,7 @@ proved = $(shell set -- $(args); for folder; do \
 	sed -n 's/.*"zkvm": "\([a-z0-9_]*\)".*/\1/p' "$$folder/result.json"; done 2> /dev/null)
 
 # Tests that share nothing run side by side; the others want the machine, or a port, for themselves.
-quick := not real and not monitoring and not browser
+quick := not real and not monitoring and not browser and not cluster
 fast := -n auto --dist worksteal -m "$(quick)"
 
 .DEFAULT_GOAL := help
@@ -90,6 +90,8 @@ stubtest: ## the native extensions against their stubs
 test-guests: ## Rust tests of the guests' logic
 	CARGO_TARGET_DIR="$(RUNNER_CACHE)/guests-test" \
 		cargo test --locked --manifest-path guests/Cargo.toml --package guest-core
+	CARGO_TARGET_DIR="$(RUNNER_CACHE)/guests-test" \
+		cargo test --locked --lib --manifest-path examples/public_comparison/guests/programs/Cargo.toml
 
 test-native: ## Rust tests of the native extensions and of the crate they share
 	$(set-up) test
