@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hydra import initialize_config_dir
 
+from runner.cli import paths, schema
 from runner.cli.project import CONF
 
 if TYPE_CHECKING:
@@ -15,5 +16,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def hydra() -> Iterator[None]:
+    # The command registers these when it is imported, which a test that runs alone does not do.
+    schema.register()
+    paths.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         yield
