@@ -22,7 +22,7 @@ proved = $(shell set -- $(args); for folder; do \
 	sed -n 's/.*"zkvm": "\([a-z0-9_]*\)".*/\1/p' "$$folder/result.json"; done 2> /dev/null)
 
 # Tests that share nothing run side by side; the others want the machine, or a port, for themselves.
-quick := not real and not monitoring and not browser
+quick := not real and not monitoring and not browser and not cluster
 fast := -n auto --dist worksteal -m "$(quick)"
 
 .DEFAULT_GOAL := help

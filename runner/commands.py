@@ -16,7 +16,7 @@ __all__ = ["COMMANDS", "main", "script"]
 
 COMMANDS = (
     *("alerts", "audit", "compile", "dashboard", "doctor", "inclusion", "init"),
-    *("reference", "report", "server", "sign", "verify"),
+    *("l1", "reference", "report", "server", "sign", "verify"),
 )
 """The modules that are commands of their own. No setting is given without ``=``, so that the first
 word of a command line tells them from settings."""

@@ -26,6 +26,7 @@ __all__ = [
     "ReceiptRejectedError",
     "RunnerError",
     "SegmentLostError",
+    "StoreError",
     "UnexpectedError",
     "VerificationFailedError",
     "WorkerDiedError",
@@ -266,6 +267,22 @@ class CacheError(RunnerError):
 
     def _words(self) -> str:
         return f"cache.folder = {self.folder!r}: {self.reason}; choose another or use cache=off"
+
+
+@dataclass(eq=False, repr=False)
+class StoreError(RunnerError):
+    """The store that machines share did not do what it was asked.
+
+    Attributes:
+        url: the store.
+        reason: what it answered, or that it did not answer.
+    """
+
+    url: str
+    reason: str
+
+    def _words(self) -> str:
+        return f"store.url = {self.url!r}: {self.reason}"
 
 
 @dataclass(eq=False, repr=False)

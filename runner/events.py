@@ -23,7 +23,19 @@ __all__ = [
     "JobStarted",
     "LoadMeasured",
     "Observer",
+    "WorkersChanged",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkersChanged:
+    """Machines have joined or left the cluster.
+
+    Attributes:
+        workers: the number of jobs that may run side by side now.
+    """
+
+    workers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +125,9 @@ class LoadMeasured:
     queued: int
 
 
-Event: TypeAlias = "JobStarted | JobFinished | JobSplit | JobRetried | JobFailed | LoadMeasured"
+Event: TypeAlias = (
+    "WorkersChanged | JobStarted | JobFinished | JobSplit | JobRetried | JobFailed | LoadMeasured"
+)
 
 
 class Observer(Protocol):

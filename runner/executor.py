@@ -26,6 +26,7 @@ from runner.events import (
     JobSplit,
     JobStarted,
     LoadMeasured,
+    WorkersChanged,
 )
 from runner.long_runs import LongRuns, most_ahead
 from runner.plan.job_queue import JobQueue
@@ -134,8 +135,8 @@ class PlanExecutor:
         self._jobs = jobs
         self._observers = tuple(observers)
         self._policy = policy
-        self._workers = jobs_at_once(hosts) * per_worker
-        self._threads = functools.cache(functools.partial(threads_for, hosts))
+        self._per_worker = per_worker
+        self._take_hosts(hosts)
         self._lookup_threads = lookups
         self._pool = ThreadPoolExecutor(lookups, "lookup") if cached else None
         self._on_failure = on_failure
@@ -177,6 +178,10 @@ class PlanExecutor:
         if self.failures:
             raise self.failures[0]
 
+    def _take_hosts(self, hosts: Sequence[Host]) -> None:
+        self._workers = jobs_at_once(hosts) * self._per_worker
+        self._threads = functools.cache(functools.partial(threads_for, hosts))
+
     @property
     def _waits_for_something(self) -> bool:
         return bool(self._lookups or self._running or self._long.busy)
@@ -189,6 +194,9 @@ class PlanExecutor:
 
     def _fill(self) -> None:
         """Start everything that can start now."""
+        if (hosts := self._engine.changed()) is not None:
+            self._take_hosts(hosts)
+            self._tell(WorkersChanged(jobs_at_once(hosts)))
         waiting = self._queue
         waiting.end_delays(self._clock())
         if self.failures and self._on_failure == "stop":
@@ -253,9 +261,10 @@ class PlanExecutor:
     def _submit(self, job: ProofJob) -> None:
         attempts = self._attempts.get(job.key)
         self._tell(JobStarted(job, 1 if attempts is None else attempts.number))
-        threads = self._threads(1 + len(self._running) + len(self._queue) + len(self._lookups))
+        beside = 1 + len(self._running) + len(self._queue) + len(self._lookups)
         try:
-            full = replace(self._jobs.load(job), threads=threads)
+            threads = self._threads(beside)
+            full = replace(self._jobs.load(job), threads=threads, beside=beside)
             future = self._engine.submit(self._task, full)
         except (RuntimeError, SegmentLostError) as error:
             # A broken pool takes no more jobs. The retry policy judges this like a failed job.

@@ -30,7 +30,7 @@ __all__ = [
 _PACKAGED = Path(__file__).resolve().parent / "shipped"
 
 SHIPPED = (_PACKAGED / "conf").resolve().parent
-"""The folder that holds ``conf/`` and ``guests/`` as they are shipped.
+"""The folder that holds ``conf/``, ``contracts/`` and ``guests/`` as they are shipped.
 
 An installed package has them in ``runner/shipped``. In a checkout there are only links in that
 folder, which lead to the checkout. It has ``deploy/`` and ``docs/`` as well.

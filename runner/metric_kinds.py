@@ -18,10 +18,12 @@ __all__ = [
     "ByBuild",
     "ByGpu",
     "ByGuestAndType",
+    "ByHost",
     "ByReason",
     "ByStage",
     "ByState",
     "ByStrategy",
+    "ByWay",
     "ByZkvmAndKind",
     "Counter",
     "CycleType",
@@ -32,6 +34,7 @@ __all__ = [
     "NoLabels",
     "Quotient",
     "Stage",
+    "Way",
 ]
 
 P = ParamSpec("P")
@@ -48,6 +51,7 @@ subtracted."""
 
 CycleType: TypeAlias = Literal["user", "paging", "total"]
 Stage: TypeAlias = Literal["before", "after"]
+Way: TypeAlias = Literal["fetched", "kept", "sent"]
 
 
 class NoLabels(TypedDict):
@@ -84,6 +88,18 @@ class ByGpu(TypedDict):
     """The number of a GPU of this machine, from 0."""
 
     gpu: str
+
+
+class ByHost(TypedDict):
+    """A machine of a cluster. Only so many are told apart, and the others are one."""
+
+    host: str
+
+
+class ByWay(TypedDict):
+    """Which way bytes went between a worker and the store."""
+
+    way: Way
 
 
 class ByState(TypedDict):

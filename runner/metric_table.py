@@ -13,10 +13,12 @@ from runner.metric_kinds import (
     ByBuild,
     ByGpu,
     ByGuestAndType,
+    ByHost,
     ByReason,
     ByStage,
     ByState,
     ByStrategy,
+    ByWay,
     ByZkvmAndKind,
     Counter,
     CycleType,
@@ -26,6 +28,7 @@ from runner.metric_kinds import (
     NoLabels,
     Quotient,
     Stage,
+    Way,
 )
 
 _OUTCOMES = "outcomes of finished jobs"
@@ -346,6 +349,29 @@ GPU_MEMORY_USED_BYTES = Gauge(
     "Most GPU memory in use at once during the last run, by any process.",
     "the NVIDIA driver, several samples a second",
     "bytes",
+)
+STORE_BYTES = Counter(
+    ByWay,
+    "l2_store_bytes_total",
+    "Bytes of receipts that workers elsewhere took from the store (fetched), needed and had on "
+    "their own disks (kept), and gave to the store (sent).",
+    _OUTCOMES,
+    "bytes",
+    initial={"way": get_args(Way)},
+)
+STORE_ERRORS = _counter(
+    "l2_store_errors_total",
+    "Jobs that finished although the store failed them, e.g. by a receipt that went through the "
+    "runner.",
+    _OUTCOMES,
+)
+HOST_JOBS = Gauge(
+    ByHost,
+    "l2_host_jobs",
+    "Jobs of the last run by the machine that finished them, where workers may be elsewhere; of "
+    "more than 32 machines the further ones count as (others).",
+    _OUTCOMES,
+    "jobs",
 )
 QUEUE_DEPTH = _gauge(
     "l2_queue_depth",

@@ -79,18 +79,35 @@ class Aggregation:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """A receipt that is in the store of artifacts, and not here.
+
+    Attributes:
+        sha256: the SHA-256 of the encoded receipt in lower-case hex.
+        size: the number of its bytes.
+        host: the name of the machine that made it or last had it, which may still keep it.
+    """
+
+    sha256: str
+    size: int
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Child:
     """A finished job, as an aggregation of it needs it.
 
     Attributes:
         image_id: the image id of the child's guest, 32 bytes.
         journal: the journal that the child committed.
-        receipt: the encoded receipt, or None in execute mode.
+        receipt: the encoded receipt, or None in execute mode and where it is stored.
+        stored: where the receipt is, if it is in the store of artifacts.
     """
 
     image_id: bytes
     journal: bytes
     receipt: bytes | None
+    stored: Stored | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +164,8 @@ class ProofJob:
         threads: the number of CPU threads that the job may use, or 0 to leave it to the prover.
         expected: the journal that the run must commit, where it is known beforehand. That of an
             aggregation follows from its children's journals; a leaf's is None.
+        beside: the number of jobs that may run side by side with this one, itself included. A
+            worker on another machine shares its own cores by it. 0 leaves it to ``threads``.
         seed: what the guest's random numbers come from where its run is cut into segments. It is
             secret, because it keeps the digests of the guest's memory from telling what is in it.
             A job without a seed is proved as a whole.
@@ -161,6 +180,7 @@ class ProofJob:
     kind: ReceiptKind
     threads: int = 0
     expected: bytes | None = None
+    beside: int = 0
     seed: bytes = b""
     part: Part | None = None
 
@@ -198,7 +218,7 @@ class Outcome:
         job_id: the job's id in the plan.
         image_id: the image id of the guest that ran.
         journal: the journal that the run committed.
-        receipt: the encoded receipt, or None in execute mode.
+        receipt: the encoded receipt, or None in execute mode and where it is stored.
         kind: the kind of the receipt.
         cycles: the cycle counts of the run. They are zeros for a receipt from the cache whose entry
             does not record them.
@@ -211,6 +231,9 @@ class Outcome:
         cached: whether the receipt came from the cache. It was verified before it was used.
         attempts: the number of attempts that were started; 0 for a receipt from the cache.
         gpu: the part that a GPU had in the proof; None if it had none.
+        stored: where the receipt is, if it is in the store of artifacts.
+        visit: what a worker on another machine says of itself and of its way to the store; None for
+            a worker on this one.
         printed: what the guest printed, bounded; empty for a receipt from the cache.
         long: the run, if it has several segments and was executed only; None for any other outcome.
         parts: the number of segments that were proved one by one; 0 for a run proved as a whole.
@@ -231,6 +254,8 @@ class Outcome:
     cached: bool = False
     attempts: int = 1
     gpu: GpuUse | None = None
+    stored: Stored | None = None
+    visit: Visit | None = None
     printed: str = ""
     long: LongRun | None = None
     parts: int = 0
@@ -249,6 +274,25 @@ class GpuUse:
     uuid: str
     seconds: float = 0.0
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A job on a worker that may be on another machine.
+
+    Attributes:
+        host: the name of the machine.
+        fetched: the bytes that it took from the store for the job.
+        kept: the bytes that the job needed and the machine's own disk had.
+        sent: the bytes that it gave to the store.
+        trouble: what went wrong with the store and cost nothing but time; empty if nothing did.
+    """
+
+    host: str
+    fetched: int = 0
+    kept: int = 0
+    sent: int = 0
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,10 +359,20 @@ class AggregationCost(Protocol):
 
 
 PLACEMENT = (
-    *("output", "progress", "log_level", "log_format", "quiet", "report", "dry_run"),
+    *(
+        "output",
+        "progress",
+        "log_level",
+        "log_format",
+        "quiet",
+        "report",
+        "dry_run",
+        "dry_run_executes",
+    ),
     *("metrics", "audit", "l1", "guests", "cache.folder"),
     *("executor.timeout_s", "executor.max_cycles", "executor.on_failure"),
-    *("executor.engine.address", "retry"),
+    *("executor.engine.address", "retry", "store"),
+    *(f"executor.engine.{name}" for name in ("tls", "wait_s", "heartbeat_s", "lost_s")),
     *("prover.gpus", "prover.gpu_proofs"),
 )
 """The settings that say where a run happens, what it shows, and how it meets failures.

@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 from runner.audit import __main__ as audit
 from runner.audit.chain import GENESIS, make_line
 from runner.audit.check import LOG_NAME
-from runner.batch.lookup import job_origin
 from runner.batch.run import run as run_batch
 from runner.cache.labels import split
 from runner.cache.origins import MadeFrom, Origin
@@ -31,6 +30,7 @@ from runner.codec.reads import word_field
 from runner.errors import InputError, LedgerCorruptError, LedgerNewerError, RunnerError
 from runner.folder import LEAVES, RESULT, ROOT, SUMS, write_sums
 from runner.inclusion import main as inclusion
+from runner.jobs.entries import job_origin
 from runner.metrics import Total
 from runner.model import ProofJob, ReceiptKind
 from runner.monitoring import ledger_file

@@ -27,7 +27,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         capture_output=True,
         check=True,
     ).stdout.split(b"\0")
-    wanted = (b"runner", b"hydra_plugins", b"conf", b"guests", b"pyproject.toml", b"README.md")
+    wanted = {
+        *(b"runner", b"hydra_plugins", b"conf", b"guests", b"contracts"),
+        *(b"pyproject.toml", b"README.md"),
+    }
     for name in filter(None, names):
         if name.split(b"/")[0] in wanted and os.path.lexists(SHIPPED / os.fsdecode(name)):
             copy = source / os.fsdecode(name)

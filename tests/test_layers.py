@@ -26,9 +26,9 @@ FOLDER = Path(runner.__file__).parent
 
 ORDER = (
     "errors model files text untrusted metric_kinds gpus limits lifeline stopping streams consoles",
-    "codec",
+    "codec store",
     "plan provers engines cache folder events metric_table destination locks",
-    "alerts metrics signature evm long_runs",
+    "alerts metrics signature evm long_runs jobs",
     "executor monitoring verify report doctor audit dashboard reference compile",
     "batch server inclusion sign l1 init",
     "cli",

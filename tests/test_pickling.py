@@ -50,6 +50,7 @@ SAMPLES: list[RunnerError] = [
     errors.LedgerNewerError(7, 1),
     errors.OperatingSystemError("", "Resource temporarily unavailable"),
     errors.L1Error("reverted", "the contract reverted", "0x08c379a0"),
+    errors.StoreError("s3://bucket", "no answer within 60 s"),
 ]
 
 ids = pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
@@ -119,6 +120,7 @@ def test_messages() -> None:
         "metrics ledger of format 7, known up to 1: update, or choose another metrics.ledger",
         "the operating system: Resource temporarily unavailable",
         "L1: the contract reverted [reverted]",
+        "store.url = 's3://bucket': no answer within 60 s",
     ]
 
 

@@ -106,6 +106,7 @@ def batch(elsewhere: None, made: Path) -> None:
 
 COMMANDS = {
     "audit": (["runner.audit", "out"], 0),
+    "l1": (["runner.l1", "status", "out"], 1),  # nothing was proved
     "audit, which does not hold": (["runner.audit", "out/audit.jsonl", "--head", "00"], 1),
     "verify": (["runner.verify", "out", "--json"], 1),  # nothing was proved
     "report": (["runner.report", "out"], 0),

@@ -11,6 +11,7 @@ Files:
 - `provers.py`: real proofs by every prover that this machine has, in one table.
 - `runner_overhead.py`: what the runner adds to its jobs, against a plain loop.
 - `schedule.py`: how good the schedule of long runs is, in virtual time, and how fast it is made.
+- `segments.py`: real long runs, cut and proved by several workers, against one process.
 - `scale.py`: time and memory of large plans and large batches.
 - `batches.py`: runs one batch in this process; several studies use it.
 - `stopwatches.py`: measures functions from outside; several studies use it.

@@ -441,6 +441,27 @@ _GPUS = (
     ),
 )
 
+_CLUSTER = (
+    Panel(
+        "Jobs of the last run by machine",
+        (Query("l2_host_jobs@", f"{{{{host}}}} {TARGET}"),),
+        empty="no worker was elsewhere",
+        style=_STEPS,
+    ),
+    Panel(
+        "Bytes between workers and the store",
+        (Query(gained("l2_store_bytes_total", "way"), "{{way}}"),),
+        unit="bytes",
+        style=_STACKED,
+    ),
+    Panel(
+        "Errors of the store per interval",
+        (Query(gained("l2_store_errors_total", "job, instance")),),
+        style=_BARS,
+        note="They cost no proof.",
+    ),
+)
+
 _EXECUTED = (
     _totals(
         "Executed, nothing proved",
@@ -481,6 +502,7 @@ ROWS = (
     Row("Errors", _ERRORS),
     Row("zkVM", _ZKVM),
     Row("GPUs", _GPUS),
+    Row("Cluster", _CLUSTER),
     Row("Execute mode", _EXECUTED),
 )
 """The dashboard from top to bottom."""

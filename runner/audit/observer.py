@@ -91,14 +91,16 @@ class AuditObserver:
             if job.part.index is not None and outcome.receipt is not None:
                 self._segment(job, job.part, outcome, outcome.receipt)
             return
-        if outcome.receipt is None:
+        if outcome.stored is not None:
+            self._receipt(job, outcome, outcome.stored.sha256, outcome.stored.size)
+        elif outcome.receipt is not None:
+            self._receipt(job, outcome, _sha256(outcome.receipt), len(outcome.receipt))
+        else:
             seconds = outcome.prove_s
             self._trail.add(Executed(**_of_job(job), **_of_run(outcome), execute_s=seconds))
-        else:
-            self._receipt(job, outcome, outcome.receipt)
 
-    def _receipt(self, job: ProofJob, outcome: Outcome, receipt: bytes) -> None:
-        digest: _OfReceipt = {"receipt_sha256": _sha256(receipt), "receipt_bytes": len(receipt)}
+    def _receipt(self, job: ProofJob, outcome: Outcome, sha256: str, size: int) -> None:
+        digest: _OfReceipt = {"receipt_sha256": sha256, "receipt_bytes": size}
         if outcome.cached:
             journal = _sha256(outcome.journal)
             self._trail.add(ServedFromCache(**_of_job(job), journal_sha256=journal, **digest))
@@ -110,9 +112,9 @@ class AuditObserver:
                 job.name,
                 image_id=outcome.image_id,
                 journal=outcome.journal,
-                receipt=receipt,
+                receipt_sha256=sha256,
                 job=job.id,
-                by="runner" if outcome.cached else "worker",
+                by="runner" if outcome.cached and outcome.stored is None else "worker",
                 receipts=outcome.verifications,
                 verify_s=outcome.verify_s,
             )
@@ -135,7 +137,7 @@ def verified(  # noqa: PLR0913  # all by name
     *,
     image_id: bytes,
     journal: bytes,
-    receipt: bytes,
+    receipt_sha256: str,
     job: int,
     by: Literal["worker", "runner"],
     receipts: int,
@@ -147,7 +149,7 @@ def verified(  # noqa: PLR0913  # all by name
         name: the name of the receipt for people, e.g. ``leaf 3`` or ``root``.
         image_id: the image id that the receipt proves.
         journal: the bytes of the journal that the receipt proves.
-        receipt: the encoded receipt.
+        receipt_sha256: the SHA-256 of the encoded receipt in hex.
         job: the id of the job whose receipt it is.
         by: who verified it.
         receipts: the number of receipts that were verified. A worker also verifies those of the
@@ -158,7 +160,7 @@ def verified(  # noqa: PLR0913  # all by name
         name=name,
         image_id=image_id.hex(),
         journal_sha256=_sha256(journal),
-        receipt_sha256=_sha256(receipt),
+        receipt_sha256=receipt_sha256,
         job=job,
         by=by,
         receipts=receipts,

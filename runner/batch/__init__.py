@@ -1,8 +1,8 @@
 """One run of one batch, from its settings to its verified result and its outputs; the dry run.
 
 May import: audit, cache, codec, consoles, engines, errors, events, executor, files, folder, gpus,
-limits, locks, long_runs, metric_table, metrics, model, monitoring, plan, provers, stopping, text,
-untrusted.
+jobs, limits, locks, long_runs, metric_table, metrics, model, monitoring, plan, provers, stopping,
+store, text, untrusted.
 
 Other rooms use:
 
@@ -19,6 +19,8 @@ Only this room uses:
 - `batch_run.py`: one run of a batch: source and sink of its jobs, and the check of the root.
 - `partial.py`: what is missing from a batch whose leaves failed in part, and what is left of it.
 - `run_info.py`: what is known of a run before its first job, such as its id and its start.
+- `elsewhere.py`: what a run tells an engine whose workers are elsewhere, and gives to the store.
+- `run_store.py`: the store of a run, with its bound, behind the cache of this machine.
 - `lookup.py`: the proof cache as a run uses it: jobs in, verified outcomes out.
 - `segment_store.py`: the segments of long runs on disk, and the receipts of those that are proved.
 - `segment_stream.py`: a long run that is cut on a thread, one segment each time it is asked.
@@ -34,5 +36,6 @@ Only this room uses:
 - `check_command.py`: the command that checks a finished batch.
 - `closing.py`: what a run prints when it has ended: a table, or a line of JSON.
 - `forecast.py`: what a run would prove or find in the cache, job by job, and why.
+- `trial.py`: the leaves' guests, executed by a dry run.
 - `dry_run_report.py`: what a dry run says, as a table and sentences or as JSON.
 """

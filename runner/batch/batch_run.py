@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import logging
 import time
 from dataclasses import replace
@@ -12,7 +13,7 @@ from runner.audit.observer import AuditObserver, rejected, verified
 from runner.audit.trail import NoTrail
 from runner.batch.batch import Batch, Root
 from runner.batch.counters import RunCounters
-from runner.batch.lookup import Lookup, job_key
+from runner.batch.lookup import Lookup
 from runner.batch.printed import Printed, printed_by
 from runner.batch.seed import seed_for
 from runner.batch.segment_stream import RunStream
@@ -20,6 +21,8 @@ from runner.engines.engine import jobs_at_once
 from runner.errors import ReceiptRejectedError, VerificationFailedError
 from runner.events import JobFailed
 from runner.executor import OnFailure, PlanExecutor
+from runner.jobs.elsewhere import perform_elsewhere
+from runner.jobs.entries import job_key
 from runner.limits import cores
 from runner.long_runs import most_ahead
 from runner.model import Child, ProofJob, ReceiptKind
@@ -41,8 +44,9 @@ if TYPE_CHECKING:
     from runner.engines.retry import RetryPolicy
     from runner.errors import JobFailedError
     from runner.events import Event, Observer
+    from runner.jobs.site import Site
     from runner.metrics import Recorder
-    from runner.model import LongRun, Outcome
+    from runner.model import LongRun, Outcome, Visit
     from runner.provers.prover import Prover
 
 __all__ = ["BatchRun"]
@@ -62,6 +66,7 @@ class BatchRun:
         recorder: the metrics of this run.
         prover: the prover that verifies receipts in this process.
         trail: the audit trail of this run; None for a run without an audit log.
+        site: what workers elsewhere need for the jobs, or None if the workers are on this machine.
         printed: the keeper of what guests print; None to keep nothing of it.
 
     Attributes:
@@ -82,9 +87,13 @@ class BatchRun:
         recorder: Recorder,
         prover: Prover,
         trail: Trail | None = None,
+        site: Site | None = None,
         printed: Printed | None = None,
     ) -> None:
         self._batch = batch
+        self._site = site
+        # With a store, receipts go by their digests, and workers look jobs up themselves.
+        self._by_digest = site is not None and site.store is not None
         self._cache = cache
         self._spool = spool
         self._segments = segments
@@ -143,7 +152,9 @@ class BatchRun:
         PlanExecutor(
             self._batch.plan,
             engine=engine,
-            task=functools.partial(perform, self._batch.prover),
+            task=functools.partial(perform, self._batch.prover)
+            if self._site is None
+            else functools.partial(perform_elsewhere, self._site),
             jobs=self,
             # An event is counted and written into the audit log before it is shown.
             observers=(self, self.counters, *audit, *observers),
@@ -153,7 +164,7 @@ class BatchRun:
             # handed over, so it is given some in advance.
             per_worker=4 if executes else 1,
             lookups=lookups,
-            cached=not executes and self._cache.keeps,
+            cached=not executes and self._cache.keeps and not self._by_digest,
             on_failure=on_failure,
             leaves_done=self._leaves_done,
         ).run()
@@ -190,6 +201,8 @@ class BatchRun:
         job = self._batch.job(job_id, self._positions, lambda child: self.outcomes[child].journal)
         if job.kind is ReceiptKind.EXECUTE or not isinstance(self._prover, SegmentProver):
             return job
+        if self._site is not None:  # segments do not go by their digests, so a run stays whole
+            return job
         return replace(job, seed=seed_for(self._secret, job_key(self._prover, job)))
 
     def load(self, job: ProofJob) -> ProofJob:
@@ -206,7 +219,9 @@ class BatchRun:
             done = self.outcomes[child]
             claim = (done.image_id, done.journal)
             if claim not in children:
-                children[claim] = Child(*claim, self._spool.get(child))
+                stored = self._spool.stored(child)
+                receipt = self._spool.get(child) if stored is None else None
+                children[claim] = Child(*claim, receipt, stored)
         return replace(job, children=tuple(children.values()))
 
     def lookup(self, job: ProofJob) -> Outcome | None:
@@ -244,7 +259,12 @@ class BatchRun:
         self._warn_of_gpu(self._batch.name(job_id), outcome)
         self._keep_printed(job_id, outcome.printed)
         outcome = replace(outcome, printed="")
-        if outcome.receipt is not None:
+        if outcome.visit is not None:
+            self._visited(job_id, outcome, outcome.visit)
+        if outcome.stored is not None:
+            self._spool.refer(job_id, outcome.stored)
+            self.receipt_bytes[job_id] = outcome.stored.size
+        elif outcome.receipt is not None:
             # The cache comes first. If this run is stopped here, the next one still has the proof.
             if not outcome.cached:
                 self._lookup.keep(self.build(job_id), outcome, outcome.receipt)
@@ -253,6 +273,19 @@ class BatchRun:
             outcome = replace(outcome, receipt=None)
         self._segments.drop(job_id)
         self.outcomes[job_id] = outcome
+
+    def _visited(self, job_id: int, outcome: Outcome, visit: Visit) -> None:
+        """Count what a worker elsewhere says of its way to the store."""
+        if self._by_digest and self._site is not None and self._site.caches:
+            (self.counters.hit if outcome.cached else self.counters.missed)()
+        self.counters.visited(visit)
+        if visit.trouble:
+            log.warning(
+                "%s: the store failed on %s, which cost no proof: %s",
+                self._batch.name(job_id),
+                visit.host,
+                visit.trouble,
+            )
 
     def _keep_printed(self, job_id: int, text: str, *, failed: bool = False) -> None:
         if self._printed is None or not text:
@@ -338,7 +371,7 @@ class BatchRun:
                 what,
                 image_id=image_id,
                 journal=done.journal,
-                receipt=receipt,
+                receipt_sha256=hashlib.sha256(receipt).hexdigest(),
                 job=job_id,
                 by="runner",
                 receipts=1,

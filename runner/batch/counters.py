@@ -23,6 +23,7 @@ from runner.metric_table import (
     GPU_PROOFS,
     GPUS_SET_ASIDE,
     GUEST_CYCLES,
+    HOST_JOBS,
     JOB_RETRIES,
     LONG_RUNS,
     PROOF_GENERATION,
@@ -34,14 +35,17 @@ from runner.metric_table import (
     SEGMENT_PROOF_DURATION_SECONDS,
     SEGMENT_PROOFS,
     SEGMENTS,
+    STORE_BYTES,
+    STORE_ERRORS,
 )
 from runner.model import ReceiptKind
+from runner.monitoring.hosts import HostTally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from runner.metrics import Recorder
-    from runner.model import GpuUse, Outcome, Part, ProofJob
+    from runner.model import GpuUse, Outcome, Part, ProofJob, Visit
     from runner.plan.plan import Plan
 
 __all__ = ["RunCounters"]
@@ -96,6 +100,7 @@ class RunCounters:
         for guest in guests:
             for cycles in (GUEST_CYCLES, EXECUTED_CYCLES):
                 recorder.expect(cycles, guest=guest, type="total")
+        self._hosts = HostTally()
         self.retries = 0
         self.verify_s = 0.0
         self.segments_proved = 0
@@ -146,6 +151,17 @@ class RunCounters:
         self._recorder.inc(self._errors)
         if isinstance(cause, ProverError) and cause.code == "cuda_failed":
             self._recorder.inc(CUDA_ERRORS)
+
+    def visited(self, visit: Visit) -> None:
+        """Count a job that a worker elsewhere has finished, and the bytes on its way."""
+        self._hosts.count(visit)
+        self._recorder.inc(STORE_BYTES, visit.fetched, way="fetched")
+        self._recorder.inc(STORE_BYTES, visit.kept, way="kept")
+        self._recorder.inc(STORE_BYTES, visit.sent, way="sent")
+        if visit.trouble:
+            self._recorder.inc(STORE_ERRORS)
+        for share in self._hosts.shares():
+            self._recorder.set(HOST_JOBS, share.jobs, host=share.host)
 
     # -- the cache; look-ups call these methods from any thread ------------------------------------
 

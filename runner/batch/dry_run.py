@@ -10,8 +10,10 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from runner.batch.dry_run_report import DryRunReport, sentences, table
-from runner.batch.forecast import Forecast
+from runner.batch.forecast import Forecast, Reason
 from runner.batch.prepare import prepare
+from runner.batch.run_store import RunStore, cache_of
+from runner.batch.trial import try_leaves
 from runner.consoles import make_console
 from runner.engines.engine import jobs_at_once
 from runner.errors import InputError
@@ -21,7 +23,13 @@ from runner.model import ReceiptKind
 from runner.provers.prover import load_prover
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.batch.batch import Batch
+    from runner.batch.forecast import Decision
     from runner.batch.settings import Settings
+    from runner.batch.trial import Executed
+    from runner.provers.prover import Prover
 
 __all__ = ["FILE", "run"]
 
@@ -41,21 +49,24 @@ def run(settings: Settings) -> DryRunReport:
         if prover.workers is not None:
             engine.suggest_workers(prover.workers)
         workers = jobs_at_once(engine.hosts())
+    cache = cache_of(settings, RunStore.of(settings))
     with contextlib.ExitStack() as stack:
-        view = None if batch.prover.kind is ReceiptKind.EXECUTE else settings.cache.view()
+        view = None if batch.prover.kind is ReceiptKind.EXECUTE else cache.view()
         if view is not None:
             stack.enter_context(view)
         forecast = Forecast(batch, prover, view, min(cores(), 8))
         decisions = forecast.decide()
         report = DryRunReport(
             requested=settings.strategy.name,
-            cache=settings.cache,
+            cache=cache,
             workers=workers,
             batch=batch,
             versions=prover.versions,
             decisions=decisions,
             measured=[forecast.measured(job) for job in range(batch.plan.jobs)],
             without_origin=view.without_origin() if view is not None else 0,
+            executed=_trial(settings, batch, prover, decisions),
+            worker_bytes=prover.worker_bytes,
         )
     path = settings.output / FILE
     try:
@@ -68,3 +79,14 @@ def run(settings: Settings) -> DryRunReport:
     for line in sentences(report):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return report
+
+
+def _trial(
+    settings: Settings, batch: Batch, prover: Prover, decisions: Sequence[Decision]
+) -> list[Executed]:
+    """Execute the leaves that are no hits, if the settings say so."""
+    if not settings.dry_run_executes:
+        return []
+    leaves = decisions[: batch.plan.leaf_jobs]
+    jobs = [one.job_id for one in leaves if one.reason is not Reason.HIT]
+    return try_leaves(batch, prover, jobs, min(cores(), 8))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from runner.batch.forecast import Decision, MeasuredTimes, Reason
+from runner.batch.trial import words
 from runner.model import ReceiptKind
 from runner.plan.time_left import TimeLeft
 from runner.text import duration
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.batch.batch import Batch
+    from runner.batch.trial import Executed
     from runner.cache.cache import Cache
     from runner.model import Versions
 
@@ -70,6 +72,8 @@ class DryRunReport:
         decisions: what becomes of each job, by job id.
         measured: the times of proofs like each job's, by job id; None where none was measured.
         without_origin: the number of entries in the cache that do not say what they were made from.
+        executed: what the leaves did that the dry run has executed.
+        worker_bytes: the least memory that a worker takes for a proof; 0 if that is not known.
     """
 
     requested: str
@@ -80,6 +84,8 @@ class DryRunReport:
     decisions: Sequence[Decision]
     measured: Sequence[MeasuredTimes | None]
     without_origin: int
+    executed: Sequence[Executed] = ()
+    worker_bytes: int = 0
 
     @cached_property
     def levels(self) -> list[Level]:
@@ -114,6 +120,7 @@ class DryRunReport:
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values, as ``dry_run.json`` holds them."""
         batch = self.batch
+        executed = {one.job_id: one.to_json() for one in self.executed}
         return {
             "format": FORMAT,
             "dry_run": True,
@@ -131,7 +138,10 @@ class DryRunReport:
             "levels": [asdict(level) for level in self.levels],
             "expected_s": self.expected[0] if self.expected else None,
             "expected_is_all": bool(self.expected and self.expected[1]),
-            "jobs": [self._row(decision) for decision in self.decisions],
+            "jobs": [
+                self._row(decision) | executed.get(decision.job_id, {})
+                for decision in self.decisions
+            ],
         }
 
     def _row(self, decision: Decision) -> dict[str, Any]:
@@ -196,6 +206,7 @@ def sentences(report: DryRunReport) -> list[str]:
     what = "executed only" if kind is ReceiptKind.EXECUTE else f"{kind.value} receipts"
     segments = dict(batch.prover.settings).get("segment_po2")
     lines = [f"{_leaves(batch)}, strategy {plan.strategy}{picked}, {plan.jobs} jobs; {what}"]
+    lines += words(batch, report.executed, report.worker_bytes)
     if segments is not None:
         lines.append(
             f"segments of at most 2^{segments} cycles; how many a run has is known when it has been"

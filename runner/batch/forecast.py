@@ -18,8 +18,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from runner.batch.lookup import job_key, verify_entry
 from runner.errors import ReceiptRejectedError
+from runner.jobs.entries import job_key, verify_entry
 from runner.plan.journal import aggregator_stdin
 from runner.provers.guests import AGGREGATOR
 

@@ -6,17 +6,16 @@ It is asked for jobs and gives verified outcomes, and it is given the proofs tha
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import time
 from typing import TYPE_CHECKING
 
 from runner.audit.observer import rejected
 from runner.cache.keys import proof_key
-from runner.cache.origins import MadeFrom, Origin
+from runner.cache.origins import Origin
 from runner.errors import CacheError, ProverError, ReceiptRejectedError, SegmentLostError
+from runner.jobs.entries import found, job_key, job_origin, verify_entry
 from runner.model import Outcome, ReceiptKind
-from runner.provers.verifying import verify_receipt
 
 if TYPE_CHECKING:
     from runner.audit.trail import Trail
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from runner.provers.prover import Prover
     from runner.provers.segments import SegmentProver
 
-__all__ = ["Lookup", "job_key", "job_origin", "verify_entry"]
+__all__ = ["Lookup"]
 
 log = logging.getLogger(__name__)
 
@@ -79,22 +78,7 @@ class Lookup:
             self._trail.add(rejected(error, job))
             return None
         self._counters.hit()
-        return Outcome(
-            job_id=job.id,
-            image_id=job.guest.image_id,
-            journal=journal,
-            receipt=entry.data,
-            kind=job.kind,
-            cycles=entry.cycles,
-            prove_s=0.0,
-            verify_s=time.perf_counter() - clock,
-            verifications=1,
-            worker=0,
-            started=started,
-            finished=time.time(),
-            cached=True,
-            attempts=0,
-        )
+        return found(job, entry, journal, started, time.perf_counter() - clock)
 
     def find_segment(
         self, job: ProofJob, part: Part, prover: SegmentProver, store: SegmentStore
@@ -199,18 +183,6 @@ class Lookup:
             self._counters.kept(evicted)
 
 
-def job_key(prover: Prover, job: ProofJob) -> str:
-    """Return the key of a job's proof in the cache."""
-    versions = prover.versions
-    return proof_key(
-        zkvm=versions.zkvm,
-        zkvm_version=versions.zkvm_version,
-        kind=job.kind,
-        image_id=job.guest.image_id,
-        stdin=job.stdin,
-    )
-
-
 def _segment_key(prover: Prover, part: Part) -> str:
     """The key of a segment's receipt in the cache. The segment's digest stands for all of it."""
     versions = prover.versions
@@ -221,50 +193,3 @@ def _segment_key(prover: Prover, part: Part) -> str:
         image_id=part.digest,
         stdin=b"segment",
     )
-
-
-def job_origin(prover: Prover, job: ProofJob) -> Origin:
-    """Return what a job's proof is made from, as the cache records it."""
-    versions = prover.versions
-    return Origin(
-        guest=job.guest.name,
-        stdin=hashlib.sha256(job.stdin).hexdigest(),
-        zkvm=versions.zkvm,
-        zkvm_version=versions.zkvm_version,
-        children=len(job.children),
-    )
-
-
-def verify_entry(
-    prover: Prover, job: ProofJob, key: str, data: bytes, made_from: MadeFrom | None
-) -> bytes:
-    """Verify that a cache entry is the proof of a job.
-
-    A leaf's receipt proves its journal, and not which input the guest read. So what the entry was
-    made from is compared as well, where the cache says it.
-
-    Args:
-        prover: the prover that verifies the receipt.
-        job: the job that was looked up.
-        key: the key of the entry, which an error names.
-        data: the encoded receipt in the entry.
-        made_from: what the entry was made from, or None if the cache does not say.
-
-    Returns:
-        The journal that the receipt proves.
-
-    Raises:
-        ReceiptRejectedError: the receipt does not verify, is of another kind than the job asks
-            for, or was made from something else.
-    """
-    what = f"cache entry {key[:16]}"
-    if made_from is not None:
-        asked = MadeFrom(job.guest.image_id.hex(), job.kind.value, job_origin(prover, job))
-        if differences := made_from.differences(asked):
-            words = ", ".join(differences)
-            raise ReceiptRejectedError(what, f"it was made from something else ({words})")
-    journal = verify_receipt(prover, data, job.guest.image_id, job.expected, what)
-    found = prover.describe(data).kind
-    if found != job.kind.value:
-        raise ReceiptRejectedError(what, f"it is a {found} receipt")
-    return journal

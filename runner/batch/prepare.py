@@ -20,6 +20,7 @@ from runner.plan.plan import distinct
 from runner.plan.strategy import make_plan
 from runner.provers.prover import load_prover
 from runner.provers.segments import Sized
+from runner.store.place import UrlPlace, check_place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,8 +40,8 @@ def prepare(settings: Settings) -> Batch:
 
     Raises:
         InputError: a guest is not what the manifest says, the prover cannot make such receipts
-            here, an input or the strategy is not usable, or a folder or the audit log cannot be
-            written.
+            here, an input or the strategy is not usable, or a folder, the store or the audit log
+            cannot be written.
     """
     prover = load_prover(settings.prover)
     if not settings.guest:
@@ -71,6 +72,8 @@ def prepare(settings: Settings) -> Batch:
         _check_folders([("output", settings.output)])
     else:
         _check_writable(settings)
+        if settings.store is not None:
+            check_place(UrlPlace(settings.store.place))
         if settings.audit is not None:
             _check_audit(settings.audit)
     return batch

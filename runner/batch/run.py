@@ -17,11 +17,13 @@ from runner.audit.trail import AuditTrail, NoTrail
 from runner.batch.batch_run import BatchRun
 from runner.batch.check_command import check_command
 from runner.batch.closing import print_end
+from runner.batch.elsewhere import ready_engine
 from runner.batch.outputs import Outputs
 from runner.batch.partial import rest_of
 from runner.batch.prepare import plan_for, prepare
 from runner.batch.printed import Printed
 from runner.batch.run_info import RunInfo
+from runner.batch.run_store import RunStore, cache_of
 from runner.batch.seed import user_secret
 from runner.batch.segment_store import SegmentStore, segments_folder
 from runner.batch.spool import Spool
@@ -83,18 +85,15 @@ def run(settings: Settings) -> Summary:
     run_id = uuid.uuid4().hex
     trail = NoTrail() if settings.audit is None else AuditTrail(settings.audit, run_id)
     executes = batch.prover.kind is ReceiptKind.EXECUTE
-    output = settings.output
+    output, store = settings.output, RunStore.of(settings)
     with (
         owned(output, RUN_LOCK, "output"),
-        NoCache() if executes else settings.cache as cache,
+        NoCache() if executes else cache_of(settings, store) as cache,
         trail,
     ):
         # An engine may have to reach a cluster first, which is part of the run's time.
         started, clock = time.time(), time.monotonic()
-        engine = settings.make_engine()
-        if prover.workers is not None:
-            engine.suggest_workers(prover.workers)
-        hosts = engine.hosts()
+        engine, hosts, site = ready_engine(settings, batch, prover, store)
         info = RunInfo(
             run_id,
             prover.versions,
@@ -104,7 +103,7 @@ def run(settings: Settings) -> Summary:
             prover_settings=batch.prover.settings,
             check=check_command(settings, batch),
         )
-        spool = Spool(output / RECEIPTS)
+        spool = Spool(output / RECEIPTS, None if store is None else store.artifacts)
         segments = SegmentStore(segments_folder(os.environ, output / SEGMENTS), run_id)
         recorder = Recorder()
         batch_run = BatchRun(
@@ -117,6 +116,7 @@ def run(settings: Settings) -> Summary:
             prover=prover,
             trail=trail,
             printed=Printed(output),
+            site=site,
         )
         gpus = GpuMonitor(nvml if prover.gpus else _no_driver)
         outputs = Outputs(
@@ -282,9 +282,7 @@ def _prove(  # noqa: PLR0913  # the wiring of one run
     tally.go_on(rest.batch.plan)
     log.warning("%s; the batch goes on with the other %d", outputs.missing_says(),
                 len(rest.batch.leaves))  # fmt: skip
-    again = settings.make_engine()
-    if prover.workers is not None:
-        again.suggest_workers(prover.workers)
+    again, _, _ = ready_engine(settings, batch, prover, RunStore.of(settings))
     return _execute(settings, batch_run, engine=again, tally=tally)
 
 

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from runner.plan.inputs import InputSpec
     from runner.plan.strategy import StrategySettings
     from runner.provers.prover import ProverSpec
+    from runner.store.place import PlaceSettings
+    from runner.store.sweep import Bound
 
-__all__ = ["ExecutorSettings", "Program", "Settings"]
+__all__ = ["ExecutorSettings", "Program", "Settings", "StoreSettings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,19 @@ class ExecutorSettings:
     workers: int | None
     timeout_s: float | None
     on_failure: OnFailure
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """The store of artifacts that machines share.
+
+    Attributes:
+        place: where it is and how it is reached.
+        bound: how much it may hold.
+    """
+
+    place: PlaceSettings
+    bound: Bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +103,9 @@ class Settings:
             to be right.
         audit: the file of the audit log, or None for no audit log.
         dry_run: whether the run only says what it would do, and does nothing.
+        dry_run_executes: whether a dry run executes the leaves that are not in the cache.
         report: whether the run leaves an HTML report of itself.
+        store: the store of artifacts that machines share, or None for none.
         elf: the file of that guest's program, or None for the one in the manifest.
         programs: the further guests that inputs may name, by their names. Where
             there are any, each input names its guest.
@@ -119,6 +136,8 @@ class Settings:
     audit: Path | None = None
     dry_run: bool = False
     report: bool = False
+    store: StoreSettings | None = None
+    dry_run_executes: bool = False
     elf: Path | None = None
     aggregate: str = "all"
     programs: Mapping[str, Program] = field(default_factory=dict)

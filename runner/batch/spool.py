@@ -1,7 +1,8 @@
 """The receipts of a run on disk.
 
 The proof cache is shared and may evict an entry at any time. The run keeps its own receipts here,
-so that no aggregation loses a child.
+so that no aggregation loses a child. Those that a worker elsewhere has given to the store stay
+there, and the run keeps their digests.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from runner.errors import StoreError
 from runner.files import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from runner.model import Stored
+    from runner.store.artifacts import Artifacts
 
 __all__ = ["Spool"]
 
@@ -23,10 +28,13 @@ class Spool:
 
     Args:
         folder: the folder of the receipts. It is made when the first one is kept.
+        artifacts: the store of receipts that workers elsewhere have made, or None.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, artifacts: Artifacts | None = None) -> None:
         self._folder = folder
+        self._artifacts = artifacts
+        self._stored: dict[int, Stored] = {}
 
     def path(self, job_id: int) -> Path:
         """The file of a job's receipt, whether or not it is there yet."""
@@ -37,9 +45,30 @@ class Spool:
         self._folder.mkdir(parents=True, exist_ok=True)
         atomic_write(self.path(job_id), receipt)
 
+    def refer(self, job_id: int, stored: Stored) -> None:
+        """Keep where in the store a receipt is."""
+        self._stored[job_id] = stored
+
+    def stored(self, job_id: int) -> Stored | None:
+        """Where in the store a receipt is, or None if it is on this disk."""
+        return self._stored.get(job_id)
+
     def get(self, job_id: int) -> bytes:
-        """Return a receipt that was kept earlier. Raises OSError."""
-        return self.path(job_id).read_bytes()
+        """Return a receipt that was kept earlier. One from the store is on this disk afterwards.
+
+        Raises:
+            OSError: The disk failed.
+            StoreError: The store does not give the receipt.
+        """
+        stored = self._stored.get(job_id)
+        if stored is None:
+            return self.path(job_id).read_bytes()
+        if self._artifacts is None:
+            raise StoreError("", f"there is no store to take {stored.sha256} from")
+        receipt = self._artifacts.get(stored.sha256, stored.size)
+        self.put(job_id, receipt)
+        del self._stored[job_id]
+        return receipt
 
     def keep_only(self, jobs: Sequence[int]) -> None:
         """Keep the receipts of some jobs under new ids, and remove all others.
@@ -57,6 +86,8 @@ class Spool:
         for new, old in enumerate(jobs):  # no id grows, so that none takes the place of a later one
             if self.path(old).exists():
                 self.path(old).replace(self.path(new))
+        stored = self._stored
+        self._stored = {new: stored[old] for new, old in enumerate(jobs) if old in stored}
 
     def clear(self) -> None:
         """Remove all receipts, once the root's receipt makes them superfluous."""

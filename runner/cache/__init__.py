@@ -1,10 +1,12 @@
 """Finished proofs kept between runs, and verified before each use.
 
-May import: errors, files, model, text, untrusted.
+May import: errors, files, model, store, text, untrusted.
 
 Other rooms use:
 
 - `cache.py`: the protocol of a cache, the view that a dry run reads, and the cache of `cache=off`.
+- `shared.py`: the proofs that machines share, in a store of artifacts.
+- `tiers.py`: the cache of this machine with the shared proofs behind it.
 - `keys.py`: the content address of a proof.
 - `origins.py`: what the entries were made from, so that a miss can be explained.
 

@@ -1,7 +1,7 @@
 """The command line, which is all of the runner that knows Hydra.
 
 May import: batch, cache, codec, engines, errors, executor, files, folder, l1, lifeline, locks,
-metrics, model, monitoring, plan, provers, report, stopping, streams, text, untrusted.
+metrics, model, monitoring, plan, provers, report, stopping, store, streams, text, untrusted.
 
 Other rooms use:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.batch.settings import ExecutorSettings, Program, Settings
+from runner.batch.settings import ExecutorSettings, Program, Settings, StoreSettings
 from runner.cli import paths
 from runner.cli.errors import explain
 from runner.cli.metrics_config import metrics_settings
@@ -22,6 +23,7 @@ from runner.cli.schema import (
     RetryConf,
     RunnerConf,
     SeriesConf,
+    StoreConf,
     StrategyConf,
 )
 from runner.cli.targets import make_cache, make_engine
@@ -36,6 +38,8 @@ from runner.plan.inputs import InputSpec, RangeSeries, Series, TemplateSeries
 from runner.plan.strategy import StrategySettings, Thresholds
 from runner.provers.guests import default_folder
 from runner.provers.prover import ProverSpec
+from runner.store.place import PlaceSettings, UrlPlace
+from runner.store.sweep import Bound
 
 if TYPE_CHECKING:
     from runner.executor import OnFailure
@@ -63,6 +67,8 @@ def settings(config: DictConfig, output: Path) -> Settings:
     if not isinstance(conf, RunnerConf) or not isinstance(plain, dict):
         raise TypeError("config is not composed on the schema runner_schema")
     paths.expand_all(conf)
+    if conf.dry_run_executes and not conf.dry_run:
+        raise InputError("dry_run_executes", True, "is of a dry run only", "give dry_run=true")
     _check_choice("aggregate", conf.aggregate, ("all", "succeeded"))
     if conf.aggregate == "succeeded" and conf.executor.on_failure != "continue":
         problem = "stops at the first failure, and aggregate=succeeded goes on"
@@ -106,6 +112,8 @@ def settings(config: DictConfig, output: Path) -> Settings:
         audit=Path(conf.audit.file) if conf.audit.file else None,
         dry_run=conf.dry_run,
         report=conf.report,
+        store=_store(conf.store),
+        dry_run_executes=conf.dry_run_executes,
         aggregate=conf.aggregate,
         programs=_programs(conf),
     )
@@ -256,6 +264,22 @@ def _executor(conf: ExecutorConf) -> ExecutorSettings:
             "executor.engine", conf.engine, "names no _target_", "use executor=processes"
         )
     return ExecutorSettings(workers, conf.timeout_s, on_failure)
+
+
+def _store(conf: StoreConf) -> StoreSettings | None:
+    if not conf.url:
+        return None
+    for name in ("timeout_s", "max_bytes"):
+        if getattr(conf, name) <= 0:
+            raise InputError(f"store.{name}", getattr(conf, name), "not positive", "give more")
+    if conf.protect_s < 0:
+        raise InputError("store.protect_s", conf.protect_s, "negative", "give seconds, 0 or more")
+    if not isinstance(conf.options, dict | None):
+        raise InputError("store.options", conf.options, "no options", "give {NAME: VALUE}, or null")
+    url = conf.url if "://" in conf.url else f"file://{Path(conf.url).expanduser().absolute()}"
+    place = PlaceSettings(url, json.dumps(conf.options or {}, sort_keys=True), conf.timeout_s)
+    UrlPlace(place)  # what is wrong with the settings themselves is told at once
+    return StoreSettings(place, Bound(conf.max_bytes, conf.protect_s))
 
 
 def _retry(conf: RetryConf) -> RetryPolicy:

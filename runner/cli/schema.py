@@ -22,6 +22,7 @@ __all__ = [
     "RetryConf",
     "RunnerConf",
     "SeriesConf",
+    "StoreConf",
     "StrategyConf",
     "register",
 ]
@@ -141,6 +142,17 @@ class MetricsConf:
 
 
 @dataclass
+class StoreConf:
+    """The store that machines share, see :mod:`runner.store`. Without a ``url``, there is none."""
+
+    url: Optional[str] = None
+    options: Any = None
+    timeout_s: float = 60.0
+    max_bytes: int = 200_000_000_000
+    protect_s: float = 86_400.0
+
+
+@dataclass
 class AuditConf:
     """The audit log, see :mod:`runner.audit.chain`. Without a ``file``, none is written."""
 
@@ -194,11 +206,13 @@ class RunnerConf:
     retry: RetryConf = field(default_factory=RetryConf)
     metrics: MetricsConf = field(default_factory=MetricsConf)
     audit: AuditConf = field(default_factory=AuditConf)
+    store: StoreConf = field(default_factory=StoreConf)
     l1: L1Conf = field(default_factory=L1Conf)
     guests: Optional[str] = None
     output: str = MISSING
     aggregate: str = "all"
     dry_run: bool = False
+    dry_run_executes: bool = False
     report: bool = False
     progress: str = "auto"
     log_level: str = "info"

@@ -10,12 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
-__all__ = ["Engine", "Host", "jobs_at_once", "threads_for"]
+__all__ = ["Engine", "Host", "Requirements", "jobs_at_once", "threads_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,26 @@ class Host:
     workers: int
 
 
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What a worker on another machine must have before it is given a job.
+
+    Attributes:
+        facts: A picklable function that is called once on each worker, in a process as a job has
+            it. It returns facts about the worker by name, or raises what makes it unusable.
+        expected: The facts that a worker must have in common with this process, by name.
+        files: The files that a worker must have in its :class:`runner.store.keep.Keep`, by their
+            SHA-256 in hex. The engine takes them there. It is empty where a store does.
+        near: A function that is given the argument of a call and names the machine that the call
+            had best run on, or None if it is all the same.
+    """
+
+    facts: Callable[[], Mapping[str, str]]
+    expected: Mapping[str, str]
+    files: Mapping[str, Path]
+    near: Callable[[Any], str | None] = lambda _: None
+
+
 class Engine(Executor, ABC):
     """Runs jobs. ``submit`` is given a picklable call, and may start workers on its first use.
 
@@ -43,9 +64,11 @@ class Engine(Executor, ABC):
         ends_jobs: Whether the engine can end a running job. If it cannot, the runner refuses
             ``executor.timeout_s``, and jobs that run when a run is stopped go on to their end.
         transient: Exceptions that say nothing about the job, so that another attempt may succeed.
+        elsewhere: Whether workers may be on machines that share no file with this one.
     """
 
     ends_jobs: ClassVar[bool] = False
+    elsewhere: ClassVar[bool] = False
     transient: tuple[type[BaseException], ...] = ()
 
     @abstractmethod
@@ -58,6 +81,20 @@ class Engine(Executor, ABC):
         Raises:
             InputError: The workers cannot be reached.
         """
+
+    def require(self, requirements: Requirements) -> None:  # workers here are what this process is
+        """Take note of what workers elsewhere must have. It is called before :meth:`hosts`.
+
+        A worker that lacks something is given no job, and is named with the reason in the log.
+        """
+
+    def changed(self) -> Sequence[Host] | None:
+        """The machines as they are now, if they have changed since this or :meth:`hosts` said them.
+
+        Machines may join and leave a cluster while a batch runs. The executor asks often, so the
+        answer must come at once.
+        """
+        return None
 
     def suggest_workers(self, workers: int) -> None:  # an engine may have its own mind
         """Take this number of workers if the settings leave the number to the engine.

@@ -14,6 +14,7 @@ from runner.errors import (
     ProverError,
     ReceiptRejectedError,
     SegmentLostError,
+    StoreError,
     WorkerDiedError,
 )
 
@@ -28,6 +29,7 @@ _TRANSIENT = (
     JobTimeoutError,
     ReceiptRejectedError,
     SegmentLostError,
+    StoreError,
     BrokenExecutor,
 )
 

@@ -6,6 +6,7 @@ model, plan, text, untrusted.
 Other rooms use:
 
 - `tally.py`: the state of a running batch, as every display, log and page shows it.
+- `hosts.py`: what each machine of a cluster has done, for a bounded number of machines.
 - `progress.py`: progress bars on a terminal, plain log lines elsewhere.
 - `live.py`: the live figures of a running batch: the file's format and its reader.
 - `live_file.py`: keeps the live figures up to date beside the metrics textfile.

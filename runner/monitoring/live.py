@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.files import followed
+from runner.monitoring.hosts import MOST_HOSTS, HostShare
 from runner.untrusted import open_regular, parse_json
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class LiveFigures:
         retries: the number of failed attempts that are followed by another attempt.
         errors: the number of failed attempts.
         last_error: the message of the last failed attempt, or empty if none has failed.
+        hosts: what each machine has done, where workers may be elsewhere.
     """
 
     run_id: str
@@ -117,6 +119,7 @@ class LiveFigures:
     retries: int
     errors: int
     last_error: str
+    hosts: tuple[HostShare, ...] = ()
 
     @property
     def unfinished(self) -> int:
@@ -129,7 +132,8 @@ class LiveFigures:
         They differ from the file's, which also has what only its reader needs.
         """
         levels = [{"done": done, "total": total} for done, total in self.levels]
-        return {**asdict(self), "levels": levels, "jobs": [asdict(job) for job in self.jobs]}
+        jobs, hosts = [asdict(job) for job in self.jobs], [asdict(host) for host in self.hosts]
+        return {**asdict(self), "levels": levels, "jobs": jobs, "hosts": hosts}
 
 
 def read_live(
@@ -178,8 +182,12 @@ def read_last(
             RunningJob(int(worker), str(job), int(attempt), _finite(since))
             for worker, job, attempt, since in found["jobs"][:MOST_JOBS]
         )
+        hosts = tuple(
+            HostShare(str(host), *map(int, counts))
+            for host, *counts in found.get("hosts", [])[: MOST_HOSTS + 1]
+        )
         plain = {name: read(found[name]) for name, read in _FIELDS.items()}
-        live = LiveFigures(levels=levels, jobs=jobs, **plain)
+        live = LiveFigures(levels=levels, jobs=jobs, hosts=hosts, **plain)
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None, False
     return live, not (now is None or (then and now and then != now))

@@ -83,7 +83,6 @@ class LiveFile:
             "kind": kind,
             "strategy": strategy,
             "leaves": leaves,
-            "workers_limit": tally.workers,
         }
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -140,6 +139,7 @@ class LiveFile:
             "left_s": state.left.seconds,
             "left_complete": state.left.complete,
             "workers_active": state.active,
+            "workers_limit": self._tally.workers,
             "queue_depth": state.queued,
             "proofs": state.proofs,
             "executions": state.executions,
@@ -147,6 +147,10 @@ class LiveFile:
             "retries": state.retries,
             "errors": state.errors,
             "last_error": state.last_error[:_MOST_TEXT],
+            "hosts": [
+                (share.host[:_MOST_NAME], share.jobs, share.fetched, share.kept, share.sent)
+                for share in self._tally.hosts.shares()
+            ],
         }
 
 

@@ -16,8 +16,10 @@ from runner.events import (
     JobSplit,
     JobStarted,
     LoadMeasured,
+    WorkersChanged,
 )
 from runner.model import ReceiptKind
+from runner.monitoring.hosts import HostTally
 from runner.plan.time_left import Estimate, TimeLeft
 from runner.text import one_line
 
@@ -94,7 +96,8 @@ class Tally:
         clock: a clock of monotonic seconds.
 
     Attributes:
-        workers: the largest number of jobs that are done side by side.
+        workers: the largest number of jobs that are done side by side now.
+        hosts: what each machine has done, where workers may be elsewhere.
         changes: a number that grows with everything that happens.
         clock: the clock of monotonic seconds.
         began: the time by that clock at which the tally was made.
@@ -108,6 +111,7 @@ class Tally:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.workers = workers
+        self.hosts = HostTally()
         self.changes = 0
         self.clock = clock
         self.began = clock()
@@ -174,6 +178,9 @@ class Tally:
         """Count an event; see :class:`runner.events.Observer`."""
         with self._lock:
             match event:
+                case WorkersChanged():
+                    self.workers = event.workers
+                    self.changes += 1
                 case LoadMeasured():
                     self._measured(event.active, event.queued)
                 case JobStarted():
@@ -208,6 +215,8 @@ class Tally:
             what = "hits"
         else:
             what = "executions" if outcome.kind is ReceiptKind.EXECUTE else "proofs"
+        if outcome.visit is not None:
+            self.hosts.count(outcome.visit)
         self._done[self.level(job)] += 1
         self._counts[what] += 1
         # The parts of a long run have been counted already, each with its own time.

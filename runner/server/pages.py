@@ -138,6 +138,7 @@ def _running(live: LiveFigures, now: float) -> str:
 {error}
 </section>
 <section class="card">{_workers(live, now)}</section>
+{_hosts(live)}
 </div>"""
 
 
@@ -163,6 +164,22 @@ def _workers(live: LiveFigures, now: float) -> str:
     if not rows:
         rows.append(("", "none has a job now", ""))
     return _table("Workers", ("worker", "job", "for"), rows)
+
+
+def _hosts(live: LiveFigures) -> str:
+    """What each machine has done; nothing where all workers are on this one."""
+    if not live.hosts:
+        return ""
+    rows = [
+        (
+            html.escape(share.host),
+            f"{share.jobs:,}",
+            *(f"{size / 2**20:,.1f}" for size in (share.fetched, share.kept, share.sent)),
+        )
+        for share in live.hosts
+    ]
+    columns = ("machine", "jobs", "MiB from the store", "from its disk", "to the store")
+    return f'<section class="card">{_table("Machines", columns, rows)}</section>'
 
 
 # -- the runs that have ended -------------------------------------------------------------------

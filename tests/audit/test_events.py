@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import uuid
 from dataclasses import replace
@@ -95,7 +96,7 @@ def test_the_lines_of_all_events_are_those_of_earlier_versions(
             "root",
             image_id=GUEST.image_id,
             journal=b"j",
-            receipt=b"r",
+            receipt_sha256=hashlib.sha256(b"r").hexdigest(),
             job=6,
             by="runner",
             receipts=1,

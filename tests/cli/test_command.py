@@ -66,7 +66,7 @@ BAD_INPUT = [
     (["prover.adapter=other"], "prover.adapter", "'other'", "risc0"),
     (["log_format=xml"], "log_format", "'xml'", "text, json"),
     (["quiet=maybe"], "quiet", "'maybe'", "--help"),
-    (["executor=dask", "executor.timeout_s=9"], "executor.timeout_s", "9", "null"),
+    (["executor=inline", "executor.timeout_s=9"], "executor.timeout_s", "9", "null"),
 ]
 
 

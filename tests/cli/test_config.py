@@ -21,7 +21,8 @@ from tests.cli.configs import choices, composed, settings
 pytestmark = pytest.mark.usefixtures("hydra")
 
 
-GROUPS = ["guest", "strategy", "prover", "executor", "cache", "retry", "metrics", "audit", "l1"]
+GROUPS = ["guest", "strategy", "prover", "executor", "cache", "retry", "metrics", "audit"]
+GROUPS += ["l1", "store"]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +209,7 @@ def test_an_unusable_value_is_named(override: str, field: str) -> None:
     [
         (["executor=inline", "executor.workers=2"], "executor.workers"),
         (["executor=inline", "executor.timeout_s=5"], "executor.timeout_s"),
-        (["executor=dask", "executor.timeout_s=5"], "executor.timeout_s"),
+        (["executor=dask", "executor.engine.lost_s=0"], "executor.engine.lost_s"),
         (["executor.engine._target_=builtins.dict"], "executor.engine"),
         (["executor.engine._target_=nowhere.Engine"], "executor.engine"),
     ],
@@ -243,3 +244,35 @@ def test_an_experiment_that_names_a_sweep_is_one(name: str) -> None:
     for setting, values in (params or {}).items():
         for value in values.split(","):
             settings(f"experiment={name}", f"{setting}={value}")
+
+
+def test_options_of_a_store_are_given_on_the_command_line() -> None:
+    made = settings(
+        "store=shared", "store.url=memory://x", 'store.options={endpoint_url: "http://a:1"}'
+    )
+    assert made.store is not None
+    assert made.store.place.options == '{"endpoint_url": "http://a:1"}'
+    assert settings("store=shared", "store.url=here").store is not None
+    assert settings().store is None
+
+
+def test_resources_of_jobs_are_given_on_the_command_line() -> None:
+    engine = settings("executor=dask", "executor.engine.resources={GPU: 2}").make_engine()
+    assert engine._resources == {"GPU": 2}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("override", "field"),
+    [
+        ("store.options=3", "store.options"),
+        ("store.options={secret: x}", "store.options.secret"),
+        ("store.timeout_s=0", "store.timeout_s"),
+        ("store.max_bytes=-1", "store.max_bytes"),
+        ("store.protect_s=-1", "store.protect_s"),
+        ("store.url=nosuch://x", "store.url"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_named(override: str, field: str) -> None:
+    with pytest.raises(InputError) as caught:
+        settings("store=shared", override)
+    assert caught.value.field == field

@@ -48,6 +48,13 @@ def test_what_is_wrong_is_named(overrides: list[str], field: str) -> None:
     assert caught.value.field == field
 
 
+def test_settings_that_need_others_say_so() -> None:
+    with pytest.raises(InputError, match=r"dry_run_executes = True: .*give dry_run=true"):
+        settings("dry_run_executes=true")
+    with pytest.raises(InputError, match=r"on_failure = 'stop': .*give on_failure=continue"):
+        settings("aggregate=succeeded")
+
+
 def test_several_guests_in_one_batch() -> None:
     made = settings(
         "+guest@programs.sums=sha256",

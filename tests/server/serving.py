@@ -18,6 +18,7 @@ from runner.metric_table import (
     LAST_RUN_START_TIMESTAMP_SECONDS,
 )
 from runner.metrics import Recorder
+from runner.monitoring.hosts import HostShare
 from runner.monitoring.live import LiveFigures, RunningJob
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ LIVE = LiveFigures(
     retries=2,
     errors=2,
     last_error="leaf 4: <i>no</i>",
+    hosts=(HostShare("<s>a", 3, 5 << 20, 1 << 20, 1536 << 10), HostShare("b", 1)),
 )
 
 

@@ -79,6 +79,8 @@ def test_the_page_shows_what_is_known_and_escapes_it(server: StatusServer) -> No
     state = judge.health(text(), LIVE, NOW, None)
     page = pages.index(state, text()).decode()
     assert "&lt;script&gt;alert(1)" in page
+    assert "Machines" in page
+    assert "&lt;s&gt;a" in page
     assert page.count("<script") == 1
     assert not re.findall("<[biu]>", page)
     assert "3 of 8" in page

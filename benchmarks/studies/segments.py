@@ -1,0 +1,184 @@
+"""Long runs for real: what several workers gain that prove the segments of one run, and its cost.
+
+    python -m benchmarks.studies.segments execute          memory and disk of a run of 10^8 cycles
+    python -m benchmarks.studies.segments short            one segment, the new way and the old
+    python -m benchmarks.studies.segments prove            one process, 1 and 2 workers
+    python -m benchmarks.studies.segments prove --cycles 1000000 --po2 16
+
+``execute`` cuts one run of sha256 on a long input, keeps one segment at a time and measures the
+peak of resident memory of the process and the sizes of the segments. ``short`` alternates the two
+calls and compares medians. ``prove`` runs whole batches of 20 million cycles without a cache. Its
+first line is the library's own way: one process that proves all segments, as one job. Peak memory
+is that of the largest worker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.plan.journal import padded
+from runner.provers.guests import DEFAULT_FOLDER, Manifest, read_elf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CYCLES_PER_BYTE = 1.14
+"""The user cycles of the guest sha256 for each byte of a long input."""
+SEED = bytes(32)
+
+
+def main() -> None:
+    """Do one of the measurements, and print what was found."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("what", choices=("execute", "short", "prove"))
+    parser.add_argument("--cycles", type=int, help="the user cycles of the run")
+    parser.add_argument("--po2", type=int, default=18, help="the size of segments")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of `short`")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(one_process(given.cycles, given.po2)))
+    elif given.what == "execute":
+        execute(given.cycles or 100_000_000, given.po2)
+    elif given.what == "short":
+        short(given.rounds)
+    else:
+        prove(given.cycles or 20_000_000, given.po2)
+
+
+def message(cycles: int) -> bytes:
+    """An input on which sha256 takes about so many cycles."""
+    return padded(b"a" * int(cycles / CYCLES_PER_BYTE))
+
+
+def elf() -> bytes:
+    """The program of the guest sha256."""
+    return read_elf(Manifest.load(DEFAULT_FOLDER).get("sha256"))
+
+
+def peak_mib(of: int = resource.RUSAGE_SELF) -> int:
+    """The peak of resident memory in MiB."""
+    return resource.getrusage(of).ru_maxrss // 1024
+
+
+def execute(cycles: int, po2: int) -> None:
+    """Cut a run, and keep one segment at a time."""
+    import runner_risc0 as native
+
+    program, sizes, peaks = elf(), [], []
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "segment"
+
+        def keep(_: int, segment: bytes) -> None:
+            place.write_bytes(segment)
+            sizes.append(len(segment))
+            peaks.append(peak_mib())
+
+        stdin = message(cycles)
+        before, clock = peak_mib(), time.perf_counter()
+        run = native.cut(program, stdin, keep, seed=SEED, segment_po2=po2)
+        took = time.perf_counter() - clock
+    print(
+        f"{run.user_cycles:,} user cycles, {run.segments} segments of at most 2^{po2}, {took:.1f} s"
+    )
+    print(f"input          {len(stdin) / 2**20:.1f} MiB")
+    print(f"peak memory    {before} MiB before, {peaks[0]} at the first segment,", end=" ")
+    print(f"{peaks[len(peaks) // 2]} in the middle, {peaks[-1]} at the last")
+    print(f"segments       at most {max(sizes):,} bytes, {sum(sizes) / 2**20:.1f} MiB together")
+
+
+def short(rounds: int) -> None:
+    """Prove a run of one segment by both calls in turn."""
+    import runner_risc0 as native
+
+    program, stdin = elf(), padded(b"a" * 100)
+    calls: dict[str, Callable[[bytes, bytes], object]] = {
+        "as a whole": native.prove,
+        "if it is short": native.prove_if_short,
+    }
+    took: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            clock = time.perf_counter()
+            proof = call(program, stdin)
+            took[name].append(time.perf_counter() - clock)
+            assert isinstance(proof, native.Proof)
+    for name, seconds in took.items():
+        median = statistics.median(seconds)
+        print(f"{name:15} median {median:.3f} s of {rounds}, {proof_cycles(native)}")
+
+
+def proof_cycles(native: object) -> str:
+    """The cycles of the short run."""
+    run = native.execute(elf(), padded(b"a" * 100))  # type: ignore[attr-defined]  # the extension
+    return f"{run.total_cycles:,} cycles"
+
+
+def one_process(cycles: int, po2: int) -> dict[str, float]:
+    """Prove a run in this process, as the library does it."""
+    import runner_risc0 as native
+
+    clock = time.perf_counter()
+    proof = native.prove(elf(), message(cycles), segment_po2=po2)
+    took = time.perf_counter() - clock
+    return {"s": took, "mib": peak_mib(), "segments": proof.execution.segments}
+
+
+def prove(cycles: int, po2: int) -> None:
+    """Prove one long run in one process, and then by one and by two workers."""
+    command = [sys.executable, "-m", __spec__.name, "prove", "--one"]
+    done = subprocess.run(
+        [*command, f"--cycles={cycles}", f"--po2={po2}"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    whole = json.loads(done.stdout)
+    print(f"{whole['segments']:.0f} segments of at most 2^{po2}")
+    print(f"one process  {whole['s']:8.1f} s  {whole['mib']:6.0f} MiB")
+    for workers in (1, 2):
+        wall_s, mib = batch(cycles, po2, workers)
+        ratio = whole["s"] / wall_s
+        print(
+            f"{workers} workers    {wall_s:8.1f} s  {mib:6.0f} MiB each  {ratio:.2f} times as fast"
+        )
+
+
+def batch(cycles: int, po2: int, workers: int) -> tuple[float, float]:
+    """The wall seconds of a batch of one long leaf, and the peak memory of its largest worker."""
+    length = int(cycles / CYCLES_PER_BYTE)
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = Path(folder) / "inputs.jsonl"
+        inputs.write_text(json.dumps({"data": "a" * length}) + "\n", encoding="utf-8")
+        out = Path(folder) / "out"
+        arguments = [
+            "guest=sha256",
+            f"guest.inputs_file={inputs}",
+            f"prover.segment_po2={po2}",
+            f"executor.workers={workers}",
+            "executor.timeout_s=null",
+            *("cache=off", "metrics=off", "audit=off", "strategy=none", f"output={out}", "--quiet"),
+        ]
+        clock = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "runner", *arguments], check=True)
+        wall_s = time.perf_counter() - clock
+        record = json.loads((out / "result.json").read_text(encoding="utf-8"))
+        line = json.loads((out / "leaves.jsonl").read_text(encoding="utf-8"))
+        assert line["journal"] == hashlib.sha256(b"a" * length).hexdigest()
+    return wall_s, record["peak_memory_mib"]["largest_worker"]
+
+
+if __name__ == "__main__":
+    main()

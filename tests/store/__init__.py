@@ -1,0 +1,1 @@
+"""Tests of ``runner/store``: places of several kinds, a real S3 server, and its failures."""
