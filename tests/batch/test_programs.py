@@ -58,7 +58,12 @@ def without_aggregator(guests: Path) -> None:
 
 def batch(output: Path, guests: Path, elf: Path, strategy: str) -> Settings:
     return builders.batch_settings(
-        output, guests, guest="mine", elf=elf, strategy=builders.strategy(strategy)
+        output,
+        guests,
+        guest="mine",
+        elf=elf,
+        strategy=builders.strategy(strategy),
+        config={"guest": {"name": "mine", "journal": "hex"}},
     )
 
 
