@@ -106,8 +106,10 @@ def test_messages() -> None:
         "job 7: receipt rejected: bad seal",
         "segment 57 of job 3: not what was kept",
         "no result within 2.5 s, worker ended; raise executor.timeout_s",
-        "worker died (signal SIGKILL); if memory was short, lower executor.workers, or"
-        " prover.segment_po2 where the prover has it",
+        (
+            "worker died (signal SIGKILL); if memory was short, lower executor.workers, or"
+            " prover.segment_po2 where the prover has it"
+        ),
         "leaf 3 failed after 2 attempts: worker died (signal SIGKILL)",
         "batch failed: leaf 3 failed (finished receipts and figures: outputs/1)",
         "batch done in part: 1 of 8 leaves failed (the verified result of the rest: outputs/1)",
