@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shlex
@@ -13,6 +14,7 @@ import pytest
 
 import runner
 from runner.cli.errors import explain
+from runner.commands import script
 from runner.errors import InputError, OperatingSystemError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -134,7 +136,10 @@ def test_every_command_has_its_streams_guarded() -> None:
         if 'if __name__ == "__main__":' in (text := path.read_text(encoding="utf-8"))
     ]
     assert len(commands) > 9
-    assert all("\n    streams.run(main)\n" in text for text in commands)
+    # `python -m runner` and the installed command share `script`, which is looked at below.
+    guarded = ("\n    streams.run(main)\n", "\n    script()\n")
+    assert all(any(way in text for way in guarded) for text in commands)
+    assert "streams.run(main)" in inspect.getsource(script)
 
 
 @pytest.mark.parametrize("way", WAYS)

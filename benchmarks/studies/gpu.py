@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKES = ROOT / "tests" / "fakes" / "gpu"
-SHARING = [(4, 1), (4, 2), (8, 1), (1, 1)]
+SHARING = [(4, 1), (4, 2), (1, 1)]
 """Numbers of workers, and of proofs that the GPU makes at once, that are compared."""
 
 

@@ -441,6 +441,30 @@ _GPUS = (
     ),
 )
 
+_LONG_RUNS = (
+    Panel(
+        "Runs of several segments per interval",
+        (Query(gained("l2_long_runs_total", "job, instance")),),
+        style=_BARS,
+    ),
+    Panel(
+        "Segments proved one by one per interval",
+        (Query(gained("l2_segment_proofs_total", "job, instance")),),
+        style=_BARS,
+        note="Segments from the cache are not counted.",
+    ),
+    Panel(
+        "Time of a segment",
+        (
+            Query(mean("l2_segment_proof_duration_seconds"), "mean"),
+            Query(quantile("l2_segment_proof_duration_seconds"), "95 of 100 take less than"),
+        ),
+        "bargauge",
+        unit="s",
+        note="Over the time shown.",
+    ),
+)
+
 _CLUSTER = (
     Panel(
         "Jobs of the last run by machine",
@@ -502,6 +526,7 @@ ROWS = (
     Row("Errors", _ERRORS),
     Row("zkVM", _ZKVM),
     Row("GPUs", _GPUS),
+    Row("Long runs", _LONG_RUNS),
     Row("Cluster", _CLUSTER),
     Row("Execute mode", _EXECUTED),
 )

@@ -54,8 +54,11 @@ def add_to_search_path() -> None:
 
 
 def _own() -> Path | None:
-    folder = Path.cwd() / _FOLDER
-    return folder if folder.is_dir() and not folder.samefile(CONF) else None
+    try:
+        folder = Path.cwd() / _FOLDER
+        return folder if folder.is_dir() and not folder.samefile(CONF) else None
+    except OSError:  # a working folder that was deleted, or that this user may not enter
+        return None
 
 
 def _refuse_doubles(folder: Path) -> None:

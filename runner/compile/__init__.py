@@ -1,6 +1,6 @@
 """Compiles guest programs from crates that are anywhere, as ``risc0-build`` does.
 
-May import: errors, files, model, provers.
+May import: errors, files, model, provers, streams.
 
 Only this room uses:
 

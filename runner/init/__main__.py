@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner import streams
 from runner.errors import InputError, RunnerError
 
 if TYPE_CHECKING:
@@ -57,4 +58,4 @@ def _make(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    streams.run(main)

@@ -21,7 +21,7 @@ NO_PATHS = {
     *("guest.inputs_format", "guest.name", "guest.journal", "strategy.name", "strategy.fan_in"),
     *("prover.adapter", "prover.kind", "prover.segment_po2"),
     *("executor.workers", "executor.on_failure"),
-    *("executor.engine._target_", "executor.engine.address", "cache._target_"),
+    *("executor.engine._target_", "executor.engine.address", "cache._target_", "store.url"),
     *("metrics.pushgateway.url", "metrics.pushgateway.job"),
     *("progress", "log_level", "log_format", "l1.mode", "l1.url", "l1.url_env", "l1.registry"),
     *("l1.verifier_code_sha256", "l1.key_env", "l1.signer_url", "l1.signer_url_env", "l1.sender"),
@@ -31,7 +31,8 @@ NO_PATHS = {
 NO_TEXTS = {
     *("guest.input", "guest.encode"),
     *("guest.inputs", "guest.count", "guest.default_count", "metrics.pushgateway.grouping"),
-    *("prover.gpus", "prover.gpu_proofs"),
+    *("prover.gpus", "prover.gpu_proofs", "store.options", "executor.engine.resources"),
+    "executor.engine.tls",  # its files are paths, and the engine follows the rule for them
 }
 """The settings without a value whose type says nothing, and that take no text."""
 

@@ -16,6 +16,7 @@ use runner_shared::{Error, Result, guarded};
 
 use crate::{
     program,
+    segment::replay,
     trace::{Profile, Profiler},
 };
 
@@ -77,6 +78,8 @@ pub struct Run {
 pub struct Executed {
     pub session: Session,
     pub run: Run,
+    /// The last segment, if there are several.
+    last: Option<Segment>,
 }
 
 /// Claims `(image id, journal)` that are taken on trust, as assumptions.
@@ -93,27 +96,37 @@ pub fn unresolved(claims: &[(Digest, Vec<u8>)]) -> Vec<AssumptionReceipt> {
         .collect()
 }
 
-/// Run a guest so that every segment can be proved: where the last one would be too small, the run
-/// is cut with another limit. `attempt` runs it with a limit, and `shape` says what the run cost.
+/// Run a guest so that every segment can be proved: where the last one cannot, the run is cut with
+/// another limit. `attempt` runs it with a limit, `shape` says what the run cost, and `last` gives
+/// the last segment if there are several.
+///
+/// The executor's count for the last segment is at times too low for what the prover then makes of
+/// it, at any size, so that segment is replayed as a proof begins.
 pub fn fitted<T>(
     wanted: u32,
     attempt: impl Fn(u32) -> Result<T>,
     shape: impl Fn(&T) -> &Run,
+    last: impl Fn(&T) -> Result<Option<Segment>>,
 ) -> Result<T> {
+    let can = |run: &T, any_size: bool| -> Result<bool> {
+        Ok(fits(shape(run), wanted, any_size)
+            && last(run)?.is_none_or(|segment| replay(&segment).is_ok()))
+    };
     let first = attempt(wanted)?;
-    if fits(shape(&first), wanted, false) {
+    if can(&first, false)? {
         return Ok(first);
     }
     for (other, any_size) in others(wanted) {
         match attempt(other) {
-            Ok(run) if fits(shape(&run), wanted, any_size) => return Ok(run),
+            Ok(run) if can(&run, any_size)? => return Ok(run),
             // The guest has an instruction that does not fit into such a small segment.
             Ok(_) | Err(Error::BadArgument(_)) => (),
             Err(error) => return Err(error),
         }
     }
     Err(Error::Unprovable(format!(
-        "whatever size its segments have, the last one of this run is smaller than 2^{LEAST_PO2}"
+        "whatever size its segments have, the last one of this run cannot be proved: it is smaller \
+         than 2^{LEAST_PO2}, or has more cycles than it was cut for"
     )))
 }
 
@@ -133,10 +146,11 @@ where
         let limits = limits.with(segment_po2);
         run(elf, stdin, assumptions, &limits, keep(), None)
     };
-    fitted(limits.segment_po2, attempt, |executed| &executed.run)
+    let last = |executed: &Executed| Ok(executed.last.clone());
+    fitted(limits.segment_po2, attempt, |executed| &executed.run, last)
 }
 
-/// Whether all segments of a run can be proved, and take no more memory than those of 2^`wanted`.
+/// Whether all segments of a run have sizes that can be proved, and take no more memory than those of 2^`wanted`.
 fn fits(run: &Run, wanted: u32, any_size: bool) -> bool {
     let most = if any_size { u32::MAX } else { wanted };
     run.segment_po2s
@@ -182,11 +196,13 @@ pub fn run(
     let mut executor =
         ExecutorImpl::new(env, image).map_err(|error| Error::BadArgument(format!("{error:#}")))?;
     let mut segment_po2s = Vec::new();
+    let mut last = None;
     let session = guarded(|| {
         executor
             .run_with_callback(|segment| {
                 anyhow::ensure!(!limits.cancelled.load(Ordering::Relaxed), CANCELLED);
                 segment_po2s.push(u32::try_from(segment.po2())?);
+                last = (segment.index > 0).then(|| segment.clone());
                 keep(segment)
             })
             .map_err(guest_failed)
@@ -206,7 +222,7 @@ pub fn run(
         segment_po2: limits.segment_po2,
         log: log.text(),
     };
-    Ok(Executed { session, run })
+    Ok(Executed { session, run, last })
 }
 
 /// What a guest runs in, within the limits.

@@ -31,9 +31,19 @@ pub fn measure(
     let assumptions = unresolved(claims);
     let attempt = |segment_po2| {
         let limits = limits.with(segment_po2);
-        run_seeded(elf, stdin, &assumptions, &limits, seed, |_| Ok(()))
+        let mut last = None;
+        let keep = |cut: Cut| {
+            last = (cut.index > 0).then_some(cut);
+            Ok(())
+        };
+        let run = run_seeded(elf, stdin, &assumptions, &limits, seed, keep)?;
+        Ok((run, last))
     };
-    fitted(limits.segment_po2, attempt, |run| run)
+    let last = |(_, last): &(Run, Option<Cut>)| match last {
+        Some(cut) => decoded(&postcard::to_stdvec(cut).map_err(failed)?).map(Some),
+        None => Ok(None),
+    };
+    Ok(fitted(limits.segment_po2, attempt, |(run, _)| run, last)?.0)
 }
 
 /// Run the guest as [`measure`] did, and give each segment to `sink` with its position, as it is
@@ -71,8 +81,13 @@ pub fn prove_segment(segment: &[u8], gpu: Option<&Gpu>) -> Result<Vec<u8>> {
 /// Replay a segment, as a proof of it begins. This does not prove anything. What fails here would
 /// fail again in the same way.
 pub fn check_segment(segment: &[u8]) -> Result<()> {
+    replay(&decoded(segment)?)
+}
+
+/// Replay a segment as [`check_segment`] does.
+pub fn replay(segment: &Segment) -> Result<()> {
     let prover = get_prover_server(&options(ReceiptKind::Composite)).map_err(failed)?;
-    traced(&*prover, &decoded(segment)?).map(drop)
+    traced(&*prover, segment).map(drop)
 }
 
 /// Check that a receipt proves the segment.

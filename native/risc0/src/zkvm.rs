@@ -106,7 +106,7 @@ fn checked(
 
 /// Prove a run.
 fn proved(executed: Executed, kind: ReceiptKind, gpu: Option<&Gpu>) -> Result<(Vec<u8>, Run)> {
-    let Executed { session, run } = executed;
+    let Executed { session, run, .. } = executed;
     if joins_keccak_batches(&session) && !has_recursion() {
         return Err(Error::Unavailable(
             "the guest uses the keccak accelerator for more than one batch of permutations, and the \
