@@ -124,7 +124,8 @@ def _guest_name(guest: GuestConf) -> str:
     if guest.name is None and guest.elf is None:
         return ""
     name = guest.name if guest.name is not None else Path(str(guest.elf)).stem
-    if re.fullmatch(r"[\w.+-]{1,100}", name) is None:
+    # A name that is not in a manifest stands in file names and labels.
+    if guest.elf is not None and re.fullmatch(r"[\w.+-]{1,100}", name) is None:
         problem = "not a name of up to 100 letters, digits and . _ + -"
         raise InputError("guest.name", name, problem, "give guest.name=NAME")
     return name

@@ -25,6 +25,10 @@ from tests.native.risc0 import (
 )
 
 
+COPY = 4
+"""The kind of an assumption that is the same as an earlier one."""
+
+
 class Parts(NamedTuple):
     """A composite receipt taken apart."""
 
@@ -52,7 +56,9 @@ class Parts(NamedTuple):
         (count,) = struct.unpack_from("<I", body, at)
         at += 4
         for _ in range(count):
-            inner, end = blob(body, at + 1)
+            # A copy is the number of an earlier assumption, four bytes without a length.
+            copy = body[at] == COPY
+            inner, end = (body[at + 1 : at + 5], at + 5) if copy else blob(body, at + 1)
             assumptions.append((body[at], inner))
             at = end
         assert at == len(body)
@@ -62,7 +68,10 @@ class Parts(NamedTuple):
         parts = [self.parameters, word(len(self.segments))]
         parts += [unblob(segment) for segment in self.segments]
         parts.append(word(len(self.assumptions)))
-        parts += [bytes([kind]) + unblob(inner) for kind, inner in self.assumptions]
+        parts += [
+            bytes([kind]) + (inner if kind == COPY else unblob(inner))
+            for kind, inner in self.assumptions
+        ]
         return b"".join(parts)
 
     def receipt(self) -> bytes:

