@@ -24,7 +24,6 @@ from tests.native.risc0 import (
     word,
 )
 
-
 COPY = 4
 """The kind of an assumption that is the same as an earlier one."""
 
