@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = {**os.environ, "RUNNER_PROOFS": str(base / "proofs"), "RISC0_DEV_MODE": "1"}
     command = [*RUNNER, f"output={base / 'batch'}"]
     # By then the worker is proving, or about to: it must not matter which.
-    run_and_kill_a_worker(command, base, environment, after_s=2)
+    run_and_kill_a_worker(command, base, environment, after_s=0.8)
     return base
 
 
