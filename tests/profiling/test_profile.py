@@ -107,7 +107,8 @@ def test_a_real_proof_is_seen_from_python_down_to_the_kernels(tmp_path: Path) ->
         total["proving"] += int(weight) * (0 <= python < rust)
         total["hashing"] += int(weight) * (0 <= python < rust < hashing)
         total["constraints"] += int(weight) * ("rv32im_v2_" in frames)
-    assert total["proving"] > 0.5 * total["all"]
+    # A leaf takes one second of proving, so that starting and verifying are the larger part.
+    assert total["proving"] > 0.25 * total["all"]
     # The vectors of this CPU decide how small that share is, too.
     assert total["hashing"] > 0.05 * total["all"]
     # The share is that small with vector instructions; without them it is most of the time.
