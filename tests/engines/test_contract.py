@@ -165,7 +165,7 @@ class TestWhatAnEngineSays:
             dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
             pytest.raises(InputError, match=r"executor\.engine\.address = .*no Dask scheduler"),
         ):
-            DaskEngine(address=address).hosts()
+            DaskEngine(address=address, wait_s=1.0).hosts()
 
     def test_dask_calls_a_killed_worker_transient(self) -> None:
         distributed = pytest.importorskip("distributed")
