@@ -1,7 +1,7 @@
 """Brings the root of a verified batch onto an L1, once, and says what has become of it.
 
-May import: audit, errors, evm, files, folder, metric_table, metrics, model, monitoring, plan,
-streams, text, verify.
+May import: audit, errors, evm, files, folder, locks, metric_table, metrics, model, monitoring,
+plan, streams, text, verify.
 
 Other rooms use:
 

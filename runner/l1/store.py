@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from runner.errors import L1Error
 from runner.evm.faults import Fault
 from runner.files import make_folder
+from runner.locks import locked
 from runner.l1.gas import Before
 from runner.l1.submission import Attempt, Mode, State, Submission, Tracked
 
@@ -189,24 +190,17 @@ def locked_store(folder: Path, wait_s: float) -> Iterator[Store]:
         L1Error: another process uses it.
         OSError: the folder cannot be used.
     """
-    from filelock import FileLock, Timeout
-
     make_folder(folder)
-    lock = FileLock(folder / "lock", timeout=wait_s, poll_interval=0.05)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise L1Error(
-            Fault.BUSY.value, f"another process uses this account ({folder}); try again later"
-        ) from None
-    try:
-        store = Store(folder / "transactions.sqlite")
+    with contextlib.ExitStack() as stack:
         try:
-            yield store
-        finally:
-            store.close()
-    finally:
-        lock.release()
+            stack.enter_context(locked(folder / "lock", wait_s))
+        except TimeoutError:
+            raise L1Error(
+                Fault.BUSY.value, f"another process uses this account ({folder}); try again later"
+            ) from None
+        store = Store(folder / "transactions.sqlite")
+        stack.callback(store.close)
+        yield store
 
 
 def _values(tracked: Tracked) -> tuple[Any, ...]:
