@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from runner.errors import L1Error
 from runner.evm.faults import Fault
 from runner.files import make_folder
-from runner.locks import locked
 from runner.l1.gas import Before
 from runner.l1.submission import Attempt, Mode, State, Submission, Tracked
+from runner.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
