@@ -37,7 +37,7 @@ help: ## this list
 
 run: ## set up what is missing, then python -m runner ARGS
 	$(set-up) run$(zkvm)
-	$(if $(filter l1=local,$(ARGS)),@$(python) scripts/ethereum_tools.py)
+	$(if $(filter l1=local,$(args)),@$(python) scripts/ethereum_tools.py)
 	@$(python) -m runner $(args)
 
 verify: ## check a finished batch: make verify ARGS=FOLDER

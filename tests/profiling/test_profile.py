@@ -87,7 +87,11 @@ def test_a_run_that_cannot_start_keeps_its_exit_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
-def test_a_real_proof_is_seen_from_python_down_to_the_kernels(tmp_path: Path) -> None:
+def test_a_real_proof_is_seen_from_python_down_to_the_kernels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In vectors one proof takes so short that the start of the worker is the larger part.
+    monkeypatch.setenv("RUNNER_SIMD", "off")
     path = os.pathsep.join([str(TOOLS), os.environ["PATH"]])
     if shutil.which(flamegraph.PROGRAM, path=path) is None:
         pytest.skip("inferno is not installed")
@@ -95,7 +99,7 @@ def test_a_real_proof_is_seen_from_python_down_to_the_kernels(tmp_path: Path) ->
         host.require()
     except host.Unavailable as reason:
         pytest.skip(str(reason))
-    done = profile(tmp_path / "out", path, "strategy=none", "guest.count=12")
+    done = profile(tmp_path / "out", path, "strategy=none", "guest.count=1")
     assert done.returncode == 0, done.stderr
     total: Counter[str] = Counter()
     for line in (tmp_path / "out" / "host.folded").read_text().splitlines():
@@ -103,14 +107,12 @@ def test_a_real_proof_is_seen_from_python_down_to_the_kernels(tmp_path: Path) ->
         total["all"] += int(weight)
         python = frames.find("runner.provers.risc0.adapter.Risc0Prover.run_")
         rust = frames.find("prove_segment")
-        hashing = max(frames.find("poseidon2_mix"), frames.find("runner_hash_"))
+        hashing = frames.find("poseidon2")
         total["proving"] += int(weight) * (0 <= python < rust)
         total["hashing"] += int(weight) * (0 <= python < rust < hashing)
         total["constraints"] += int(weight) * ("rv32im_v2_" in frames)
-    # A leaf takes one second of proving, so that starting and verifying are the larger part.
-    assert total["proving"] > 0.25 * total["all"]
-    # The vectors of this CPU decide how small that share is, too.
-    assert total["hashing"] > 0.05 * total["all"]
+    assert total["proving"] > 0.5 * total["all"]
+    assert total["hashing"] > 0.2 * total["all"]
     # The share is that small with vector instructions; without them it is most of the time.
     assert total["constraints"] > 0.02 * total["all"]
     svg = (tmp_path / "out" / "host.svg").read_text()
