@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-__all__ = ["before_interrupt", "check", "closing", "install", "installed"]
+__all__ = ["before_interrupt", "check", "closing", "held", "install", "installed"]
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +93,24 @@ def closing() -> Iterator[None]:
         state.closing -= 1
 
 
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Let a signal interrupt only when a block has ended, so that it is not left half done."""
+    state = _state
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python runs the handlers in the main thread alone
+        return
+    state.closing += 1
+    before = len(state.noted)
+    try:
+        yield
+    finally:
+        state.closing -= 1
+    if not state.closing and len(state.noted) > before and _heard():
+        del state.noted[before:]
+        _interrupt()
+
+
 def check() -> None:
     """Raise the KeyboardInterrupt of a signal that a closing block has held up.
 
@@ -104,11 +122,19 @@ def check() -> None:
 
 
 def _handle(number: int, _frame: FrameType | None) -> None:
-    now = time.monotonic()
-    if _state.closing or now - _state.raised < _AGAIN_S:
+    if _state.closing or not _heard():
         _state.noted.append(signal.Signals(number).name)
         return
-    _state.raised = now
+    _interrupt()
+
+
+def _heard() -> bool:
+    """Whether a signal that comes now interrupts, because no other has just done so."""
+    return time.monotonic() - _state.raised >= _AGAIN_S
+
+
+def _interrupt() -> None:
+    _state.raised = time.monotonic()
     with closing():
         for call in _state.before:
             call()

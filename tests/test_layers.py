@@ -26,6 +26,7 @@ FOLDER = Path(runner.__file__).parent
 
 ORDER = (
     "errors model files text untrusted metric_kinds gpus limits lifeline stopping streams consoles",
+    "threads",
     "codec store",
     "plan provers engines cache folder events metric_table destination locks",
     "alerts metrics signature evm long_runs jobs",

@@ -1,6 +1,6 @@
 """The tamper-evident log of what runs did, and its check.
 
-May import: errors, events, files, folder, locks, model, streams, text, untrusted.
+May import: errors, events, files, folder, locks, model, streams, text, threads, untrusted.
 
 Other rooms use:
 

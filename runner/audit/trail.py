@@ -13,6 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from runner import threads
 from runner.audit.events import AuditEvent, RunFinished
 from runner.audit.log import AuditLog, Head, utc
 from runner.errors import AuditError
@@ -90,16 +91,17 @@ class AuditTrail:
         self._writing = threading.Lock()
         self._added = threading.Event()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="audit", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._thread = threads.start("audit", self._keep)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._added.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     def add(self, event: AuditEvent) -> None:
         """Add an event that happens now, which is on disk in a second or when the run ends."""

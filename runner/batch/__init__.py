@@ -2,7 +2,7 @@
 
 May import: audit, cache, codec, consoles, engines, errors, events, executor, files, folder, gpus,
 jobs, limits, locks, long_runs, metric_table, metrics, model, monitoring, plan, provers, stopping,
-store, text, untrusted.
+store, text, threads, untrusted.
 
 Other rooms use:
 

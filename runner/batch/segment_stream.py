@@ -7,10 +7,10 @@ segments are kept on this machine's disk, from which any worker gets them, where
 from __future__ import annotations
 
 import queue
-import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+from runner import threads
 from runner.errors import ProverError
 from runner.long_runs import CutSegment
 
@@ -53,8 +53,7 @@ class RunStream:
         self._keep = keep
         # None stands for the end, after which nobody asks.
         self._asked: queue.SimpleQueue[Future[CutSegment | None] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, name="cut", daemon=True)
-        self._thread.start()
+        self._thread = threads.start("cut", self._serve)
 
     def pull(self) -> Future[CutSegment | None]:
         """See :class:`runner.long_runs.SegmentStream`."""

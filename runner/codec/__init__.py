@@ -3,7 +3,7 @@
 A schema in a config describes the types. The same schema encodes a guest's input and decodes its
 journal.
 
-May import: errors.
+May import: errors, threads.
 
 Other rooms use:
 

@@ -18,6 +18,7 @@ import threading
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from runner import threads
 from runner.codec.values import UnusableError
 from runner.errors import InputError
 
@@ -130,10 +131,9 @@ class Command:
 
             timer = threading.Timer(self.timeout_s, expire)
             words: list[bytes] = []
-            drain = threading.Thread(target=_drain, args=(process.stderr, words), daemon=True)
-            timer.start()
-            drain.start()
             try:
+                timer.start()
+                drain = threads.start("drain", _drain, process.stderr, words)
                 printed = process.stdout.read(self.most + 1)
                 if len(printed) > self.most:
                     raise _RefusedError(f"it printed more than {self.most} bytes")
@@ -141,7 +141,7 @@ class Command:
             finally:
                 timer.cancel()
                 _kill(process)
-                drain.join(1.0)
+            drain.join(1.0)
         if expired.is_set():
             raise _RefusedError(f"no result within {self.timeout_s:g} s")
         if code:

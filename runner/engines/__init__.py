@@ -1,6 +1,6 @@
 """Where jobs run, and when a failed job is tried again.
 
-May import: errors, lifeline, limits, store, text.
+May import: errors, lifeline, limits, stopping, store, text, threads.
 
 Other rooms use:
 

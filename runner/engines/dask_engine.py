@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
+from runner import threads
 from runner.engines import station
 from runner.engines.dask_cluster import Cluster, ClusterSettings
 from runner.engines.dask_fleet import Fleet
@@ -302,8 +303,7 @@ class DaskEngine(Engine):
         with self._lock:
             if self._cluster is None:
                 self._cluster = Cluster(self._settings)
-                self._watch = threading.Thread(target=self._look, daemon=True, name="fleet")
-                self._watch.start()
+                self._watch = threads.start("fleet", self._look)
             return self._cluster
 
     def _look(self) -> None:

@@ -7,7 +7,6 @@ one. Dask therefore also gives jobs to workers that join later, once they have t
 
 from __future__ import annotations
 
-import concurrent.futures
 import logging
 import threading
 import time
@@ -15,6 +14,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runner import threads
 from runner.engines import station
 from runner.engines.engine import Host
 from runner.text import one_line
@@ -171,7 +171,7 @@ class Fleet:
                 elif now - member.seen > self._lost_s:
                     lost.append(member)
         for member in new:
-            threading.Thread(target=self._admit, args=(client, member), daemon=True).start()
+            threads.start("admit", self._admit, client, member)
         for member in lost:
             self._drop(client, member)
 
@@ -241,9 +241,10 @@ class Fleet:
         import pickle
 
         def ask(fn: Callable[..., Any], *args: object) -> Any:  # noqa: ANN401
-            found = _patiently(
-                lambda: client.run(fn, *args, workers=[member.address], on_error="return"),
+            found = threads.within(
                 _PATIENCE_S,
+                "fleet",
+                lambda: client.run(fn, *args, workers=[member.address], on_error="return"),
             )
             answer = found[member.address]
             if isinstance(answer, Exception):
@@ -308,25 +309,6 @@ def _slots(worker: Mapping[str, Any], resources: Mapping[str, float]) -> int:
 def _if_possible(work: Callable[[], Any], seconds: float) -> None:
     """Do what a worker or a scheduler that is gone must not keep anybody from."""
     try:
-        _patiently(work, seconds)
+        threads.within(seconds, "fleet", work)
     except Exception as error:  # noqa: BLE001  # whatever it was, the batch goes on without it
         _log.debug("a worker or the scheduler did not answer: %s", error)
-
-
-def _patiently(work: Callable[[], Any], seconds: float) -> Any:  # noqa: ANN401
-    """Do what may never end, for so many seconds. Raises TimeoutError."""
-    done: concurrent.futures.Future[Any] = concurrent.futures.Future()
-
-    def run() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:  # noqa: BLE001  # the future carries whatever it was
-            done.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        return done.result(seconds)
-    except TimeoutError:
-        if done.done():
-            raise
-        raise TimeoutError(f"no answer within {seconds:g} s") from None

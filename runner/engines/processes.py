@@ -20,6 +20,7 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
+from runner import stopping, threads
 from runner.engines import start, worker_process
 from runner.engines.engine import Engine, Host
 from runner.errors import JobTimeoutError, WorkerDiedError
@@ -87,9 +88,8 @@ class ProcessEngine(Engine):
             self._calls.put((future, fn, args, kwargs))
             if len(self._threads) < len(self._slots):
                 slot = self._slots[len(self._threads)]
-                thread = threading.Thread(target=self._serve, args=(slot,), daemon=True)
-                self._threads.append(thread)
-                thread.start()
+                with stopping.held():
+                    self._threads.append(threads.start("worker", self._serve, slot))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -1,6 +1,6 @@
 """Talks to an Ethereum node: JSON-RPC, contract calls, signed transactions, and a local node.
 
-May import: errors, files, plan, untrusted.
+May import: errors, files, plan, threads, untrusted.
 
 Other rooms use:
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import threading
 import urllib.request
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from runner import threads
 from runner.errors import InputError, L1Error
 from runner.evm.faults import Fault, classify
 from runner.untrusted import parse_json
@@ -109,11 +109,10 @@ class Rpc:
             except (OSError, HTTPException, ValueError) as error:
                 problems.append(error)
 
-        thread = threading.Thread(target=ask, name="json-rpc", daemon=True)
-        thread.start()
-        thread.join(self._timeout_s)
-        if thread.is_alive():
-            raise self._unreachable(method, f"no answer within {self._timeout_s:g} s")
+        try:
+            threads.within(self._timeout_s, "json-rpc", ask)
+        except TimeoutError as error:
+            raise self._unreachable(method, str(error)) from None
         if answers and answers[0].lstrip().startswith(b"{"):
             if len(answers[0]) > _MAX_ANSWER:
                 raise self._unreachable(method, f"the answer exceeds {_MAX_ANSWER} bytes")

@@ -1,7 +1,7 @@
 """Watches runs while they run, and counts them afterwards.
 
 May import: consoles, errors, events, files, gpus, locks, metric_kinds, metric_table, metrics,
-model, plan, text, untrusted.
+model, plan, text, threads, untrusted.
 
 Other rooms use:
 

@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runner import threads
 from runner.gpus import nvml
 
 if TYPE_CHECKING:
@@ -79,8 +80,7 @@ class GpuMonitor:
             self._busy = [0.0] * len(self._gpus)
             self._used = [0] * len(self._gpus)
             self._total = [0] * len(self._gpus)
-            self._thread = threading.Thread(target=self._watch, name="gpu-monitor", daemon=True)
-            self._thread.start()
+            self._thread = threads.start("gpu-monitor", self._watch)
         return self
 
     def __exit__(

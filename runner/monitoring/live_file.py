@@ -10,6 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+from runner import threads
 from runner.files import check_replaceable
 from runner.monitoring.live import (
     BEAT_S,
@@ -89,10 +90,7 @@ class LiveFile:
 
     def __enter__(self) -> Self:
         if self._path is not None:
-            self._thread = threading.Thread(
-                target=self._keep, args=(self._path,), name="live", daemon=True
-            )
-            self._thread.start()
+            self._thread = threads.start("live", self._keep, self._path)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import urllib.request
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
+
+from runner import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,19 +45,13 @@ def push(gateway: Gateway, text: bytes) -> None:
     """
     # The push has a thread of its own because the socket's timeout only limits each packet, and the
     # look-up of a host's name has no timeout at all.
-    problems: list[Exception] = []
-    thread = threading.Thread(
-        target=_push, args=(gateway, text, problems), name="push", daemon=True
-    )
-    thread.start()
-    thread.join(gateway.timeout_s)
-    if thread.is_alive():
-        raise TimeoutError(f"no answer within {gateway.timeout_s:g} s")
-    if problems:
-        raise OSError(_message(problems[0])) from problems[0]
+    try:
+        threads.within(gateway.timeout_s, "push", lambda: _push(gateway, text))
+    except (OSError, HTTPException, ValueError) as error:
+        raise OSError(_message(error)) from error
 
 
-def _push(gateway: Gateway, text: bytes, problems: list[Exception]) -> None:
+def _push(gateway: Gateway, text: bytes) -> None:
     from prometheus_client import CollectorRegistry, pushadd_to_gateway
 
     # The library gets an empty registry, and ``text`` is sent in place of what it makes of that: it
@@ -84,10 +79,9 @@ def _push(gateway: Gateway, text: bytes, problems: list[Exception]) -> None:
             gateway.timeout_s,
             handler,
         )
-    except (OSError, HTTPException, ValueError) as error:
-        if isinstance(error, HTTPError):
-            error.msg += _first_line(error)
-        problems.append(error)
+    except HTTPError as error:
+        error.msg += _first_line(error)
+        raise
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -1,6 +1,6 @@
 """A store of artifacts that machines share: guests, key files and receipts, by their digests.
 
-May import: errors, files, text, untrusted.
+May import: errors, files, text, threads, untrusted.
 
 Other rooms use:
 

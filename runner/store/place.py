@@ -11,11 +11,11 @@ import functools
 import re
 import threading
 import uuid
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from runner import threads
 from runner.errors import InputError, StoreError
 from runner.text import one_line
 from runner.untrusted import parse_json
@@ -255,29 +255,15 @@ class UrlPlace(Place):
     def _within(self, work: Callable[[], _T]) -> _T:
         """Do what may wait for a network, in a thread of its own, for as long as it may take.
 
-        The libraries behind fsspec have time limits of many kinds, or none. A thread that is given
-        up ends when its library does, or with the process.
+        The libraries behind fsspec have time limits of many kinds, or none.
         """
-        done: Future[_T] = Future()
-
-        def run() -> None:
-            try:
-                done.set_result(work())
-            except BaseException as error:  # noqa: BLE001  # the future carries whatever it was
-                done.set_exception(error)
-
-        threading.Thread(target=run, daemon=True, name="store").start()
-        timeout_s = self._settings.timeout_s
         try:
-            error = done.exception(timeout_s)
-        except TimeoutError:
-            raise StoreError(self.url, f"no answer within {timeout_s:g} s") from None
-        if error is None:
-            return done.result()
-        if isinstance(error, StoreError):
-            raise error
-        words = one_line(error) if str(error) else type(error).__name__
-        raise StoreError(self.url, words) from error
+            return threads.within(self._settings.timeout_s, "store", work)
+        except StoreError:
+            raise
+        except Exception as error:
+            words = one_line(error) if str(error) else type(error).__name__
+            raise StoreError(self.url, words) from error
 
 
 def check_place(place: Place) -> None:

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runner import threads
 from runner.errors import StoreError
 
 if TYPE_CHECKING:
@@ -104,8 +105,7 @@ class Sweeper:
             if busy or self._written * _SHARE < self._bound.max_bytes:
                 return
             self._written = 0
-            self._thread = threading.Thread(target=self.sweep, daemon=True, name="sweep")
-            self._thread.start()
+            self._thread = threads.start("sweep", self.sweep)
 
     def sweep(self) -> Swept | None:
         """Sweep now. A place that fails costs a warning, and None is returned."""
