@@ -1,6 +1,8 @@
 //! Bytes that decode to a receipt are the encoding of that receipt.
 #![no_main]
 
+#[path = "../../openvm/src/layout.rs"]
+mod layout;
 #[allow(dead_code)]
 #[path = "../../openvm/src/receipt.rs"]
 mod receipt;

@@ -6,6 +6,7 @@
 mod error;
 mod key_file;
 mod keys;
+mod layout;
 mod memory;
 mod parameters;
 mod pipeline;

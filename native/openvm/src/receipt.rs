@@ -1,10 +1,10 @@
 //! The receipts of OpenVM in their encoding.
 //!
 //! The envelope is that of `runner_shared::envelope`, and its body is a `VmStarkProof` in the
-//! library's own encoding (`openvm_stark_backend::codec`). The library's decoder allocates at most
-//! 1024 elements ahead of what it has read. It refuses field elements that are not canonical and
-//! bytes that are left over, but it takes every byte that is not zero for a "yes". So the proof is
-//! encoded again, and bytes that are not its encoding are refused.
+//! library's own encoding (`openvm_stark_backend::codec`). The library's decoder believes lengths
+//! that it should not, so [`crate::layout`] looks at them first. It refuses field elements that are
+//! not canonical and bytes that are left over, but it takes every byte that is not zero for a "yes".
+//! So the proof is encoded again, and bytes that are not its encoding are refused.
 
 use std::borrow::Borrow;
 
@@ -21,6 +21,8 @@ use runner_shared::{
     Error, Result,
     envelope::{Malformed, Zkvm, encode_envelope, is_canonical, malformed, open_envelope},
 };
+
+use crate::layout;
 
 const OPENVM: Zkvm = Zkvm {
     number: 2,
@@ -83,6 +85,7 @@ pub fn decode(bytes: &[u8]) -> Result<Receipt> {
         return Err(malformed(&format!("unknown receipt kind {kind}")));
     }
     let (journal, body) = input.payload().map_err(refusal)?;
+    layout::check(body)?;
     let proof = VmStarkProof::decode_from_bytes(body)
         .map_err(|error| malformed(&format!("the proof cannot be read: {error}")))?;
     is_canonical(bytes, &encode(journal, &proof)?)?;
@@ -105,7 +108,7 @@ fn refusal(problem: Malformed) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::{borrow::BorrowMut, path::Path};
 
     use super::*;
@@ -116,7 +119,7 @@ mod tests {
     ));
 
     /// The stored receipt of a real proof.
-    fn stored() -> Vec<u8> {
+    pub fn stored() -> Vec<u8> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../tests/native/data/openvm-fibonacci-10.receipt");
         std::fs::read(path).unwrap()
