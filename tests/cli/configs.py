@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import open_dict
 
 from runner.cli import config
 from runner.cli.project import CONF
@@ -22,7 +24,11 @@ def composed(*overrides: str) -> DictConfig:
     # compose() runs no job, so the folder that a job would have is given here.
     conf.hydra.runtime.output_dir = "unused"
     HydraConfig.instance().set_config(conf)
-    return compose("config", list(overrides))
+    # Hydra gives a job the same, without its own settings.
+    own = copy.deepcopy(conf)
+    with open_dict(own):
+        del own["hydra"]
+    return own
 
 
 def settings(*overrides: str) -> Settings:

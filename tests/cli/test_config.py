@@ -10,6 +10,7 @@ from hydra import compose
 from omegaconf import OmegaConf
 
 from runner.cache.proof_cache import ProofCache
+from runner.cli import config
 from runner.errors import InputError
 from runner.limits import cores
 from runner.model import ReceiptKind
@@ -29,12 +30,11 @@ GROUPS += ["l1", "store"]
     ("group", "choice"), [(group, c) for group in GROUPS for c in choices(group)]
 )
 def test_every_choice_of_every_group_makes_settings(group: str, choice: str) -> None:
-    made = settings(f"{group}={choice}")
+    conf = composed(f"{group}={choice}")
+    made = config.settings(conf, Path("unused"))
     named = {"program": ""}.get(choice, choice)  # its file has the name
     assert made.guest == (named if group == "guest" else "fibonacci")
-    assert made.config[group] == OmegaConf.to_container(
-        composed(f"{group}={choice}")[group], resolve=True
-    )
+    assert made.config[group] == OmegaConf.to_container(conf[group], resolve=True)
 
 
 @pytest.mark.parametrize("group", ["preset", "experiment"])

@@ -67,7 +67,6 @@ def test_a_home_folder_is_known_in_every_path(
     field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    conf = composed(f"{field}='~/some where'")
     if field == "output":
         full = composed(f"{field}='~/x'")
         assert str(OmegaConf.select(full, field)) == "~/x"
@@ -79,7 +78,7 @@ def test_a_home_folder_is_known_in_every_path(
         keys = {"l1.keystore": found.key.keystore, "l1.password_file": found.key.password_file}
         assert str({**keys, "l1.state": found.state}[field]) == there
         return
-    made = config.settings(conf, Path("unused"))
+    made = config.settings(composed(f"{field}='~/some where'"), Path("unused"))
     places = {
         "guests": (made.guests, made.prover.guests),
         "guest.elf": (made.elf,),
