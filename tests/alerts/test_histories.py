@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ from runner.alerts import rules as rule_file
 from runner.alerts.__main__ import main as alerts
 from runner.alerts.table import ALERTS
 from tests.alerts import cases
-from tests.alerts.rule_files import NAMES, change, needs_promtool, promtool
+from tests.alerts.rule_files import NAMES, change, needs_promtool, only, promtool
 from tests.alerts.scenarios import cases_of
 
 if TYPE_CHECKING:
@@ -35,8 +36,43 @@ def test_promtool_takes_the_rules() -> None:
 
 
 @needs_promtool
-def test_the_rules_do_what_they_should() -> None:
-    done = promtool("test", "rules", *sorted(cases.FOLDER.glob("*.yml")))
+def test_the_rules_do_what_they_should(tmp_path: Path) -> None:
+    """Each alert by itself: as one file, the rules and histories say the same, but take long."""
+    text = rule_file.RULES.read_text()
+    files, checked = [], set()
+    for path in sorted(cases.FOLDER.glob("*.yml")):
+        content = yaml.safe_load(path.read_text())
+        for name in NAMES:
+            tests = [
+                test
+                for test in content["tests"]
+                if {check["alertname"] for check in test["alert_rule_test"]} == {name}
+            ]
+            if not tests:
+                continue
+            (tmp_path / f"{name}.yml").write_text(only(name, text))
+            files.append(tmp_path / f"{name}-{path.name}")
+            alone = {**content, "rule_files": [f"{name}.yml"], "tests": tests}
+            files[-1].write_text(yaml.safe_dump(alone))
+            checked |= {test["name"] for test in tests}
+    shipped = {name: yaml.safe_load(text) for name, text in cases.render().items()}
+    assert checked == {test["name"] for content in shipped.values() for test in content["tests"]}
+    done = promtool("test", "rules", *files)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_promtool
+def test_the_shipped_histories_can_be_run_as_they_are(tmp_path: Path) -> None:
+    """A person gives promtool the files themselves. The shortest history of each shows that."""
+    shutil.copytree(cases.FOLDER, tmp_path / "promtool")
+    for path in (tmp_path / "promtool").iterdir():
+        content = yaml.safe_load(path.read_text())
+        (rules,) = content["rule_files"]
+        assert (cases.FOLDER / rules).resolve() == rule_file.RULES
+        content["rule_files"] = [str(rule_file.RULES)]
+        content["tests"] = [min(content["tests"], key=lambda test: len(str(test)))]
+        path.write_text(yaml.safe_dump(content))
+    done = promtool("test", "rules", *sorted((tmp_path / "promtool").iterdir()))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -73,13 +109,17 @@ def test_cases_follow_the_configuration(
         if alert.file != file:
             change(conf, alert.file, enabled="false")
     change(conf, file, **values)
+    name = next(alert.name for alert in ALERTS if alert.file == file)
     changed = tmp_path / "rules.yml"
     assert alerts(["--conf", str(conf), "--out", str(changed)]) == 0
-    for written, expected in ((changed, 0), (rule_file.RULES, 1)):
+    old = tmp_path / "old.yml"
+    for written, whole in ((changed, changed), (old, rule_file.RULES)):
+        written.write_text(only(name, whole.read_text()))
+    for written, expected in ((changed, 0), (old, 1)):
         codes = []
-        for name, text in cases.render(conf, str(written)).items():
-            (tmp_path / name).write_text(text)
-            codes.append(promtool("test", "rules", tmp_path / name).returncode)
+        for case, text in cases.render(conf, str(written)).items():
+            (tmp_path / case).write_text(text)
+            codes.append(promtool("test", "rules", tmp_path / case).returncode)
         assert max(codes) == expected, written
 
 
