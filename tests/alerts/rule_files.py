@@ -38,7 +38,7 @@ def rules(text: str) -> dict[str, dict[str, Any]]:
 
 
 def only(name: str, text: str) -> str:
-    """A rule file with nothing but one alert of another file, which is what its histories are about.
+    """A rule file with nothing but one alert of another file, which its histories are about.
 
     promtool evaluates all rules of a file for each history. That takes most of its time.
     """
