@@ -72,6 +72,8 @@ SILENT = [
     ["experiment=silent"],
     ["quiet=True", "~hydra.callbacks.session"],
 ]
+WAYS_TO_BE_SILENT = [["--quiet"], ["~hydra.callbacks.report", "-q"], ["preset=silent"], SILENT[-1]]
+"""One of each kind: a flag, one without a callback, a file, and the setting itself."""
 AUDIBLE = [[], ["quiet=False"], ["quiet=true", "quiet=false"], ["preset=silent", "quiet=false"]]
 
 
@@ -100,7 +102,7 @@ def test_a_sweep_whose_config_is_not_quiet_prints_its_line(
     assert "sweep: 2 of 2 jobs are done; outputs in o" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("quiet", SILENT, ids=" ".join)
+@pytest.mark.parametrize("quiet", WAYS_TO_BE_SILENT, ids=" ".join)
 def test_a_quiet_sweep_still_prints_what_failed(
     quiet: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -163,8 +165,24 @@ def test_a_file_is_not_read_where_the_config_cannot_be_composed(
     assert last_line(capfd.readouterr().err)[0] == "text"
 
 
-@pytest.mark.parametrize("bad", COMPOSED.values(), ids=COMPOSED)
-@pytest.mark.parametrize("given", [*JSON, *JSON_FILES, *TEXT], ids=" ".join)
+GIVEN = [*JSON, *JSON_FILES, *TEXT]
+ONE_OF_EACH = [JSON[0], JSON_FILES[0], TEXT[0]]
+
+
+# Where the error comes up and how the format is given have nothing to do with each other, so that
+# each is gone through with one of the other.
+@pytest.mark.parametrize(
+    ("bad", "given"),
+    [
+        *[pytest.param(COMPOSED["in the batch"], given, id=" ".join(given)) for given in GIVEN],
+        *[
+            pytest.param(bad, given, id=f"{where} {' '.join(given)}")
+            for where, bad in COMPOSED.items()
+            for given in ONE_OF_EACH
+            if where != "in the batch"
+        ],
+    ],
+)
 def test_the_composed_config_decides_once_there_is_one(
     bad: tuple[list[str], int, str],
     given: list[str],
@@ -179,8 +197,13 @@ def test_the_composed_config_decides_once_there_is_one(
     assert message.startswith(f"error: {words}")
 
 
-@pytest.mark.parametrize("shape", [["guest.count=1", *EXECUTE], SWEEP], ids=["run", "sweep"])
-@pytest.mark.parametrize("given", [*JSON, *JSON_FILES, *TEXT], ids=" ".join)
+@pytest.mark.parametrize(
+    ("shape", "given"),
+    [
+        *[(["guest.count=1", *EXECUTE], given) for given in GIVEN],
+        *[(SWEEP, given) for given in ONE_OF_EACH],
+    ],
+)
 def test_a_run_that_was_stopped_says_so_in_the_format_of_the_config(
     shape: list[str],
     given: list[str],

@@ -15,7 +15,8 @@ from runner import stopping
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
-LONG = ["prover=execute", "guest=sha256", "guest.count=20000", "strategy=none", "progress=none"]
+LONG = ["prover=execute", "guest=sha256", "guest.count=5000", "strategy=none", "progress=none"]
+LONG += ["executor.workers=2"]  # some seconds on any machine
 
 
 def start(*arguments: str, ignored: signal.Signals | None = None) -> subprocess.Popen[str]:
@@ -74,7 +75,7 @@ def test_signals_while_a_batch_is_closing_do_not_interrupt_it(number: signal.Sig
 
 
 def test_a_sweep_that_lost_its_terminal_stops_and_has_its_record() -> None:
-    process = start("-m", "executor.workers=1,2")
+    process = start("-m", "retry.attempts=1,2")
     process.send_signal(signal.SIGHUP)
     process.send_signal(signal.SIGHUP)
     _, said = process.communicate(timeout=60)

@@ -154,14 +154,25 @@ def test_the_home_folder_is_meant_in_hydras_own_settings_too(tmp_path: Path) -> 
     assert "hydra.run.dir = '~nobody-here/x': this home folder is not known" in done.stderr
 
 
+FORMS = {"jsonl": '10\n{"n": 20}\n', "csv": "n\n10\n20\n"}
+
+
+def from_pipe(name: str, *more: str) -> list[str]:
+    """The arguments of a batch that reads its inputs from a pipe with this name."""
+    return ["prover=execute", "executor=inline", "quiet=true", f"guest.inputs_file={name}", *more]
+
+
 @pytest.mark.parametrize("name", ["-", "/dev/stdin"])
-@pytest.mark.parametrize(("form", "text"), [("jsonl", '10\n{"n": 20}\n'), ("csv", "n\n10\n20\n")])
-def test_inputs_come_from_a_pipe(name: str, form: str, text: str, tmp_path: Path) -> None:
-    arguments = ["prover=execute", "executor=inline", "quiet=true", f"guest.inputs_file={name}"]
-    done = start(tmp_path, "runner", *arguments, "output=out", given=text)
+def test_inputs_from_a_pipe_need_a_format(name: str, tmp_path: Path) -> None:
+    done = start(tmp_path, "runner", *from_pipe(name), "output=out", given=FORMS["jsonl"])
     assert done.returncode == 2
     assert "no extension that tells its format; give guest.inputs_format, one of" in done.stderr
-    arguments.append(f"guest.inputs_format={form}")
+
+
+# Both names and both forms, in a run and in a sweep.
+@pytest.mark.parametrize(("name", "form"), [("-", "jsonl"), ("/dev/stdin", "csv")])
+def test_inputs_come_from_a_pipe(name: str, form: str, tmp_path: Path) -> None:
+    arguments, text = from_pipe(name, f"guest.inputs_format={form}"), FORMS[form]
     done = start(tmp_path, "runner", *arguments, "output=out", given=text, TMPDIR=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
     lines = (tmp_path / "out/leaves.jsonl").read_text().splitlines()

@@ -56,7 +56,9 @@ class FaultyProxy:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        # Its end is noticed within that many seconds.
+        often = (0.01,)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=often, daemon=True)
 
     @property
     def url(self) -> str:

@@ -1,8 +1,9 @@
 """Fuzz targets, guided by the coverage of the runner's own code.
 
 ``python -m tests.fuzz TARGET... [LIBFUZZER OPTIONS]`` goes on until a fault is found or an option
-ends it, as ``-max_total_time=60`` does for each target. Bytes that lead to a fault are left as ``crash-...`` in the
-working folder; as a file in ``tests/fuzz/corpus/TARGET`` they become part of the tests.
+ends it, as ``-max_total_time=60`` does for each target. Bytes that lead to a fault are left as
+``crash-...`` in the working folder; as a file in ``tests/fuzz/corpus/TARGET`` they become part of
+the tests.
 """
 
 from __future__ import annotations
