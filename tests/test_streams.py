@@ -142,11 +142,15 @@ def test_every_command_has_its_streams_guarded() -> None:
     assert "streams.run(main)" in inspect.getsource(script)
 
 
+@pytest.fixture(scope="module")
+def usual() -> int:
+    """The exit code of a doctor that is read."""
+    command = [sys.executable, "-m", "runner.doctor"]
+    return subprocess.run(command, capture_output=True, check=False).returncode
+
+
 @pytest.mark.parametrize("way", WAYS)
-def test_the_doctor_exits_by_what_it_has_found(way: str) -> None:
-    usual = subprocess.run(
-        [sys.executable, "-m", "runner.doctor"], capture_output=True, check=False
-    ).returncode
+def test_the_doctor_exits_by_what_it_has_found(way: str, usual: int) -> None:
     for form in ([], ["--json"]):
         code, said = shell(WAYS[way], "runner.doctor", *form)
         assert (code, "Traceback" in said) == (usual, False), said

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections import Counter
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -236,6 +237,13 @@ def _link(path: Path, to: Path) -> str:
 
 
 def _render(name: str, **values: Any) -> bytes:  # noqa: ANN401  # values of any type
+    text = _environment().get_template(name).render(version=runner.__version__, **values)
+    return text.encode()
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """The templates, which are compiled once for all pages of a process."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -252,8 +260,7 @@ def _render(name: str, **values: Any) -> bytes:  # noqa: ANN401  # values of any
     }
     environment.filters["breakable"] = _breakable
     environment.globals["swatches"] = _swatches
-    text = environment.get_template(name).render(version=runner.__version__, **values)
-    return text.encode()
+    return environment
 
 
 def _swatches(run: RunRecord) -> list[tuple[str, str]]:
