@@ -21,9 +21,11 @@ zkvm = $(if $(findstring $(comma),$(chosen)),-all,$(addprefix -,$(filter $(zkvms
 proved = $(shell set -- $(args); for folder; do \
 	sed -n 's/.*"zkvm": "\([a-z0-9_]*\)".*/\1/p' "$$folder/result.json"; done 2> /dev/null)
 
-# Tests that share nothing run side by side; the others want the machine, or a port, for themselves.
+# Tests that share nothing run side by side. Of the others, one after the other makes real proofs, which
+# takes all cores, and one after the other waits for clusters, browsers and Prometheus beside them.
 quick := not real and not monitoring and not browser and not cluster
 fast := -n auto --dist worksteal -m "$(quick)"
+slow := -n 2 --dist loadgroup -m "not ($(quick))"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -65,7 +67,7 @@ test: ## everything: linters, types, Rust tests, all Python tests with real proo
 	@$(python) scripts/profile_tools.py
 	@$(python) scripts/ethereum_tools.py
 	$(if $(args),$(python) -m pytest $(args),$(python) -m pytest $(fast))
-	$(if $(args),,$(python) -m pytest -m "not ($(quick))")
+	$(if $(args),,$(python) -m pytest $(slow))
 
 test-fast: ## Python tests without real proofs, monitoring tools and browser
 	$(set-up) dev

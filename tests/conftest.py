@@ -36,6 +36,18 @@ sys.dont_write_bytecode = False
 # A shell lets what it starts with `&` ignore Ctrl-C, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+WAITING = ("cluster", "browser", "monitoring")
+"""The markers of tests that mostly wait: for processes to start, for time to pass, for a scrape."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With ``--dist loadgroup``, the tests that wait run beside those that make real proofs."""
+    for item in items:
+        if any(item.get_closest_marker(name) for name in WAITING):
+            item.add_marker(pytest.mark.xdist_group("waiting"))
+        elif item.get_closest_marker("real"):
+            item.add_marker(pytest.mark.xdist_group("proving"))
+
 
 @pytest.fixture
 def guests(tmp_path: Path) -> Path:
