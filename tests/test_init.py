@@ -9,11 +9,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from runner.files import SHIPPED
 from runner.init.__main__ import main
+from runner.locks import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def test_a_new_project_fits_together(
@@ -43,28 +48,44 @@ def test_a_folder_with_something_in_it_is_left_alone(
     assert "cannot be written" in capsys.readouterr().err
 
 
+@pytest.fixture
+def compiled() -> Iterator[Path]:
+    """A folder in the cache, in which cargo finds what an earlier test run has compiled.
+
+    Cargo compiles everything anew for a project in another place, because its path is in the flags.
+    """
+    cache = Path(os.environ.get("RUNNER_CACHE", Path.home() / ".cache" / "zk-batch-runner"))
+    folder = cache / "project-test"
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / ".lock", wait_s=600):
+        shutil.rmtree(folder / "mine", ignore_errors=True)
+        yield folder
+
+
 @pytest.mark.real
 @pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo is not there")
-def test_the_commands_of_its_readme_work(tmp_path: Path) -> None:
-    assert main([str(tmp_path / "mine")]) == 0
-    readme = (tmp_path / "mine" / "README.md").read_text()
+def test_the_commands_of_its_readme_work(compiled: Path, tmp_path: Path) -> None:
+    project = compiled / "mine"
+    assert main([str(project)]) == 0
+    readme = (project / "README.md").read_text()
     commands = [line.strip() for line in readme.splitlines() if line.startswith("    ")]
     env = {
         **os.environ,
         "PYTHONPATH": str(SHIPPED),
         "PYTHONSAFEPATH": "1",
+        "CARGO_TARGET_DIR": str(compiled / "target"),
         "RUNNER_PROOFS": str(tmp_path / "proofs"),
     }
     said = ""
     for command in commands:
         words = command.replace("python ", f"{sys.executable} ", 1).split()
         done = subprocess.run(
-            words, cwd=tmp_path / "mine", env=env, capture_output=True, text=True, check=False
+            words, cwd=project, env=env, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"{command}\n{done.stderr[-3000:]}"
         said += done.stdout
     assert "VERIFIED: 3 leaves" in said
-    lines = (tmp_path / "mine" / "outputs" / "first" / "leaves.jsonl").read_text().splitlines()
+    lines = (project / "outputs" / "first" / "leaves.jsonl").read_text().splitlines()
     assert [json.loads(line)["shows"] for line in lines] == [
         "9",
         "1000000",

@@ -99,9 +99,10 @@ def test_what_is_wrong_with_a_cluster_is_one_line_before_any_proof(
 ) -> None:
     other = make_certificates(tmp_path / "others")
     tls = f"executor.engine.tls.ca_file={other.ca}"
+    short = "executor.engine.wait_s=2"
     bad = [
-        ([tls, "executor.engine.wait_s=5"], "executor.engine.address"),
-        (["executor.engine.address=tls://127.0.0.1:1"], "no Dask scheduler answers"),
+        ([tls, short], "executor.engine.address"),
+        (["executor.engine.address=tls://127.0.0.1:1", short], "no Dask scheduler answers"),
         (["executor.engine.wait_s=0.5"], "the cluster has no worker"),
         (["executor.engine.tls.ca_file=/nosuch"], "there is no such file"),
         ([f"store.url={tmp_path / 'tls' / 'ca.pem'}"], "store.url"),
