@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
 
-# A shell's background job has SIGINT ignored, and one under nohup SIGHUP: so would be what tests start.
+# A background job of a shell has SIGINT ignored, and one under nohup SIGHUP: tests and what they
+# start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
