@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
 
+# A background job of a shell has SIGINT ignored, and one under nohup SIGHUP: tests and what they
+# start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Tests start hundreds of processes, each of which would compile all of the runner anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-
-# A shell lets what it starts with `&` ignore Ctrl-C, and so would every process that a test starts.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WAITING = ("cluster", "browser", "monitoring")
 """The markers of tests that mostly wait: for processes to start, for time to pass, for a scrape."""

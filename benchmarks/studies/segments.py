@@ -3,19 +3,22 @@
     python -m benchmarks.studies.segments execute          memory and disk of a run of 10^8 cycles
     python -m benchmarks.studies.segments short            one segment, the new way and the old
     python -m benchmarks.studies.segments prove            one process, 1 and 2 workers
+    python -m benchmarks.studies.segments kill             a worker and the runner are killed
     python -m benchmarks.studies.segments prove --cycles 1000000 --po2 16
 
 ``execute`` cuts one run of sha256 on a long input, keeps one segment at a time and measures the
-peak of resident memory of the process and the sizes of the segments. ``short`` alternates the two
-calls and compares medians. ``prove`` runs whole batches of 20 million cycles without a cache. Its
-first line is the library's own way: one process that proves all segments, as one job. Peak memory
-is that of the largest worker.
+peak of resident memory of the process and the sizes of the segments. Then it runs a whole batch in
+execute mode on the same input. ``short`` alternates the two calls and compares medians. ``prove``
+runs whole batches of 20 million cycles without a cache. Its first line is the library's own way:
+one process that proves all segments, as one job. ``kill`` runs such a batch with two workers, kills
+one of them after a third of the segments and the runner after two thirds, and gives the same
+command again. Peak memory is that of the largest worker, and disk is the largest sum of the files
+that wait in the folder of segments, looked at ten times a second.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import resource
 import statistics
@@ -26,14 +29,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.studies.long_batches import CYCLES_PER_BYTE, LongBatch, killed
 from runner.plan.journal import padded
 from runner.provers.guests import DEFAULT_FOLDER, Manifest, read_elf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CYCLES_PER_BYTE = 1.14
-"""The user cycles of the guest sha256 for each byte of a long input."""
 SEED = bytes(32)
 
 
@@ -42,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("what", choices=("execute", "short", "prove"))
+    parser.add_argument("what", choices=("execute", "short", "prove", "kill"))
     parser.add_argument("--cycles", type=int, help="the user cycles of the run")
     parser.add_argument("--po2", type=int, default=18, help="the size of segments")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of `short`")
@@ -54,6 +56,8 @@ def main() -> None:
         execute(given.cycles or 100_000_000, given.po2)
     elif given.what == "short":
         short(given.rounds)
+    elif given.what == "kill":
+        kill(given.cycles or 20_000_000, given.po2)
     else:
         prove(given.cycles or 20_000_000, given.po2)
 
@@ -97,6 +101,12 @@ def execute(cycles: int, po2: int) -> None:
     print(f"peak memory    {before} MiB before, {peaks[0]} at the first segment,", end=" ")
     print(f"{peaks[len(peaks) // 2]} in the middle, {peaks[-1]} at the last")
     print(f"segments       at most {max(sizes):,} bytes, {sum(sizes) / 2**20:.1f} MiB together")
+    with tempfile.TemporaryDirectory() as folder:
+        batch = LongBatch(Path(folder), cycles, po2, workers=1, prover="execute")
+        done = batch.run()
+        kept = sum(one.stat().st_size for one in batch.output.rglob("*") if one.is_file())
+        print(f"a whole batch  {done.wall_s:.1f} s, {done.mib} MiB in the worker,", end=" ")
+        print(f"{done.disk / 2**20:.1f} MiB of segments on disk, {kept:,} bytes of outputs")
 
 
 def short(rounds: int) -> None:
@@ -149,35 +159,21 @@ def prove(cycles: int, po2: int) -> None:
     print(f"{whole['segments']:.0f} segments of at most 2^{po2}")
     print(f"one process  {whole['s']:8.1f} s  {whole['mib']:6.0f} MiB")
     for workers in (1, 2):
-        wall_s, mib = batch(cycles, po2, workers)
-        ratio = whole["s"] / wall_s
+        with tempfile.TemporaryDirectory() as folder:
+            ran = LongBatch(Path(folder), cycles, po2, workers=workers).run()
         print(
-            f"{workers} workers    {wall_s:8.1f} s  {mib:6.0f} MiB each  {ratio:.2f} times as fast"
+            f"{workers} workers    {ran.wall_s:8.1f} s  {ran.mib:6.0f} MiB each"
+            f"  {whole['s'] / ran.wall_s:.2f} times as fast,"
+            f" {ran.disk / 2**20:.1f} MiB of segments on disk"
         )
 
 
-def batch(cycles: int, po2: int, workers: int) -> tuple[float, float]:
-    """The wall seconds of a batch of one long leaf, and the peak memory of its largest worker."""
-    length = int(cycles / CYCLES_PER_BYTE)
+def kill(cycles: int, po2: int) -> None:
+    """Kill a worker and then the runner of a batch, and say what was proved again."""
     with tempfile.TemporaryDirectory() as folder:
-        inputs = Path(folder) / "inputs.jsonl"
-        inputs.write_text(json.dumps({"data": "a" * length}) + "\n", encoding="utf-8")
-        out = Path(folder) / "out"
-        arguments = [
-            "guest=sha256",
-            f"guest.inputs_file={inputs}",
-            f"prover.segment_po2={po2}",
-            f"executor.workers={workers}",
-            "executor.timeout_s=null",
-            *("cache=off", "metrics=off", "audit=off", "strategy=none", f"output={out}", "--quiet"),
-        ]
-        clock = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "runner", *arguments], check=True)
-        wall_s = time.perf_counter() - clock
-        record = json.loads((out / "result.json").read_text(encoding="utf-8"))
-        line = json.loads((out / "leaves.jsonl").read_text(encoding="utf-8"))
-        assert line["journal"] == hashlib.sha256(b"a" * length).hexdigest()
-    return wall_s, record["peak_memory_mib"]["largest_worker"]
+        batch = LongBatch(Path(folder), cycles, po2, workers=2, cached=True)
+        for line in killed(batch):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":
