@@ -1,8 +1,8 @@
 """The wheel of OpenVM's extension.
 
-It needs no more than the crates that its Cargo.lock names. Vector instructions make its proofs
-several times as fast, so it is always compiled for this machine's CPU, and the CPU's flags are part
-of its key.
+It needs no more than the crates that its Cargo.lock names, and the source of the one that
+native/openvm/cpu-backend stands in for. Vector instructions make its proofs several times as fast,
+so it is always compiled for this machine's CPU, and the CPU's flags are part of its key.
 """
 
 from __future__ import annotations
