@@ -1,8 +1,8 @@
 """The wheel of OpenVM's extension.
 
-It needs no more than the crates that its Cargo.lock names. Vector instructions make its proofs
-several times as fast, so it is always compiled for this machine's CPU, and the CPU's flags are part
-of its key.
+It needs no more than the crates that its Cargo.lock names, and the source of the one that
+native/openvm/cpu-backend stands in for. Vector instructions make its proofs several times as fast,
+so it is always compiled for this machine's CPU, and the CPU's flags are part of its key.
 """
 
 from __future__ import annotations
@@ -102,13 +102,16 @@ def target_folder(cache: Path) -> Path:
 
 
 def run_tests(root: Path, cache: Path, env: Mapping[str, str]) -> None:
-    """Runs the Rust tests of the crate, on what is already compiled for its wheel.
+    """Runs the Rust tests of the crates, on what is already compiled for the wheel.
 
     Raises:
-        SetupError: a test failed, or the crate cannot be built here.
+        SetupError: a test failed, or the crates cannot be built here.
     """
     rust = find_rust(env, root / CRATE)
-    wheels.cargo_test(root / CRATE, rust, build_env(env, target_folder(cache), rust))
+    cargo = build_env(env, target_folder(cache), rust)
+    # Named together, the two crates are compiled with the features that the wheel's are.
+    members = ("--tests", "--package", "runner-openvm", "--package", "openvm-cpu-backend")
+    wheels.cargo_test(root / CRATE, rust, cargo, members)
 
 
 def build(crate: Path, folder: Path, python: Path, env: Mapping[str, str]) -> None:
