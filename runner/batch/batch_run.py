@@ -242,7 +242,22 @@ class BatchRun:
             self._ahead,
             -(-most // 2**20),
         )
-        return RunStream(self._prover, job, run, wanted, self._segments.put_segment)
+        keep = functools.partial(self._segments.put_segment, job.id)
+        return RunStream(self._prover, job, run, wanted, keep)
+
+    def smaller(self, job: ProofJob) -> ProofJob | None:
+        """The run of a job with smaller segments; see :meth:`runner.executor.Jobs.smaller`."""
+        if not job.seed or not isinstance(self._prover, SegmentProver):
+            return None
+        sizes = self._prover.segment_sizes
+        now = sizes[-1] - job.halvings if job.part is None else job.part.po2
+        if now <= sizes[0]:
+            return None
+        return replace(self.build(job.id), halvings=job.halvings + 1)
+
+    def forget(self, job_id: int) -> None:
+        """Remove what is kept of a run; see :meth:`runner.executor.Jobs.forget`."""
+        self._segments.drop(job_id)
 
     def accept_segment(self, job: ProofJob, outcome: Outcome) -> None:
         """Keep the receipt of a segment; see :meth:`runner.executor.Jobs.accept_segment`."""
