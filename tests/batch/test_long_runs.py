@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,11 +17,12 @@ from runner.batch.run import run as run_batch
 from runner.batch.segment_store import SegmentStore
 from runner.cache.cache import NoCache
 from runner.engines.processes import ProcessEngine
-from runner.errors import BatchFailedError, SegmentLostError
+from runner.errors import BatchFailedError, ProverError, SegmentLostError
 from runner.model import ReceiptKind
 from runner.provers.prover import ProverSpec
 from tests import builders
 from tests.batch.outcomes import metrics, record
+from tests.fakes import long_prover
 from tests.fakes.long_prover import ADAPTER
 
 if TYPE_CHECKING:
@@ -145,6 +146,53 @@ def test_a_worker_without_the_memory_for_a_segment_makes_a_smaller_cut(
     # The proof is found again, whatever the cut was.
     again = run_batch(dataclasses.replace(settings, output=long.output / "again"))
     assert (again.made, again.cached) == (0, 3)
+
+
+@pytest.mark.parametrize(("own", "warned"), [(6 << 20, True), (7 << 20, False)])
+def test_segments_that_are_mostly_padding_are_warned_of_once_before_they_are_proved(
+    long: Settings,
+    behaviours: Behaviours,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    own: int,
+    warned: bool,  # a case
+) -> None:
+    monkeypatch.setattr(long_prover, "OWN_CYCLES", (own - 2000, 2000))
+    behaviours.on("fail", guest="segment")
+    with pytest.raises(BatchFailedError):
+        run_batch(dataclasses.replace(long, inputs=[LONG, "!long 9 other"]))
+    said = [text for text in caplog.messages if "padded" in text]
+    assert len(said) == warned
+    if warned:
+        assert "9 segments of at most 2^20 are padded from 6,291,456 cycles to 9,437,184" in said[0]
+        assert "1.5 times as many" in said[0]
+
+
+def test_a_guest_that_fails_in_a_later_segment_shows_its_message_and_keeps_earlier_ones(
+    long: Settings, behaviours: Behaviours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guest ended well when it was executed, and panics when it is cut."""
+    plain = long_prover.LongProver.cut
+
+    def cut(self: long_prover.LongProver, *args: Any, sink: Any, **options: Any) -> None:  # noqa: ANN401
+        def until_57(index: int, data: bytes) -> None:
+            if index == 56:
+                raise ProverError("guest_failed", "guest panicked: no more of this", "so far\n")
+            sink(index, data)
+
+        plain(self, *args, sink=until_57, **options)
+
+    monkeypatch.setattr(long_prover.LongProver, "cut", cut)
+    settings = dataclasses.replace(long, inputs=["!long 80 leaf", "short"])
+    with pytest.raises(BatchFailedError, match="guest panicked: no more of this") as caught:
+        run_batch(settings)
+    assert caught.value.exit_code == 1
+    kept = proved_segments(behaviours)
+    assert kept
+    assert max(kept) < 56
+    monkeypatch.setattr(long_prover.LongProver, "cut", plain)
+    run_batch(dataclasses.replace(settings, output=long.output / "again"))
+    assert sorted(proved_segments(behaviours)) == list(range(80))  # each was proved once
 
 
 def test_without_memory_for_the_smallest_segment_the_job_fails(long: Settings) -> None:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 ADAPTER = "tests.fakes.long_prover:LongProver"
 """The fake prover's name in settings."""
 
+OWN_CYCLES = (1000, 2000)
+"""The user and paging cycles of every long run."""
+
 LARGEST = 20
 """The size of the segments of a run that is not cut smaller, as a power of two of cycles."""
 
@@ -58,7 +61,7 @@ class LongProver(FakeProver):
             return self.run(guest, stdin, children, kind, threads)
         misbehave(record(guest, stdin, kind, threads), stdin)
         journal = journal_of(guest, stdin, children)
-        cycles = Cycles(1000, 2000, segments << po2, segments)
+        cycles = Cycles(*OWN_CYCLES, segments << po2, segments)
         return LongRun(journal, cycles, po2, (po2,) * segments, "ran\n")
 
     def cut(  # what a run is made of
