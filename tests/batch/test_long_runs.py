@@ -154,8 +154,9 @@ def test_segments_that_are_mostly_padding_are_warned_of_once_before_they_are_pro
     behaviours: Behaviours,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
+    *,
     own: int,
-    warned: bool,  # a case
+    warned: bool,
 ) -> None:
     monkeypatch.setattr(long_prover, "OWN_CYCLES", (own - 2000, 2000))
     behaviours.on("fail", guest="segment")

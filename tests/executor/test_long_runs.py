@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -239,15 +240,19 @@ def test_the_look_ups_of_segments_find_what_an_earlier_run_has_proved() -> None:
     st.dictionaries(st.integers(0, 15), st.integers(1, 9), max_size=6),
     st.integers(1, 5),
     st.booleans(),
-    st.randoms(use_true_random=False),
+    st.integers(0, 2**32),
 )
 def test_any_plan_with_long_runs_completes_in_any_order(
     leaves: int,
     long: dict[int, int],
     workers: int,
     cached: bool,
-    random: Any,  # noqa: ANN401
+    seed: int,
 ) -> None:
+    # Hypothesis does not draw the order itself: how often the executor waits depends on threads
+    # that look jobs up, and it takes a second try that draws otherwise for a fault of the test.
+    random = Random(seed)  # an order
+
     def some(engine: HandEngine) -> None:
         for name in random.sample(list(engine.running), random.randint(1, len(engine.running))):
             engine.finish(name)
