@@ -56,19 +56,18 @@ def memory_bytes(root: Path = _ROOT) -> int:
 def oom_kills(root: Path = _ROOT) -> int:
     """The number of processes that the system has killed for want of memory, since it started.
 
-    They are those of this process's control groups, or of the whole machine where no group counts
-    them. It is 0 if the system does not say.
+    They are those of the innermost control group that counts them, or of the whole machine where
+    none does. It is 0 if the system does not say.
 
     Args:
         root: The folder with ``proc`` and ``sys``.
     """
-    files = [
-        group / name
-        for group in _groups(root, "memory")
-        for name in ("memory.events", "memory.oom_control")
-    ]
-    counts = [count for file in files if (count := _counted(file)) is not None]
-    return sum(counts) if counts else _counted(root / "proc/vmstat") or 0
+    # A group's kills also count in those around it, and a group may be mounted in two places.
+    for group in _groups(root, "memory"):
+        for name in ("memory.events", "memory.oom_control"):
+            if (count := _counted(group / name)) is not None:
+                return count
+    return _counted(root / "proc/vmstat") or 0
 
 
 def fitting(worker_bytes: int, memory: int, workers: int) -> int | None:
