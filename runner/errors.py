@@ -152,14 +152,25 @@ class WorkerDiedError(RunnerError):
 
     Attributes:
         detail: the exit code or signal, as far as it is known.
+        out_of_memory: whether the system says that it has killed a process for want of memory.
     """
 
     detail: str
+    out_of_memory: bool = False
+
+    @property
+    def aborted(self) -> bool:
+        """Whether the process has ended itself, as Rust and C++ do where they get no memory."""
+        return self.detail == "signal SIGABRT"
+
+    @property
+    def killed(self) -> bool:
+        """Whether something has killed the process, as the system does where memory is short."""
+        return self.detail == "signal SIGKILL"
 
     def _words(self) -> str:
-        words = f"worker died ({self.detail})"
-        # The system kills a process for which there is no memory, and Rust and C++ abort it.
-        if self.detail not in {"signal SIGKILL", "signal SIGABRT"}:
+        words = f"worker died ({self.detail}{', for want of memory' if self.out_of_memory else ''})"
+        if not (self.killed or self.aborted):
             return words
         return (
             f"{words}; if memory was short, lower executor.workers, or prover.segment_po2 where"

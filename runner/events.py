@@ -92,11 +92,14 @@ class JobRetried:
         job: the job, without its children's receipts.
         error: the error that ended the attempt.
         wait_s: the seconds until the job may start again.
+        smaller: whether memory was short, so that the whole run of the job is executed again and
+            cut into smaller segments. Nothing that was proved of it is used.
     """
 
     job: ProofJob
     error: BaseException
     wait_s: float
+    smaller: bool = False
 
 
 @dataclass(frozen=True, slots=True)

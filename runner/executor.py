@@ -10,6 +10,7 @@ because each look-up verifies a receipt.
 from __future__ import annotations
 
 import functools
+import itertools
 import queue
 import time
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -84,6 +85,18 @@ class Jobs(Protocol):
         """Keep the receipt of a segment."""
         ...
 
+    def smaller(self, job: ProofJob) -> ProofJob | None:
+        """The whole run of a job with segments half as large; None if they cannot be smaller.
+
+        Args:
+            job: the job that had too little memory: a whole run, or a part of it.
+        """
+        ...
+
+    def forget(self, job_id: int) -> None:
+        """Remove what is kept of the segments of a job, which will be cut in another way."""
+        ...
+
 
 class PlanExecutor:
     """Runs a plan once.
@@ -146,6 +159,8 @@ class PlanExecutor:
         self._queue = JobQueue(plan, leaves_done=leaves_done)
         # Those at jobs that have failed and may yet succeed.
         self._attempts: dict[tuple[int, int], Attempts] = {}
+        # Jobs that are cut smaller as soon as all parts of the earlier cut have ended, and when.
+        self._recut: dict[int, tuple[ProofJob, float]] = {}
         self._lookups: dict[Future[Outcome | None], ProofJob] = {}
         self._running: dict[Future[Outcome], ProofJob] = {}
         # Every future comes here when it ends. `concurrent.futures.wait` would lock all of them.
@@ -301,10 +316,11 @@ class PlanExecutor:
             elif future in self._lookups:
                 job = self._lookups.pop(future)
                 outcome = future.result()
-                if outcome is None:
-                    self._queue.put(job)
-                else:
+                if outcome is not None:
                     self._finish(job, outcome)
+                elif job.part is None or self._long.has(job.id):
+                    self._queue.put(job)
+                self._start_again(job.id)
             elif future in self._running:  # any other is a look-up that was cancelled
                 job = self._running.pop(future)
                 try:
@@ -315,6 +331,7 @@ class PlanExecutor:
                     if job.key in self._attempts:
                         outcome = replace(outcome, attempts=self._attempts.pop(job.key).number)
                     self._finish(job, outcome)
+                self._start_again(job.id)
 
     def _finish(self, job: ProofJob, outcome: Outcome) -> None:
         if outcome.long is not None:
@@ -346,6 +363,9 @@ class PlanExecutor:
 
     def _fail(self, job: ProofJob, error: BaseException) -> None:
         """Try a job again after a while, or give it up."""
+        if job.id in self._recut:  # another part of the same cut had too little memory
+            self._tell(JobRetried(job, error, 0.0, smaller=True))
+            return
         attempts = self._attempts.get(job.key)
         if attempts is None:
             policy = self._policy.tenacity(self._engine.transient)
@@ -355,12 +375,34 @@ class PlanExecutor:
         if wait_s is None or stopping:
             self._give_up(job, error, attempts.number)
             return
-        self._tell(JobRetried(job, error, wait_s))
-        if isinstance(error, SegmentLostError):
+        smaller = self._jobs.smaller(job) if attempts.memory_was_short else None
+        self._tell(JobRetried(job, error, wait_s, smaller=smaller is not None))
+        if smaller is not None:
+            attempts.made_smaller(self._long.attempts(job.id) or attempts.number - 1)
+            self._drop_parts(job.id)
+            self._attempts[smaller.key] = attempts
+            self._recut[job.id] = (smaller, self._clock() + wait_s)
+        elif isinstance(error, SegmentLostError):
             # It is cut again, and comes back as a job of its own.
             self._long.lost(error.job, error.index)
         else:
             self._queue.delay(job, self._clock() + wait_s)
+
+    def _start_again(self, job_id: int) -> None:
+        """Let a run that is cut smaller start, unless a part of the earlier cut is under way."""
+        if job_id not in self._recut:
+            return
+        busy = itertools.chain(self._running.values(), self._lookups.values())
+        if all(job.id != job_id for job in busy):
+            self._jobs.forget(job_id)
+            self._queue.delay(*self._recut.pop(job_id))
+
+    def _drop_parts(self, job_id: int) -> None:
+        """Drop all parts of a run that have not started."""
+        if self._long.drop(job_id) is not None:
+            self._queue.drop(job_id)
+        for key in [key for key in self._attempts if key[0] == job_id]:
+            del self._attempts[key]
 
     def _give_up(self, job: ProofJob, error: BaseException, attempts: int) -> None:
         """Note that a job has failed for good. All other parts of its run are dropped."""
@@ -368,11 +410,11 @@ class PlanExecutor:
         failure.__cause__ = error
         self.failures.append(failure)
         self._tell(JobFailed(job, failure))
-        if self._long.drop(job.id) is not None:
-            self._queue.drop(job.id)
+        self._drop_parts(job.id)
 
     def _drop_waiting(self) -> None:
         """Drop all jobs that have not started. Look-ups that have started are finished."""
+        self._recut.clear()
         self._queue.clear()
         self._long.close()
         for future in self._lookups:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["cores", "fitting", "memory_bytes"]
+__all__ = ["cores", "fitting", "memory_bytes", "oom_kills"]
 
 _ROOT = Path("/")
 
@@ -53,6 +53,23 @@ def memory_bytes(root: Path = _ROOT) -> int:
     return min([*([found] if found > 0 else []), *limits], default=0)
 
 
+def oom_kills(root: Path = _ROOT) -> int:
+    """The number of processes that the system has killed for want of memory, since it started.
+
+    They are those of the innermost control group that counts them, or of the whole machine where
+    none does. It is 0 if the system does not say.
+
+    Args:
+        root: The folder with ``proc`` and ``sys``.
+    """
+    # A group's kills also count in those around it, and a group may be mounted in two places.
+    for group in _groups(root, "memory"):
+        for name in ("memory.events", "memory.oom_control"):
+            if (count := _counted(group / name)) is not None:
+                return count
+    return _counted(root / "proc/vmstat") or 0
+
+
 def fitting(worker_bytes: int, memory: int, workers: int) -> int | None:
     """The number of workers that there is memory for, at least one; None if it is for all.
 
@@ -63,6 +80,15 @@ def fitting(worker_bytes: int, memory: int, workers: int) -> int | None:
     """
     fit = max(1, memory // worker_bytes)
     return fit if memory > 0 and fit < workers else None
+
+
+def _counted(file: Path) -> int | None:
+    """The number behind the word ``oom_kill`` in a file of counters; None if it is not there."""
+    for line in _read(file).splitlines():
+        name, _, number = line.partition(" ")
+        if name == "oom_kill" and number.isdecimal():
+            return int(number)
+    return None
 
 
 def _quotas(root: Path) -> Iterator[float]:

@@ -105,9 +105,10 @@ class LongRuns:
         self._most_ahead = ahead
         self._ended = ended
         self._runs: dict[int, _Run] = {}
-        self._due: deque[tuple[int, Container[int]]] = deque()
-        self._idle: list[tuple[int, SegmentStream]] = []
-        self._asked: dict[Future[CutSegment | None], tuple[int, SegmentStream]] = {}
+        # A stream is known by its run, because a job may have had another one before.
+        self._due: deque[tuple[_Run, Container[int]]] = deque()
+        self._idle: list[tuple[_Run, SegmentStream]] = []
+        self._asked: dict[Future[CutSegment | None], tuple[_Run, SegmentStream]] = {}
         self._waiting: set[tuple[int, int]] = set()  # the keys of segments that are not proved
 
     @property
@@ -121,24 +122,33 @@ class LongRuns:
 
     def job_of(self, future: Future[Any]) -> ProofJob:
         """The job whose run is being cut."""
-        return self._runs[self._asked[future][0]].job
+        return self._asked[future][0].job
+
+    def has(self, job_id: int) -> bool:
+        """Whether parts of a job's run are missing and wanted."""
+        return job_id in self._runs
+
+    def attempts(self, job_id: int) -> int:
+        """The number of attempts that the execution of a run took; 0 for a job that has none."""
+        run = self._runs.get(job_id)
+        return 0 if run is None else run.executed.attempts
 
     def begin(self, job: ProofJob, executed: Outcome, run: LongRun) -> None:
         """Note that a job has turned out to be a run of several segments."""
-        self._runs[job.id] = _Run(job, executed, run)
-        self._due.append((job.id, range(len(run.sizes))))
+        begun = self._runs[job.id] = _Run(job, executed, run)
+        self._due.append((begun, range(len(run.sizes))))
 
     def pull(self) -> list[Future[CutSegment | None]]:
         """Ask for segments while few wait. Returns those that are there at once."""
         ready = []
         while self._due and len(self._idle) + len(self._asked) < STREAMS:
-            job_id, wanted = self._due.popleft()
-            if (run := self._runs.get(job_id)) is not None:
-                self._idle.append((job_id, self._cut(run.job, run.run, wanted)))
+            run, wanted = self._due.popleft()
+            if self._wants(run):
+                self._idle.append((run, self._cut(run.job, run.run, wanted)))
         while self._idle and len(self._waiting) + len(self._asked) < self._most_ahead:
-            job_id, stream = self._idle.pop(0)
+            run, stream = self._idle.pop(0)
             future = stream.pull()
-            self._asked[future] = (job_id, stream)
+            self._asked[future] = (run, stream)
             if future.done():
                 ready.append(future)
             else:
@@ -152,12 +162,11 @@ class LongRuns:
             OSError: the segment could not be kept.
             ProverError: the run could not be repeated.
         """
-        job_id, stream = self._asked.pop(future)
-        run = self._runs.get(job_id)
-        if run is None or (cut := future.result()) is None:
+        run, stream = self._asked.pop(future)
+        if not self._wants(run) or (cut := future.result()) is None:
             stream.close()
             return None
-        self._idle.append((job_id, stream))
+        self._idle.append((run, stream))
         part = Part(cut.index, len(run.run.sizes), run.run.sizes[cut.index], cut.digest)
         name = f"{run.job.name}, segment {cut.index + 1} of {part.of}"
         job = replace(run.job, name=name, part=part, expected=None)
@@ -183,7 +192,7 @@ class LongRuns:
         if run is not None:
             run.proved.pop(index, None)
             self._waiting.discard((job_id, index))
-            self._due.appendleft((job_id, frozenset({index})))
+            self._due.appendleft((run, frozenset({index})))
 
     def assembled(self, job_id: int, outcome: Outcome) -> tuple[ProofJob, Outcome]:
         """The job itself and its outcome, now that its receipt is there.
@@ -209,12 +218,12 @@ class LongRuns:
         return run.job, whole
 
     def drop(self, job_id: int) -> ProofJob | None:
-        """Forget a run, because one of its parts has failed. Returns its job."""
+        """Forget a run, because a part has failed or it is cut anew. Returns its job."""
         run = self._runs.pop(job_id, None)
         self._waiting = {key for key in self._waiting if key[0] != job_id}
-        for _, stream in [one for one in self._idle if one[0] == job_id]:
+        for _, stream in [one for one in self._idle if one[0] is run]:
             stream.close()
-        self._idle = [one for one in self._idle if one[0] != job_id]
+        self._idle = [one for one in self._idle if one[0] is not run]
         return None if run is None else run.job
 
     def close(self) -> None:
@@ -224,6 +233,9 @@ class LongRuns:
             stream.close()
         self._idle.clear()
         self._asked.clear()
+
+    def _wants(self, run: _Run) -> bool:
+        return self._runs.get(run.job.id) is run
 
     def _assembly(self, run: _Run) -> ProofJob | None:
         of = len(run.run.sizes)

@@ -170,6 +170,8 @@ class ProofJob:
             secret, because it keeps the digests of the guest's memory from telling what is in it.
             A job without a seed is proved as a whole.
         part: the part of the run that the job makes; None for a whole run.
+        halvings: how many times the largest segment of the run is to be half as large as the
+            prover's settings make it, because workers did not have the memory for it.
     """
 
     id: int
@@ -183,6 +185,7 @@ class ProofJob:
     beside: int = 0
     seed: bytes = b""
     part: Part | None = None
+    halvings: int = 0
 
     @property
     def key(self) -> tuple[int, int]:
@@ -237,6 +240,7 @@ class Outcome:
         printed: what the guest printed, bounded; empty for a receipt from the cache.
         long: the run, if it has several segments and was executed only; None for any other outcome.
         parts: the number of segments that were proved one by one; 0 for a run proved as a whole.
+        halvings: those of the job.
     """
 
     job_id: int
@@ -259,6 +263,7 @@ class Outcome:
     printed: str = ""
     long: LongRun | None = None
     parts: int = 0
+    halvings: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.limits import cores, memory_bytes
+from runner.limits import cores, memory_bytes, oom_kills
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,3 +98,26 @@ def test_affinity_counts_where_it_is_less_than_the_quota(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {3})
     root = tree(tmp_path, "0::/\n", {"sys/fs/cgroup/cpu.max": "400000 100000\n"})
     assert cores(root) == 1
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "found"),
+    [
+        ("", {}, 0),
+        ("", {"proc/vmstat": "pgfault 9\noom_kill 4\n"}, 4),
+        (
+            V2,
+            {
+                "sys/fs/cgroup/system.slice/batch.service/memory.events": "oom 3\noom_kill 2\n",
+                "proc/vmstat": "oom_kill 4\n",
+            },
+            2,  # those of others do not count
+        ),
+        (V1, {"sys/fs/cgroup/memory/memory.oom_control": "under_oom 0\noom_kill 1\n"}, 1),
+        (V1, {"sys/fs/cgroup/memory/memory.oom_control": "oom_kill many\n"}, 0),
+    ],
+)
+def test_the_processes_that_were_killed_for_memory_are_counted(
+    tmp_path: Path, groups: str, files: dict[str, str], found: int
+) -> None:
+    assert oom_kills(tree(tmp_path, groups, files)) == found

@@ -163,6 +163,12 @@ class _Simulation(Engine):
     def accept_segment(self, job: ProofJob, outcome: Outcome) -> None:
         """Nothing is kept."""
 
+    def smaller(self, job: ProofJob) -> ProofJob | None:
+        raise AssertionError(f"{job.name} had too little memory in virtual time")
+
+    def forget(self, job_id: int) -> None:
+        """Nothing is kept."""
+
     def cut(self, job: ProofJob, run: LongRun, wanted: Container[int]) -> _Ready:
         del job
         return _Ready([index for index in range(len(run.sizes)) if index in wanted])

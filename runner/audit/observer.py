@@ -51,7 +51,7 @@ class AuditObserver:
             case JobSplit():
                 self._split(event.job, event.outcome, event.run)
             case JobRetried():
-                self._retried(event.job, event.error, event.wait_s)
+                self._retried(event.job, event.error, event.wait_s, smaller=event.smaller)
             case JobFailed():
                 self._failed(event.job, event.error)
             case _:
@@ -120,10 +120,13 @@ class AuditObserver:
             )
         )
 
-    def _retried(self, job: ProofJob, error: BaseException, wait_s: float) -> None:
+    def _retried(
+        self, job: ProofJob, error: BaseException, wait_s: float, *, smaller: bool
+    ) -> None:
         if isinstance(error, ReceiptRejectedError):
             self._trail.add(rejected(error, job))
-        self._trail.add(Retried(**_of_job(job), reason=short(str(error)), wait_s=wait_s))
+        reason = f"{error}; cut into smaller segments" if smaller else str(error)
+        self._trail.add(Retried(**_of_job(job), reason=short(reason), wait_s=wait_s))
 
     def _failed(self, job: ProofJob, error: JobFailedError) -> None:
         if isinstance(error.__cause__, ReceiptRejectedError):

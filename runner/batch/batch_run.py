@@ -19,7 +19,7 @@ from runner.batch.seed import seed_for
 from runner.batch.segment_stream import RunStream
 from runner.engines.engine import jobs_at_once
 from runner.errors import ReceiptRejectedError, VerificationFailedError
-from runner.events import JobFailed
+from runner.events import JobFailed, JobSplit
 from runner.executor import OnFailure, PlanExecutor
 from runner.jobs.elsewhere import perform_elsewhere
 from runner.jobs.entries import job_key
@@ -52,6 +52,10 @@ if TYPE_CHECKING:
 __all__ = ["BatchRun"]
 
 log = logging.getLogger(__name__)
+
+MUCH_PADDING = 1.5
+"""How many times its own cycles a run may have when they are padded, without a warning. Segments of
+2^17 cycles and more stay below, and a last one that is half empty adds a third at most."""
 
 
 class BatchRun:
@@ -115,6 +119,7 @@ class BatchRun:
         self.receipt_bytes: dict[int, int] = {}
         self.failures: dict[int, JobFailedError] = {}
         self._leaves_done = False
+        self._padded: set[str] = set()  # the guests that were warned of
 
     # -- the run ------------------------------------------------------------------------------
 
@@ -190,6 +195,8 @@ class BatchRun:
 
     def notice(self, event: Event) -> None:
         """Keep the failure of a job; see :class:`runner.events.Observer`."""
+        if isinstance(event, JobSplit):
+            self._warn_of_padding(event.job, event.run)
         if isinstance(event, JobFailed):
             self.failures[event.job.id] = event.error
             self._keep_printed(event.job.id, printed_by(event.error.__cause__), failed=True)
@@ -242,7 +249,22 @@ class BatchRun:
             self._ahead,
             -(-most // 2**20),
         )
-        return RunStream(self._prover, job, run, wanted, self._segments.put_segment)
+        keep = functools.partial(self._segments.put_segment, job.id)
+        return RunStream(self._prover, job, run, wanted, keep)
+
+    def smaller(self, job: ProofJob) -> ProofJob | None:
+        """The run of a job with smaller segments; see :meth:`runner.executor.Jobs.smaller`."""
+        if not job.seed or not isinstance(self._prover, SegmentProver):
+            return None
+        sizes = self._prover.segment_sizes
+        now = sizes[-1] - job.halvings if job.part is None else job.part.po2
+        if now <= sizes[0]:
+            return None
+        return replace(self.build(job.id), halvings=job.halvings + 1)
+
+    def forget(self, job_id: int) -> None:
+        """Remove what is kept of a run; see :meth:`runner.executor.Jobs.forget`."""
+        self._segments.drop(job_id)
 
     def accept_segment(self, job: ProofJob, outcome: Outcome) -> None:
         """Keep the receipt of a segment; see :meth:`runner.executor.Jobs.accept_segment`."""
@@ -296,6 +318,25 @@ class BatchRun:
             # A leaf keeps its number in the batch where its job's id changes.
             file = f"leaf-{self._batch.leaves[self._positions[job_id]].index}"
         self._printed.keep(file, name, text, failed=failed)
+
+    def _warn_of_padding(self, job: ProofJob, run: LongRun) -> None:
+        """Warn once of each guest of segments that are so small that they are mostly padding."""
+        own = run.cycles.user + run.cycles.paging
+        times = run.cycles.total / own if own else 0.0
+        if times < MUCH_PADDING or job.guest.name in self._padded:
+            return
+        self._padded.add(job.guest.name)
+        log.warning(
+            "%s: %d segments of at most 2^%d are padded from %s cycles to %s, %.1f times as many,"
+            " which the proof takes longer by; larger segments (prover.segment_po2) have less"
+            " padding and take more memory",
+            job.name,
+            len(run.sizes),
+            run.segment_po2,
+            f"{own:,}",
+            f"{run.cycles.total:,}",
+            times,
+        )
 
     def _warn_of_gpu(self, name: str, outcome: Outcome) -> None:
         if outcome.gpu is not None and outcome.gpu.error:

@@ -120,6 +120,9 @@ def _table(summary: Summary, last_rows: dict[str, str], *, partial: bool = False
     grid.add_row("strategy", f"{s.strategy}{picked}, {_shape(s)}")
     what = "runs" if executed else f"{s.kind} receipts"
     grid.add_row(what, f"{s.made} made, {s.cached} from cache, {s.retries} retries")
+    if s.cut_smaller:
+        jobs = "1 job" if s.cut_smaller == 1 else f"{s.cut_smaller} jobs"
+        grid.add_row("memory was short", f"{jobs} cut into smaller segments than was asked for")
     grid.add_row("wall time", duration(s.wall_s))
     grid.add_row(
         "time in execution" if executed else "prover time",

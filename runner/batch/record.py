@@ -148,6 +148,7 @@ def job_rows(batch: Batch, batch_run: BatchRun) -> Iterator[dict[str, Any]]:
             "total_cycles": outcome.cycles.total,
             "segments": outcome.cycles.segments,
             "segments_proved_apart": outcome.parts,
+            "segments_halved": outcome.halvings,
             "receipt_bytes": batch_run.receipt_bytes.get(job_id, 0),
             **_gpu_fields(outcome.gpu),
         }

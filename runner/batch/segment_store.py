@@ -64,11 +64,12 @@ class SegmentStore:
         self._held = contextlib.ExitStack()
         self._open = False
         self._receipts: dict[int, dict[int, tuple[bytes, bytes]]] = {}  # digests, by job and index
+        self._files: dict[int, set[str]] = {}  # the names of those that are there, by job
 
-    def put_segment(self, data: bytes) -> bytes:
-        """Keep a segment, and return its digest. Raises OSError."""
+    def put_segment(self, job_id: int, data: bytes) -> bytes:
+        """Keep a segment of a job, and return its digest. Raises OSError."""
         digest = hashlib.sha256(data).digest()
-        self._write(f"{digest.hex()}.segment", data)
+        self._write(job_id, f"{digest.hex()}.segment", data)
         return digest
 
     def segment(self, job_id: int, index: int, digest: bytes) -> bytes:
@@ -88,10 +89,10 @@ class SegmentStore:
         """Keep the receipt of a segment in the segment's place. Raises OSError."""
         assert job.part is not None and job.part.index is not None  # noqa: S101, PT018  # a segment
         digest = job.part.digest
-        self._write(f"{digest.hex()}.receipt", receipt)
+        self._write(job.id, f"{digest.hex()}.receipt", receipt)
         kept = (digest, hashlib.sha256(receipt).digest())
         self._receipts.setdefault(job.id, {})[job.part.index] = kept
-        (self._folder / f"{digest.hex()}.segment").unlink(missing_ok=True)
+        self._remove(job.id, f"{digest.hex()}.segment")
 
     def receipts(self, job_id: int) -> tuple[bytes, ...]:
         """Return the receipts of all segments of a job, in order.
@@ -110,9 +111,10 @@ class SegmentStore:
         return [digest for digest, _ in self._receipts.get(job_id, {}).values()]
 
     def drop(self, job_id: int) -> None:
-        """Remove the receipts of a job's segments, which the receipt of the run carries now."""
-        for digest, _ in self._receipts.pop(job_id, {}).values():
-            (self._folder / f"{digest.hex()}.receipt").unlink(missing_ok=True)
+        """Remove all that is kept of a job's segments, for which there is no use any more."""
+        self._receipts.pop(job_id, None)
+        for name in list(self._files.get(job_id, ())):
+            self._remove(job_id, name)
 
     def clear(self) -> None:
         """Remove everything."""
@@ -135,9 +137,14 @@ class SegmentStore:
                 self._held.enter_context(locked(self._folder / _LOCK))
             self._open = True
 
-    def _write(self, name: str, data: bytes) -> None:
+    def _remove(self, job_id: int, name: str) -> None:
+        self._files.get(job_id, set()).discard(name)
+        (self._folder / name).unlink(missing_ok=True)
+
+    def _write(self, job_id: int, name: str, data: bytes) -> None:
         self._prepare()
         path = self._folder / name
+        self._files.setdefault(job_id, set()).add(name)
         # A file that is cut short by a crash is found by its digest, so nothing waits for the disk.
         try:
             path.write_bytes(data)

@@ -33,6 +33,8 @@ class Summary:
         root_made: whether the root was made in this run. It is False for a root from the cache, and
             without one.
         retries: the number of failed attempts that were followed by another one.
+        cut_smaller: the number of jobs whose segments were made smaller than the settings say,
+            because a worker did not have the memory for them.
         wall_s: the seconds from the start of the run to the verified result.
         prove_s: the seconds spent on leaf proofs, summed over the workers.
         aggregate_s: the seconds spent on aggregations, summed over the workers.
@@ -62,6 +64,7 @@ class Summary:
     made_leaves: int
     root_made: bool
     retries: int
+    cut_smaller: int
     wall_s: float
     prove_s: float
     aggregate_s: float
@@ -113,6 +116,7 @@ def summarise(
         made_leaves=made_leaves,
         root_made=root_made,
         retries=batch_run.counters.retries,
+        cut_smaller=sum(outcome.halvings > 0 for outcome in made),
         wall_s=wall_s,
         prove_s=sum(o.prove_s for o in made if o.job_id < plan.leaf_jobs),
         aggregate_s=sum(o.prove_s for o in made if o.job_id >= plan.leaf_jobs),

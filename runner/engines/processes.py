@@ -24,7 +24,7 @@ from runner import stopping, threads
 from runner.engines import start, worker_process
 from runner.engines.engine import Engine, Host
 from runner.errors import JobTimeoutError, WorkerDiedError
-from runner.limits import cores
+from runner.limits import cores, oom_kills
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,6 +65,7 @@ class ProcessEngine(Engine):
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._closed = False
+        self._oom_kills = oom_kills()  # those that are known, or were some worker's death
 
     def suggest_workers(self, workers: int) -> None:
         """See :class:`Engine`."""
@@ -136,11 +137,26 @@ class ProcessEngine(Engine):
                 continue
             try:
                 future.set_result(slot.run(fn, args, kwargs))
+            except WorkerDiedError as error:
+                future.set_exception(self._judged(error))
             except Exception as error:  # noqa: BLE001  # the future carries whatever it was
                 future.set_exception(error)
             # A receipt of megabytes must not be held until the next job comes.
             del call, future, fn, args, kwargs
         slot.close()
+
+    def _judged(self, error: WorkerDiedError) -> WorkerDiedError:
+        """Say of a worker that was killed whether the system did it for want of memory.
+
+        The system tells how many processes it killed so, and not which. Each of these kills is
+        taken for one death.
+        """
+        if error.killed:
+            with self._lock:
+                if oom_kills() > self._oom_kills:
+                    self._oom_kills += 1
+                    return WorkerDiedError(error.detail, out_of_memory=True)
+        return error
 
 
 class _Slot:

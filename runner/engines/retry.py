@@ -87,20 +87,38 @@ class Attempts:
 
     Args:
         retrying: The policy, shared by all jobs of a batch.
+
+    Attributes:
+        memory_was_short: Whether the last attempt had not the memory that it needed. The system may
+            say so, or the worker has ended itself. Somebody may also kill a worker by hand, so that
+            one kill alone says nothing, but the second one in a row does.
     """
 
-    __slots__ = ("_retrying", "_state")
+    __slots__ = ("_before", "_killed", "_retrying", "_state", "memory_was_short")
 
     def __init__(self, retrying: tenacity.Retrying) -> None:
         import tenacity
 
         self._retrying = retrying
         self._state = tenacity.RetryCallState(retrying, None, (), {})
+        self._before = 0
+        self._killed = False
+        self.memory_was_short = False
 
     @property
     def number(self) -> int:
         """The number of the current attempt, counted from 1."""
-        return self._state.attempt_number
+        return self._before + self._state.attempt_number
+
+    def made_smaller(self, before: int) -> None:
+        """Note that the job needs less memory from now on. So its attempts are limited anew.
+
+        Args:
+            before: The number of attempts that were made. Those to come are counted from there.
+        """
+        self._before = before
+        self._state.attempt_number = 1
+        self._killed = self.memory_was_short = False
 
     def failed(self, error: BaseException) -> float | None:
         """Record that the current attempt failed.
@@ -108,6 +126,11 @@ class Attempts:
         Returns:
             The seconds to wait before the next attempt, or None if there is to be none.
         """
+        died = error if isinstance(error, WorkerDiedError) else None
+        sure = died is not None and (died.out_of_memory or died.aborted)
+        killed = died is not None and died.killed
+        self.memory_was_short = sure or (killed and self._killed)
+        self._killed = killed
         self._state.set_exception((type(error), error, error.__traceback__))
         if not self._retrying.retry(self._state) or self._retrying.stop(self._state):
             return None

@@ -73,7 +73,7 @@ class SilentProgress:
             case JobSplit():
                 self._split(event.job, event.run)
             case JobRetried():
-                self._retried(event.job, event.error, event.wait_s)
+                self._retried(event.job, event.error, event.wait_s, smaller=event.smaller)
             case JobFailed():
                 self._failed(event.job, event.error)
             case LoadMeasured():
@@ -97,10 +97,15 @@ class SilentProgress:
             extra=fields,
         )
 
-    def _retried(self, job: ProofJob, error: BaseException, wait_s: float) -> None:
-        words = one_line(error)
-        fields = self._fields("job_retried", job, error=words, wait_s=round(wait_s, 3))
-        log.warning("%s: %s; trying again in %s", job.name, words, duration(wait_s), extra=fields)
+    def _retried(
+        self, job: ProofJob, error: BaseException, wait_s: float, *, smaller: bool
+    ) -> None:
+        words, wait = one_line(error), round(wait_s, 3)
+        fields = self._fields("job_retried", job, error=words, wait_s=wait, smaller=smaller)
+        how = " with segments half as large" if smaller else ""
+        log.warning(
+            "%s: %s; trying again%s in %s", job.name, words, how, duration(wait_s), extra=fields
+        )
 
     def _failed(self, job: ProofJob, error: JobFailedError) -> None:
         fields = self._fields("job_failed", job, error=error.reason, attempts=error.attempts)

@@ -122,7 +122,7 @@ class Tally:
         self._counts = dict.fromkeys(("proofs", "executions", "hits", "retries", "errors"), 0)
         self._last_error = ""
         self._load = (0, 0)
-        self._segments = [0, 0]
+        self._segments: dict[int, list[int]] = {}  # those proved and all of a long run, by job
         self._busy: dict[tuple[int, int], BusyWorker] = {}
         # The jobs that the engine has beyond its workers: short jobs are handed over ahead.
         self._ahead: OrderedDict[tuple[int, int], tuple[ProofJob, int]] = OrderedDict()
@@ -168,7 +168,10 @@ class Tally:
                 busy=tuple(sorted(self._busy.values(), key=lambda one: one.worker)),
                 active=busy,
                 queued=queued + active - busy,
-                segments=(self._segments[0], self._segments[1]),
+                segments=(
+                    sum(proved for proved, _ in self._segments.values()),
+                    sum(all_of for _, all_of in self._segments.values()),
+                ),
                 last_error=self._last_error,
                 left=left or self._left.estimate(self.clock()),
                 **self._counts,
@@ -187,13 +190,16 @@ class Tally:
                     self._ahead[event.job.key] = (event.job, event.attempt)
                     self._assign()
                 case JobSplit():
-                    self._segments[1] += len(event.run.sizes)
+                    self._segments[event.job.id] = [0, len(event.run.sizes)]
                     self._left.split(event.job.id, event.run.sizes)
                     self._release(event.job)
                 case JobFinished():
                     self._finished(event.job, event.outcome)
                 case JobRetried():
                     self._retried(event.job, event.error)
+                    if event.smaller:
+                        self._segments.pop(event.job.id, None)
+                        self._left.cut_again(event.job.id)
                 case JobFailed():
                     self._failed(event.job, event.error)
 
@@ -207,7 +213,8 @@ class Tally:
     def _finished(self, job: ProofJob, outcome: Outcome) -> None:
         took = None if outcome.cached else outcome.finished - outcome.started
         if job.part is not None:
-            self._segments[0] += job.part.index is not None
+            if job.part.index is not None and job.id in self._segments:
+                self._segments[job.id][0] += 1
             self._left.part_finished(job, took)
             self._release(job)
             return

@@ -117,6 +117,10 @@ class TimeLeft:
         self._sizes[job] = Counter(sizes)
         self._segments.update(self._sizes[job])
 
+    def cut_again(self, job: int) -> None:
+        """Note that a run will be cut in another way, so that nothing of it is done."""
+        self._segments.subtract(self._sizes.pop(job, Counter()))
+
     def part_finished(self, job: ProofJob, took: float | None) -> None:
         """Note that a part of such a job is done.
 

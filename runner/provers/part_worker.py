@@ -118,4 +118,5 @@ def _outcome(  # noqa: PLR0913  # what was measured
         started=started,
         finished=time.time(),
         gpu=gpu,
+        halvings=job.halvings,
     )

@@ -37,6 +37,14 @@ class SegmentProver(Protocol):
     Every method raises ProverError as :meth:`runner.provers.prover.Prover.run` does.
     """
 
+    @property
+    def segment_sizes(self) -> range:
+        """The sizes that the largest segment of a run may have, as powers of two of cycles.
+
+        They go from the smallest that can be proved to the one that the settings ask for.
+        """
+        ...
+
     def run_if_short(  # noqa: PLR0913  # what a run is made of
         self,
         guest: Guest,
@@ -46,8 +54,12 @@ class SegmentProver(Protocol):
         *,
         threads: int,
         seed: bytes,
+        halvings: int = 0,
     ) -> Proof | LongRun:
         """Run the guest, and prove the run if it has one segment.
+
+        The largest segment is half as large as it would be, ``halvings`` times over, but not
+        smaller than the smallest of :attr:`segment_sizes`.
 
         A run that cannot be proved segment by segment is proved as a whole. Otherwise, what is
         returned for a run of several segments is that of a run with random numbers from ``seed``.

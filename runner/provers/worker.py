@@ -75,12 +75,19 @@ def perform(spec: ProverSpec, job: ProofJob) -> Outcome:
         gpu=proof.gpu if isinstance(proof, Proof) else None,
         long=None if isinstance(proof, Proof) else proof,
         printed=proof.log[:MOST_PRINTED],
+        halvings=job.halvings,
     )
 
 
 def _run(prover: Prover, job: ProofJob, children: tuple[Child, ...]) -> Proof | LongRun:
     if job.seed and job.kind is not ReceiptKind.EXECUTE and isinstance(prover, SegmentProver):
         return prover.run_if_short(
-            job.guest, job.stdin, children, job.kind, threads=job.threads, seed=job.seed
+            job.guest,
+            job.stdin,
+            children,
+            job.kind,
+            threads=job.threads,
+            seed=job.seed,
+            halvings=job.halvings,
         )
     return prover.run(job.guest, job.stdin, children, job.kind, job.threads)

@@ -83,6 +83,10 @@ def run_page(run: RunRecord, to: Path) -> bytes:
         timeline=timeline(run) if run.jobs else None,
         phases=list(_phases(row)),
         slowest=sorted(made, key=lambda job: job.started - job.finished)[:_SLOWEST],
+        long_runs=sorted(
+            (job for job in made if job.segments_proved_apart or job.segments_halved),
+            key=lambda job: -job.total_cycles,
+        )[:_SLOWEST],
         retried=[job for job in made if job.attempts > 1][:_SLOWEST],
         gpu_failures=[job for job in made if job.gpu and job.gpu.error][:_SLOWEST],
         missing=_missing(run),

@@ -51,6 +51,8 @@ class JobRow:
         segments: the number of segments of the guest's run.
         receipt_bytes: the size of the receipt, 0 in execute mode.
         gpu: the part that a GPU had in the proof; None if it had none.
+        segments_proved_apart: how many segments were proved by jobs of their own.
+        segments_halved: how many times the run was cut smaller because memory was short.
     """
 
     id: int
@@ -70,6 +72,8 @@ class JobRow:
     segments: int
     receipt_bytes: int
     gpu: GpuUse | None = None
+    segments_proved_apart: int = 0
+    segments_halved: int = 0
 
     @property
     def name(self) -> str:
@@ -228,6 +232,7 @@ def _jobs(record: JsonObject, plan: Plan) -> tuple[JobRow, ...]:
                 verify_s=row.number("verify_s"),
                 **{name: row.count(name) for name in _COUNTS},
                 gpu=_gpu(row) if "gpu" in row.data else None,
+                **{name: row.count(name) for name in _LATER_COUNTS if name in row.data},
             )
         )
     return tuple(rows)
@@ -247,6 +252,9 @@ _COUNTS = (
     "segments",
     "receipt_bytes",
 )
+
+_LATER_COUNTS = ("segments_proved_apart", "segments_halved")
+"""Those that earlier runs did not record."""
 
 
 def _summary(summary: JsonObject) -> SummaryFigures:

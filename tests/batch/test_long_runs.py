@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,11 +17,12 @@ from runner.batch.run import run as run_batch
 from runner.batch.segment_store import SegmentStore
 from runner.cache.cache import NoCache
 from runner.engines.processes import ProcessEngine
-from runner.errors import BatchFailedError, SegmentLostError
+from runner.errors import BatchFailedError, ProverError, SegmentLostError
 from runner.model import ReceiptKind
 from runner.provers.prover import ProverSpec
 from tests import builders
 from tests.batch.outcomes import metrics, record
+from tests.fakes import long_prover
 from tests.fakes.long_prover import ADAPTER
 
 if TYPE_CHECKING:
@@ -110,6 +111,97 @@ def test_a_run_that_failed_goes_on_with_the_segments_that_are_missing(
     run_batch(dataclasses.replace(long, output=long.output / "again"))
     after = proved_segments(behaviours)[len(before) :]
     assert sorted(after) == sorted({*range(9)} - {*before} | {6})
+
+
+@pytest.mark.parametrize("long_input", ["!long 9 most 18 leaf", "!long 1 most 18 leaf"])
+def test_a_worker_without_the_memory_for_a_segment_makes_a_smaller_cut(
+    long: Settings,
+    behaviours: Behaviours,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    long_input: str,
+) -> None:
+    """The workers have memory for segments of 2^18, and the settings ask for 2^20."""
+    log = tmp_path / "audit.jsonl"
+    settings = dataclasses.replace(
+        long, inputs=[long_input, "short"], make_engine=lambda: ProcessEngine(2), audit=log
+    )
+    summary = run_batch(settings)
+    rows = {job["id"]: job for job in record(settings)["jobs"]}
+    segments = 36 if "9" in long_input else 4
+    assert (rows[0]["segments_halved"], rows[0]["segments_proved_apart"]) == (2, segments)
+    assert rows[0]["total_cycles"] == segments << 18
+    assert rows[0]["attempts"] == 3
+    assert rows[1]["segments_halved"] == 0
+    assert summary.cut_smaller == 1
+    assert "cut into smaller segments" in capsys.readouterr().out
+    assert left_over(tmp_path) == []
+    assert sorted(set(proved_segments(behaviours))) == list(range(segments))
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    reasons = [event["reason"] for event in events if event.get("event") == "retried"]
+    assert all("cut into smaller segments" in reason for reason in reasons)
+    assert 2 <= len(reasons) <= 4
+    splits = [event["segment_po2"] for event in events if event.get("event") == "split"]
+    assert splits[-1] == 18
+    # The proof is found again, whatever the cut was.
+    again = run_batch(dataclasses.replace(settings, output=long.output / "again"))
+    assert (again.made, again.cached) == (0, 3)
+
+
+@pytest.mark.parametrize(("own", "warned"), [(6 << 20, True), (7 << 20, False)])
+def test_segments_that_are_mostly_padding_are_warned_of_once_before_they_are_proved(
+    long: Settings,
+    behaviours: Behaviours,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    own: int,
+    warned: bool,
+) -> None:
+    monkeypatch.setattr(long_prover, "OWN_CYCLES", (own - 2000, 2000))
+    behaviours.on("fail", guest="segment")
+    with pytest.raises(BatchFailedError):
+        run_batch(dataclasses.replace(long, inputs=[LONG, "!long 9 other"]))
+    said = [text for text in caplog.messages if "padded" in text]
+    assert len(said) == warned
+    if warned:
+        assert "9 segments of at most 2^20 are padded from 6,291,456 cycles to 9,437,184" in said[0]
+        assert "1.5 times as many" in said[0]
+
+
+def test_a_guest_that_fails_in_a_later_segment_shows_its_message_and_keeps_earlier_ones(
+    long: Settings, behaviours: Behaviours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guest ended well when it was executed, and panics when it is cut."""
+    plain = long_prover.LongProver.cut
+
+    def cut(self: long_prover.LongProver, *args: Any, sink: Any, **options: Any) -> None:  # noqa: ANN401
+        def until_57(index: int, data: bytes) -> None:
+            if index == 56:
+                raise ProverError("guest_failed", "guest panicked: no more of this", "so far\n")
+            sink(index, data)
+
+        plain(self, *args, sink=until_57, **options)
+
+    monkeypatch.setattr(long_prover.LongProver, "cut", cut)
+    settings = dataclasses.replace(long, inputs=["!long 80 leaf", "short"])
+    with pytest.raises(BatchFailedError, match="guest panicked: no more of this") as caught:
+        run_batch(settings)
+    assert caught.value.exit_code == 1
+    kept = proved_segments(behaviours)
+    assert kept
+    assert max(kept) < 56
+    monkeypatch.setattr(long_prover.LongProver, "cut", plain)
+    run_batch(dataclasses.replace(settings, output=long.output / "again"))
+    assert sorted(proved_segments(behaviours)) == list(range(80))  # each was proved once
+
+
+def test_without_memory_for_the_smallest_segment_the_job_fails(long: Settings) -> None:
+    settings = dataclasses.replace(
+        long, inputs=["!long 1 most 13 leaf"], make_engine=lambda: ProcessEngine(2)
+    )
+    with pytest.raises(BatchFailedError, match="signal SIGABRT"):
+        run_batch(settings)
 
 
 KILLED = """
@@ -217,7 +309,7 @@ def test_a_receipt_that_was_changed_is_made_again(
 def test_a_disk_that_is_full_while_a_run_is_cut(
     long: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: SegmentStore, data: bytes) -> bytes:
+    def full(self: SegmentStore, job_id: int, data: bytes) -> bytes:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(SegmentStore, "put_segment", full)
@@ -227,7 +319,7 @@ def test_a_disk_that_is_full_while_a_run_is_cut(
 
 def test_the_store_gives_only_what_was_put_into_it(tmp_path: Path) -> None:
     store = SegmentStore(tmp_path / "segments", "one")
-    digest = store.put_segment(b"segment")
+    digest = store.put_segment(3, b"segment")
     assert store.segment(3, 1, digest) == b"segment"
     (tmp_path / "segments" / "one" / f"{digest.hex()}.segment").write_bytes(b"other")
     with pytest.raises(SegmentLostError, match="not what was kept") as caught:
@@ -254,11 +346,11 @@ def test_the_secret_is_the_users_alone(long: Settings, tmp_path: Path) -> None:
 
 def test_a_store_removes_what_dead_runs_have_left_and_nothing_of_others(tmp_path: Path) -> None:
     alive, dead = SegmentStore(tmp_path, "alive"), tmp_path / "dead"
-    digest = alive.put_segment(b"segment")
+    digest = alive.put_segment(3, b"segment")
     dead.mkdir()
     (dead / "00.segment").write_bytes(b"left")
     store = SegmentStore(tmp_path, "store")
-    store.put_segment(b"another")
+    store.put_segment(3, b"another")
     assert not dead.exists()
     assert alive.segment(0, 0, digest) == b"segment"
     store.clear()

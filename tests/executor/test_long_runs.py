@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.errors import JobFailedError, SegmentLostError
-from runner.events import JobFailed, JobFinished, JobSplit
+from runner.engines.retry import RetryPolicy
+from runner.errors import JobFailedError, SegmentLostError, WorkerDiedError
+from runner.events import JobFailed, JobFinished, JobRetried, JobSplit
 from runner.plan.strategy import make_plan
 from tests.executor.bench import LASTING, TRANSIENT, Bench, HandEngine, failing, newest, oldest
 
@@ -103,6 +105,85 @@ def test_a_segment_that_fails_for_good_fails_its_job_and_drops_the_others() -> N
     assert one.observer.ids(JobFailed) == [0]
 
 
+KILLED = WorkerDiedError("signal SIGKILL")
+"""Nobody knows who has killed the worker."""
+
+NO_MEMORY = [
+    [WorkerDiedError("signal SIGKILL", out_of_memory=True)],
+    [WorkerDiedError("signal SIGABRT")],
+    [KILLED, KILLED],
+]
+"""The failures after which a job is taken to have had too little memory."""
+
+
+@pytest.mark.parametrize("errors", NO_MEMORY)
+def test_a_segment_that_got_no_memory_cuts_its_run_smaller(errors: list[WorkerDiedError]) -> None:
+    one = bench(ONE, {0: 3}, failing({(0, 1): errors}), workers=1)
+    one.jobs.most_halvings = 1
+    one.run()
+    assert one.jobs.forgotten == [0]
+    runs = [job for job in one.engine.jobs if job.id == 0 and job.part is None]
+    assert [job.halvings for job in runs] == [0, 1]
+    # All segments of the new cut are proved, and nothing of the earlier one counts.
+    parts = [job.key for job in one.engine.jobs if job.part is not None and job.halvings]
+    assert parts == [(0, 0), (0, 1), (0, 2), (0, 3)]
+    assert one.jobs.accepted == [0, 1]
+    assert [event.smaller for event in one.observer.of(JobRetried)][-1]
+    assert one.jobs.outcomes[0].attempts == 2  # at the run, which was executed twice
+
+
+@pytest.mark.parametrize("errors", NO_MEMORY)
+def test_a_whole_run_that_got_no_memory_is_cut_smaller(errors: list[WorkerDiedError]) -> None:
+    one = bench(ONE, {}, failing({0: errors}))
+    one.jobs.most_halvings = 1
+    one.run()
+    assert [job.halvings for job in one.engine.jobs if job.id == 0][-1] == 1
+    assert one.jobs.outcomes[0].attempts == len(errors) + 1
+
+
+def test_a_worker_that_somebody_kills_costs_one_segment_and_no_other_cut() -> None:
+    one = bench(ONE, {0: 3}, failing({(0, 1): [KILLED, TRANSIENT], (0, 2): [KILLED]}), workers=1)
+    one.jobs.most_halvings = 1
+    one.run()
+    assert one.jobs.forgotten == []
+    assert one.engine.submitted.count((0, 0)) == 1
+
+
+def test_attempts_at_a_smaller_cut_are_limited_anew() -> None:
+    aborted = WorkerDiedError("signal SIGABRT")
+    one = bench(ONE, {}, failing({0: [aborted] * 6 + [TRANSIENT] * 2}))
+    one.jobs.most_halvings = 6
+    one.run()  # a job has three attempts, and each smaller one has them too
+    assert one.jobs.outcomes[0].attempts == 9
+    never = bench(ONE, {}, failing({0: [aborted]}), policy=RetryPolicy(1, 0.0, 0.0, 0.0))
+    never.jobs.most_halvings = 6
+    with pytest.raises(JobFailedError, match="after 1 attempt"):
+        never.run()
+
+
+def test_a_run_is_cut_smaller_only_when_nothing_of_the_earlier_cut_is_under_way() -> None:
+    aborted = WorkerDiedError("signal SIGABRT")
+    failed: list[object] = []
+
+    def script(engine: HandEngine) -> None:
+        assert len({job.halvings for _, job in engine.running.values() if job.id == 0}) <= 1
+        if (0, 0) in engine.running and not failed:
+            failed.append((0, 0))
+            engine.fail((0, 0), aborted)
+        elif (0, 1) in engine.running and len(failed) == 1:  # another one of the same cut
+            failed.append((0, 1))
+            engine.fail((0, 1), aborted)
+        else:
+            engine.finish(next(iter(engine.running)))
+
+    one = bench(ONE, {0: 4}, script, workers=4)
+    one.jobs.most_halvings = 3
+    one.run()
+    assert failed == [(0, 0), (0, 1)]
+    assert one.jobs.forgotten == [0]
+    assert one.jobs.accepted == [0, 1]
+
+
 def test_a_lost_segment_is_cut_again() -> None:
     lost = SegmentLostError(0, 1, "not what was kept")
     one = bench(ONE, {0: 3}, failing({(0, 1): [lost]}), workers=1).run()
@@ -159,15 +240,19 @@ def test_the_look_ups_of_segments_find_what_an_earlier_run_has_proved() -> None:
     st.dictionaries(st.integers(0, 15), st.integers(1, 9), max_size=6),
     st.integers(1, 5),
     st.booleans(),
-    st.randoms(use_true_random=False),
+    st.integers(0, 2**32),
 )
 def test_any_plan_with_long_runs_completes_in_any_order(
     leaves: int,
     long: dict[int, int],
     workers: int,
     cached: bool,
-    random: Any,  # noqa: ANN401
+    seed: int,
 ) -> None:
+    # Hypothesis does not draw the order itself: how often the executor waits depends on threads
+    # that look jobs up, and it takes a second try that draws otherwise for a fault of the test.
+    random = Random(seed)  # an order
+
     def some(engine: HandEngine) -> None:
         for name in random.sample(list(engine.running), random.randint(1, len(engine.running))):
             engine.finish(name)

@@ -39,6 +39,9 @@ class MemoryJobs:
         cut_ahead: The most segments that were cut and not accepted at any time.
         faults: What a stream raises in place of a segment, by job id and position.
         streams: The wanted positions of each stream that was made, in order.
+        waiting: The keys of the segments that were cut and not accepted.
+        most_halvings: How often a run can be cut smaller.
+        forgotten: The jobs whose segments were forgotten, in order.
     """
 
     plan: Plan
@@ -54,6 +57,8 @@ class MemoryJobs:
     faults: dict[tuple[int, int], Exception] = field(default_factory=dict)
     streams: list[tuple[int, list[int]]] = field(default_factory=list)
     waiting: set[tuple[int, int]] = field(default_factory=set)
+    most_halvings: int = 0
+    forgotten: list[int] = field(default_factory=list)
 
     def build(self, job_id: int) -> ProofJob:
         if job_id < self.plan.leaf_jobs:
@@ -84,6 +89,15 @@ class MemoryJobs:
     def accept_segment(self, job: ProofJob, outcome: Outcome) -> None:
         assert outcome.receipt is not None
         self.waiting.discard(job.key)
+
+    def smaller(self, job: ProofJob) -> ProofJob | None:
+        if job.halvings >= self.most_halvings:
+            return None
+        return replace(self.build(job.id), halvings=job.halvings + 1)
+
+    def forget(self, job_id: int) -> None:
+        self.forgotten.append(job_id)
+        self.waiting = {key for key in self.waiting if key[0] != job_id}
 
     def accept(self, outcome: Outcome) -> None:
         self.outcomes[outcome.job_id] = outcome

@@ -1,11 +1,14 @@
 """A prover without a zkVM whose runs may have several segments.
 
 A run over an input that begins with ``!long N `` has N segments. Their receipts can fail to verify.
+With ``!long N most M `` a process that proves a segment of more than 2^M cycles aborts, as one does
+that gets no memory.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from hashlib import sha256
 from pathlib import Path
@@ -26,9 +29,19 @@ if TYPE_CHECKING:
 ADAPTER = "tests.fakes.long_prover:LongProver"
 """The fake prover's name in settings."""
 
+OWN_CYCLES = (1000, 2000)
+"""The user and paging cycles of every long run."""
+
+LARGEST = 20
+"""The size of the segments of a run that is not cut smaller, as a power of two of cycles."""
+
 
 class LongProver(FakeProver):
     """An adapter that proves nothing. See :class:`runner.provers.segments.SegmentProver`."""
+
+    @property
+    def segment_sizes(self) -> range:
+        return range(14, LARGEST + 1)
 
     def run_if_short(  # what a run is made of
         self,
@@ -39,15 +52,17 @@ class LongProver(FakeProver):
         *,
         threads: int,
         seed: bytes,
+        halvings: int = 0,
     ) -> Proof | LongRun:
         assert len(seed) == 32
-        segments = segments_of(stdin)
-        if segments is None:
+        segments, po2 = (segments_of(stdin) or 1) << halvings, LARGEST - halvings
+        if segments == 1:
+            needs_memory(stdin, po2)
             return self.run(guest, stdin, children, kind, threads)
         misbehave(record(guest, stdin, kind, threads), stdin)
         journal = journal_of(guest, stdin, children)
-        cycles = Cycles(1000, 2000, segments << 20, segments)
-        return LongRun(journal, cycles, 20, (20,) * segments, "ran\n")
+        cycles = Cycles(*OWN_CYCLES, segments << po2, segments)
+        return LongRun(journal, cycles, po2, (po2,) * segments, "ran\n")
 
     def cut(  # what a run is made of
         self,
@@ -64,6 +79,7 @@ class LongProver(FakeProver):
         run_id = sha256(image_id + stdin + seed).hexdigest()
         for index in range(len(run.sizes)):
             segment = {"image": image_id.hex(), "run": run_id, "index": index}
+            segment |= {"po2": run.segment_po2, "stdin": stdin.hex()}
             sink(index, json.dumps(segment).encode())
 
     def prove_segment(self, segment: bytes, threads: int) -> tuple[bytes, GpuUse | None]:
@@ -71,6 +87,7 @@ class LongProver(FakeProver):
         # A rule for one segment names its position as the input.
         stdin = b"%d" % data["index"]
         trick = record(segment_guest(data["run"]), stdin, ReceiptKind.COMPOSITE, threads)
+        needs_memory(bytes.fromhex(data["stdin"]), data["po2"])
         misbehave(trick, stdin)
         receipt = _sealed(segment) + segment
         return forged(receipt) if trick == "forge" else receipt, None
@@ -109,6 +126,13 @@ def segments_of(stdin: bytes) -> int | None:
     """The number of segments of a run over this input, or None if it has one."""
     found = re.match(rb"(?:....)?!long (\d+) ", stdin, re.DOTALL)
     return None if found is None else int(found[1])
+
+
+def needs_memory(stdin: bytes, po2: int) -> None:
+    """End this process if there is no memory for a segment of this size."""
+    found = re.match(rb"(?:....)?!long \d+ most (\d+) ", stdin, re.DOTALL)
+    if found is not None and po2 > int(found[1]):
+        os.abort()
 
 
 def _sealed(segment: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+import pytest
 import runner_risc0 as native
 
 from tests.native.risc0 import GUESTS, elf, failure, python, word
@@ -79,7 +80,8 @@ def test_a_binary_that_asks_for_all_memory_is_refused() -> None:
             assert "134217728" in message
 
 
-def test_an_invalid_instruction_fails_the_guest() -> None:
+def with_code(code: bytes) -> bytes:
+    """The guest fibonacci with other machine code where its program begins."""
     binary = bytearray(elf("fibonacci"))
     (entry,) = struct.unpack_from("<I", binary, 32 + 24)
     user_end = binary.index(b"\x7fELF", 64)
@@ -92,5 +94,42 @@ def test_an_invalid_instruction_fails_the_guest() -> None:
         at += 32
         assert at < user_end
     start = 32 + offset + entry - address
-    binary[start : start + 8] = bytes(8)
-    assert failure(native.execute, bytes(binary), word(1))[0] == "guest_failed"
+    binary[start : start + len(code)] = code
+    return bytes(binary)
+
+
+def test_an_invalid_instruction_fails_the_guest() -> None:
+    assert failure(native.execute, with_code(bytes(8)), word(1))[0] == "guest_failed"
+
+
+def add(to: int, register: int, value: int) -> int:
+    """The instruction ``addi``."""
+    return value << 20 | register << 15 | to << 7 | 0x13
+
+
+PRINT_FOR_EVER = [
+    0x17 | 9 << 7,  # auipc s1, 0: its own address
+    add(5, 0, 2),  # t0: a system call
+    add(31, 0, 16),  # t6: the number of the one that writes
+    add(10, 0, 0),  # a0 and a1: no answer
+    add(11, 0, 0),
+    add(12, 9, 44),  # a2: its name, which follows the code
+    add(13, 0, 1),  # a3: standard output
+    add(14, 9, 0),  # a4: the text, which is this code and what follows
+    0x10 << 12 | 15 << 7 | 0x37,  # lui a5, 0x10: its length of 64 KiB
+    0x73,  # ecall
+    0xFDDFF06F,  # jal x0, -36
+]
+"""A program that prints 64 KiB with every tenth instruction."""
+
+
+def test_a_guest_that_prints_for_ever_leaves_a_bounded_text() -> None:
+    name = b"risc0_zkvm_platform::syscall::nr::SYS_WRITE\0"
+    program = with_code(struct.pack("<11I", *PRINT_FOR_EVER) + name)
+    with pytest.raises(native.NativeError) as caught:
+        native.execute(program, word(1), max_cycles=20_000)
+    code, message, printed = caught.value.args
+    assert code == "guest_failed"
+    assert "has not ended after 20000 cycles" in message
+    # What was cut in the middle of a character is one character more.
+    assert 60_000 < len(printed) <= 64 << 10

@@ -75,6 +75,25 @@ def test_what_is_saved_is_drawn_by_prover_beside_the_model(tmp_path: Path, guest
     assert "What aggregation saves" not in alone
 
 
+def test_a_runs_page_shows_long_runs_and_which_were_cut_smaller(
+    tmp_path: Path, guests: Path
+) -> None:
+    data = run(tmp_path, guests, count=3, strategy="single")
+    assert "Longest runs" not in Page(run_page(read(tmp_path), tmp_path / "report.html")).text
+    data["jobs"][1] |= {"segments": 36, "segments_proved_apart": 36, "segments_halved": 2}
+    data["jobs"][1]["total_cycles"] = 36 << 18
+    del data["jobs"][2]["segments_proved_apart"], data["jobs"][2]["segments_halved"]  # as it was
+    write(tmp_path, data)
+    made = run_page(read(tmp_path), tmp_path / "report.html")
+    page = Page(made)
+    assert_alone_and_harmless(page, made.decode())
+    shown = " ".join(page.text.split()).partition("Longest runs")[2].partition("Retries")[0]
+    assert "leaf 1" in shown
+    assert "9,437,184" in shown
+    assert "2 times" in shown
+    assert "leaf 0" not in shown
+
+
 def test_a_runs_page_is_whole_and_alone_and_says_how_to_check_it(
     folders: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -211,6 +211,11 @@ class Risc0Prover:
         proof, gpu = self._on_gpu(prove)
         return _proof(proof, gpu)
 
+    @property
+    def segment_sizes(self) -> range:
+        """See :class:`runner.provers.segments.SegmentProver`."""
+        return range(_RANGES["segment_po2"][0], self._segment_po2 + 1)
+
     def run_if_short(  # noqa: PLR0913  # what a run is made of
         self,
         guest: Guest,
@@ -220,16 +225,30 @@ class Risc0Prover:
         *,
         threads: int,
         seed: bytes,
+        halvings: int = 0,
     ) -> Proof | LongRun:
         """See :class:`runner.provers.segments.SegmentProver`."""
         elf = whole(read_elf(guest))
+        limits = self._limits(kind, threads)
+        if halvings:
+            with prover_errors(native.NativeError):
+                run = native.execute(
+                    elf,
+                    stdin,
+                    _claims(children),
+                    segment_po2=self._segment_po2,
+                    max_cycles=self._max_cycles,
+                )
+            # A run may be smaller than its limit, and the next smaller limit would change nothing.
+            least = self.segment_sizes[0]
+            limits["segment_po2"] = max(least, max(run.segment_po2s) - halvings)
         prove = functools.partial(
             _called,
             "prove_if_short",
             elf,
             stdin,
             _receipts(children),
-            **self._limits(kind, threads),
+            **limits,
         )
         proof, gpu = self._on_gpu(prove)
         if hasattr(proof, "receipt"):  # the module for GPUs has a class of its own
@@ -240,7 +259,7 @@ class Risc0Prover:
                 stdin,
                 _claims(children),
                 seed=seed,
-                segment_po2=self._segment_po2,
+                segment_po2=limits["segment_po2"],
                 max_cycles=self._max_cycles,
             )
         return LongRun(run.journal, _cycles(run), run.segment_po2, tuple(run.segment_po2s), run.log)
