@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import InputError, L1Error
 from runner.evm.chain import Chain
+from runner.evm.contracts import OPENVM_VERIFIER, deployment_of
 from runner.evm.faults import Fault
 from runner.evm.keys import DEV_KEY, LocalKey, open_signer
 from runner.evm.node import CHAIN_ID, LocalNode
@@ -123,11 +124,28 @@ class Session:
         Raises:
             L1Error: it could not be deployed.
         """
-        code = deployment(verifier)
+        return self._deployed(deployment(verifier), "the registry")
+
+    def deploy_openvm(self, verifier: str) -> str:
+        """Deploy what lets a registry ask OpenVM's verifier, or find what was deployed before.
+
+        Returns:
+            The address that a registry is given as its verifier.
+
+        Raises:
+            L1Error: it could not be deployed, or there is no contract at the verifier's address.
+        """
+        if not self.chain.code(verifier):
+            raise L1Error(Fault.WRONG_CONTRACT.value, f"there is no contract at {verifier}")
+        tracked = self._deployed(deployment_of(OPENVM_VERIFIER, verifier), OPENVM_VERIFIER)
+        assert tracked.contract is not None  # noqa: S101  # it has just been checked
+        return tracked.contract
+
+    def _deployed(self, code: bytes, what: str) -> Tracked:
         submission = Submission(sha256(code).hexdigest(), Mode.DEPLOYMENT, None, code)
         tracked = self._engine(None).submit(submission)
         if tracked.contract is None:
-            raise L1Error(Fault.REVERTED.value, f"the registry was not deployed: {tracked.reason}")
+            raise L1Error(Fault.REVERTED.value, f"{what} was not deployed: {tracked.reason}")
         return tracked
 
     def submit(self, batch: ProvedBatch, address: str) -> Settled:

@@ -21,10 +21,12 @@ from runner.files import SHIPPED, user_path
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["L1Settings", "Limits", "from_mapping", "load"]
+__all__ = ["ADDRESS", "L1Settings", "Limits", "from_mapping", "load"]
 
 _MODES = ("local", "rpc")
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+"""How addresses are written, with or without a checksum."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -221,7 +223,7 @@ def _wei(unit: int) -> Any:  # noqa: ANN401  # a reader like the others
 
 
 def _address(field: str, value: object) -> str:
-    if not isinstance(value, str) or not _ADDRESS.fullmatch(value):
+    if not isinstance(value, str) or not ADDRESS.fullmatch(value):
         raise InputError(field, value, "not an address", "give 0x and 40 hex digits")
     return value
 

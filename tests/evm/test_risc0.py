@@ -10,8 +10,9 @@ import pytest
 import runner_risc0
 
 from runner.errors import L1Error
+from runner.evm.contracts import spoken
 from runner.evm.libraries import encode, keccak
-from runner.evm.registry import spoken, verify_call
+from runner.evm.registry import verify_call
 from runner.plan.journal import AggregationResult
 from runner.provers.risc0.on_chain import seal_of
 from tests.evm import risc0
