@@ -185,7 +185,7 @@ def _deploy(options: argparse.Namespace, settings: L1Settings) -> int:
         tracked = session.deploy(verifier)
     said = {
         "registry": tracked.contract,
-        "verifier": verifier,
+        "verifier": None if verifier == NOBODY else verifier,
         "transaction": tracked.mined,
         "gas": tracked.gas_used,
     }

@@ -140,7 +140,7 @@ def test_the_contract_and_the_runner_agree_on_our_own_commitments(
             assert digest_of(commitment) == digest
             call = call_of("digestOf(bytes32)", [commitment])
             assert chain.chain.call(leading, call) == digest
-        ours = EvmProof(*commitments, bytes(32), b"")
+        ours = EvmProof(commitments[0], commitments[1], bytes(32), b"")
         assert ours.image_id().hex() == guest["image_id"]
     most = (ORDER**8 - 1).to_bytes(32)
     assert commitment_of(digest_of(most)) == most
