@@ -80,7 +80,7 @@ class TestChain:
 
     def wait(self, tx_hash: str) -> Mined:
         """Wait for a transaction. The node makes its blocks in a thread of its own."""
-        for _ in range(1000):
+        for _ in range(3000):
             try:
                 if (mined := self.chain.mined(tx_hash)) is not None:
                     return mined

@@ -30,6 +30,7 @@ VERSION = "1.17.10"
 class GethNode(LocalNode):
     """geth with a chain of its own in memory. It makes a block of each transaction at once."""
 
+    start_s = 120.0
     listening = re.compile(r"HTTP server started\s+endpoint=127\.0\.0\.1:(\d+)")
 
     @staticmethod

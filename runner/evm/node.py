@@ -27,7 +27,6 @@ CHAIN_ID = 31337
 FORK = "osaka"
 """The rules of local chains. The price of a call changes with them."""
 
-_START_S = 20.0
 _KEEPER = 'anvil="$1"; shift; "$anvil" "$@" & pid=$!; cat; kill "$pid"; wait "$pid"'
 """A shell that ends the node when this process ends, whatever ends it: its input ends then."""
 
@@ -58,6 +57,8 @@ class LocalNode:
 
     listening = re.compile(r"Listening on 127\.0\.0\.1:(\d+)")
     """What the node says when it can be asked, with its port."""
+    start_s = 20.0
+    """The seconds after which a node that says nothing of the kind is given up."""
 
     def __init__(self, folder: Path, env: Mapping[str, str], options: Sequence[str] = ()) -> None:
         self._program = self.program(env)
@@ -72,7 +73,7 @@ class LocalNode:
             self._shell = subprocess.Popen(  # noqa: S603  # our own program
                 command, stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True
             )
-        end = time.monotonic() + _START_S
+        end = time.monotonic() + self.start_s
         while not (found := self.listening.search(self._said())):
             if self._shell.poll() is not None or time.monotonic() > end:
                 self.stop()

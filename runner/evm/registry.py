@@ -34,6 +34,7 @@ __all__ = [
     "Posted",
     "Registry",
     "batch_key",
+    "check_verifier",
     "commit_call",
     "deployment",
     "included_call",
@@ -98,16 +99,7 @@ class Registry:
                 f"the contract at {self.address} is not the registry of this version",
             )
         if verifier_code_sha256 is not None:
-            judge, found = verifier, self.chain.code(verifier)
-            if (behind := kept_address(OPENVM_VERIFIER, found)) is not None:
-                judge, found = behind, self.chain.code(behind)
-            digest = sha256(found).hexdigest()
-            if digest != verifier_code_sha256:
-                raise L1Error(
-                    Fault.WRONG_CONTRACT.value,
-                    f"the code of the verifier {judge} has the SHA-256 {digest}, not the"
-                    f" {verifier_code_sha256} of l1.verifier_code_sha256",
-                )
+            check_verifier(self.chain, verifier, verifier_code_sha256)
         return verifier
 
     def posted(self, key: bytes, *, verified: bool) -> Posted | None:
@@ -137,6 +129,24 @@ class Registry:
 
     def _call(self, signature: str, *arguments: bytes) -> bytes:
         return self.chain.call(self.address, selector(signature) + b"".join(arguments))
+
+
+def check_verifier(chain: Chain, verifier: str, code_sha256: str) -> None:
+    """Make sure that a verifier has the expected code. See :meth:`Registry.check`.
+
+    Raises:
+        L1Error: it has other code, or none.
+    """
+    judge, found = verifier, chain.code(verifier)
+    if (behind := kept_address(OPENVM_VERIFIER, found)) is not None:
+        judge, found = behind, chain.code(behind)
+    digest = sha256(found).hexdigest()
+    if digest != code_sha256:
+        raise L1Error(
+            Fault.WRONG_CONTRACT.value,
+            f"the code of the verifier {judge} has the SHA-256 {digest}, not the"
+            f" {code_sha256} of l1.verifier_code_sha256",
+        )
 
 
 def batch_key(journal: bytes) -> bytes:

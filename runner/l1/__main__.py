@@ -179,7 +179,7 @@ def _deploy(options: argparse.Namespace, settings: L1Settings) -> int:
         remedy = "give one of --verifier and --openvm-verifier"
         raise InputError("--verifier", options.verifier, "there are two verifiers", remedy)
     with open_session(settings, Silent()) as session:
-        verifier = options.verifier
+        verifier = options.verifier if options.verifier != NOBODY else settings.verifier or NOBODY
         if options.openvm_verifier is not None:
             verifier = session.deploy_openvm(options.openvm_verifier)
         tracked = session.deploy(verifier)

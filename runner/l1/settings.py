@@ -63,6 +63,7 @@ class L1Settings:
         url_env: the name of an environment variable with the node's address, or None.
         chain_id: the chain that the node must be of; None for a local chain.
         registry: the registry's address; None for a local chain, and to deploy one.
+        verifier: the address that the registry must ask, such as RISC Zero's router; None for any.
         verifier_code_sha256: the SHA-256 of the verifier's code, for proofs verified on chain.
         key: where the key is.
         limits: what a submission may cost, and how long it may take.
@@ -76,6 +77,7 @@ class L1Settings:
     url_env: str | None = None
     chain_id: int | None = None
     registry: str | None = None
+    verifier: str | None = None
     verifier_code_sha256: str | None = None
     key: KeySettings = field(default_factory=KeySettings)
     limits: Limits = field(default_factory=Limits)
@@ -235,13 +237,14 @@ def _digest(field: str, value: object) -> str:
 
 
 _KEYS = ("key_env", "keystore", "password_file", "signer_url", "signer_url_env", "sender")
-_TEXTS = ("mode", "url", "url_env", "registry", "verifier_code_sha256", "state")
+_TEXTS = ("mode", "url", "url_env", "registry", "verifier", "verifier_code_sha256", "state")
 _READERS: dict[str, Any] = {
     "required": _flag,
     "url": _text,
     "url_env": _text,
     "chain_id": _whole,
     "registry": _address,
+    "verifier": _address,
     "verifier_code_sha256": _digest,
     "max_fee_gwei": _wei(GWEI),
     "max_cost_eth": _wei(10**18),

@@ -358,6 +358,35 @@ def test_a_wrapped_proof_goes_to_the_verifier_that_the_registry_asks(
     assert place("status", pinned, *wrapped) == 0
 
 
+def test_a_router_of_another_address_or_code_is_refused_before_anything_is_signed(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    router, other = "0x" + "a1" * 20, "0x" + "b2" * 20
+    for address, code in ((router, "0x00"), (other, "0x5f5ffd")):
+        place.chain.rpc.call("anvil_setCode", address, code)
+    good = sha256(bytes(1)).hexdigest()
+    place.registry = place.chain.registry(other).address
+    before = place.chain.chain.nonce(place.chain.key.address)
+    assert place("submit", f"verifier={router}") == 1
+    assert f"not the {router} of l1.verifier" in capsys.readouterr().err
+    place.registry = ""
+    # The right address with other code, as where somebody deployed something else.
+    digest = f"verifier_code_sha256={'0' * 64}"
+    assert place("deploy", f"verifier={router}", digest) == 1
+    assert "l1.verifier_code_sha256" in capsys.readouterr().err
+    assert place("deploy", f"verifier={router}", "--verifier", other) == 1
+    assert f"not the {router} of l1.verifier" in capsys.readouterr().err
+    assert place.chain.chain.nonce(place.chain.key.address) == before
+
+    pinned = [f"verifier={router}", f"verifier_code_sha256={good}"]
+    assert place("deploy", "--json", *pinned) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["verifier"].lower() == router
+    place.registry = said["registry"]
+    assert place("submit", *pinned) == 0
+    place.chain.rpc.call("anvil_setCode", router, "0x5f5ffd")
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
