@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["SETTINGS", "compile_sources", "made"]
 
 CONTRACTS = Path(__file__).resolve().parent.parent / "contracts"
-NAMES = ("BatchRegistry",)
+NAMES = ("BatchRegistry", "OpenVmVerifier")
 EVM = "cancun"
 """The oldest fork that a chain must have. Everything that the compiler emits is known since it."""
 

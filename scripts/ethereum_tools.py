@@ -58,13 +58,20 @@ _ANVIL = {
 """The packages with anvil's program, by system and machine."""
 
 SOLC = {
+    "0.8.19": npm(
+        "solc",
+        "0.8.19",
+        "yqurS3wzC4LdEvmMobODXqprV4MYJcVtinuxgrp61ac8K2zz40vXA0eSAskSHPgv8dQo7Nux39i3QBsHx4pqyA==",
+    ),
     "0.8.37": npm(
         "solc",
         "0.8.37",
         "ieUYdPDRGNKMsZpCfi9tY64Q+ASoL8tyhLuvf9cFiqDs+6ijlx8Wn2CRi0N71AlCvRx0V092rlUYu3b3PuxWlA==",
     ),
 }
-"""The compilers that contracts name in their ``pragma``, by version."""
+"""The compilers that contracts name in their ``pragma``, by version.
+
+The older one is that of the contracts that OpenVM generates, which only tests compile."""
 
 
 RISC0_CONTRACTS = crate(

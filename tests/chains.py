@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from runner.errors import InputError
+from runner.errors import InputError, L1Error
 from runner.evm.chain import Chain
 from runner.evm.keys import DEV_KEY, LocalKey
 from runner.evm.libraries import to_checksum_address
-from runner.evm.node import CHAIN_ID, LocalNode, find_anvil
+from runner.evm.node import CHAIN_ID, LocalNode
 from runner.evm.registry import NOBODY, Registry, deployment
 from runner.evm.rpc import Rpc
 from runner.evm.transaction import GWEI, Transaction
@@ -36,13 +36,14 @@ class TestChain:
     """
 
     __test__ = False
+    node: type[LocalNode] = LocalNode
+    chain_id = CHAIN_ID
 
     def __init__(self, folder: Path, options: Sequence[str] = ()) -> None:
         try:
-            find_anvil(os.environ)
+            self._node = self.node(folder, os.environ, options)
         except InputError as error:
             pytest.skip(str(error))
-        self._node = LocalNode(folder, os.environ, options)
         self.key = LocalKey(DEV_KEY)
 
     def __enter__(self) -> Self:
@@ -61,7 +62,7 @@ class TestChain:
         """Send a transaction that is not the runner's, and return its hash."""
         signer = key or self.key
         transaction = Transaction(
-            chain_id=CHAIN_ID,
+            chain_id=self.chain_id,
             nonce=self.chain.nonce(signer.address) if nonce is None else nonce,
             to=None if to is None else to_checksum_address(to),
             data=data,
@@ -79,9 +80,13 @@ class TestChain:
 
     def wait(self, tx_hash: str) -> Mined:
         """Wait for a transaction. The node makes its blocks in a thread of its own."""
-        for _ in range(1000):
-            if (mined := self.chain.mined(tx_hash)) is not None:
-                return mined
+        for _ in range(3000):
+            try:
+                if (mined := self.chain.mined(tx_hash)) is not None:
+                    return mined
+            except L1Error as error:
+                if error.reason != "unreachable":
+                    raise
             time.sleep(0.01)
         raise AssertionError(f"{tx_hash} is in no block")
 

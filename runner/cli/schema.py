@@ -172,6 +172,7 @@ class L1Conf:
     url_env: Optional[str] = None
     chain_id: Optional[int] = None
     registry: Optional[str] = None
+    verifier: Optional[str] = None
     verifier_code_sha256: Optional[str] = None
     key_env: Optional[str] = None
     keystore: Optional[str] = None

@@ -51,6 +51,8 @@ class Fault(StrEnum):
 
 
 _WORDS = (
+    # geth says so of transactions and receipts while it starts.
+    (Fault.UNREACHABLE, r"indexing is in progress"),
     (Fault.KNOWN, r"already known|already imported|known transaction|alreadyknown|already exists"),
     (Fault.UNDERPRICED, r"replacement.*underpriced|underpriced.*replac|replacementnotallowed"),
     (Fault.WRONG_CHAIN, r"chain.?id|invalid sender"),

@@ -27,8 +27,6 @@ CHAIN_ID = 31337
 FORK = "osaka"
 """The rules of local chains. The price of a call changes with them."""
 
-_START_S = 20.0
-_LISTENING = re.compile(r"Listening on 127\.0\.0\.1:(\d+)")
 _KEEPER = 'anvil="$1"; shift; "$anvil" "$@" & pid=$!; cat; kill "$pid"; wait "$pid"'
 """A shell that ends the node when this process ends, whatever ends it: its input ends then."""
 
@@ -57,23 +55,26 @@ class LocalNode:
         options: more options of the node.
     """
 
+    listening = re.compile(r"Listening on 127\.0\.0\.1:(\d+)")
+    """What the node says when it can be asked, with its port."""
+    start_s = 20.0
+    """The seconds after which a node that says nothing of the kind is given up."""
+
     def __init__(self, folder: Path, env: Mapping[str, str], options: Sequence[str] = ()) -> None:
-        self._program = find_anvil(env)
+        self._program = self.program(env)
         self._log = folder / "node.log"
         self._options = tuple(options)
         self._shell: subprocess.Popen[bytes] | None = None
         self.url = ""
 
     def __enter__(self) -> Self:
-        command = ["sh", "-c", _KEEPER, "sh", str(self._program)]
-        command += ["--host", "127.0.0.1", "--port", "0", "--chain-id", str(CHAIN_ID)]
-        command += ["--hardfork", FORK, *self._options]
+        command = ["sh", "-c", _KEEPER, "sh", str(self._program), *self.arguments(), *self._options]
         with self._log.open("wb") as out:
             self._shell = subprocess.Popen(  # noqa: S603  # our own program
                 command, stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True
             )
-        end = time.monotonic() + _START_S
-        while not (found := _LISTENING.search(self._said())):
+        end = time.monotonic() + self.start_s
+        while not (found := self.listening.search(self._said())):
             if self._shell.poll() is not None or time.monotonic() > end:
                 self.stop()
                 said = " ".join(self._said().split())[-300:]
@@ -84,6 +85,20 @@ class LocalNode:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    @staticmethod
+    def program(env: Mapping[str, str]) -> Path:
+        """The node's program.
+
+        Raises:
+            InputError: there is none.
+        """
+        return find_anvil(env)
+
+    def arguments(self) -> list[str]:
+        """What the program is told, so that it listens on loopback at a free port."""
+        where = ["--host", "127.0.0.1", "--port", "0"]
+        return [*where, "--chain-id", str(CHAIN_ID), "--hardfork", FORK]
 
     def stop(self) -> None:
         """End the node, and wait until it has ended."""

@@ -1,4 +1,4 @@
-"""The registry contract: its code, its calls and what it knows of a batch.
+"""The registry contract: its calls and what it knows of a batch.
 
 ``contracts/BatchRegistry.sol`` is its source. What is deployed is compared with what is compiled:
 the code at an address must be the registry's, down to the last byte, before anything is signed.
@@ -6,15 +6,21 @@ the code at an address must be the registry's, down to the last byte, before any
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from functools import cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runner.errors import L1Error
+from runner.evm.contracts import (
+    OPENVM_VERIFIER,
+    REGISTRY,
+    call_of,
+    decoded,
+    deployment_of,
+    kept_address,
+    selector,
+)
 from runner.evm.faults import Fault
-from runner.files import SHIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,25 +34,16 @@ __all__ = [
     "Posted",
     "Registry",
     "batch_key",
+    "check_verifier",
     "commit_call",
     "deployment",
     "included_call",
     "path_and_bits",
-    "spoken",
     "verify_call",
 ]
 
 NOBODY = "0x" + "00" * 20
 """The address that stands for none: a registry with this verifier takes commitments alone."""
-
-_OTHERS = (
-    "VerificationFailed()",
-    "SelectorMismatch(bytes4,bytes4)",
-    "SelectorUnknown(bytes4)",
-    "SelectorRemoved(bytes4)",
-    "EnforcedPause()",
-)
-"""The errors of RISC Zero's verifiers, of their router and of their emergency stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +80,8 @@ class Registry:
 
         Args:
             verifier_code_sha256: the SHA-256 of the verifier's code, as hex; None to take any
-                verifier, as for commitments, which ask none.
+                verifier, as for commitments, which ask none. Where the registry asks OpenVM's
+                verifier through ``contracts/OpenVmVerifier.sol``, it is that of OpenVM's verifier.
 
         Returns:
             The verifier's address, :data:`NOBODY` where there is none.
@@ -94,20 +92,14 @@ class Registry:
         code = self.chain.code(self.address)
         if not code:
             raise L1Error(Fault.WRONG_CONTRACT.value, f"there is no contract at {self.address}")
-        if _masked(code) != _masked(bytes.fromhex(_artifact()["runtime"])):
+        verifier = kept_address(REGISTRY, code)
+        if verifier is None:
             raise L1Error(
                 Fault.WRONG_CONTRACT.value,
                 f"the contract at {self.address} is not the registry of this version",
             )
-        verifier: str = _decode(["address"], self._call("verifier()"))[0]
         if verifier_code_sha256 is not None:
-            found = sha256(self.chain.code(verifier)).hexdigest()
-            if found != verifier_code_sha256:
-                raise L1Error(
-                    Fault.WRONG_CONTRACT.value,
-                    f"the code of the verifier {verifier} has the SHA-256 {found}, not the"
-                    f" {verifier_code_sha256} of l1.verifier_code_sha256",
-                )
+            check_verifier(self.chain, verifier, verifier_code_sha256)
         return verifier
 
     def posted(self, key: bytes, *, verified: bool) -> Posted | None:
@@ -118,23 +110,43 @@ class Registry:
             verified: whether to ask for a verified root, or for a commitment.
         """
         name = "verifiedRoots(bytes32)" if verified else "commitments(bytes32)"
-        poster, block = _decode(["address", "uint64"], self._call(name, key))
+        poster, block = decoded(["address", "uint64"], self._call(name, key))
         return None if poster == NOBODY else Posted(poster, block, verified)
 
     def event(self, key: bytes, *, verified: bool, block: int) -> list[str]:
         """The hashes of the transactions in a block that posted a batch. There is at most one."""
         name = "RootVerified" if verified else "RootCommitted"
-        topic = _keccak(f"{name}(bytes32,bytes32,bytes32,uint32)")
+        from runner.evm.libraries import keccak
+
+        topic = keccak(text=f"{name}(bytes32,bytes32,bytes32,uint32)")
         rows = self.chain.logs(self.address, [f"0x{topic.hex()}", f"0x{key.hex()}"], block, block)
         return [str(row.get("transactionHash")) for row in rows]
 
     def included(self, proof: InclusionProof) -> bool:
         """Whether the contract finds a leaf included, by a call without a transaction."""
         data = included_call(proof)
-        return bool(_decode(["bool"], self.chain.call(self.address, data))[0])
+        return bool(decoded(["bool"], self.chain.call(self.address, data))[0])
 
     def _call(self, signature: str, *arguments: bytes) -> bytes:
-        return self.chain.call(self.address, _keccak(signature)[:4] + b"".join(arguments))
+        return self.chain.call(self.address, selector(signature) + b"".join(arguments))
+
+
+def check_verifier(chain: Chain, verifier: str, code_sha256: str) -> None:
+    """Make sure that a verifier has the expected code. See :meth:`Registry.check`.
+
+    Raises:
+        L1Error: it has other code, or none.
+    """
+    judge, found = verifier, chain.code(verifier)
+    if (behind := kept_address(OPENVM_VERIFIER, found)) is not None:
+        judge, found = behind, chain.code(behind)
+    digest = sha256(found).hexdigest()
+    if digest != code_sha256:
+        raise L1Error(
+            Fault.WRONG_CONTRACT.value,
+            f"the code of the verifier {judge} has the SHA-256 {digest}, not the"
+            f" {code_sha256} of l1.verifier_code_sha256",
+        )
 
 
 def batch_key(journal: bytes) -> bytes:
@@ -144,33 +156,26 @@ def batch_key(journal: bytes) -> bytes:
 
 def deployment(verifier: str = NOBODY) -> bytes:
     """The code that deploys a registry which asks ``verifier``."""
-    return bytes.fromhex(_artifact()["bytecode"]) + _encode(["address"], [verifier])
+    return deployment_of(REGISTRY, verifier)
 
 
 def commit_call(root: AggregationResult) -> bytes:
     """The call that commits to a root."""
     values = [root.self_image_id, root.verified_count, root.combined_hash]
-    return _keccak("commitRoot(bytes32,uint32,bytes32)")[:4] + _encode(
-        ["bytes32", "uint32", "bytes32"], values
-    )
+    return call_of("commitRoot(bytes32,uint32,bytes32)", values)
 
 
 def verify_call(seal: bytes, root: AggregationResult) -> bytes:
     """The call that has the proof of a root verified."""
     values = [seal, root.self_image_id, root.verified_count, root.combined_hash]
-    return _keccak("verifyRoot(bytes,bytes32,uint32,bytes32)")[:4] + _encode(
-        ["bytes", "bytes32", "uint32", "bytes32"], values
-    )
+    return call_of("verifyRoot(bytes,bytes32,uint32,bytes32)", values)
 
 
 def included_call(proof: InclusionProof) -> bytes:
     """The call that asks the contract whether a leaf is included, as bytes."""
     path, bits = path_and_bits(proof.path)
     signature = "included(bytes32,bytes32,bytes,bytes32[],uint256)"
-    return _keccak(signature)[:4] + _encode(
-        ["bytes32", "bytes32", "bytes", "bytes32[]", "uint256"],
-        [proof.root, proof.image_id, proof.journal, path, bits],
-    )
+    return call_of(signature, [proof.root, proof.image_id, proof.journal, path, bits])
 
 
 def path_and_bits(steps: Sequence[Step]) -> tuple[list[bytes], int]:
@@ -181,58 +186,3 @@ def path_and_bits(steps: Sequence[Step]) -> tuple[list[bytes], int]:
     """
     bits = sum(1 << index for index, (side, _) in enumerate(steps) if side == "left")
     return [sibling for _, sibling in steps], bits
-
-
-def spoken(error: L1Error) -> str:
-    """What a contract said when it reverted, in words."""
-    data = bytes.fromhex(error.revert.removeprefix("0x"))
-    if data[:4] == _keccak("Error(string)")[:4]:
-        try:
-            return str(_decode(["string"], data[4:])[0])[:200]
-        except L1Error:
-            return "an error that cannot be read"
-    named = [_signature(row) for row in _artifact()["abi"] if row["type"] == "error"]
-    known = next((name for name in (*named, *_OTHERS) if data[:4] == _keccak(name)[:4]), None)
-    return known or error.message
-
-
-@cache
-def _artifact() -> dict[str, Any]:
-    path = SHIPPED / "contracts" / "BatchRegistry.json"
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
-
-
-def _signature(row: dict[str, Any]) -> str:
-    return f"{row['name']}({','.join(one['type'] for one in row['inputs'])})"
-
-
-def _masked(code: bytes) -> bytes:
-    """Code without what the constructor writes into it."""
-    masked = bytearray(code)
-    for start, length in _artifact()["immutables"]:
-        if len(masked) >= start + length:
-            masked[start : start + length] = bytes(length)
-    return bytes(masked)
-
-
-def _keccak(text: str) -> bytes:
-    from runner.evm.libraries import keccak
-
-    return bytes(keccak(text=text))
-
-
-def _encode(types: Sequence[str], values: Sequence[object]) -> bytes:
-    from runner.evm.libraries import encode
-
-    return bytes(encode(types, values))
-
-
-def _decode(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
-    from runner.evm.libraries import decode
-
-    try:
-        return tuple(decode(types, data))
-    except Exception as error:  # noqa: BLE001  # the library raises whatever its parsers raise
-        name = type(error).__name__
-        raise L1Error(Fault.WRONG_CONTRACT.value, f"the contract answered badly ({name})") from None

@@ -21,7 +21,7 @@ from runner.l1.figures import Figures
 from runner.l1.observer import Silent
 from runner.l1.record import l1_record, rows
 from runner.l1.session import check_libraries, open_chain, open_session, registry_of
-from runner.l1.settings import load
+from runner.l1.settings import ADDRESS, load
 from runner.l1.submission import DONE, Mode
 from runner.l1.submit import look, submit
 from runner.monitoring.ledger import ledger_path
@@ -82,11 +82,22 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--verifier", metavar="ADDRESS", default=NOBODY, help="the verifier of proofs"
             )
+            command.add_argument(
+                "--openvm-verifier",
+                metavar="ADDRESS",
+                help="OpenVM's verifier of proofs; what leads to it is deployed first",
+            )
         else:
             command.add_argument("folder", type=Path, help="output folder of the batch")
             command.add_argument("--guests", type=Path, help="folder of the trusted manifest")
             command.add_argument(
                 "--adapter", metavar="NAME", help="the zkVM adapter to verify with"
+            )
+            command.add_argument(
+                "--evm-proof",
+                type=Path,
+                metavar="FILE",
+                help="the root's proof as OpenVM's SDK wraps it for a contract (JSON)",
             )
         if name in {"submit", "status"}:
             command.add_argument("--textfile", type=Path, help="the metrics file to count in")
@@ -159,9 +170,25 @@ def _deploy(options: argparse.Namespace, settings: L1Settings) -> int:
     if settings.local:
         remedy = "l1=local deploys a registry on its own chain"
         raise InputError("--l1", "local", "a local chain ends with its run", remedy)
+    for field in ("verifier", "openvm_verifier"):
+        given = getattr(options, field)
+        if given is not None and not ADDRESS.fullmatch(given):
+            name = f"--{field.replace('_', '-')}"
+            raise InputError(name, given, "not an address", "give 0x and 40 hex digits")
+    if options.openvm_verifier is not None and options.verifier != NOBODY:
+        remedy = "give one of --verifier and --openvm-verifier"
+        raise InputError("--verifier", options.verifier, "there are two verifiers", remedy)
     with open_session(settings, Silent()) as session:
-        tracked = session.deploy(options.verifier)
-    said = {"registry": tracked.contract, "transaction": tracked.mined, "gas": tracked.gas_used}
+        verifier = options.verifier if options.verifier != NOBODY else settings.verifier or NOBODY
+        if options.openvm_verifier is not None:
+            verifier = session.deploy_openvm(options.openvm_verifier)
+        tracked = session.deploy(verifier)
+    said = {
+        "registry": tracked.contract,
+        "verifier": None if verifier == NOBODY else verifier,
+        "transaction": tracked.mined,
+        "gas": tracked.gas_used,
+    }
     if options.json:
         sys.stdout.write(json.dumps(said) + "\n")
     else:
@@ -174,7 +201,13 @@ def _batch(options: argparse.Namespace) -> ProvedBatch:
         if not options.json:
             sys.stdout.write(f"  ok  {line}\n")
 
-    return read_batch(options.folder, adapter=options.adapter, guests=options.guests, say=say)
+    return read_batch(
+        options.folder,
+        adapter=options.adapter,
+        guests=options.guests,
+        evm_proof=options.evm_proof,
+        say=say,
+    )
 
 
 def _figures(options: argparse.Namespace) -> Figures:

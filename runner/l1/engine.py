@@ -16,8 +16,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runner.errors import L1Error
+from runner.evm.contracts import spoken
 from runner.evm.faults import Fault
-from runner.evm.registry import spoken
 from runner.evm.transaction import Transaction, read_signed
 from runner.l1.fees import Fees, bumped, suggested
 from runner.l1.submission import DONE, OPEN, Attempt, State

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 
 from runner.errors import InputError, L1Error
 from runner.evm.chain import Chain
+from runner.evm.contracts import OPENVM_VERIFIER, deployment_of
 from runner.evm.faults import Fault
 from runner.evm.keys import DEV_KEY, LocalKey, open_signer
 from runner.evm.node import CHAIN_ID, LocalNode
-from runner.evm.registry import NOBODY, Registry, deployment
+from runner.evm.registry import NOBODY, Registry, check_verifier, deployment
 from runner.evm.rpc import Rpc
 from runner.l1.engine import Engine
 from runner.l1.gas import estimate_before
@@ -123,11 +124,33 @@ class Session:
         Raises:
             L1Error: it could not be deployed.
         """
-        code = deployment(verifier)
+        wanted, digest = self._settings.verifier, self._settings.verifier_code_sha256
+        if wanted is not None and verifier.lower() != wanted.lower():
+            raise _another(verifier, wanted)
+        if digest is not None and verifier != NOBODY:
+            check_verifier(self.chain, verifier, digest)
+        return self._deployed(deployment(verifier), "the registry")
+
+    def deploy_openvm(self, verifier: str) -> str:
+        """Deploy what lets a registry ask OpenVM's verifier, or find what was deployed before.
+
+        Returns:
+            The address that a registry is given as its verifier.
+
+        Raises:
+            L1Error: it could not be deployed, or there is no contract at the verifier's address.
+        """
+        if not self.chain.code(verifier):
+            raise L1Error(Fault.WRONG_CONTRACT.value, f"there is no contract at {verifier}")
+        tracked = self._deployed(deployment_of(OPENVM_VERIFIER, verifier), OPENVM_VERIFIER)
+        assert tracked.contract is not None  # noqa: S101  # it has just been checked
+        return tracked.contract
+
+    def _deployed(self, code: bytes, what: str) -> Tracked:
         submission = Submission(sha256(code).hexdigest(), Mode.DEPLOYMENT, None, code)
         tracked = self._engine(None).submit(submission)
         if tracked.contract is None:
-            raise L1Error(Fault.REVERTED.value, f"the registry was not deployed: {tracked.reason}")
+            raise L1Error(Fault.REVERTED.value, f"{what} was not deployed: {tracked.reason}")
         return tracked
 
     def submit(self, batch: ProvedBatch, address: str) -> Settled:
@@ -165,7 +188,9 @@ class Session:
 
     def _checked(self, registry: Registry, batch: ProvedBatch) -> tuple[str, Submission]:
         """The registry's verifier, and what can be submitted to a registry that has it."""
-        verifier = registry.check()
+        verifier, wanted = registry.check(), self._settings.verifier
+        if wanted is not None and verifier.lower() != wanted.lower():
+            raise _another(verifier, wanted)
         if batch.seal is None or verifier == NOBODY:
             if batch.seal is not None:
                 log.warning("this registry verifies no proofs: the root is committed to only")
@@ -310,6 +335,12 @@ def check_libraries() -> None:
         if importlib.util.find_spec(name) is None:
             problem = f"the package {name} is not installed"
             raise InputError("l1", "", problem, "pip install 'zk-batch-runner[l1]'")
+
+
+def _another(verifier: str, wanted: str) -> L1Error:
+    what = "no verifier" if verifier == NOBODY else f"the verifier {verifier}"
+    said = f"the registry asks {what}, not the {wanted} of l1.verifier"
+    return L1Error(Fault.WRONG_CONTRACT.value, said)
 
 
 def _verified(submission: Submission) -> bool:

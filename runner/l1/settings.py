@@ -21,10 +21,12 @@ from runner.files import SHIPPED, user_path
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["L1Settings", "Limits", "from_mapping", "load"]
+__all__ = ["ADDRESS", "L1Settings", "Limits", "from_mapping", "load"]
 
 _MODES = ("local", "rpc")
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+"""How addresses are written, with or without a checksum."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -61,6 +63,7 @@ class L1Settings:
         url_env: the name of an environment variable with the node's address, or None.
         chain_id: the chain that the node must be of; None for a local chain.
         registry: the registry's address; None for a local chain, and to deploy one.
+        verifier: the address that the registry must ask, such as RISC Zero's router; None for any.
         verifier_code_sha256: the SHA-256 of the verifier's code, for proofs verified on chain.
         key: where the key is.
         limits: what a submission may cost, and how long it may take.
@@ -74,6 +77,7 @@ class L1Settings:
     url_env: str | None = None
     chain_id: int | None = None
     registry: str | None = None
+    verifier: str | None = None
     verifier_code_sha256: str | None = None
     key: KeySettings = field(default_factory=KeySettings)
     limits: Limits = field(default_factory=Limits)
@@ -221,7 +225,7 @@ def _wei(unit: int) -> Any:  # noqa: ANN401  # a reader like the others
 
 
 def _address(field: str, value: object) -> str:
-    if not isinstance(value, str) or not _ADDRESS.fullmatch(value):
+    if not isinstance(value, str) or not ADDRESS.fullmatch(value):
         raise InputError(field, value, "not an address", "give 0x and 40 hex digits")
     return value
 
@@ -233,13 +237,14 @@ def _digest(field: str, value: object) -> str:
 
 
 _KEYS = ("key_env", "keystore", "password_file", "signer_url", "signer_url_env", "sender")
-_TEXTS = ("mode", "url", "url_env", "registry", "verifier_code_sha256", "state")
+_TEXTS = ("mode", "url", "url_env", "registry", "verifier", "verifier_code_sha256", "state")
 _READERS: dict[str, Any] = {
     "required": _flag,
     "url": _text,
     "url_env": _text,
     "chain_id": _whole,
     "registry": _address,
+    "verifier": _address,
     "verifier_code_sha256": _digest,
     "max_fee_gwei": _wei(GWEI),
     "max_cost_eth": _wei(10**18),

@@ -24,7 +24,8 @@ NO_PATHS = {
     *("executor.engine._target_", "executor.engine.address", "cache._target_", "store.url"),
     *("metrics.pushgateway.url", "metrics.pushgateway.job"),
     *("progress", "log_level", "log_format", "l1.mode", "l1.url", "l1.url_env", "l1.registry"),
-    *("l1.verifier_code_sha256", "l1.key_env", "l1.signer_url", "l1.signer_url_env", "l1.sender"),
+    *("l1.verifier", "l1.verifier_code_sha256", "l1.key_env", "l1.signer_url"),
+    *("l1.signer_url_env", "l1.sender"),
 }
 """The other settings that take a text. A new one belongs here or into :data:`PATHS`."""
 

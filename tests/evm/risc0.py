@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from runner.evm.contracts import call_of
 from runner.files import SHIPPED, atomic_write
 
 sys.path.insert(0, str(SHIPPED / "scripts"))
@@ -70,6 +71,12 @@ def receipt() -> dict[str, bytes]:
     text = (folder / "test" / "TestReceiptV3_0.sol").read_text()
     found = re.findall(r"constant (\w+) =\s*hex\"([0-9a-f]+)\"", text)
     return {name: bytes.fromhex(value) for name, value in found}
+
+
+def verify_call(seal: bytes, image_id: bytes, journal: bytes) -> bytes:
+    """The call of a verifier or of a router."""
+    digest = hashlib.sha256(journal).digest()
+    return call_of("verify(bytes,bytes32,bytes32)", [seal, image_id, digest])
 
 
 def control_ids() -> tuple[bytes, bytes]:

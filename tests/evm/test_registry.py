@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.errors import L1Error
+from runner.evm.contracts import spoken
 from runner.evm.registry import (
     NOBODY,
     Registry,
@@ -18,7 +19,6 @@ from runner.evm.registry import (
     commit_call,
     deployment,
     included_call,
-    spoken,
     verify_call,
 )
 from runner.plan.journal import AggregationResult

@@ -10,17 +10,18 @@ import pytest
 import runner_risc0
 
 from runner.errors import L1Error
+from runner.evm.contracts import spoken
 from runner.evm.libraries import encode, keccak
-from runner.evm.registry import spoken, verify_call
+from runner.evm.registry import verify_call
 from runner.plan.journal import AggregationResult
 from runner.provers.risc0.on_chain import seal_of
 from tests.evm import risc0
+from tests.evm.risc0 import verify_call as call
 
 if TYPE_CHECKING:
     from tests.chains import TestChain
 
 SELECTOR = bytes.fromhex("73c457ba")
-VERIFY = keccak(text="verify(bytes,bytes32,bytes32)")[:4]
 MEASURED = {"verifier": 250_164, "stop": 261_797}
 """The gas of verifying this receipt that others measured with their own build, as a yardstick."""
 
@@ -50,11 +51,6 @@ def router(chain: TestChain, verifier: str) -> str:
     add = keccak(text="addVerifier(bytes4,address)")[:4]
     assert chain.done(router, add + encode(["bytes4", "address"], [SELECTOR, stop])).succeeded
     return router
-
-
-def call(seal: bytes, image_id: bytes, journal: bytes) -> bytes:
-    digest = sha256(journal).digest()
-    return VERIFY + encode(["bytes", "bytes32", "bytes32"], [seal, image_id, digest])
 
 
 def real() -> tuple[bytes, bytes, bytes]:

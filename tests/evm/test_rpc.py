@@ -159,6 +159,7 @@ def test_answers_of_other_shapes_are_refused() -> None:
 @pytest.mark.parametrize(
     ("code", "words", "fault"),
     [
+        (-32000, "transaction indexing is in progress", Fault.UNREACHABLE),
         (-32003, "invalid chain id for signer", Fault.WRONG_CHAIN),
         (-32000, "invalid sender: invalid chain id for signer: have 1 want 2", Fault.WRONG_CHAIN),
         (-32003, "Insufficient funds for gas * price + value", Fault.NO_FUNDS),

@@ -8,6 +8,7 @@ targets of such formats also make the hashes right and read once more.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from dataclasses import dataclass
@@ -25,7 +26,10 @@ from runner.errors import (
     RunnerError,
     VerificationFailedError,
 )
-from runner.folder import LEAVES, RESULT, ROOT, SUMS, write_sums
+from runner.evm.openvm import EvmProof, commitment_of, digest_of
+from runner.folder import L1_RECORD, LEAVES, RESULT, ROOT, SUMS, write_sums
+from runner.l1.gas import Before, costs
+from runner.l1.submission import Mode
 from runner.metric_table import METRICS
 from runner.monitoring import ledger_file
 from runner.plan.inputs import leaves
@@ -33,12 +37,14 @@ from runner.plan.merkle import InclusionProof
 from runner.provers.guests import Manifest
 from runner.provers.prover import load_prover
 from runner.report.checked_json import JsonObject
+from runner.report.l1 import read_l1
 from runner.report.read import read as read_record
 from runner.untrusted import parse_json
 from runner.verify.checks import verify_folder
 from runner.verify.claims import adapter_of
 from runner.verify.verified import PinnedIds
 from tests.audit.logs import chained
+from tests.evm import openvm
 from tests.fakes.guests import write_guests
 from tests.plan.input_specs import FIBONACCI, PAIR, SHA256
 from tests.verify.folders import SPEC, make
@@ -312,6 +318,73 @@ def batch(folder: Path) -> Target:
     return Target(check, [b"\0".join(parts), b"\0".join(small)])
 
 
+def l1_record(folder: Path) -> Target:
+    """``l1.json``, as reports and the status page read it."""
+    place = folder / "read"
+    place.mkdir()
+
+    def check(data: bytes) -> None:
+        (place / L1_RECORD).write_bytes(data)
+        try:
+            found = read_l1(place)
+        except InputError as error:
+            _readable(error)
+            return
+        assert found is not None
+        # A page never calls a commitment verified, and nothing breaks its lines or its figures.
+        assert found.what in {mode.value for mode in (Mode.VERIFIED, Mode.COMMITMENT)}
+        for value in dataclasses.astuple(found):
+            if isinstance(value, str):
+                assert value.isprintable()
+            elif isinstance(value, float):
+                assert math.isfinite(value)
+
+    root = {"image_id": "11" * 32, "verified_count": 8, "combined_hash": "22" * 32}
+    chain = {"id": 1, "local": False, "client": "anvil", "fork": "Osaka", "genesis": "0x00"}
+    before = Before(400, 8, 8, "eth_estimateGas")
+    bare: dict[str, Any] = {
+        "format": 1,
+        "what": Mode.COMMITMENT.value,
+        "state": "confirmed",
+        "reason": "",
+        "key": "33" * 32,
+        "root": root,
+        "registry": "0x" + "44" * 20,
+        "verifier": None,
+        "chain": chain,
+        "transaction": "0x" + "55" * 32,
+        "block": 7,
+        "signed": 1,
+        "by_others": False,
+        "inclusion_s": 1.5,
+        "confirmation_s": 2,
+        "costs": costs(50, 10**9, before, 700).to_json(),
+        "model_savings_percent": 87.5,
+    }
+    waiting = {**bare, "state": "sent", "transaction": None, "inclusion_s": None, "costs": None}
+    return Target(check, [json.dumps(one).encode() for one in (bare, waiting)])
+
+
+def evm_proof(folder: Path) -> Target:
+    """OpenVM's proofs for contracts."""
+    path = folder / "evm.proof"
+
+    def check(data: bytes) -> None:
+        path.write_bytes(data)
+        try:
+            found = EvmProof.read("--evm-proof", path)
+        except InputError as error:
+            _readable(error)
+            return
+        assert len(found.seal()) == 64 + 55 * 32
+        assert len(found.public_values) == 32
+        # A commitment has one form, so that no two proofs name one program differently.
+        for commitment in (found.program, found.vm):
+            assert commitment_of(digest_of(commitment)) == commitment
+
+    return Target(check, [openvm.proof_path().read_bytes()])
+
+
 def _guests(folder: Path) -> Path:
     guests = folder / "guests"
     write_guests(guests)
@@ -322,9 +395,11 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "audit-log": audit_log,
     "batch": batch,
     "checked-json": checked_json,
+    "evm-proof": evm_proof,
     "expressions": expressions,
     "inclusion": inclusion,
     "input-file": input_file,
+    "l1-record": l1_record,
     "ledger": ledger,
     "record": record,
 }

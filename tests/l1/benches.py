@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from runner.evm.node import CHAIN_ID
 from runner.evm.registry import Registry, batch_key, commit_call
 from runner.evm.transaction import GWEI
 from runner.l1.engine import Engine
@@ -143,7 +142,7 @@ class Bench:
         )
         engine = Engine(
             chain=asked,
-            chain_id=CHAIN_ID,
+            chain_id=self.node.chain_id,
             signer=account,
             store=self.store,
             observer=observer,

@@ -13,15 +13,18 @@ from runner.audit.__main__ import main as audit
 from runner.audit.log import read_log
 from runner.batch.run import run as run_batch
 from runner.evm.keys import DEV_KEY
+from runner.evm.openvm import EvmProof
 from runner.evm.registry import Registry
 from runner.folder import LEAVES
 from runner.inclusion import main as inclusion
 from runner.l1.__main__ import main
+from runner.l1.batch import read_batch
 from runner.l1.store import Store
 from runner.model import ReceiptKind
 from runner.verify.__main__ import main as verify
 from tests import builders
 from tests.command import RUN, run
+from tests.evm import openvm
 from tests.fakes.prover import ADAPTER
 
 if TYPE_CHECKING:
@@ -289,6 +292,118 @@ def test_a_groth16_root_is_verified_by_the_verifier_whose_code_is_pinned(
     assert record(place)["what"] == "verified on chain"
     assert place("verify") == 0
     assert "VERIFIED ON CHAIN by" in capsys.readouterr().out
+
+
+def evm_proof(path: Path, **changes: str) -> Path:
+    """OpenVM's official proof with other values, so that it is a true one of nothing."""
+    value = json.loads(openvm.proof_path().read_text())
+    path.write_text(json.dumps(value | changes))
+    return path
+
+
+def test_a_wrapped_proof_of_another_program_or_root_is_refused_before_any_node_is_asked(
+    place: Place,
+    guests: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = evm_proof(tmp_path / "evm.proof")
+    place.settings[0] = "url=http://127.0.0.1:9"
+    assert place("submit", "--evm-proof", str(path)) == 2
+    assert "of the program" in capsys.readouterr().err
+    batch = read_batch(place.folder, adapter=ADAPTER, guests=guests)
+    image_id = batch.root.self_image_id
+    monkeypatch.setattr(EvmProof, "image_id", lambda _: image_id)
+    assert place("submit", "--evm-proof", str(path)) == 2
+    assert "public values" in capsys.readouterr().err
+    assert place("submit", "--evm-proof", str(place.folder / "result.json")) == 2
+    assert "EvmProof of OpenVM v2.0" in capsys.readouterr().err
+
+
+def test_a_wrapped_proof_goes_to_the_verifier_that_the_registry_asks(
+    place: Place,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The batch is a fake prover's, and so is the program's name in the wrapped proof.
+
+    OpenVM's true verifier must therefore refuse it, and one that accepts everything must not.
+    """
+    assert place("submit", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    image_id = bytes.fromhex(said["root"]["image_id"])
+    monkeypatch.setattr(EvmProof, "image_id", lambda _: image_id)
+    path = evm_proof(tmp_path / "evm.proof", user_public_values=f"0x{said['key']}")
+    wrapped = ("--evm-proof", str(path))
+
+    own = place.chain.done(None, openvm.code()).contract
+    place.registry = ""
+    assert place("deploy", "--json", "--openvm-verifier", str(own)) == 0
+    place.registry = json.loads(capsys.readouterr().out)["registry"]
+    pinned = f"verifier_code_sha256={openvm.runtime_sha256()}"
+    assert place("submit", *wrapped) == 2
+    assert "verifier_code_sha256" in capsys.readouterr().err
+    assert place("submit", pinned, *wrapped) == 1
+    assert "WrongProgram" in capsys.readouterr().out
+    assert record(place)["state"] == "failed"
+
+    accepting = "0x" + "a1" * 20
+    place.chain.rpc.call("anvil_setCode", accepting, "0x00")
+    place.registry = place.chain.registry(accepting).address
+    pinned = f"verifier_code_sha256={sha256(bytes(1)).hexdigest()}"
+    assert place("submit", pinned, *wrapped) == 0
+    assert record(place)["what"] == "verified on chain"
+    assert place("status", pinned, *wrapped) == 0
+
+
+def test_a_router_of_another_address_or_code_is_refused_before_anything_is_signed(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    router, other = "0x" + "a1" * 20, "0x" + "b2" * 20
+    for address, code in ((router, "0x00"), (other, "0x5f5ffd")):
+        place.chain.rpc.call("anvil_setCode", address, code)
+    good = sha256(bytes(1)).hexdigest()
+    place.registry = place.chain.registry(other).address
+    before = place.chain.chain.nonce(place.chain.key.address)
+    assert place("submit", f"verifier={router}") == 1
+    assert f"not the {router} of l1.verifier" in capsys.readouterr().err
+    place.registry = ""
+    # The right address with other code, as where somebody deployed something else.
+    digest = f"verifier_code_sha256={'0' * 64}"
+    assert place("deploy", f"verifier={router}", digest) == 1
+    assert "l1.verifier_code_sha256" in capsys.readouterr().err
+    assert place("deploy", f"verifier={router}", "--verifier", other) == 1
+    assert f"not the {router} of l1.verifier" in capsys.readouterr().err
+    assert place.chain.chain.nonce(place.chain.key.address) == before
+
+    pinned = [f"verifier={router}", f"verifier_code_sha256={good}"]
+    assert place("deploy", "--json", *pinned) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["verifier"].lower() == router
+    place.registry = said["registry"]
+    assert place("submit", *pinned) == 0
+    place.chain.rpc.call("anvil_setCode", router, "0x5f5ffd")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--openvm-verifier", "0x12"], "not an address"),
+        (["--verifier", "me"], "not an address"),
+        (["--openvm-verifier", f"0x{'ab' * 20}"], "no contract at"),
+        (["--openvm-verifier", f"0x{'ab' * 20}", "--verifier", f"0x{'cd' * 20}"], "two verifiers"),
+    ],
+)
+def test_a_verifier_that_is_none_is_not_deployed_for(
+    place: Place, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    before = place.chain.chain.nonce(place.chain.key.address)
+    place.registry = ""
+    assert place("deploy", *options) != 0
+    assert said in capsys.readouterr().err
+    assert place.chain.chain.nonce(place.chain.key.address) == before
 
 
 def test_a_forged_proof_is_found_by_a_call_and_nothing_is_sent(
