@@ -53,12 +53,14 @@ class Leaf:
         value: the input by field name, as JSON and as the leaf list records it.
         stdin: the same input as the guest reads it.
         guest: the name of the guest that runs; empty where the batch has only one.
+        assumptions: what the input names as assumptions of its own, as JSON; empty for none.
     """
 
     index: int
     value: dict[str, object]
     stdin: bytes
     guest: str = ""
+    assumptions: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A finished job, as an aggregation of it needs it.
+    """A proved run, as a job needs it whose guest verifies it.
 
     Attributes:
         image_id: the image id of the child's guest, 32 bytes.
@@ -158,8 +160,9 @@ class ProofJob:
         name: the job's name for people, e.g. ``leaf 3``.
         guest: the guest to run.
         stdin: the guest's input.
-        children: the children, each distinct one once. The worker verifies their receipts and then
-            gives them to the prover as assumptions.
+        children: the children, each distinct one once: those of an aggregation, or what a leaf's
+            guest verifies itself. The worker verifies their receipts and then gives them to the
+            prover as assumptions.
         kind: the kind of receipt to make.
         threads: the number of CPU threads that the job may use, or 0 to leave it to the prover.
         expected: the journal that the run must commit, where it is known beforehand. That of an

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runner.audit.log import AuditLog
+from runner.batch.assumptions import refuse_missing, with_assumptions
 from runner.batch.batch import Batch
 from runner.batch.programs import Programs
+from runner.batch.receipts_elsewhere import ReceiptsElsewhere
+from runner.batch.run_store import RunStore, cache_of
+from runner.batch.trial import try_leaves
 from runner.errors import AuditError, InputError
 from runner.files import check_replaceable, followed, make_folder
 from runner.limits import cores
@@ -58,7 +63,7 @@ def prepare(settings: Settings) -> Batch:
         count=settings.count,
         inputs_file=settings.inputs_file,
     )
-    positions, _ = distinct((leaf.guest, leaf.stdin) for leaf in batch_leaves)
+    positions, _ = distinct((leaf.guest, leaf.stdin, leaf.assumptions) for leaf in batch_leaves)
     plan = plan_for(settings, prover, positions)
     if aggregator is None and plan.aggregations:
         raise InputError(
@@ -68,6 +73,7 @@ def prepare(settings: Settings) -> Batch:
             "add one, or use strategy=none",
         )
     batch = Batch(guest, aggregator, batch_leaves, plan, sized(settings, prover), others)
+    batch = _with_assumptions(settings, batch, prover)
     if settings.dry_run:
         _check_folders([("output", settings.output)])
     else:
@@ -76,6 +82,22 @@ def prepare(settings: Settings) -> Batch:
             check_place(UrlPlace(settings.store.place))
         if settings.audit is not None:
             _check_audit(settings.audit)
+    return batch
+
+
+def _with_assumptions(settings: Settings, batch: Batch, prover: Prover) -> Batch:
+    """The batch with its leaves' assumptions, whose guests have been executed with them."""
+    given = {name: one.assumptions for name, one in settings.programs.items()}
+    given[settings.guest] = settings.assumptions
+    if not any(given.values()) and not any(leaf.assumptions for leaf in batch.leaves):
+        return batch
+    view = cache_of(settings, RunStore.of(settings)).view()
+    with contextlib.ExitStack() as stack:
+        if view is not None:
+            stack.enter_context(view)
+        elsewhere = ReceiptsElsewhere(batch, prover, view, settings.specs)
+        batch = with_assumptions(batch, given, prover, elsewhere)
+    refuse_missing(batch, lambda jobs: try_leaves(batch, prover, jobs, min(cores(), 8)))
     return batch
 
 

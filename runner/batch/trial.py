@@ -1,4 +1,4 @@
-"""A dry run's trial: the leaves' guests are executed, and nothing is proved."""
+"""A trial of leaves: their guests are executed, and nothing is proved."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Executed", "try_leaves", "words"]
 
+NEEDED_FAILED = "needed_failed"
+"""The code of a leaf that was not executed because one that it needs has failed."""
+
 _SHOWN = 8
 """The most failed leaves that are named in words."""
 
@@ -32,12 +35,16 @@ class Executed:
         cycles: the cycle counts of the run; zeros where it failed.
         seconds: the wall seconds that the execution took.
         failure: why the guest failed; empty if it did not.
+        code: the failure as a name for machines; empty if it did not fail.
+        journal: what the guest committed; None if it failed.
     """
 
     job_id: int
     cycles: Cycles
     seconds: float
     failure: str = ""
+    code: str = ""
+    journal: bytes | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``dry_run.json`` says of the leaf."""
@@ -54,25 +61,44 @@ class Executed:
 def try_leaves(batch: Batch, prover: Prover, jobs: Sequence[int], threads: int) -> list[Executed]:
     """Execute leaves of a batch in this process.
 
+    A leaf that needs others gets their claims without receipts. The others are executed as well.
+
     Args:
         batch: the batch.
         prover: the prover.
         jobs: the ids of the leaf jobs to execute.
         threads: the number of leaves that are executed side by side.
+
+    Returns:
+        What each of the jobs did, in their order.
     """
     firsts = batch.plan.first_positions()
+    done: dict[int, Executed] = {}
 
     def run(job_id: int) -> Executed:
-        guest, leaf = batch.program(job_id), batch.leaves[firsts[job_id]]
+        missing = [need for need in batch.plan.children(job_id) if done[need].journal is None]
+        if missing:
+            needed = f"{batch.name(missing[0])}, which it needs, fails"
+            return Executed(job_id, Cycles(), 0.0, needed, NEEDED_FAILED)
+        job = batch.job(job_id, firsts, lambda need: done[need].journal or b"")
         clock = time.perf_counter()
         try:
-            cycles = prover.run(guest, leaf.stdin, (), ReceiptKind.EXECUTE, 0).cycles
+            proof = prover.run(job.guest, job.stdin, job.children, ReceiptKind.EXECUTE, 0)
         except ProverError as error:
-            return Executed(job_id, Cycles(), time.perf_counter() - clock, shown_line(str(error)))
-        return Executed(job_id, cycles, time.perf_counter() - clock)
+            took = time.perf_counter() - clock
+            return Executed(job_id, Cycles(), took, shown_line(str(error)), error.code)
+        took = time.perf_counter() - clock
+        return Executed(job_id, proof.cycles, took, journal=proof.journal)
 
+    wanted = set(jobs)
+    waves = batch.plan.leaf_waves()
+    for wave in reversed(waves[1:]):
+        wanted.update(need for job in wave if job in wanted for need in batch.plan.children(job))
     with ThreadPoolExecutor(threads, "trial") as pool:
-        return list(pool.map(run, jobs))
+        for wave in waves:
+            todo = [job for job in wave if job in wanted]
+            done.update(zip(todo, pool.map(run, todo), strict=True))
+    return [done[job] for job in jobs]
 
 
 def words(batch: Batch, executed: Sequence[Executed], worker_bytes: int) -> list[str]:

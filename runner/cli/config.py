@@ -116,6 +116,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         dry_run_executes=conf.dry_run_executes,
         aggregate=conf.aggregate,
         programs=_programs(conf),
+        assumptions=conf.guest.assumptions,
     )
 
 
@@ -176,7 +177,7 @@ def _programs(conf: RunnerConf) -> dict[str, Program]:
             value = getattr(guest, given[0])
             raise InputError(f"programs.{key}.{given[0]}", value, "belongs to the batch", remedy)
         elf = Path(guest.elf) if guest.elf else None
-        found[name] = Program(_input_spec(guest), journal_layout(vars(guest)), elf)
+        found[name] = Program(_input_spec(guest), journal_layout(vars(guest)), elf, guest.assumptions)
     return found
 
 

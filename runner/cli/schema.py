@@ -63,7 +63,8 @@ class GuestConf:
 
     ``input`` and ``journal`` are read by :func:`runner.codec.reads.read_layout`, the types in
     ``types`` by :mod:`runner.codec.schema`, and ``encode`` by :mod:`runner.codec.own_program`.
-    ``fields`` is ``input`` for a guest that reads words, as a list.
+    ``fields`` is ``input`` for a guest that reads words, as a list. ``assumptions`` is read by
+    :mod:`runner.batch.assumptions`.
 
     At most one of ``inputs``, ``count`` and ``inputs_file`` may be set. If none is,
     ``default_count`` stands for ``count``. ``inputs_format`` is the format of ``inputs_file``, for
@@ -77,6 +78,7 @@ class GuestConf:
     series: dict[str, SeriesConf] = field(default_factory=dict)
     input: Any = None
     types: dict[str, Any] = field(default_factory=dict)
+    assumptions: Any = None
     codec: str = "risc0"
     encode: Any = None
     journal: Any = "hex"

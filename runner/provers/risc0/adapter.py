@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import logging
@@ -10,12 +11,13 @@ import platform
 import threading
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.errors import InputError, ProverError
 from runner.gpus import usable
 from runner.limits import cores, fitting, memory_bytes
 from runner.model import Cycles, GpuUse, LongRun, ReceiptInfo, ReceiptKind, Versions
+from runner.provers.composing import NO_RECEIPT
 from runner.provers.guests import read_elf
 from runner.provers.native_module import not_installed, prover_errors
 from runner.provers.prover import Capability, Diagnosis, Proof, own_settings
@@ -38,7 +40,7 @@ except ImportError as error:
     raise not_installed("risc0", error, "run `make setup`") from None
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from runner.gpus import Gpu
     from runner.model import Child, Guest, Scalar
@@ -64,6 +66,9 @@ LEAST_MEMORY = 320 * 2**20
 """The bytes of memory that a worker takes for proofs of 2^15 cycles, the smallest aggregation. Each
 doubling of the cycles doubles it. Measured in docs/figures/proofs.md."""
 
+_NO_ASSUMPTION = "no receipt found to resolve assumption: claim digest "
+"""The words of the executor of risc0-zkvm 3.0, before the digest."""
+
 _INSTALL = "run `RUNNER_CUDA=1 make setup`"
 
 
@@ -73,6 +78,8 @@ class Risc0Prover:
     Executing and verifying is always done by the extension for the CPU. So whatever a GPU has
     proved is verified by another build than its own. See :class:`Prover`.
     """
+
+    composes: ClassVar[str] = "env::verify"
 
     def __init__(self, spec: ProverSpec) -> None:
         given = ((name, None if value == _AUTO else value) for name, value in spec.settings)
@@ -196,7 +203,7 @@ class Risc0Prover:
         """See :class:`Prover`."""
         elf = whole(read_elf(guest))
         if kind is ReceiptKind.EXECUTE:
-            with prover_errors(native.NativeError):
+            with _no_receipt(), prover_errors(native.NativeError):
                 run = native.execute(
                     elf,
                     stdin,
@@ -392,6 +399,19 @@ def largest_po2(memory: int, workers: int) -> int:
     each = memory * MEMORY_SHARE / max(1, workers)
     fit = (po2 for po2 in range(SEGMENT_PO2, 15, -1) if LEAST_MEMORY << (po2 - 15) <= each)
     return next(fit, 16)
+
+
+@contextlib.contextmanager
+def _no_receipt() -> Iterator[None]:
+    """Tell a guest that verifies what none of its children proves from one that fails."""
+    try:
+        yield
+    except ProverError as error:
+        if _NO_ASSUMPTION not in error.message:
+            raise
+        claim = error.message.partition(_NO_ASSUMPTION)[2].partition(",")[0]
+        problem = f"its guest verifies a run that none of them proves (claim digest {claim})"
+        raise ProverError(NO_RECEIPT, problem, error.printed) from None
 
 
 def _has_gpu_module() -> bool:
