@@ -1,7 +1,7 @@
 """The receipts that a leaf's guest verifies itself, as its assumptions, and where they come from.
 
-A config or an input names them: other leaves of the batch, files, or the cache. Whatever is not made
-in this batch is anybody's until it has been verified against an image id that the user names.
+A config or an input names them: other leaves of the batch, files, or the cache. Whatever is not
+made in this batch is anybody's until it has been verified against an image id that the user names.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from runner.batch.receipts_elsewhere import named_guest
 from runner.errors import InputError
+from runner.model import ReceiptKind
 from runner.plan.journal import MAX_CHILDREN
+from runner.plan.needs import stuck_leaf
 from runner.provers.composing import NO_RECEIPT, ComposingProver
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ def with_assumptions(
 
     Args:
         batch: the batch, whose leaves may name assumptions of their own.
-        given: what the config says for all leaves of a guest, by the guest's name; None for nothing.
+        given: what the config says for all leaves of a guest, by the guest's name.
         prover: the prover.
         elsewhere: finds and verifies receipts that the batch does not make.
 
@@ -50,6 +52,7 @@ def with_assumptions(
     if not isinstance(prover, ComposingProver):
         problem = "has no guests that verify others, but for its own aggregator"
         raise InputError("guest.assumptions", prover.versions.zkvm, problem, "use prover=composite")
+    _check_kind(batch)
     parts = [_Given(batch, name, one, elsewhere) for name, one in given.items()]
     shared = {part.guest: part for part in parts}
     firsts = batch.plan.first_positions()
@@ -60,7 +63,9 @@ def with_assumptions(
         found = [part for part in (shared.get(leaf.guest or batch.guest.name),) if part is not None]
         if leaf.assumptions:
             items = json.loads(leaf.assumptions)
-            found.append(_Given(batch, "", items, elsewhere, f"the assumptions of leaf {leaf.index}"))
+            found.append(
+                _Given(batch, "", items, elsewhere, f"the assumptions of leaf {leaf.index}")
+            )
         needs.append(tuple(dict.fromkeys(need for part in found for need in part.needs)))
         others = tuple(dict.fromkeys(one for part in found for one in part.receipts))
         if others:
@@ -74,10 +79,8 @@ def with_assumptions(
     return replace(batch, plan=plan, assumptions=receipts)
 
 
-def refuse_missing(
-    batch: Batch, execute: Callable[[Sequence[int]], Sequence[Executed]]
-) -> None:
-    """Execute the leaves with assumptions, and refuse a guest that verifies what none of them proves.
+def refuse_missing(batch: Batch, execute: Callable[[Sequence[int]], Sequence[Executed]]) -> None:
+    """Execute the leaves with assumptions, and refuse those whose assumptions do not suffice.
 
     A receipt of another journal or of another program is found by this before any proof is made.
 
@@ -109,9 +112,21 @@ def _count(batch: Batch, job: int) -> str:
     return f"{leaves} leaves and {receipts} receipts"
 
 
+def _check_kind(batch: Batch) -> None:
+    """Refuse Groth16 receipts of leaves, which can be no assumptions of others."""
+    if batch.prover.kind is ReceiptKind.GROTH16 and batch.plan.root is None:
+        problem = "a leaf's Groth16 receipt cannot be an assumption of another leaf"
+        raise InputError("prover.kind", "groth16", problem, "use prover=succinct, or aggregate")
+
+
 def _check_order(plan: Plan, numbers: Sequence[int]) -> None:
-    """Refuse leaves that need each other. ``numbers`` has the number of each leaf job for people."""
-    stuck = plan.stuck_leaf()
+    """Refuse leaves that need each other.
+
+    Args:
+        plan: the plan.
+        numbers: the number of each leaf job for people.
+    """
+    stuck = stuck_leaf(plan.needs)
     if stuck is not None:
         problem = "needs its own receipt, by way of the leaves that it needs"
         remedy = "let no leaf need itself"

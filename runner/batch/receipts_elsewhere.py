@@ -77,7 +77,8 @@ class ReceiptsElsewhere:
             field: the setting, for errors.
 
         Raises:
-            InputError: the guest does not take the input, or the cache has no receipt that verifies.
+            InputError: the guest does not take the input, or the cache has no receipt that
+                verifies.
         """
         if item.keys() != {"cache", "input"}:
             raise InputError(field, dict(item), "has other names", "give cache: GUEST and input")

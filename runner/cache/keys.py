@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-
 from typing import TYPE_CHECKING
 
 from runner.model import ReceiptKind
@@ -17,7 +16,7 @@ _DOMAIN = b"zk-batch-runner/proof-key"
 _SCHEMA = b"1"  # raise it when the encoding below or the meaning of a field changes
 
 
-def proof_key(
+def proof_key(  # noqa: PLR0913  # all that decides which receipt can be used
     *,
     zkvm: str,
     zkvm_version: str,

@@ -177,7 +177,9 @@ def _programs(conf: RunnerConf) -> dict[str, Program]:
             value = getattr(guest, given[0])
             raise InputError(f"programs.{key}.{given[0]}", value, "belongs to the batch", remedy)
         elf = Path(guest.elf) if guest.elf else None
-        found[name] = Program(_input_spec(guest), journal_layout(vars(guest)), elf, guest.assumptions)
+        found[name] = Program(
+            _input_spec(guest), journal_layout(vars(guest)), elf, guest.assumptions
+        )
     return found
 
 

@@ -2,8 +2,8 @@
 
 The module holds plain values and does no I/O. Leaf jobs have the ids ``0..leaf_jobs-1``, and the
 aggregations follow in topological order, so that one pass over the ids visits children before
-their parents. A leaf may need other leaves, whose receipts are its assumptions. Every walk is a loop
-and takes time linear in the size of the plan.
+their parents. A leaf may need other leaves, whose receipts are its assumptions. Every walk is a
+loop and takes time linear in the size of the plan.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from runner.model import Aggregation
+from runner.plan.needs import check_needs, needed_by, waves
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -80,7 +81,7 @@ class Plan:
         A parent is listed once even if the job is its child several times over.
         """
         parents: list[tuple[int, ...]] = [()] * self.jobs
-        several: dict[int, list[int]] = self._needed_by()
+        several: dict[int, list[int]] = needed_by(self.needs)
         for aggregation in self.aggregations:
             # Most children have no other parent, so all children of a node share this tuple.
             only = (aggregation.id,)
@@ -110,30 +111,8 @@ class Plan:
         return self.needs[job] if self.needs else ()
 
     def leaf_waves(self) -> list[list[int]]:
-        """The leaf jobs in waves: those of each need leaves of the waves before it only.
-
-        Leaves that need each other in a cycle are in none.
-        """
-        if not self.needs:
-            return [list(range(self.leaf_jobs))]
-        needed_by = self._needed_by()
-        missing = [len(needed) for needed in self.needs]
-        waves = [[leaf for leaf, count in enumerate(missing) if not count]]
-        while waves[-1]:
-            waves.append([])
-            for done in waves[-2]:
-                for leaf in needed_by.get(done, ()):
-                    missing[leaf] -= 1
-                    if not missing[leaf]:
-                        waves[-1].append(leaf)
-        return waves[:-1]
-
-    def stuck_leaf(self) -> int | None:
-        """A leaf job that needs itself, by way of those that it needs; None if there is none."""
-        if not self.needs:
-            return None
-        fine = {leaf for wave in self.leaf_waves() for leaf in wave}
-        return next((leaf for leaf in range(self.leaf_jobs) if leaf not in fine), None)
+        """The leaf jobs in waves: those of each need leaves of the waves before it only."""
+        return waves(self.needs) if self.needs else [list(range(self.leaf_jobs))]
 
     def first_positions(self) -> tuple[int, ...]:
         """Return, for each leaf job by its id, the first batch position that asks for it."""
@@ -177,9 +156,9 @@ class Plan:
         Raises:
             ValueError: the batch is empty; a leaf job is out of range or never asked for; ids are
                 out of order; a child does not come before its parent (a forward reference or a
-                cycle); leaves need each other in a cycle; an aggregation is empty, unreachable or of a wrong level, or has a single
-                child, which only a batch of one may have; or the leaves below the root are not
-                the batch's in its order.
+                cycle); leaves need each other in a cycle; an aggregation is empty, unreachable or
+                of a wrong level, or has a single child, which only a batch of one may have; or the
+                leaves below the root are not the batch's in its order.
         """
         self._check_nodes()
         if self._expand() != self.leaves:
@@ -232,15 +211,14 @@ class Plan:
             own = _integers([node["id"], node["level"]], f"{where}: id, level")
             nodes.append(Aggregation(id=own[0], level=own[1], children=children))
         root = fields["root"]
+        needed = _list(fields.get("needs", []), "plan: needs")
         plan = cls(
             strategy=strategy,
             leaves=_integers(fields["leaves"], "plan: leaves"),
             leaf_jobs=_integers([fields["leaf_jobs"]], "plan: leaf_jobs")[0],
             aggregations=tuple(nodes),
             root=None if root is None else _integers([root], "plan: root")[0],
-            needs=tuple(
-                _integers(one, "plan: needs") for one in _list(fields.get("needs", []), "plan: needs")
-            ),
+            needs=tuple([_integers(one, "plan: needs") for one in needed]),
         )
         plan.validate()
         return plan
@@ -254,7 +232,7 @@ class Plan:
         used = set(self.leaves)
         if len(used) != self.leaf_jobs or min(used) != 0 or max(used) != self.leaf_jobs - 1:
             raise ValueError(f"leaf jobs are not 0 to {self.leaf_jobs - 1}, each used")
-        self._check_needs()
+        check_needs(self.needs, self.leaf_jobs)
         if (self.root is None) != (self.strategy == "none"):
             raise ValueError("strategy none has no root, every other one has")
         if self.root is None:
@@ -274,26 +252,6 @@ class Plan:
             lost = next(job for job in range(self.jobs) if job not in reached)
             raise ValueError(f"job {lost} is not reachable from the root")
         self.leaf_counts()
-
-    def _needed_by(self) -> dict[int, list[int]]:
-        """The leaf jobs that need each leaf job, where there are any."""
-        found: dict[int, list[int]] = {}
-        for leaf, needed in enumerate(self.needs):
-            for other in needed:
-                found.setdefault(other, []).append(leaf)
-        return found
-
-    def _check_needs(self) -> None:
-        """Check what leaves need of each other."""
-        if not self.needs:
-            return
-        if len(self.needs) != self.leaf_jobs or not any(self.needs):
-            raise ValueError("needs are not those of each leaf job")
-        for leaf, needed in enumerate(self.needs):
-            if len(set(needed)) != len(needed) or not all(0 <= n < self.leaf_jobs for n in needed):
-                raise ValueError(f"leaf {leaf} needs a leaf twice, or one that there is not")
-        if (stuck := self.stuck_leaf()) is not None:
-            raise ValueError(f"leaf {stuck} needs itself, through the leaves that it needs")
 
     def _expand(self) -> tuple[int, ...]:
         """Return the leaves below the root of a plan that has passed ``_check_nodes``.

@@ -1,4 +1,4 @@
-"""What a zkVM offers beyond the protocol of all whose guests verify the receipts of other programs."""
+"""What a zkVM offers beyond the protocol of all whose guests verify other programs' receipts."""
 
 from __future__ import annotations
 
