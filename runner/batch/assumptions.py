@@ -102,7 +102,7 @@ def refuse_missing(batch: Batch, execute: Callable[[Sequence[int]], Sequence[Exe
             raise InputError(
                 f"the assumptions of leaf {leaf.index}",
                 _count(batch, one.job_id),
-                one.failure,
+                one.failure.removesuffix(f" [{NO_RECEIPT}]"),
                 "name the leaf or the receipt whose image id and journal the guest verifies",
             )
 

@@ -410,7 +410,7 @@ def _no_receipt() -> Iterator[None]:
         if _NO_ASSUMPTION not in error.message:
             raise
         claim = error.message.partition(_NO_ASSUMPTION)[2].partition(",")[0]
-        problem = f"its guest verifies a run that none of them proves (claim digest {claim})"
+        problem = f"its guest verifies a run that it has no receipt of (claim digest {claim})"
         raise ProverError(NO_RECEIPT, problem, error.printed) from None
 
 
