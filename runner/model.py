@@ -35,6 +35,7 @@ class Guest:
         elf_path: the file of the program, in a form that the zkVM's adapter takes.
         elf_sha256: the SHA-256 of that file in lower-case hex. It is checked on every load.
         pinned: whether a manifest has this image id under this name.
+        max_cycles: the cycles after which a run of it is given up; 0 leaves that to the prover.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Guest:
     elf_path: Path
     elf_sha256: str
     pinned: bool = True
+    max_cycles: int = 0
 
 
 @dataclass(frozen=True, slots=True)

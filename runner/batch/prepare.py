@@ -52,11 +52,15 @@ def prepare(settings: Settings) -> Batch:
     if not settings.guest:
         remedy = "give the file of the guest's program, or its name as guest.name=NAME"
         raise InputError("guest.elf", None, "no program", remedy)
+    _check_limits(settings)
     programs = Programs(settings.guests, prover)
-    guest = programs.guest(settings.guest, settings.elf)
+    guest = replace(programs.guest(settings.guest, settings.elf), max_cycles=settings.max_cycles)
     aggregator = programs.aggregator()
     prover.require(settings.prover.kind)
-    others = {name: programs.guest(name, one.elf) for name, one in settings.programs.items()}
+    others = {
+        name: replace(programs.guest(name, one.elf), max_cycles=one.max_cycles)
+        for name, one in settings.programs.items()
+    }
     batch_leaves = leaves(
         settings.inputs_spec,
         inputs=settings.inputs,
@@ -83,6 +87,13 @@ def prepare(settings: Settings) -> Batch:
         if settings.audit is not None:
             _check_audit(settings.audit)
     return batch
+
+
+def _check_limits(settings: Settings) -> None:
+    """Refuse a guest's own limit of cycles where the prover has no such limits."""
+    for limit in {settings.max_cycles, *(one.max_cycles for one in settings.programs.values())}:
+        if limit:
+            load_prover(replace(settings.prover, max_cycles=limit))
 
 
 def _with_assumptions(settings: Settings, batch: Batch, prover: Prover) -> Batch:

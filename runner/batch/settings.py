@@ -67,12 +67,14 @@ class Program:
         journal: what the guest's journal consists of.
         elf: the file of the guest's program, or None for the one in the manifest.
         assumptions: see :class:`Settings`.
+        max_cycles: see :class:`Settings`.
     """
 
     spec: InputSpec
     journal: Layout
     elf: Path | None = None
     assumptions: Any = None
+    max_cycles: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class Settings:
             there are any, each input names its guest.
         assumptions: what all leaves of that guest may take as proved, as the config lists it; see
             :mod:`runner.batch.assumptions`.
+        max_cycles: the cycles after which a run of that guest is given up; 0 leaves that to the
+            prover's own limit.
         aggregate: ``all`` to aggregate all leaves or none, ``succeeded`` to aggregate those that
             did not fail.
     """
@@ -146,6 +150,7 @@ class Settings:
     aggregate: str = "all"
     programs: Mapping[str, Program] = field(default_factory=dict)
     assumptions: Any = None
+    max_cycles: int = 0
 
     @property
     def journals(self) -> dict[str, Layout]:

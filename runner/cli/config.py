@@ -86,7 +86,8 @@ def settings(config: DictConfig, output: Path) -> Settings:
     guest = _guest_name(conf.guest)
     plain["guest"]["name"] = guest or None
     executor = _executor(conf.executor)
-    prover = replace(_prover(conf.prover, conf.guests), max_cycles=_max_cycles(conf.executor))
+    limit = _max_cycles("executor.max_cycles", conf.executor.max_cycles)
+    prover = replace(_prover(conf.prover, conf.guests), max_cycles=limit)
     return Settings(
         guest=guest,
         elf=Path(conf.guest.elf) if conf.guest.elf else None,
@@ -117,6 +118,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         aggregate=conf.aggregate,
         programs=_programs(conf),
         assumptions=conf.guest.assumptions,
+        max_cycles=_max_cycles("guest.max_cycles", conf.guest.max_cycles),
     )
 
 
@@ -178,7 +180,11 @@ def _programs(conf: RunnerConf) -> dict[str, Program]:
             raise InputError(f"programs.{key}.{given[0]}", value, "belongs to the batch", remedy)
         elf = Path(guest.elf) if guest.elf else None
         found[name] = Program(
-            _input_spec(guest), journal_layout(vars(guest)), elf, guest.assumptions
+            _input_spec(guest),
+            journal_layout(vars(guest)),
+            elf,
+            guest.assumptions,
+            _max_cycles(f"programs.{key}.max_cycles", guest.max_cycles),
         )
     return found
 
@@ -241,14 +247,12 @@ def _prover(conf: dict[str, Any], guests: str | None) -> ProverSpec:
     return ProverSpec(conf["adapter"], ReceiptKind(conf["kind"]), tuple(own.items()), guests)
 
 
-def _max_cycles(conf: ExecutorConf) -> int:
-    if conf.max_cycles is None:
+def _max_cycles(field: str, given: int | None) -> int:
+    if given is None:
         return 0
-    if not 1 <= conf.max_cycles < 1 << 63:
-        raise InputError(
-            "executor.max_cycles", conf.max_cycles, "out of range", "give 1 or more, or null"
-        )
-    return conf.max_cycles
+    if not 1 <= given < 1 << 63:
+        raise InputError(field, given, "out of range", "give 1 or more, or null")
+    return given
 
 
 def _executor(conf: ExecutorConf) -> ExecutorSettings:

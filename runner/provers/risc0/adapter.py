@@ -146,6 +146,13 @@ class Risc0Prover:
             own["segment_po2"] = largest_po2(memory_bytes(), workers)
         return tuple(own.items())
 
+    def proof_bytes(self, cycles: int | None = None) -> int:
+        """See :class:`runner.provers.segments.Sized`. Twice the cycles take twice the memory."""
+        if self.gpus or not self._proves:
+            return 0
+        largest = 1 << self._segment_po2
+        return max(1, min(cycles or largest, largest) >> 15) * LEAST_MEMORY
+
     @property
     def workers(self) -> int | None:
         """See :class:`Prover`.
@@ -209,11 +216,12 @@ class Risc0Prover:
                     stdin,
                     _claims(children),
                     segment_po2=self._segment_po2,
-                    max_cycles=self._max_cycles,
+                    max_cycles=guest.max_cycles or self._max_cycles,
                 )
             return Proof(run.journal, None, _cycles(run), run.log)
         prove = functools.partial(
-            _called, "prove", elf, stdin, _receipts(children), **self._limits(kind, threads)
+            *(_called, "prove", elf, stdin, _receipts(children)),
+            **self._limits(guest, kind, threads),
         )
         proof, gpu = self._on_gpu(prove)
         return _proof(proof, gpu)
@@ -236,7 +244,7 @@ class Risc0Prover:
             elf,
             stdin,
             _receipts(children),
-            **self._limits(kind, threads),
+            **self._limits(guest, kind, threads),
         )
         proof, gpu = self._on_gpu(prove)
         if hasattr(proof, "receipt"):  # the module for GPUs has a class of its own
@@ -248,7 +256,7 @@ class Risc0Prover:
                 _claims(children),
                 seed=seed,
                 segment_po2=self._segment_po2,
-                max_cycles=self._max_cycles,
+                max_cycles=guest.max_cycles or self._max_cycles,
             )
         return LongRun(run.journal, _cycles(run), run.segment_po2, tuple(run.segment_po2s), run.log)
 
@@ -304,11 +312,11 @@ class Risc0Prover:
         receipt, _ = self._on_gpu(assemble)
         return bytes(receipt)
 
-    def _limits(self, kind: ReceiptKind, threads: int) -> dict[str, Any]:
+    def _limits(self, guest: Guest, kind: ReceiptKind, threads: int) -> dict[str, Any]:
         return {
             "kind": kind.value,
             "segment_po2": self._segment_po2,
-            "max_cycles": self._max_cycles,
+            "max_cycles": guest.max_cycles or self._max_cycles,
             "threads": threads,
         }
 
