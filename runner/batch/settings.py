@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from runner.batch.work import Unit
     from runner.cache.cache import Cache
     from runner.codec.reads import Layout
     from runner.engines.engine import Engine
@@ -68,6 +69,7 @@ class Program:
         elf: the file of the guest's program, or None for the one in the manifest.
         assumptions: see :class:`Settings`.
         max_cycles: see :class:`Settings`.
+        unit: see :class:`Settings`.
     """
 
     spec: InputSpec
@@ -75,6 +77,7 @@ class Program:
     elf: Path | None = None
     assumptions: Any = None
     max_cycles: int = 0
+    unit: Unit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,7 @@ class Settings:
             :mod:`runner.batch.assumptions`.
         max_cycles: the cycles after which a run of that guest is given up; 0 leaves that to the
             prover's own limit.
+        unit: the unit in which the work of that guest is counted; None for none.
         aggregate: ``all`` to aggregate all leaves or none, ``succeeded`` to aggregate those that
             did not fail.
     """
@@ -151,6 +155,13 @@ class Settings:
     programs: Mapping[str, Program] = field(default_factory=dict)
     assumptions: Any = None
     max_cycles: int = 0
+    unit: Unit | None = None
+
+    @property
+    def units(self) -> dict[str, Unit]:
+        """The unit of work of each guest that has one, by the guest's name."""
+        given = {self.guest: self.unit, **{name: one.unit for name, one in self.programs.items()}}
+        return {name: unit for name, unit in given.items() if unit is not None}
 
     @property
     def journals(self) -> dict[str, Layout]:

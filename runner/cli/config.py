@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.batch.settings import ExecutorSettings, Program, Settings, StoreSettings
+from runner.batch.work import unit_of
 from runner.cli import paths
 from runner.cli.errors import explain
 from runner.cli.metrics_config import metrics_settings
@@ -86,13 +87,14 @@ def settings(config: DictConfig, output: Path) -> Settings:
     guest = _guest_name(conf.guest)
     plain["guest"]["name"] = guest or None
     executor = _executor(conf.executor)
+    journal = journal_layout(vars(conf.guest))
     limit = _max_cycles("executor.max_cycles", conf.executor.max_cycles)
     prover = replace(_prover(conf.prover, conf.guests), max_cycles=limit)
     return Settings(
         guest=guest,
         elf=Path(conf.guest.elf) if conf.guest.elf else None,
         spec=_input_spec(conf.guest),
-        journal=journal_layout(vars(conf.guest)),
+        journal=journal,
         inputs=conf.guest.inputs,
         count=_count(conf.guest),
         inputs_file=_inputs_file(conf.guest),
@@ -119,6 +121,7 @@ def settings(config: DictConfig, output: Path) -> Settings:
         programs=_programs(conf),
         assumptions=conf.guest.assumptions,
         max_cycles=_max_cycles("guest.max_cycles", conf.guest.max_cycles),
+        unit=unit_of(conf.guest.work, journal, "guest.work"),
     )
 
 
@@ -179,12 +182,14 @@ def _programs(conf: RunnerConf) -> dict[str, Program]:
             value = getattr(guest, given[0])
             raise InputError(f"programs.{key}.{given[0]}", value, "belongs to the batch", remedy)
         elf = Path(guest.elf) if guest.elf else None
+        journal = journal_layout(vars(guest))
         found[name] = Program(
             _input_spec(guest),
-            journal_layout(vars(guest)),
+            journal,
             elf,
             guest.assumptions,
             _max_cycles(f"programs.{key}.max_cycles", guest.max_cycles),
+            unit_of(guest.work, journal, f"programs.{key}.work"),
         )
     return found
 

@@ -63,7 +63,8 @@ class GuestConf:
 
     ``input`` and ``journal`` are read by :func:`runner.codec.reads.read_layout`, the types in
     ``types`` by :mod:`runner.codec.schema`, and ``encode`` by :mod:`runner.codec.own_program`.
-    After ``max_cycles`` a run of this guest is given up; ``executor.max_cycles`` is for the others.
+    ``work`` is read by :func:`runner.batch.work.unit_of`. After ``max_cycles`` a run of this guest
+    is given up; ``executor.max_cycles`` is for the others.
     ``fields`` is ``input`` for a guest that reads words, as a list. ``assumptions`` is read by
     :mod:`runner.batch.assumptions`.
 
@@ -81,6 +82,7 @@ class GuestConf:
     types: dict[str, Any] = field(default_factory=dict)
     assumptions: Any = None
     max_cycles: Optional[int] = None
+    work: Any = None
     codec: str = "risc0"
     encode: Any = None
     journal: Any = "hex"
