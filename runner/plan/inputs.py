@@ -154,8 +154,9 @@ class MixedSpec:
 
         A list ``assumptions`` may stand beside them (:mod:`runner.batch.assumptions`).
         """
-        named = isinstance(value, dict) and {"guest", "input"} <= value.keys()
-        if not named or not value.keys() <= {"guest", "input", "assumptions"}:
+        keys = value.keys() if isinstance(value, dict) else set()
+        known = {"guest", "input"} <= keys <= {"guest", "input", "assumptions"}
+        if not isinstance(value, dict) or not known:
             remedy = 'give {"guest": NAME, "input": VALUE}, as the batch has several guests'
             raise UnusableError(value, "does not name its guest", remedy)
         spec = self.specs.get(value["guest"]) if isinstance(value["guest"], str) else None

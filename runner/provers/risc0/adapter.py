@@ -220,7 +220,11 @@ class Risc0Prover:
                 )
             return Proof(run.journal, None, _cycles(run), run.log)
         prove = functools.partial(
-            *(_called, "prove", elf, stdin, _receipts(children)),
+            _called,
+            "prove",
+            elf,
+            stdin,
+            _receipts(children),
             **self._limits(guest, kind, threads),
         )
         proof, gpu = self._on_gpu(prove)
