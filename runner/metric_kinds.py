@@ -23,6 +23,7 @@ __all__ = [
     "ByStage",
     "ByState",
     "ByStrategy",
+    "ByUnit",
     "ByWay",
     "ByZkvmAndKind",
     "Counter",
@@ -88,6 +89,12 @@ class ByGpu(TypedDict):
     """The number of a GPU of this machine, from 0."""
 
     gpu: str
+
+
+class ByUnit(TypedDict):
+    """The name of a unit of work, as a guest's config gives it."""
+
+    unit: str
 
 
 class ByHost(TypedDict):

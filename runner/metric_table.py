@@ -18,6 +18,7 @@ from runner.metric_kinds import (
     ByStage,
     ByState,
     ByStrategy,
+    ByUnit,
     ByWay,
     ByZkvmAndKind,
     Counter,
@@ -524,6 +525,13 @@ LAST_RUN_EXIT_STATUS = _gauge(
     "l2_last_run_exit_status", "Exit status of the last run; 0 is success.", _RUN
 )
 LAST_RUN_LEAVES = _gauge("l2_last_run_leaves", "Leaves in the last run's batch.", _RUN)
+LAST_RUN_WORK_PER_SECOND = Gauge(
+    ByUnit,
+    "l2_last_run_work_per_second",
+    "Work of the leaves that the last run has proved for each second of wall time, in the unit "
+    "that the guest's config names, e.g. transfers. What came from the cache does not count.",
+    "the leaves' journals and the wall time of the last run",
+)
 BUILD_INFO = Gauge(
     ByBuild,
     "l2_build_info",

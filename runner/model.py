@@ -35,6 +35,7 @@ class Guest:
         elf_path: the file of the program, in a form that the zkVM's adapter takes.
         elf_sha256: the SHA-256 of that file in lower-case hex. It is checked on every load.
         pinned: whether a manifest has this image id under this name.
+        max_cycles: the cycles after which a run of it is given up; 0 leaves that to the prover.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Guest:
     elf_path: Path
     elf_sha256: str
     pinned: bool = True
+    max_cycles: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,14 @@ class Leaf:
         value: the input by field name, as JSON and as the leaf list records it.
         stdin: the same input as the guest reads it.
         guest: the name of the guest that runs; empty where the batch has only one.
+        assumptions: what the input names as assumptions of its own, as JSON; empty for none.
     """
 
     index: int
     value: dict[str, object]
     stdin: bytes
     guest: str = ""
+    assumptions: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A finished job, as an aggregation of it needs it.
+    """A proved run, as a job needs it whose guest verifies it.
 
     Attributes:
         image_id: the image id of the child's guest, 32 bytes.
@@ -158,8 +162,9 @@ class ProofJob:
         name: the job's name for people, e.g. ``leaf 3``.
         guest: the guest to run.
         stdin: the guest's input.
-        children: the children, each distinct one once. The worker verifies their receipts and then
-            gives them to the prover as assumptions.
+        children: the children, each distinct one once: those of an aggregation, or what a leaf's
+            guest verifies itself. The worker verifies their receipts and then gives them to the
+            prover as assumptions.
         kind: the kind of receipt to make.
         threads: the number of CPU threads that the job may use, or 0 to leave it to the prover.
         expected: the journal that the run must commit, where it is known beforehand. That of an

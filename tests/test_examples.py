@@ -101,3 +101,24 @@ def test_its_programs_are_those_of_its_manifest() -> None:
     assert set(manifest.guests) == {path.stem for path in sources.glob("*.rs")}
     for name in manifest.guests:
         assert manifest.get(name).elf_path.is_file()
+
+
+COMPOSITION = SHIPPED / "examples" / "composition"
+
+
+def composed(folder: Path, monkeypatch: pytest.MonkeyPatch, *given: str) -> list[dict[str, Any]]:
+    """Run the example of composition, and return its leaf list."""
+    monkeypatch.chdir(COMPOSITION)
+    rest = [f"output={folder}", "metrics=off", "audit=off", "cache=off"]
+    assert run(monkeypatch, *RUN, "experiment=composition", *given, *rest) == 0
+    return [json.loads(line) for line in (folder / "leaves.jsonl").read_text().splitlines()]
+
+
+def test_a_guest_uses_what_another_has_proved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, both = composed(tmp_path / "out", monkeypatch, "prover=execute")
+    assert (first["shows"], second["shows"]) == ("55", "89")
+    assert both["shows"] == {"program": first["image_id"], "sum": "144"}
+    image_id = Manifest.load(COMPOSITION / "guests").get("proved_sum").image_id
+    assert both["image_id"] == image_id.hex()

@@ -8,6 +8,7 @@ Other rooms use:
 
 - `run.py`: wires a run from its settings, runs it and leaves its outputs.
 - `settings.py`: the settings of one run, as plain values.
+- `work.py`: the work of a batch in the user's own unit, which a field of the journal counts.
 - `identity.py`: what a result was made from; tells whether a finished run may stand for a new one.
 - `dry_run.py`: says what a run would do, and does nothing.
 
@@ -15,6 +16,8 @@ Only this room uses:
 
 - `prepare.py`: makes the batch from the settings, and finds what is wrong before any proof.
 - `programs.py`: finds the guest programs, and checks them against what pins them.
+- `assumptions.py`: what leaves' guests verify themselves, and the order that follows from it.
+- `receipts_elsewhere.py`: receipts that a batch uses and does not make, and verifies first.
 - `batch.py`: the batch itself: its leaves, its plan, and the job behind each node.
 - `batch_run.py`: one run of a batch: source and sink of its jobs, and the check of the root.
 - `partial.py`: what is missing from a batch whose leaves failed in part, and what is left of it.
@@ -36,6 +39,6 @@ Only this room uses:
 - `check_command.py`: the command that checks a finished batch.
 - `closing.py`: what a run prints when it has ended: a table, or a line of JSON.
 - `forecast.py`: what a run would prove or find in the cache, job by job, and why.
-- `trial.py`: the leaves' guests, executed by a dry run.
+- `trial.py`: the leaves' guests, executed by a dry run or before a batch with assumptions.
 - `dry_run_report.py`: what a dry run says, as a table and sentences or as JSON.
 """

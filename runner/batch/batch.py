@@ -32,6 +32,8 @@ class Batch:
         plan: the plan over the distinct runs among the leaves.
         prover: the prover that makes the receipts, as workers construct it.
         others: the further guests of the leaves that name one, by their names.
+        assumptions: the verified receipts from elsewhere that a leaf's guest may take as proved, by
+            the id of the leaf's job.
     """
 
     guest: Guest
@@ -40,6 +42,7 @@ class Batch:
     plan: Plan
     prover: ProverSpec
     others: Mapping[str, Guest] = field(default_factory=dict)
+    assumptions: Mapping[int, tuple[Child, ...]] = field(default_factory=dict)
 
     @property
     def guest_names(self) -> str:
@@ -95,11 +98,13 @@ class Batch:
             journal: a function that returns the journal of a child by the child's job id.
         """
         name, guest, kind = self.name(job_id), self.program(job_id), self.kind(job_id)
+        children = self.plan.children(job_id)
+        claims = [(self.program(child).image_id, journal(child)) for child in children]
         if job_id < self.plan.leaf_jobs:
             stdin = self.leaves[positions[job_id]].stdin
-            return ProofJob(job_id, name, guest, stdin, (), kind)
-        children = self.plan.aggregation(job_id).children
-        claims = [(self.program(child).image_id, journal(child)) for child in children]
+            claims += [(one.image_id, one.journal) for one in self.assumptions.get(job_id, ())]
+            bare = tuple(Child(*claim, None) for claim in dict.fromkeys(claims))
+            return ProofJob(job_id, name, guest, stdin, bare, kind)
         stdin = aggregator_stdin(guest.image_id, claims)
         bare = tuple(Child(*claim, None) for claim in dict.fromkeys(claims))
         # Each receipt is compared with this journal, so that a cached receipt of another

@@ -221,8 +221,9 @@ class BatchRun:
             job = replace(job, part=replace(part, data=self._segments.receipts(job.id)))
         if not job.children or job.kind is ReceiptKind.EXECUTE:
             return job
-        children = {}
-        for child in self._batch.plan.aggregation(job.id).children:
+        elsewhere = self._batch.assumptions.get(job.id, ())
+        children = {(one.image_id, one.journal): one for one in elsewhere}
+        for child in self._batch.plan.children(job.id):
             done = self.outcomes[child]
             claim = (done.image_id, done.journal)
             if claim not in children:

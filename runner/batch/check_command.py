@@ -27,8 +27,10 @@ def check_command(settings: Settings, batch: Batch) -> str:
         words += ["--guests", short(settings.guests)]
     if settings.prover.adapter not in BUILT_IN:
         words += ["--adapter", settings.prover.adapter]
-    for guest in batch.guests:
-        if not guest.pinned:
+    leaves = (batch.guest, *batch.others.values())
+    if not all(guest.pinned for guest in leaves):
+        # What is allowed takes the place of the manifest's guests, so that they are all named.
+        for guest in leaves:
             words += ["--allow", guest.image_id.hex()]
     return shlex.join(words)
 

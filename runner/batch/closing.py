@@ -133,6 +133,9 @@ def _table(summary: Summary, last_rows: dict[str, str], *, partial: bool = False
         f"cycles {'executed' if executed else 'proved'}",
         f"{s.total_cycles:,} (user {s.user_cycles:,}, paging {s.paging_cycles:,})",
     )
+    for unit, work in s.work.items():
+        how = "executed" if executed else "proved"
+        grid.add_row(visible(unit), f"{work.count:,}; {work.per_s:.3g} {how} per second, measured")
     if not executed:
         grid.add_row("receipt bytes", f"{s.bytes_before:,} before, {s.bytes_after:,} after")
         grid.add_row("size savings", f"{s.size_savings_percent:.1f} % measured")

@@ -13,12 +13,12 @@ from runner.batch.dry_run_report import DryRunReport, sentences, table
 from runner.batch.forecast import Forecast, Reason
 from runner.batch.prepare import prepare
 from runner.batch.run_store import RunStore, cache_of
-from runner.batch.trial import try_leaves
+from runner.batch.trial import Machine, try_leaves
 from runner.consoles import make_console
 from runner.engines.engine import jobs_at_once
 from runner.errors import InputError
 from runner.folder import write_json
-from runner.limits import cores
+from runner.limits import cores, memory_bytes
 from runner.model import ReceiptKind
 from runner.provers.prover import load_prover
 
@@ -66,7 +66,12 @@ def run(settings: Settings) -> DryRunReport:
             measured=[forecast.measured(job) for job in range(batch.plan.jobs)],
             without_origin=view.without_origin() if view is not None else 0,
             executed=_trial(settings, batch, prover, decisions),
-            worker_bytes=prover.worker_bytes,
+            machine=Machine(
+                prover,
+                workers,
+                memory_bytes(),
+                None if view is None else view.cycle_cost(batch.kind(0)),
+            ),
         )
     path = settings.output / FILE
     try:

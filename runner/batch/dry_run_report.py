@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.batch.batch import Batch
-    from runner.batch.trial import Executed
+    from runner.batch.trial import Executed, Machine
     from runner.cache.cache import Cache
     from runner.model import Versions
 
@@ -73,7 +73,7 @@ class DryRunReport:
         measured: the times of proofs like each job's, by job id; None where none was measured.
         without_origin: the number of entries in the cache that do not say what they were made from.
         executed: what the leaves did that the dry run has executed.
-        worker_bytes: the least memory that a worker takes for a proof; 0 if that is not known.
+        machine: the machine that would prove, where leaves were executed.
     """
 
     requested: str
@@ -85,7 +85,7 @@ class DryRunReport:
     measured: Sequence[MeasuredTimes | None]
     without_origin: int
     executed: Sequence[Executed] = ()
-    worker_bytes: int = 0
+    machine: Machine | None = None
 
     @cached_property
     def levels(self) -> list[Level]:
@@ -121,6 +121,7 @@ class DryRunReport:
         """Return the report as JSON values, as ``dry_run.json`` holds them."""
         batch = self.batch
         executed = {one.job_id: one.to_json() for one in self.executed}
+        cost = self.machine.cost if self.machine else None
         return {
             "format": FORMAT,
             "dry_run": True,
@@ -137,6 +138,7 @@ class DryRunReport:
             "prover_settings": dict(batch.prover.settings),
             "levels": [asdict(level) for level in self.levels],
             "expected_s": self.expected[0] if self.expected else None,
+            "seconds_per_cycle": cost[0] if cost else None,
             "expected_is_all": bool(self.expected and self.expected[1]),
             "jobs": [
                 self._row(decision) | executed.get(decision.job_id, {})
@@ -206,7 +208,7 @@ def sentences(report: DryRunReport) -> list[str]:
     what = "executed only" if kind is ReceiptKind.EXECUTE else f"{kind.value} receipts"
     segments = dict(batch.prover.settings).get("segment_po2")
     lines = [f"{_leaves(batch)}, strategy {plan.strategy}{picked}, {plan.jobs} jobs; {what}"]
-    lines += words(batch, report.executed, report.worker_bytes)
+    lines += words(batch, report.executed, report.machine)
     if segments is not None:
         lines.append(
             f"segments of at most 2^{segments} cycles; how many a run has is known when it has been"

@@ -132,11 +132,12 @@ class Forecast:
         if view is None:
             detail = "nothing is looked up"
             return [Decision(job, Reason.NOT_LOOKED_UP, detail) for job in range(plan.jobs)]
-        levels: list[list[int]] = [list(range(plan.leaf_jobs))]
+        levels = plan.leaf_waves()
+        below = len(levels) - 1
         for aggregation in plan.aggregations:
-            if aggregation.level == len(levels):
+            if below + aggregation.level == len(levels):
                 levels.append([])
-            levels[aggregation.level].append(aggregation.id)
+            levels[below + aggregation.level].append(aggregation.id)
         found: list[Decision] = []
         with ThreadPoolExecutor(self._threads, "lookup") as pool:
             for jobs in levels:
@@ -158,9 +159,7 @@ class Forecast:
         plan, view = self._batch.plan, self._view
         if view is None:
             return None
-        children = 0
-        if job_id >= plan.leaf_jobs:
-            children = len(set(plan.aggregation(job_id).children))
+        children = len(set(plan.children(job_id))) + len(self._batch.assumptions.get(job_id, ()))
         like = (self._batch.program(job_id).image_id, self._batch.kind(job_id), children)
         if like not in self._times:
             times = view.prove_times(*like)
@@ -170,12 +169,11 @@ class Forecast:
         return self._times[like]
 
     def _decide(self, view: CacheView, job_id: int) -> Decision:
-        if job_id >= self._batch.plan.leaf_jobs:
-            children = dict.fromkeys(self._batch.plan.aggregation(job_id).children)
-            unknown = tuple(child for child in children if child not in self._journals)
-            if unknown:
-                detail = "children must be proved first"
-                return Decision(job_id, Reason.CHILDREN_FIRST, detail, waits_for=unknown)
+        children = dict.fromkeys(self._batch.plan.children(job_id))
+        unknown = tuple(child for child in children if child not in self._journals)
+        if unknown:
+            detail = "children must be proved first"
+            return Decision(job_id, Reason.CHILDREN_FIRST, detail, waits_for=unknown)
         job = self._batch.job(job_id, self._positions, self._journals.__getitem__)
         key = job_key(self._prover, job)
         found = view.find(key)

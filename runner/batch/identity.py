@@ -62,7 +62,7 @@ def made_from(
     decides = {name: value for name, value in flat(config).items() if not is_placement(name)}
     programs = {
         "guests": [(guest.image_id.hex(), guest.elf_sha256) for guest in guests],
-        "inputs": [hashlib.sha256(leaf.stdin).hexdigest() for leaf in leaves],
+        "inputs": [hashlib.sha256(leaf.stdin).hexdigest() + leaf.assumptions for leaf in leaves],
         "runner": runner.__version__,
         "zkvm": asdict(versions),
     }

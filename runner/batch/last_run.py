@@ -32,6 +32,7 @@ from runner.metric_table import (
     LAST_RUN_LEAVES,
     LAST_RUN_START_TIMESTAMP_SECONDS,
     LAST_RUN_SUCCESS_TIMESTAMP_SECONDS,
+    LAST_RUN_WORK_PER_SECOND,
     MODEL_GAS_SAVINGS_RATIO,
     PARALLEL_WORKERS_ACTIVE,
     PARALLEL_WORKERS_LIMIT,
@@ -141,6 +142,8 @@ def _set_result(recorder: Recorder, summary: Summary) -> None:
     recorder.set(PROOF_SIZE_SAVINGS_RATIO, summary.size_savings_percent / 100)
     recorder.set(RECEIPT_BYTES, summary.bytes_before, stage="before")
     recorder.set(RECEIPT_BYTES, summary.bytes_after, stage="after")
+    for unit, work in summary.work.items():
+        recorder.set(LAST_RUN_WORK_PER_SECOND, work.per_s, unit=unit)
     if summary.levels:
         recorder.set(TPS_CURRENT, summary.tps)
         recorder.set(GAS_SAVINGS_PERCENT, summary.model.gas_savings_percent)

@@ -123,6 +123,7 @@ class Outputs:
             root,
             requested=self._settings.strategy.name,
             wall_s=self._info.elapsed_s(),
+            units=self._settings.units,
         )
         missing = self._missing
         written = write_leaf_list(folder, batch, batch_run, self._settings.journals, missing)

@@ -48,7 +48,13 @@ def rest_of(
         return None
     positions, _ = distinct(job for _, job in kept)
     jobs = tuple(dict.fromkeys(job for _, job in kept))
-    return Rest(replace(batch, leaves=[leaf for leaf, _ in kept], plan=plan(positions)), jobs)
+    new = {old: job for job, old in enumerate(jobs)}
+    # What has finished needed only what has finished.
+    needs = tuple(tuple(new[need] for need in batch.plan.children(old)) for old in jobs)
+    left = replace(plan(positions), needs=needs if any(needs) else ())
+    received = {new[old]: one for old, one in batch.assumptions.items() if old in new}
+    leaves = [leaf for leaf, _ in kept]
+    return Rest(replace(batch, leaves=leaves, plan=left, assumptions=received), jobs)
 
 
 def missing_leaves(

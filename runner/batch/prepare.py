@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runner.audit.log import AuditLog
+from runner.batch.assumptions import refuse_missing, with_assumptions
 from runner.batch.batch import Batch
 from runner.batch.programs import Programs
+from runner.batch.receipts_elsewhere import ReceiptsElsewhere
+from runner.batch.run_store import RunStore, cache_of
+from runner.batch.trial import try_leaves
 from runner.errors import AuditError, InputError
 from runner.files import check_replaceable, followed, make_folder
 from runner.limits import cores
@@ -47,18 +52,22 @@ def prepare(settings: Settings) -> Batch:
     if not settings.guest:
         remedy = "give the file of the guest's program, or its name as guest.name=NAME"
         raise InputError("guest.elf", None, "no program", remedy)
+    _check_limits(settings)
     programs = Programs(settings.guests, prover)
-    guest = programs.guest(settings.guest, settings.elf)
+    guest = replace(programs.guest(settings.guest, settings.elf), max_cycles=settings.max_cycles)
     aggregator = programs.aggregator()
     prover.require(settings.prover.kind)
-    others = {name: programs.guest(name, one.elf) for name, one in settings.programs.items()}
+    others = {
+        name: replace(programs.guest(name, one.elf), max_cycles=one.max_cycles)
+        for name, one in settings.programs.items()
+    }
     batch_leaves = leaves(
         settings.inputs_spec,
         inputs=settings.inputs,
         count=settings.count,
         inputs_file=settings.inputs_file,
     )
-    positions, _ = distinct((leaf.guest, leaf.stdin) for leaf in batch_leaves)
+    positions, _ = distinct((leaf.guest, leaf.stdin, leaf.assumptions) for leaf in batch_leaves)
     plan = plan_for(settings, prover, positions)
     if aggregator is None and plan.aggregations:
         raise InputError(
@@ -68,6 +77,7 @@ def prepare(settings: Settings) -> Batch:
             "add one, or use strategy=none",
         )
     batch = Batch(guest, aggregator, batch_leaves, plan, sized(settings, prover), others)
+    batch = _with_assumptions(settings, batch, prover)
     if settings.dry_run:
         _check_folders([("output", settings.output)])
     else:
@@ -76,6 +86,29 @@ def prepare(settings: Settings) -> Batch:
             check_place(UrlPlace(settings.store.place))
         if settings.audit is not None:
             _check_audit(settings.audit)
+    return batch
+
+
+def _check_limits(settings: Settings) -> None:
+    """Refuse a guest's own limit of cycles where the prover has no such limits."""
+    for limit in {settings.max_cycles, *(one.max_cycles for one in settings.programs.values())}:
+        if limit:
+            load_prover(replace(settings.prover, max_cycles=limit))
+
+
+def _with_assumptions(settings: Settings, batch: Batch, prover: Prover) -> Batch:
+    """The batch with its leaves' assumptions, whose guests have been executed with them."""
+    given = {name: one.assumptions for name, one in settings.programs.items()}
+    given[settings.guest] = settings.assumptions
+    if not any(given.values()) and not any(leaf.assumptions for leaf in batch.leaves):
+        return batch
+    view = cache_of(settings, RunStore.of(settings)).view()
+    with contextlib.ExitStack() as stack:
+        if view is not None:
+            stack.enter_context(view)
+        elsewhere = ReceiptsElsewhere(batch, prover, view, settings.specs)
+        batch = with_assumptions(batch, given, prover, elsewhere)
+    refuse_missing(batch, lambda jobs: try_leaves(batch, prover, jobs, min(cores(), 8)))
     return batch
 
 

@@ -27,6 +27,7 @@ from runner.batch.run_store import RunStore, cache_of
 from runner.batch.seed import user_secret
 from runner.batch.segment_store import SegmentStore, segments_folder
 from runner.batch.spool import Spool
+from runner.batch.trial import too_large
 from runner.cache.cache import NoCache
 from runner.engines.engine import jobs_at_once
 from runner.errors import (
@@ -48,6 +49,7 @@ from runner.monitoring.live_file import LiveFile
 from runner.monitoring.progress import BarProgress, LineProgress, SilentProgress
 from runner.monitoring.tally import Tally
 from runner.provers.prover import load_prover
+from runner.provers.segments import Sized
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from runner.engines.engine import Engine, Host
     from runner.gpus import Gpu
     from runner.model import Versions
+    from runner.provers.prover import Prover
 
 __all__ = ["run"]
 
@@ -130,7 +133,7 @@ def run(settings: Settings) -> Summary:
         )
         logs.name_run(run_id)
         _announce(batch, output, hosts, prover.gpus)
-        _check_memory(prover.worker_bytes, hosts)
+        _check_memory(prover, hosts)
         _clear(output)
         tally = Tally(batch.plan, info.workers, _earlier(batch, cache))
         # The live figures stay until the textfile says how the run has ended.
@@ -175,10 +178,12 @@ def _clear(output: Path) -> None:
         ) from None
 
 
-def _check_memory(worker_bytes: int, hosts: Sequence[Host]) -> None:
-    """Warn of more workers on this machine than there is memory for. A large run takes more."""
+def _check_memory(prover: Prover, hosts: Sequence[Host]) -> None:
+    """Warn of workers on this machine, or of segments, for which there is too little memory."""
     here = sum(host.workers for host in hosts if host.name == platform.node())
-    memory = memory_bytes()
+    worker_bytes, memory = prover.worker_bytes, memory_bytes()
+    if isinstance(prover, Sized) and (warning := too_large(prover, here, memory)):
+        log.warning("%s", warning)
     fit = fitting(worker_bytes, memory, here) if worker_bytes else None
     if fit is not None:
         log.warning(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from runner.batch.work import Unit
     from runner.cache.cache import Cache
     from runner.codec.reads import Layout
     from runner.engines.engine import Engine
@@ -66,11 +67,17 @@ class Program:
         spec: the fields of one input of the guest, and how they are encoded.
         journal: what the guest's journal consists of.
         elf: the file of the guest's program, or None for the one in the manifest.
+        assumptions: see :class:`Settings`.
+        max_cycles: see :class:`Settings`.
+        unit: see :class:`Settings`.
     """
 
     spec: InputSpec
     journal: Layout
     elf: Path | None = None
+    assumptions: Any = None
+    max_cycles: int = 0
+    unit: Unit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,11 @@ class Settings:
         elf: the file of that guest's program, or None for the one in the manifest.
         programs: the further guests that inputs may name, by their names. Where
             there are any, each input names its guest.
+        assumptions: what all leaves of that guest may take as proved, as the config lists it; see
+            :mod:`runner.batch.assumptions`.
+        max_cycles: the cycles after which a run of that guest is given up; 0 leaves that to the
+            prover's own limit.
+        unit: the unit in which the work of that guest is counted; None for none.
         aggregate: ``all`` to aggregate all leaves or none, ``succeeded`` to aggregate those that
             did not fail.
     """
@@ -141,6 +153,15 @@ class Settings:
     elf: Path | None = None
     aggregate: str = "all"
     programs: Mapping[str, Program] = field(default_factory=dict)
+    assumptions: Any = None
+    max_cycles: int = 0
+    unit: Unit | None = None
+
+    @property
+    def units(self) -> dict[str, Unit]:
+        """The unit of work of each guest that has one, by the guest's name."""
+        given = {self.guest: self.unit, **{name: one.unit for name, one in self.programs.items()}}
+        return {name: unit for name, unit in given.items() if unit is not None}
 
     @property
     def journals(self) -> dict[str, Layout]:
@@ -149,9 +170,11 @@ class Settings:
         return {self.guest: self.journal, **others}
 
     @property
+    def specs(self) -> dict[str, InputSpec]:
+        """The description of an input of each guest of the batch, by the guest's name."""
+        return {self.guest: self.spec, **{name: one.spec for name, one in self.programs.items()}}
+
+    @property
     def inputs_spec(self) -> InputSpec | MixedSpec:
         """The description of an input of the batch."""
-        if not self.programs:
-            return self.spec
-        others = {name: program.spec for name, program in self.programs.items()}
-        return MixedSpec({self.guest: self.spec, **others})
+        return MixedSpec(self.specs) if self.programs else self.spec

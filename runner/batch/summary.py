@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runner.batch.work import Unit, WorkDone, work_done
 from runner.model import ReceiptKind
 from runner.plan.savings_model import ModelEstimate, estimate, savings_percent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runner.batch.batch import Batch, Root
     from runner.batch.batch_run import BatchRun
 
@@ -50,6 +53,7 @@ class Summary:
         tps: the number of leaf proofs made and aggregated per second of wall time, or 0.0 where
             this run did not prove a root. Leaf proofs from the cache do not count.
         model: the model's figures for the same batch.
+        work: the work of the leaves by the name of its unit, where guests have one.
     """
 
     leaves: int
@@ -78,14 +82,21 @@ class Summary:
     size_savings_percent: float | None
     tps: float
     model: ModelEstimate
+    work: dict[str, WorkDone] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as JSON values, with the model's under ``model``."""
         return asdict(self)
 
 
-def summarise(
-    batch: Batch, batch_run: BatchRun, root: Root | None, *, requested: str, wall_s: float
+def summarise(  # noqa: PLR0913  # all that a batch is summed up from
+    batch: Batch,
+    batch_run: BatchRun,
+    root: Root | None,
+    *,
+    requested: str,
+    wall_s: float,
+    units: Mapping[str, Unit],
 ) -> Summary:
     """Sum a finished batch up.
 
@@ -95,6 +106,7 @@ def summarise(
         root: the verified root; None for strategy ``none``.
         requested: the name of the strategy as the user asked for it.
         wall_s: the seconds from the start of the run to the verified result.
+        units: the unit of work of each guest that has one, by the guest's name.
     """
     plan = batch.plan
     made = [outcome for outcome in batch_run.outcomes.values() if not outcome.cached]
@@ -130,4 +142,5 @@ def summarise(
         size_savings_percent=savings_percent(before, after) if proved else None,
         tps=made_leaves / wall_s if proved and root_made else 0.0,
         model=estimate(len(batch.leaves), 1 if root is None else len(batch.leaves)),
+        work=work_done(batch, batch_run.outcomes, units, wall_s),
     )

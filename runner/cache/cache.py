@@ -116,6 +116,19 @@ class CacheView(Protocol):
         """
         ...
 
+    def cycle_cost(self, kind: ReceiptKind) -> tuple[float, int] | None:
+        """The mean wall seconds that the newest measured proofs took for each padded cycle.
+
+        They are proofs of any guest.
+
+        Args:
+            kind: The kind of receipt.
+
+        Returns:
+            The seconds, and the number of proofs; None if none was measured.
+        """
+        ...
+
 
 class Cache(Protocol):
     """A store of finished proofs that outlives a run.

@@ -282,6 +282,22 @@ class Index:
         )
         return [float(row[0]) for row in found]
 
+    def cycle_cost(self, kind: str, newest: int) -> tuple[float, int] | None:
+        """See :meth:`runner.cache.cache.CacheView.cycle_cost`.
+
+        Args:
+            kind: The value of the ``ReceiptKind``.
+            newest: The largest number of proofs to look at.
+        """
+        seconds, cycles, proofs = self._db.execute(
+            "SELECT sum(prove_s), sum(total_cycles), count(*) FROM (SELECT prove_s, total_cycles"
+            " FROM entries WHERE kind = ? AND typeof(prove_s) = 'real'"
+            " AND typeof(total_cycles) = 'integer' AND total_cycles > 0"
+            " ORDER BY created DESC LIMIT ?)",
+            (kind, newest),
+        ).fetchone()
+        return (float(seconds) / int(cycles), int(proofs)) if proofs else None
+
     def intend(self, temp: str, row: Row) -> None:
         """Record that the temporary file ``temp`` is about to become the blob of ``row``."""
         self._db.execute(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 from runner.model import ReceiptKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["proof_key"]
 
@@ -12,8 +16,14 @@ _DOMAIN = b"zk-batch-runner/proof-key"
 _SCHEMA = b"1"  # raise it when the encoding below or the meaning of a field changes
 
 
-def proof_key(
-    *, zkvm: str, zkvm_version: str, kind: ReceiptKind, image_id: bytes, stdin: bytes
+def proof_key(  # noqa: PLR0913  # all that decides which receipt can be used
+    *,
+    zkvm: str,
+    zkvm_version: str,
+    kind: ReceiptKind,
+    image_id: bytes,
+    stdin: bytes,
+    claims: Iterable[tuple[bytes, bytes]] = (),
 ) -> str:
     """Compute the key of a proof from everything that decides which receipt can be used for it.
 
@@ -26,6 +36,8 @@ def proof_key(
         kind: The kind of receipt.
         image_id: The image id of the guest, 32 bytes.
         stdin: The guest's input.
+        claims: The image ids and journals that the guest may take as proved, where the input does
+            not say them. Their order and their number mean nothing.
 
     Returns:
         64 lower-case hexadecimal characters.
@@ -40,7 +52,8 @@ def proof_key(
         raise ValueError(f"an image id is 32 bytes, not {len(image_id)}")
     digest = hashlib.sha256()
     fields = (_DOMAIN, _SCHEMA, zkvm.encode(), zkvm_version.encode(), kind.encode(), image_id)
-    for part in (*fields, stdin):
+    assumed = (part for claim in sorted(set(claims)) for part in claim)
+    for part in (*fields, stdin, *assumed):
         digest.update(len(part).to_bytes(8, "big"))
         digest.update(part)
     return digest.hexdigest()

@@ -195,3 +195,7 @@ class _TieredView(CacheView):
     ) -> list[float]:
         """See :class:`CacheView`."""
         return self._local.prove_times(image_id, kind, children)
+
+    def cycle_cost(self, kind: ReceiptKind) -> tuple[float, int] | None:
+        """See :class:`CacheView`."""
+        return self._local.cycle_cost(kind)

@@ -122,6 +122,10 @@ class DiskView(CacheView):
             lambda index: index.origins.prove_times(*program, children, ESTIMATE_FROM), []
         )
 
+    def cycle_cost(self, kind: ReceiptKind) -> tuple[float, int] | None:
+        """See :class:`CacheView`."""
+        return self._read(lambda index: index.cycle_cost(kind.value, ESTIMATE_FROM), None)
+
     @cached_property
     def _placed(self) -> dict[str, Row]:
         """The entries, by key, whose blobs may be in place although their writers were killed."""

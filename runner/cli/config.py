@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.batch.settings import ExecutorSettings, Program, Settings, StoreSettings
+from runner.batch.work import unit_of
 from runner.cli import paths
 from runner.cli.errors import explain
 from runner.cli.metrics_config import metrics_settings
@@ -86,12 +87,14 @@ def settings(config: DictConfig, output: Path) -> Settings:
     guest = _guest_name(conf.guest)
     plain["guest"]["name"] = guest or None
     executor = _executor(conf.executor)
-    prover = replace(_prover(conf.prover, conf.guests), max_cycles=_max_cycles(conf.executor))
+    journal = journal_layout(vars(conf.guest))
+    limit = _max_cycles("executor.max_cycles", conf.executor.max_cycles)
+    prover = replace(_prover(conf.prover, conf.guests), max_cycles=limit)
     return Settings(
         guest=guest,
         elf=Path(conf.guest.elf) if conf.guest.elf else None,
         spec=_input_spec(conf.guest),
-        journal=journal_layout(vars(conf.guest)),
+        journal=journal,
         inputs=conf.guest.inputs,
         count=_count(conf.guest),
         inputs_file=_inputs_file(conf.guest),
@@ -116,6 +119,9 @@ def settings(config: DictConfig, output: Path) -> Settings:
         dry_run_executes=conf.dry_run_executes,
         aggregate=conf.aggregate,
         programs=_programs(conf),
+        assumptions=conf.guest.assumptions,
+        max_cycles=_max_cycles("guest.max_cycles", conf.guest.max_cycles),
+        unit=unit_of(conf.guest.work, journal, "guest.work"),
     )
 
 
@@ -176,7 +182,15 @@ def _programs(conf: RunnerConf) -> dict[str, Program]:
             value = getattr(guest, given[0])
             raise InputError(f"programs.{key}.{given[0]}", value, "belongs to the batch", remedy)
         elf = Path(guest.elf) if guest.elf else None
-        found[name] = Program(_input_spec(guest), journal_layout(vars(guest)), elf)
+        journal = journal_layout(vars(guest))
+        found[name] = Program(
+            _input_spec(guest),
+            journal,
+            elf,
+            guest.assumptions,
+            _max_cycles(f"programs.{key}.max_cycles", guest.max_cycles),
+            unit_of(guest.work, journal, f"programs.{key}.work"),
+        )
     return found
 
 
@@ -238,14 +252,12 @@ def _prover(conf: dict[str, Any], guests: str | None) -> ProverSpec:
     return ProverSpec(conf["adapter"], ReceiptKind(conf["kind"]), tuple(own.items()), guests)
 
 
-def _max_cycles(conf: ExecutorConf) -> int:
-    if conf.max_cycles is None:
+def _max_cycles(field: str, given: int | None) -> int:
+    if given is None:
         return 0
-    if not 1 <= conf.max_cycles < 1 << 63:
-        raise InputError(
-            "executor.max_cycles", conf.max_cycles, "out of range", "give 1 or more, or null"
-        )
-    return conf.max_cycles
+    if not 1 <= given < 1 << 63:
+        raise InputError(field, given, "out of range", "give 1 or more, or null")
+    return given
 
 
 def _executor(conf: ExecutorConf) -> ExecutorSettings:

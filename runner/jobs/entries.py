@@ -29,7 +29,13 @@ def job_key(prover: Prover, job: ProofJob) -> str:
         kind=job.kind,
         image_id=job.guest.image_id,
         stdin=job.stdin,
+        # The input of an aggregation says its children's claims itself.
+        claims=((child.image_id, child.journal) for child in job.children) if _is_leaf(job) else (),
     )
+
+
+def _is_leaf(job: ProofJob) -> bool:
+    return job.expected is None
 
 
 def job_origin(prover: Prover, job: ProofJob) -> Origin:

@@ -6,6 +6,7 @@ May import: codec, errors, model, text, untrusted.
 
 Other rooms use:
 
+- `needs.py`: what leaves need of each other, and the order that follows from it.
 - `plan.py`: the plan of a batch, a DAG of proof jobs, with its checks and its JSON form.
 - `strategy.py`: the strategies: functions from the leaves of a batch to its plan.
 - `inputs.py`: the inputs of a batch, from the config, a file or the guest's own series.

@@ -5,6 +5,7 @@ Nothing here has effects, except that the source ``inputs_file`` reads the file 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +34,9 @@ MAX_LEAVES = 1_000_000
 """The largest batch. Plans are tested up to this size, and a mistyped number is caught by it."""
 
 _SOURCES = "guest.inputs, guest.count, guest.inputs_file"
-_Encoded: TypeAlias = tuple[dict[str, object], bytes, str]
-"""An input by field name, the guest's stdin, and the name of the guest, empty for the only one."""
+_Encoded: TypeAlias = tuple[dict[str, object], bytes, str, str]
+"""An input by field name, the guest's stdin, the name of the guest, empty for the only one, and the
+input's own assumptions as JSON, empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class InputSpec:
             raise InputError("guest.series", len(self.series), "wrong number of series", remedy)
 
     def encode(self, value: object, folder: Path) -> _Encoded:
-        """Encode one input. Returns its values by name, the guest's stdin, and no guest's name.
+        """Encode one input. Returns its values by name, the guest's stdin, and two empty texts.
 
         Args:
             value: the input as the user gave it.
@@ -124,8 +126,8 @@ class InputSpec:
         """
         if self.encoder is not None:
             named = value if isinstance(value, dict) else {"input": value}
-            return named, self.encoder(value), ""
-        return *encode(self.fields, value, file_reader(folder)), ""
+            return named, self.encoder(value), "", ""
+        return *encode(self.fields, value, file_reader(folder)), "", ""
 
     @property
     def has_series(self) -> bool:
@@ -148,8 +150,13 @@ class MixedSpec:
     has_series: ClassVar[bool] = False
 
     def encode(self, value: object, folder: Path) -> _Encoded:
-        """Encode ``{"guest": NAME, "input": VALUE}``; see :meth:`InputSpec.encode`."""
-        if not isinstance(value, dict) or value.keys() != {"guest", "input"}:
+        """Encode ``{"guest": NAME, "input": VALUE}``; see :meth:`InputSpec.encode`.
+
+        A list ``assumptions`` may stand beside them (:mod:`runner.batch.assumptions`).
+        """
+        keys = value.keys() if isinstance(value, dict) else set()
+        known = {"guest", "input"} <= keys <= {"guest", "input", "assumptions"}
+        if not isinstance(value, dict) or not known:
             remedy = 'give {"guest": NAME, "input": VALUE}, as the batch has several guests'
             raise UnusableError(value, "does not name its guest", remedy)
         spec = self.specs.get(value["guest"]) if isinstance(value["guest"], str) else None
@@ -157,11 +164,12 @@ class MixedSpec:
             remedy = f"name one of {', '.join(self.specs)}"
             raise UnusableError(value["guest"], "not a guest of this batch", remedy, "guest")
         try:
-            values, stdin, _ = spec.encode(value["input"], folder)
+            values, stdin, _, _ = spec.encode(value["input"], folder)
         except UnusableError as bad:
             place = f"input.{bad.name}" if bad.name else "input"
             raise UnusableError(bad.value, bad.problem, bad.remedy, place) from None
-        return values, stdin, value["guest"]
+        given = value.get("assumptions")
+        return values, stdin, value["guest"], json.dumps(given) if given else ""
 
 
 def leaves(
@@ -200,10 +208,10 @@ def leaves(
 
 def _collect(field: str, value: object, encoded: Iterator[_Encoded]) -> list[Leaf]:
     batch: list[Leaf] = []
-    for index, (values, stdin, guest) in enumerate(encoded):
+    for index, (values, stdin, guest, assumptions) in enumerate(encoded):
         if index >= MAX_LEAVES:
             raise InputError(field, value, f"more than {MAX_LEAVES} leaves", "split the batch")
-        batch.append(Leaf(index, values, stdin, guest))
+        batch.append(Leaf(index, values, stdin, guest, assumptions))
     if not batch:
         raise InputError(field, value, "empty batch", "give at least one input")
     return batch

@@ -33,6 +33,12 @@ class JobQueue:
         self._leaf_jobs = plan.leaf_jobs
         self._parents = plan.parents
         self._missing = {a.id: len(set(a.children)) for a in plan.aggregations}
+        # Leaves that need others wait like aggregations, and go before new ones when they can.
+        needing = {leaf: len(needed) for leaf, needed in enumerate(plan.needs) if needed}
+        self._missing |= needing
+        self._needing = needing.keys()
+        self._ready: deque[int] = deque()  # those that can be made
+        self._leaves_left = plan.leaf_jobs - len(needing)
         self._next_leaf = 0
         self._aggregations: deque[int] = deque()  # those that can be made
         self._near: deque[ProofJob] = deque()  # segments of aggregations
@@ -44,13 +50,14 @@ class JobQueue:
         self._to_run: list[tuple[int, int, tuple[int, int], ProofJob]] = []
         self._delayed: list[tuple[float, tuple[int, int], ProofJob]] = []
         if leaves_done:
-            self._next_leaf = plan.leaf_jobs
             for leaf in range(plan.leaf_jobs):
                 self.finished(leaf)
+            self._ready.clear()
+            self._leaves_left = 0
 
     def __len__(self) -> int:
         """The number of jobs that could start now, or that wait for another attempt."""
-        leaves = self._leaf_jobs - self._next_leaf
+        leaves = self._leaves_left + len(self._ready)
         segments = len(self._near) + len(self._segments)
         made = len(self._to_run) + len(self._delayed)
         return leaves + segments + len(self._aggregations) + made
@@ -75,7 +82,7 @@ class JobQueue:
             return self._aggregations.popleft()
         if self._near:
             return self._near.popleft()
-        leaves = self._next_leaf < self._leaf_jobs
+        leaves = self._leaves_left or self._ready
         if self._segments and (self._segment_next or not leaves):
             self._segment_next = False
             segment = self._segments.popleft()
@@ -84,8 +91,15 @@ class JobQueue:
         if not leaves:
             return None
         self._segment_next = True
+        leaf = self._ready.popleft() if self._ready else self._new_leaf()
+        self._turn((leaf, -1))
+        return leaf
+
+    def _new_leaf(self) -> int:
+        while self._next_leaf in self._needing:
+            self._next_leaf += 1
+        self._leaves_left -= 1
         self._next_leaf += 1
-        self._turn((self._next_leaf - 1, -1))
         return self._next_leaf - 1
 
     def _turn(self, key: tuple[int, int]) -> None:
@@ -93,11 +107,11 @@ class JobQueue:
         self._turns[key] = self._taken
 
     def finished(self, job_id: int) -> None:
-        """Note that a job has finished, so that aggregations that waited for it can be made."""
+        """Note that a job has finished, so that jobs that waited for it can be made."""
         for parent in self._parents[job_id]:
             self._missing[parent] -= 1
             if self._missing[parent] == 0:
-                self._aggregations.append(parent)
+                (self._ready if parent < self._leaf_jobs else self._aggregations).append(parent)
 
     # -- jobs that have to run ---------------------------------------------------------------------
 
@@ -154,7 +168,8 @@ class JobQueue:
 
     def clear(self) -> None:
         """Drop all jobs."""
-        self._next_leaf = self._leaf_jobs
+        self._leaves_left = 0
+        self._ready.clear()
         self._aggregations.clear()
         self._near.clear()
         self._segments.clear()

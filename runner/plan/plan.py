@@ -2,7 +2,8 @@
 
 The module holds plain values and does no I/O. Leaf jobs have the ids ``0..leaf_jobs-1``, and the
 aggregations follow in topological order, so that one pass over the ids visits children before
-their parents. Every walk is a loop and takes time linear in the size of the plan.
+their parents. A leaf may need other leaves, whose receipts are its assumptions. Every walk is a
+loop and takes time linear in the size of the plan.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from runner.model import Aggregation
+from runner.plan.needs import check_needs, needed_by, waves
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -47,6 +49,8 @@ class Plan:
         aggregations: the aggregations in topological order. Their ids are ``leaf_jobs``,
             ``leaf_jobs + 1`` and so on.
         root: the id of the last aggregation, or None for strategy ``none``.
+        needs: for each leaf job, the leaf jobs whose receipts its guest verifies, without a cycle;
+            empty if there is none in the whole batch.
     """
 
     strategy: str
@@ -54,6 +58,7 @@ class Plan:
     leaf_jobs: int
     aggregations: tuple[Aggregation, ...]
     root: int | None
+    needs: tuple[tuple[int, ...], ...] = ()
 
     @property
     def jobs(self) -> int:
@@ -71,17 +76,17 @@ class Plan:
 
     @cached_property
     def parents(self) -> Sequence[tuple[int, ...]]:
-        """The aggregations that wait for each job: their ids in ascending order, by job id.
+        """The jobs that wait for each job: their ids in ascending order, by job id.
 
         A parent is listed once even if the job is its child several times over.
         """
         parents: list[tuple[int, ...]] = [()] * self.jobs
-        several: dict[int, list[int]] = {}
+        several: dict[int, list[int]] = needed_by(self.needs)
         for aggregation in self.aggregations:
             # Most children have no other parent, so all children of a node share this tuple.
             only = (aggregation.id,)
             for child in dict.fromkeys(aggregation.children):
-                if parents[child]:
+                if parents[child] or child in several:
                     several.setdefault(child, [*parents[child]]).append(aggregation.id)
                 else:
                     parents[child] = only
@@ -98,6 +103,16 @@ class Plan:
         if not self.leaf_jobs <= job < self.jobs:
             raise KeyError(job)
         return self.aggregations[job - self.leaf_jobs]
+
+    def children(self, job: int) -> tuple[int, ...]:
+        """The ids of the jobs that a job waits for, and whose receipts it takes."""
+        if job >= self.leaf_jobs:
+            return self.aggregation(job).children
+        return self.needs[job] if self.needs else ()
+
+    def leaf_waves(self) -> list[list[int]]:
+        """The leaf jobs in waves: those of each need leaves of the waves before it only."""
+        return waves(self.needs) if self.needs else [list(range(self.leaf_jobs))]
 
     def first_positions(self) -> tuple[int, ...]:
         """Return, for each leaf job by its id, the first batch position that asks for it."""
@@ -141,9 +156,9 @@ class Plan:
         Raises:
             ValueError: the batch is empty; a leaf job is out of range or never asked for; ids are
                 out of order; a child does not come before its parent (a forward reference or a
-                cycle); an aggregation is empty, unreachable or of a wrong level, or has a single
-                child, which only a batch of one may have; or the leaves below the root are not
-                the batch's in its order.
+                cycle); leaves need each other in a cycle; an aggregation is empty, unreachable or
+                of a wrong level, or has a single child, which only a batch of one may have; or the
+                leaves below the root are not the batch's in its order.
         """
         self._check_nodes()
         if self._expand() != self.leaves:
@@ -157,6 +172,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON values; :meth:`from_json` reads them back."""
+        needs = {"needs": [list(needed) for needed in self.needs]} if self.needs else {}
         return {
             "strategy": self.strategy,
             "leaves": list(self.leaves),
@@ -166,6 +182,7 @@ class Plan:
                 for a in self.aggregations
             ],
             "root": self.root,
+            **needs,
         }
 
     @classmethod
@@ -180,7 +197,9 @@ class Plan:
             ValueError: the keys or types are not those that :meth:`to_json` writes, or the plan
                 is malformed.
         """
-        fields = _keys(data, "plan", ("strategy", "leaves", "leaf_jobs", "aggregations", "root"))
+        names = ("strategy", "leaves", "leaf_jobs", "aggregations", "root")
+        needs = isinstance(data, dict) and "needs" in data
+        fields = _keys(data, "plan", (*names, "needs") if needs else names)
         strategy, aggregations = fields["strategy"], fields["aggregations"]
         if not isinstance(strategy, str) or not strategy.isidentifier() or len(strategy) > 64:
             raise ValueError("plan: strategy is not a name")
@@ -192,12 +211,14 @@ class Plan:
             own = _integers([node["id"], node["level"]], f"{where}: id, level")
             nodes.append(Aggregation(id=own[0], level=own[1], children=children))
         root = fields["root"]
+        needed = _list(fields.get("needs", []), "plan: needs")
         plan = cls(
             strategy=strategy,
             leaves=_integers(fields["leaves"], "plan: leaves"),
             leaf_jobs=_integers([fields["leaf_jobs"]], "plan: leaf_jobs")[0],
             aggregations=tuple(nodes),
             root=None if root is None else _integers([root], "plan: root")[0],
+            needs=tuple([_integers(one, "plan: needs") for one in needed]),
         )
         plan.validate()
         return plan
@@ -211,6 +232,7 @@ class Plan:
         used = set(self.leaves)
         if len(used) != self.leaf_jobs or min(used) != 0 or max(used) != self.leaf_jobs - 1:
             raise ValueError(f"leaf jobs are not 0 to {self.leaf_jobs - 1}, each used")
+        check_needs(self.needs, self.leaf_jobs)
         if (self.root is None) != (self.strategy == "none"):
             raise ValueError("strategy none has no root, every other one has")
         if self.root is None:

@@ -85,7 +85,8 @@ class TimeLeft:
         # for among these jobs. All other jobs are only counted.
         first = max(0, plan.leaf_jobs - _LAID_OUT)
         self._children: dict[int, frozenset[int]] = {
-            leaf: frozenset() for leaf in range(first, plan.leaf_jobs)
+            leaf: frozenset(need for need in plan.children(leaf) if need >= first)
+            for leaf in range(first, plan.leaf_jobs)
         }
         for node in plan.aggregations:
             below = frozenset(child for child in node.children if child in self._children)
@@ -248,5 +249,5 @@ class TimeLeft:
                 if parent in missing:
                     missing[parent] -= 1
                     if not missing[parent]:
-                        heapq.heappush(ready, (False, parent))
+                        heapq.heappush(ready, (parent < self._plan.leaf_jobs, parent))
         return at

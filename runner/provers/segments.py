@@ -29,6 +29,17 @@ class Sized(Protocol):
         """
         ...
 
+    def proof_bytes(self, cycles: int | None = None) -> int:
+        """The bytes of memory that the proof of one segment takes, by the adapter's own model.
+
+        It is 0 where the memory of this machine does not matter, as for proofs on GPUs.
+
+        Args:
+            cycles: the padded cycles of the segment, or None for the largest that the settings
+                allow.
+        """
+        ...
+
 
 @runtime_checkable
 class SegmentProver(Protocol):

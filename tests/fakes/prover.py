@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import struct
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from runner.errors import InputError, ProverError
 from runner.model import Child, Cycles, GpuUse, Guest, ReceiptInfo, ReceiptKind, Versions
 from runner.plan import merkle
 from runner.plan.journal import AggregationResult, aggregator_stdin
+from runner.provers.composing import NO_RECEIPT
 from runner.provers.guests import AGGREGATOR, read_elf
 from runner.provers.prover import Capability, Diagnosis, Proof, ProverSpec
 from tests.fakes.behaviours import PRINTED, misbehave, record, rules
@@ -33,12 +34,17 @@ GPU_USES = {
 }
 """What a proof says of a GPU, by the trick that asks for it."""
 
+VERIFIES = "verifies"
+"""A guest that reads an image id and a journal as one byte string, and verifies that run."""
+
 MAGIC = b"fake"
 _SEAL = 32
 
 
 class FakeProver:
     """An adapter that proves nothing. See :class:`runner.provers.prover.Prover`."""
+
+    composes: ClassVar[str] = "verify"
 
     def __init__(self, spec: ProverSpec) -> None:
         self.spec = spec
@@ -210,9 +216,13 @@ def aggregation_journal(stdin: bytes, known: frozenset[tuple[bytes, bytes]]) -> 
 
 
 def journal_of(guest: Guest, stdin: bytes, children: tuple[Child, ...]) -> bytes:
+    claims = [(child.image_id, child.journal) for child in children]
+    if guest.name == VERIFIES:
+        length = struct.unpack_from("<I", stdin)[0]
+        if (stdin[4:36], stdin[36 : 4 + length]) not in claims:
+            raise ProverError(NO_RECEIPT, "its guest verifies a run that it has no receipt of")
     if guest.name != AGGREGATOR:
         return leaf_journal(guest.name, stdin)
-    claims = [(child.image_id, child.journal) for child in children]
     if len(set(claims)) != len(claims):
         raise ProverError("bad_argument", "a child is given twice")
     return aggregation_journal(stdin, frozenset(claims))

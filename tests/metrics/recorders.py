@@ -96,6 +96,7 @@ EXTRA_NAMES = {
     "l2_last_run_duration_seconds": "gauge",
     "l2_last_run_exit_status": "gauge",
     "l2_last_run_leaves": "gauge",
+    "l2_last_run_work_per_second": "gauge",
     "l2_build_info": "gauge",
 }
 DURATION = PROOF_GENERATION_DURATION_SECONDS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from runner.batch.trial import too_large
 from runner.model import ReceiptKind
 from runner.provers.prover import ProverSpec
 from runner.provers.risc0 import adapter
@@ -27,3 +28,27 @@ def test_no_more_workers_than_the_smallest_proofs_have_memory_for(
     own = (("gpus", 0),)
     assert adapter.Risc0Prover(ProverSpec("risc0", ReceiptKind.COMPOSITE, own)).workers == workers
     assert adapter.Risc0Prover(ProverSpec("risc0", ReceiptKind.EXECUTE)).workers is None
+
+
+def test_the_memory_of_a_proof_follows_its_largest_segment(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = (("gpus", 0), ("segment_po2", 18))
+    prover = adapter.Risc0Prover(ProverSpec("risc0", ReceiptKind.COMPOSITE, own))
+    least = adapter.LEAST_MEMORY
+    sizes = (1, 2**15, 2**16, 2**18, 2**30, None)
+    assert [prover.proof_bytes(size) for size in sizes] == [
+        *(least, least, 2 * least, 8 * least, 8 * least, 8 * least)
+    ]
+    assert adapter.Risc0Prover(ProverSpec("risc0", ReceiptKind.EXECUTE)).proof_bytes() == 0
+
+
+def test_segments_that_do_not_fit_are_told_with_figures() -> None:
+    own = (("gpus", 0), ("segment_po2", 20))
+    prover = adapter.Risc0Prover(ProverSpec("risc0", ReceiptKind.COMPOSITE, own))
+    each = prover.proof_bytes()
+    assert too_large(prover, 2, 2 * each) == ""
+    assert too_large(prover, 2, 0) == ""
+    told = too_large(prover, 2, 2 * each - 1)
+    assert told.startswith("a segment of full size takes about 10.7 GB of memory by the model")
+    assert "21.5 GB with 2 workers, and there are 21.5 GB" in told
+    assert "lower prover.segment_po2 or executor.workers" in told
+    assert too_large(prover, 2, 2 * each - 1, cycles=2**15) == ""

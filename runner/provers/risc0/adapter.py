@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import logging
@@ -10,12 +11,13 @@ import platform
 import threading
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.errors import InputError, ProverError
 from runner.gpus import usable
 from runner.limits import cores, fitting, memory_bytes
 from runner.model import Cycles, GpuUse, LongRun, ReceiptInfo, ReceiptKind, Versions
+from runner.provers.composing import NO_RECEIPT
 from runner.provers.guests import read_elf
 from runner.provers.native_module import not_installed, prover_errors
 from runner.provers.prover import Capability, Diagnosis, Proof, own_settings
@@ -38,7 +40,7 @@ except ImportError as error:
     raise not_installed("risc0", error, "run `make setup`") from None
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from runner.gpus import Gpu
     from runner.model import Child, Guest, Scalar
@@ -64,6 +66,9 @@ LEAST_MEMORY = 320 * 2**20
 """The bytes of memory that a worker takes for proofs of 2^15 cycles, the smallest aggregation. Each
 doubling of the cycles doubles it. Measured in docs/figures/proofs.md."""
 
+_NO_ASSUMPTION = "no receipt found to resolve assumption: claim digest "
+"""The words of the executor of risc0-zkvm 3.0, before the digest."""
+
 _INSTALL = "run `RUNNER_CUDA=1 make setup`"
 
 
@@ -73,6 +78,8 @@ class Risc0Prover:
     Executing and verifying is always done by the extension for the CPU. So whatever a GPU has
     proved is verified by another build than its own. See :class:`Prover`.
     """
+
+    composes: ClassVar[str] = "env::verify"
 
     def __init__(self, spec: ProverSpec) -> None:
         given = ((name, None if value == _AUTO else value) for name, value in spec.settings)
@@ -139,6 +146,13 @@ class Risc0Prover:
             own["segment_po2"] = largest_po2(memory_bytes(), workers)
         return tuple(own.items())
 
+    def proof_bytes(self, cycles: int | None = None) -> int:
+        """See :class:`runner.provers.segments.Sized`. Twice the cycles take twice the memory."""
+        if self.gpus or not self._proves:
+            return 0
+        largest = 1 << self._segment_po2
+        return max(1, min(cycles or largest, largest) >> 15) * LEAST_MEMORY
+
     @property
     def workers(self) -> int | None:
         """See :class:`Prover`.
@@ -196,17 +210,22 @@ class Risc0Prover:
         """See :class:`Prover`."""
         elf = whole(read_elf(guest))
         if kind is ReceiptKind.EXECUTE:
-            with prover_errors(native.NativeError):
+            with _no_receipt(), prover_errors(native.NativeError):
                 run = native.execute(
                     elf,
                     stdin,
                     _claims(children),
                     segment_po2=self._segment_po2,
-                    max_cycles=self._max_cycles,
+                    max_cycles=guest.max_cycles or self._max_cycles,
                 )
             return Proof(run.journal, None, _cycles(run), run.log)
         prove = functools.partial(
-            _called, "prove", elf, stdin, _receipts(children), **self._limits(kind, threads)
+            _called,
+            "prove",
+            elf,
+            stdin,
+            _receipts(children),
+            **self._limits(guest, kind, threads),
         )
         proof, gpu = self._on_gpu(prove)
         return _proof(proof, gpu)
@@ -229,15 +248,15 @@ class Risc0Prover:
     ) -> Proof | LongRun:
         """See :class:`runner.provers.segments.SegmentProver`."""
         elf = whole(read_elf(guest))
-        limits = self._limits(kind, threads)
+        limits = self._limits(guest, kind, threads)
         if halvings:
             with prover_errors(native.NativeError):
                 run = native.execute(
                     elf,
                     stdin,
                     _claims(children),
-                    segment_po2=self._segment_po2,
-                    max_cycles=self._max_cycles,
+                    segment_po2=limits["segment_po2"],
+                    max_cycles=limits["max_cycles"],
                 )
             # A run may be smaller than its limit, and the next smaller limit would change nothing.
             least = self.segment_sizes[0]
@@ -260,7 +279,7 @@ class Risc0Prover:
                 _claims(children),
                 seed=seed,
                 segment_po2=limits["segment_po2"],
-                max_cycles=self._max_cycles,
+                max_cycles=limits["max_cycles"],
             )
         return LongRun(run.journal, _cycles(run), run.segment_po2, tuple(run.segment_po2s), run.log)
 
@@ -316,11 +335,11 @@ class Risc0Prover:
         receipt, _ = self._on_gpu(assemble)
         return bytes(receipt)
 
-    def _limits(self, kind: ReceiptKind, threads: int) -> dict[str, Any]:
+    def _limits(self, guest: Guest, kind: ReceiptKind, threads: int) -> dict[str, Any]:
         return {
             "kind": kind.value,
             "segment_po2": self._segment_po2,
-            "max_cycles": self._max_cycles,
+            "max_cycles": guest.max_cycles or self._max_cycles,
             "threads": threads,
         }
 
@@ -411,6 +430,19 @@ def largest_po2(memory: int, workers: int) -> int:
     each = memory * MEMORY_SHARE / max(1, workers)
     fit = (po2 for po2 in range(SEGMENT_PO2, 15, -1) if LEAST_MEMORY << (po2 - 15) <= each)
     return next(fit, 16)
+
+
+@contextlib.contextmanager
+def _no_receipt() -> Iterator[None]:
+    """Tell a guest that verifies what none of its children proves from one that fails."""
+    try:
+        yield
+    except ProverError as error:
+        if _NO_ASSUMPTION not in error.message:
+            raise
+        claim = error.message.partition(_NO_ASSUMPTION)[2].partition(",")[0]
+        problem = f"its guest verifies a run that it has no receipt of (claim digest {claim})"
+        raise ProverError(NO_RECEIPT, problem, error.printed) from None
 
 
 def _has_gpu_module() -> bool:

@@ -6,6 +6,8 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from runner.batch import dry_run
 from runner.batch.run import run as run_batch
 from runner.model import ReceiptKind
@@ -13,8 +15,6 @@ from tests import builders
 from tests.builders import stdin
 
 if TYPE_CHECKING:
-    import pytest
-
     from runner.batch.settings import Settings
     from tests.fakes.behaviours import Behaviours
 
@@ -49,3 +49,31 @@ def test_without_that_a_dry_run_executes_nothing(
     assert behaviours.runs() == []
     jobs = json.loads((settings.output / dry_run.FILE).read_text())["jobs"]
     assert all("total_cycles" not in job for job in jobs)
+
+
+def test_the_time_is_that_of_measured_cycles_or_not_known(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trial = dataclasses.replace(settings, count=6, dry_run=True, dry_run_executes=True)
+    dry_run.run(trial)
+    assert "the time of their proofs: not known, since the cache" in capsys.readouterr().out
+    proved = dataclasses.replace(
+        settings,
+        count=4,
+        output=settings.output.with_name("run"),
+        strategy=builders.strategy("none"),
+    )
+    run_batch(proved)
+    capsys.readouterr()
+    report = dry_run.run(trial)
+    assert report.machine is not None
+    assert report.machine.cost is not None
+    each, proofs = report.machine.cost
+    record = json.loads((proved.output / "result.json").read_text())
+    seconds = sum(job["prove_s"] for job in record["jobs"])
+    assert proofs == 4
+    assert each == pytest.approx(seconds / (4 * 2**14))
+    said = capsys.readouterr().out
+    assert "by a model, in which each cycle takes" in said
+    assert "the mean of the newest 4 proofs of any guest" in said
+    assert json.loads((trial.output / dry_run.FILE).read_text())["seconds_per_cycle"] == each
