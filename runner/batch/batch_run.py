@@ -33,7 +33,7 @@ from runner.provers.verifying import verify_receipt
 from runner.provers.worker import perform
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from runner.audit.trail import Trail
     from runner.batch.partial import Rest
@@ -68,6 +68,8 @@ class BatchRun:
         trail: the audit trail of this run; None for a run without an audit log.
         site: what workers elsewhere need for the jobs, or None if the workers are on this machine.
         printed: the keeper of what guests print; None to keep nothing of it.
+        wrote: a function that is told how many bytes a worker elsewhere has given to the store;
+            None if nobody keeps its bound.
 
     Attributes:
         counters: the counters of this run.
@@ -89,6 +91,7 @@ class BatchRun:
         trail: Trail | None = None,
         site: Site | None = None,
         printed: Printed | None = None,
+        wrote: Callable[[int], object] | None = None,
     ) -> None:
         self._batch = batch
         self._site = site
@@ -101,6 +104,7 @@ class BatchRun:
         self._ahead = 0
         self._prover = prover
         self._printed = printed
+        self._wrote = wrote
         self.counters = RunCounters(
             recorder,
             batch.plan,
@@ -279,6 +283,8 @@ class BatchRun:
         if self._by_digest and self._site is not None and self._site.caches:
             (self.counters.hit if outcome.cached else self.counters.missed)()
         self.counters.visited(visit)
+        if self._wrote is not None:
+            self._wrote(visit.sent)
         if visit.trouble:
             log.warning(
                 "%s: the store failed on %s, which cost no proof: %s",

@@ -117,6 +117,7 @@ def run(settings: Settings) -> Summary:
             trail=trail,
             printed=Printed(output),
             site=site,
+            wrote=None if store is None else store.sweeper.wrote,
         )
         gpus = GpuMonitor(nvml if prover.gpus else _no_driver)
         outputs = Outputs(
@@ -156,6 +157,8 @@ def run(settings: Settings) -> Summary:
     missing = outputs.missing_says()
     partial = None if missing is None else PartialBatchError(missing, str(output))
     with stopping.closing():
+        if store is not None:
+            store.sweeper.finish()
         print_end(settings, info, summary=summary, error=partial, journals=outputs.journals_say())
     if partial is not None:
         raise partial

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import platform
 import shutil
 from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar
@@ -17,8 +18,9 @@ from runner.errors import BatchFailedError, InputError
 from runner.jobs.placement import near
 from runner.jobs.site import folder_files
 from runner.model import Child, Outcome, ProofJob, ReceiptKind, Stored
+from runner.store.artifacts import Artifacts
 from runner.store.keep import Keep
-from runner.store.place import PlaceSettings
+from runner.store.place import PlaceSettings, UrlPlace
 from runner.store.sweep import Bound
 from runner.verify.__main__ import main as verify
 from tests import builders
@@ -125,6 +127,20 @@ def test_no_receipt_passes_through_the_runner(shared: Settings, engine: Elsewher
     assert counted["l2_store_errors_total"] == 0
     found = record(shared)
     assert all(job["receipt_bytes"] > 0 for job in found["jobs"])
+
+
+def test_the_bound_of_the_store_is_kept_where_only_workers_write(
+    shared: Settings, tmp_path: Path
+) -> None:
+    old = Artifacts(UrlPlace(PlaceSettings(f"file://{tmp_path}/store"))).put(b"old")
+    path = tmp_path / "store" / "blobs" / old[:2] / old
+    os.utime(path, (0, 0))
+    assert shared.store is not None
+    bound = Bound(max_bytes=16, protect_s=3600.0)
+    run_batch(dataclasses.replace(shared, store=dataclasses.replace(shared.store, bound=bound)))
+    assert not path.exists()
+    # What this batch has written is young, and stays.
+    assert made(run_batch(again(shared, "second"))) == (0, 7)
 
 
 def test_a_worker_has_nothing_but_what_came_by_digest(
