@@ -339,7 +339,8 @@ class PlanExecutor:
         try:
             segment = self._long.segment(future)
         except Exception as error:  # noqa: BLE001  # whatever it is, the run cannot be cut
-            self._give_up(whole, error, 1)
+            if whole is not None:
+                self._give_up(whole, error, 1)
             return
         if segment is not None:
             self._queue.add(segment)

@@ -119,9 +119,10 @@ class LongRuns:
         """Whether a stream was asked for what this future gives."""
         return future in self._asked
 
-    def job_of(self, future: Future[Any]) -> ProofJob:
-        """The job whose run is being cut."""
-        return self._runs[self._asked[future][0]].job
+    def job_of(self, future: Future[Any]) -> ProofJob | None:
+        """The job whose run is being cut, or None if the run is done or has failed meanwhile."""
+        run = self._runs.get(self._asked[future][0])
+        return None if run is None else run.job
 
     def begin(self, job: ProofJob, executed: Outcome, run: LongRun) -> None:
         """Note that a job has turned out to be a run of several segments."""

@@ -104,7 +104,11 @@ def run(settings: Settings) -> Summary:
             check=check_command(settings, batch),
         )
         spool = Spool(output / RECEIPTS, None if store is None else store.artifacts)
-        segments = SegmentStore(segments_folder(os.environ, output / SEGMENTS), run_id)
+        segments = SegmentStore(
+            segments_folder(os.environ, output / SEGMENTS),
+            run_id,
+            None if site is None or store is None else store.artifacts,
+        )
         recorder = Recorder()
         batch_run = BatchRun(
             batch,

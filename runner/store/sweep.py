@@ -130,7 +130,7 @@ class Sweeper:
             self._thread = threads.start("sweep", self.sweep)
 
     def finish(self) -> None:
-        """Wait for a sweep that is under way, so that it ends in short runs, though not for long."""
+        """Wait a while for a sweep that is under way, so that it ends in short runs too."""
         with self._lock:
             thread = self._thread
         if thread is not None:
