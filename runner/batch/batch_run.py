@@ -73,7 +73,8 @@ class BatchRun:
 
     Attributes:
         counters: the counters of this run.
-        outcomes: the outcomes of the finished jobs, by job id, without their receipts.
+        outcomes: the outcomes of the finished jobs, by job id, without their receipts and without
+            what was said of the way to the store.
         receipt_bytes: the sizes of the finished jobs' receipts, by job id.
         failures: the failures of the jobs that have failed for good, by job id.
     """
@@ -277,7 +278,6 @@ class BatchRun:
         job_id = outcome.job_id
         self._warn_of_gpu(self._batch.name(job_id), outcome)
         self._keep_printed(job_id, outcome.printed)
-        outcome = replace(outcome, printed="")
         if outcome.visit is not None:
             self._visited(self._batch.name(job_id), outcome.visit)
             if not outcome.parts:  # a run of several segments was looked up before it was cut
@@ -293,7 +293,12 @@ class BatchRun:
             self.receipt_bytes[job_id] = len(outcome.receipt)
             outcome = replace(outcome, receipt=None)
         self._segments.drop(job_id)
-        self.outcomes[job_id] = outcome
+        # There may be a million. What was told already goes, and every one that came from another
+        # process has its own copy of the guest's image id.
+        image_id = self._batch.program(job_id).image_id
+        if outcome.image_id == image_id:
+            outcome = replace(outcome, image_id=image_id)
+        self.outcomes[job_id] = replace(outcome, printed="", visit=None, stored=None)
 
     def _looked_up(self, *, found: bool) -> None:
         """Count that a worker elsewhere has looked a proof up, if it does."""

@@ -6,14 +6,13 @@ import dataclasses
 import json
 import pickle
 import shutil
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 
 from runner.batch.run import run as run_batch
 from runner.batch.segment_store import SegmentStore
 from runner.batch.settings import StoreSettings
-from runner.engines.processes import ProcessEngine
 from runner.errors import BatchFailedError, StoreError
 from runner.jobs.placement import near
 from runner.model import Part, ProofJob, ReceiptKind, Stored
@@ -22,7 +21,7 @@ from runner.store.place import PlaceSettings, UrlPlace
 from runner.store.sweep import Bound
 from tests import builders
 from tests.batch.outcomes import metrics, record
-from tests.batch.test_elsewhere import ElsewhereEngine
+from tests.batch.test_elsewhere import ElsewhereEngine, ElsewhereProcesses
 from tests.batch.test_long_runs import LONG, proved_segments
 from tests.fakes.guests import sample_guest
 from tests.fakes.long_prover import ADAPTER
@@ -32,12 +31,6 @@ if TYPE_CHECKING:
 
     from runner.batch.settings import Settings
     from tests.fakes.behaviours import Behaviours
-
-
-class ElsewhereProcesses(ProcessEngine):
-    """Worker processes that have nothing of the runner's files."""
-
-    elsewhere: ClassVar[bool] = True
 
 
 @pytest.fixture
