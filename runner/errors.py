@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "ArtifactLostError",
     "AuditBrokenError",
     "AuditError",
     "BatchFailedError",
@@ -294,6 +295,10 @@ class StoreError(RunnerError):
 
     def _words(self) -> str:
         return f"store.url = {self.url!r}: {self.reason}"
+
+
+class ArtifactLostError(StoreError):
+    """The store answers, and what was put into it is not there any more, or is something else."""
 
 
 @dataclass(eq=False, repr=False)

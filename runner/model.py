@@ -84,12 +84,13 @@ class Aggregation:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A receipt that is in the store of artifacts, and not here.
+    """A receipt or a segment that is in the store of artifacts, and not here.
 
     Attributes:
-        sha256: the SHA-256 of the encoded receipt in lower-case hex.
+        sha256: the SHA-256 of its bytes in lower-case hex.
         size: the number of its bytes.
-        host: the name of the machine that made it or last had it, which may still keep it.
+        host: the name of the machine that made it or last had it, which may still keep it; empty if
+            no worker's machine has it.
     """
 
     sha256: str
@@ -144,6 +145,8 @@ class Part:
         digest: the SHA-256 of the segment's bytes; empty for all together.
         data: the segment's bytes alone, or the receipts of all segments in order. It is empty until
             the job starts.
+        stored: for each of these bytes, where in the store of artifacts they are, and None where
+            they are in ``data``, which is empty at the others; empty if none is in the store.
     """
 
     index: int | None
@@ -151,6 +154,7 @@ class Part:
     po2: int = 0
     digest: bytes = b""
     data: tuple[bytes, ...] = ()
+    stored: tuple[Stored | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ SAMPLES: list[RunnerError] = [
     errors.LedgerNewerError(7, 1),
     errors.OperatingSystemError("", "Resource temporarily unavailable"),
     errors.L1Error("reverted", "the contract reverted", "0x08c379a0"),
+    errors.ArtifactLostError("s3://bucket", "blobs/00/00 is not there"),
     errors.StoreError("s3://bucket", "no answer within 60 s"),
 ]
 
@@ -123,6 +124,7 @@ def test_messages() -> None:
         "metrics ledger of format 7, known up to 1: update, or choose another metrics.ledger",
         "the operating system: Resource temporarily unavailable",
         "L1: the contract reverted [reverted]",
+        "store.url = 's3://bucket': blobs/00/00 is not there",
         "store.url = 's3://bucket': no answer within 60 s",
     ]
 

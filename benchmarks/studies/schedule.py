@@ -1,4 +1,4 @@
-"""How good the schedule of a batch with long runs is, and how fast it is made.
+"""How good the schedule of a large batch is, how fast it is made, and what it moves.
 
 The plan is run by the executor itself, on an engine whose workers prove nothing: a job ends after
 the seconds that it would take, on a clock that goes on to the end of the next job at once. What is
@@ -6,8 +6,13 @@ measured is the makespan on that clock, against the larger of two bounds: all wo
 and the longest chain of jobs that wait for each other. The wall time shows how many decisions one
 scheduler makes a second.
 
-    python -m benchmarks.studies.schedule
+    python -m benchmarks.studies.schedule                      long runs, of 100,000 segments
     python -m benchmarks.studies.schedule --segments 10000 --workers 100
+    python -m benchmarks.studies.schedule --leaves 1000000     short leaves on 125 machines
+
+``--leaves`` has leaves of one segment on machines with links of their own to a store
+(``machines.py``). The seconds and the size of a receipt are those of OpenVM on two cores
+(docs/figures/provers.md): its receipts are as large for a leaf as for a tree of any size.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.studies.machines import Machines
 from runner.engines.engine import Engine, Host
 from runner.engines.retry import RetryPolicy
 from runner.events import Event, LoadMeasured
@@ -47,12 +53,14 @@ class Times:
         segment: the proof of one segment.
         assemble: the share of one segment in the job that puts the receipts together.
         aggregate: the proof of an aggregation.
+        child: what each child adds to it.
     """
 
     execute: float = 0.025
     segment: float = 80.0
     assemble: float = 0.015
     aggregate: float = 20.0
+    child: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,7 @@ class _Simulation(Engine):
         segments: the number of segments of each leaf.
         times: how long the jobs take.
         workers: the number of workers.
+        machines: the machines that the workers are on, or None if there is no store.
         now: the virtual time.
     """
 
@@ -95,30 +104,37 @@ class _Simulation(Engine):
     segments: Sequence[int]
     times: Times
     workers: int
+    machines: Machines | None = None
     now: float = 0.0
     work: float = 0.0
     jobs: int = 0
-    running: list[tuple[float, int, Future[Any], ProofJob]] = field(default_factory=list)
+    running: list[tuple[float, int, Future[Any], ProofJob, int]] = field(default_factory=list)
     numbers: itertools.count[int] = field(default_factory=itertools.count)
     guest: Guest = field(default_factory=lambda: Guest("simulated", bytes(32), DEFAULT_FOLDER, ""))
 
     def hosts(self) -> Sequence[Host]:
+        if self.machines is not None:
+            return self.machines.hosts()
         return [Host("simulated", self.workers, self.workers)]
 
     def submit(self, fn: object, /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401
         del fn, kwargs
         (job,) = args
-        took = self.seconds(job)
+        took, host = self.seconds(job), 0
+        if self.machines is not None:
+            host, on_the_way = self.machines.start(job)
+            took += on_the_way
         self.work += took
         self.jobs += 1
         future: Future[Any] = Future()
         future.set_running_or_notify_cancel()
-        heapq.heappush(self.running, (self.now + took, next(self.numbers), future, job))
+        heapq.heappush(self.running, (self.now + took, next(self.numbers), future, job, host))
         return future
 
     def seconds(self, job: ProofJob) -> float:
         if job.id >= self.plan.leaf_jobs:
-            return self.times.aggregate
+            children = len(self.plan.aggregation(job.id).children)
+            return self.times.aggregate + self.times.child * children
         if job.part is not None and job.part.index is not None:
             return self.times.segment
         if job.part is not None:
@@ -132,8 +148,11 @@ class _Simulation(Engine):
             return
         end = self.running[0][0]
         while self.running and self.running[0][0] <= end:
-            self.now, _, future, job = heapq.heappop(self.running)
-            future.set_result(self.outcome(job))
+            self.now, _, future, job, host = heapq.heappop(self.running)
+            outcome = self.outcome(job)
+            if self.machines is not None:
+                self.machines.end(host, outcome)
+            future.set_result(outcome)
 
     def outcome(self, job: ProofJob) -> Outcome:
         done = Outcome(
@@ -152,7 +171,9 @@ class _Simulation(Engine):
         return ProofJob(job_id, name, self.guest, b"", (), ReceiptKind.COMPOSITE)
 
     def load(self, job: ProofJob) -> ProofJob:
-        return job
+        if self.machines is None or job.id < self.plan.leaf_jobs:
+            return job
+        return self.machines.load(job, self.plan.aggregation(job.id).children)
 
     def lookup(self, job: ProofJob) -> Outcome | None:
         raise AssertionError(f"there is no cache to look {job.name} up in")
@@ -195,6 +216,7 @@ def simulate(
     workers: int,
     times: Times,
     clock: Callable[[], float] = time.perf_counter,
+    machines: Machines | None = None,
 ) -> Result:
     """Run a batch in virtual time.
 
@@ -203,9 +225,10 @@ def simulate(
         workers: the number of workers.
         times: how long the jobs take.
         clock: the clock of the wall time.
+        machines: the machines that the workers are on, whose bytes are counted; None for no store.
     """
     plan = make_plan("three_level", range(len(segments)))
-    world = _Simulation(plan, segments, times, workers)
+    world = _Simulation(plan, segments, times, workers, machines)
     executor = PlanExecutor(
         plan,
         engine=world,
@@ -226,7 +249,8 @@ def simulate(
         whole = (times.execute + times.assemble) * many + times.segment
         chains.append(whole if many > 1 else times.segment)
     for node in plan.aggregations:
-        chains.append(times.aggregate + max(chains[child] for child in node.children))
+        own = times.aggregate + times.child * len(node.children)
+        chains.append(own + max(chains[child] for child in node.children))
     return Result(world.jobs, world.now, world.work / workers, max(chains), wall_s)
 
 
@@ -241,20 +265,55 @@ def mixed(total: int) -> list[int]:
     return [*short, *([long] * (left // long)), *([left % long] if left % long else [])]
 
 
+OPENVM = Times(segment=19.0, aggregate=67.0, child=7.8)
+"""The seconds of OpenVM's proofs in docs/figures/provers.md: a leaf takes 19, and an aggregation
+over two, four and eight leaves 80.7, 91.0 and 129.2, which the line fits within a tenth."""
+OPENVM_RECEIPT = 274_303
+
+
 def main() -> None:
     """Simulate one batch, and print what was found."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--segments", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=1_000)
+    parser.add_argument("--leaves", type=int, help="short leaves, instead of segments")
+    parser.add_argument("--slots", type=int, default=8, help="the workers of one machine")
     given = parser.parse_args()
-    segments = mixed(given.segments)
-    found = simulate(segments, given.workers, Times())
-    print(f"{sum(segments):,} segments of {len(segments):,} leaves on {given.workers:,} workers")
+    machines = None
+    if given.leaves:
+        machines = Machines(given.workers // given.slots, given.slots, OPENVM_RECEIPT)
+        given.workers = machines.count * machines.slots
+        found = simulate([1] * given.leaves, given.workers, OPENVM, machines=machines)
+        print(f"{given.leaves:,} leaves on {given.workers:,} workers of {machines.count} machines")
+    else:
+        segments = mixed(given.segments)
+        found = simulate(segments, given.workers, Times())
+        print(
+            f"{sum(segments):,} segments of {len(segments):,} leaves on {given.workers:,} workers"
+        )
     print(f"jobs           {found.jobs:,}")
     print(f"makespan       {found.makespan:,.0f} s")
     print(f"work / workers {found.by_work:,.0f} s, longest chain {found.by_chain:,.0f} s")
     print(f"over the bound {100 * found.over:.2f} %")
     print(f"decisions      {found.jobs / found.wall_s:,.0f} a second ({found.wall_s:.1f} s)")
+    if machines is not None:
+        show(machines, found)
+
+
+def show(machines: Machines, found: Result) -> None:
+    """Print the bytes on each kind of link."""
+    fetched = [link.fetched for link in machines.links]
+    sent = [link.sent for link in machines.links]
+    kept = sum(link.kept for link in machines.links)
+    print(f"client to scheduler to workers  {machines.calls:,} bytes of calls")
+    print(f"workers to scheduler to client  {machines.outcomes:,} bytes of outcomes")
+    for name, each in (("store to machines", fetched), ("machines to store", sent)):
+        rate = max(each) / found.makespan
+        print(
+            f"{name:31} {sum(each):,} bytes, {min(each):,} to {max(each):,} a machine,"
+            f" {rate:,.0f} a second"
+        )
+    print(f"on the machine's own disk       {kept:,} bytes")
 
 
 if __name__ == "__main__":

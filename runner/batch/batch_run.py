@@ -33,7 +33,7 @@ from runner.provers.verifying import verify_receipt
 from runner.provers.worker import perform
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from runner.audit.trail import Trail
     from runner.batch.partial import Rest
@@ -72,10 +72,13 @@ class BatchRun:
         trail: the audit trail of this run; None for a run without an audit log.
         site: what workers elsewhere need for the jobs, or None if the workers are on this machine.
         printed: the keeper of what guests print; None to keep nothing of it.
+        wrote: a function that is told how many bytes a worker elsewhere has given to the store;
+            None if nobody keeps its bound.
 
     Attributes:
         counters: the counters of this run.
-        outcomes: the outcomes of the finished jobs, by job id, without their receipts.
+        outcomes: the outcomes of the finished jobs, by job id, without their receipts and without
+            what was said of the way to the store.
         receipt_bytes: the sizes of the finished jobs' receipts, by job id.
         failures: the failures of the jobs that have failed for good, by job id.
     """
@@ -93,6 +96,7 @@ class BatchRun:
         trail: Trail | None = None,
         site: Site | None = None,
         printed: Printed | None = None,
+        wrote: Callable[[int], object] | None = None,
     ) -> None:
         self._batch = batch
         self._site = site
@@ -105,6 +109,7 @@ class BatchRun:
         self._ahead = 0
         self._prover = prover
         self._printed = printed
+        self._wrote = wrote
         self.counters = RunCounters(
             recorder,
             batch.plan,
@@ -194,9 +199,12 @@ class BatchRun:
         self.counters.go_on(rest.batch.plan)
 
     def notice(self, event: Event) -> None:
-        """Keep the failure of a job; see :class:`runner.events.Observer`."""
+        """Keep failures, and count executions elsewhere; see :class:`runner.events.Observer`."""
         if isinstance(event, JobSplit):
             self._warn_of_padding(event.job, event.run)
+            if event.outcome.visit is not None:
+                self._visited(event.job.name, event.outcome.visit)
+                self._looked_up(found=False)
         if isinstance(event, JobFailed):
             self.failures[event.job.id] = event.error
             self._keep_printed(event.job.id, printed_by(event.error.__cause__), failed=True)
@@ -208,17 +216,23 @@ class BatchRun:
         job = self._batch.job(job_id, self._positions, lambda child: self.outcomes[child].journal)
         if job.kind is ReceiptKind.EXECUTE or not isinstance(self._prover, SegmentProver):
             return job
-        if self._site is not None:  # segments do not go by their digests, so a run stays whole
-            return job
+        if self._site is not None and not self._by_digest:
+            return job  # without a store, every segment would go through this process
         return replace(job, seed=seed_for(self._secret, job_key(self._prover, job)))
 
     def load(self, job: ProofJob) -> ProofJob:
         """Add the data of a job; see :meth:`runner.executor.Jobs.load`."""
         if (part := job.part) is not None and part.index is not None:
-            segment = self._segments.segment(job.id, part.index, part.digest)
-            return replace(job, part=replace(part, data=(segment,)), stdin=b"", children=())
+            stored = self._segments.stored(part.digest)
+            segment = b""
+            if stored is None:
+                segment = self._segments.segment(job.id, part.index, part.digest)
+            part = replace(part, data=(segment,), stored=(stored,) if stored is not None else ())
+            return replace(job, part=part, stdin=b"", children=())
         if part is not None:
-            job = replace(job, part=replace(part, data=self._segments.receipts(job.id)))
+            kept, there = self._segments.receipts(job.id), self._segments.stored_receipts(job.id)
+            part = replace(part, data=kept, stored=there if any(there) else ())
+            job = replace(job, part=part)
         if not job.children or job.kind is ReceiptKind.EXECUTE:
             return job
         elsewhere = self._batch.assumptions.get(job.id, ())
@@ -269,8 +283,14 @@ class BatchRun:
 
     def accept_segment(self, job: ProofJob, outcome: Outcome) -> None:
         """Keep the receipt of a segment; see :meth:`runner.executor.Jobs.accept_segment`."""
-        assert outcome.receipt is not None  # noqa: S101  # the worker has verified it
         self._warn_of_gpu(job.name, outcome)
+        if outcome.visit is not None:
+            self._visited(job.name, outcome.visit)
+            self._looked_up(found=outcome.cached)
+        if outcome.stored is not None:
+            self._segments.refer(job, outcome.stored)
+            return
+        assert outcome.receipt is not None  # noqa: S101  # the worker has verified it
         # The cache comes first. If this run is stopped here, the next one still has the receipt.
         if not outcome.cached:
             self._lookup.keep_segment(job, outcome, outcome.receipt)
@@ -281,9 +301,10 @@ class BatchRun:
         job_id = outcome.job_id
         self._warn_of_gpu(self._batch.name(job_id), outcome)
         self._keep_printed(job_id, outcome.printed)
-        outcome = replace(outcome, printed="")
         if outcome.visit is not None:
-            self._visited(job_id, outcome, outcome.visit)
+            self._visited(self._batch.name(job_id), outcome.visit)
+            if not outcome.parts:  # a run of several segments was looked up before it was cut
+                self._looked_up(found=outcome.cached)
         if outcome.stored is not None:
             self._spool.refer(job_id, outcome.stored)
             self.receipt_bytes[job_id] = outcome.stored.size
@@ -295,17 +316,27 @@ class BatchRun:
             self.receipt_bytes[job_id] = len(outcome.receipt)
             outcome = replace(outcome, receipt=None)
         self._segments.drop(job_id)
-        self.outcomes[job_id] = outcome
+        # There may be a million. What was told already goes, and every one that came from another
+        # process has its own copy of the guest's image id.
+        image_id = self._batch.program(job_id).image_id
+        if outcome.image_id == image_id:
+            outcome = replace(outcome, image_id=image_id)
+        self.outcomes[job_id] = replace(outcome, printed="", visit=None, stored=None)
 
-    def _visited(self, job_id: int, outcome: Outcome, visit: Visit) -> None:
-        """Count what a worker elsewhere says of its way to the store."""
+    def _looked_up(self, *, found: bool) -> None:
+        """Count that a worker elsewhere has looked a proof up, if it does."""
         if self._by_digest and self._site is not None and self._site.caches:
-            (self.counters.hit if outcome.cached else self.counters.missed)()
+            (self.counters.hit if found else self.counters.missed)()
+
+    def _visited(self, name: str, visit: Visit) -> None:
+        """Count what a worker elsewhere says of its way to the store."""
         self.counters.visited(visit)
+        if self._wrote is not None:
+            self._wrote(visit.sent)
         if visit.trouble:
             log.warning(
                 "%s: the store failed on %s, which cost no proof: %s",
-                self._batch.name(job_id),
+                name,
                 visit.host,
                 visit.trouble,
             )

@@ -11,18 +11,23 @@ import time
 from typing import TYPE_CHECKING
 
 from runner.audit.observer import rejected
-from runner.cache.keys import proof_key
-from runner.cache.origins import Origin
 from runner.errors import CacheError, ProverError, ReceiptRejectedError, SegmentLostError
-from runner.jobs.entries import found, job_key, job_origin, verify_entry
-from runner.model import Outcome, ReceiptKind
+from runner.jobs.entries import (
+    found,
+    job_key,
+    job_origin,
+    segment_key,
+    segment_origin,
+    verify_entry,
+)
+from runner.model import ReceiptKind
 
 if TYPE_CHECKING:
     from runner.audit.trail import Trail
     from runner.batch.counters import RunCounters
     from runner.batch.segment_store import SegmentStore
     from runner.cache.cache import Cache
-    from runner.model import Part, ProofJob
+    from runner.model import Outcome, Part, ProofJob
     from runner.provers.prover import Prover
     from runner.provers.segments import SegmentProver
 
@@ -92,7 +97,7 @@ class Lookup:
             store: the folder that has the segment.
         """
         started, clock = time.time(), time.perf_counter()
-        key = _segment_key(self._prover, part)
+        key = segment_key(self._prover, part)
         try:
             entry = self._cache.get(key)
             segment = None if entry is None else store.segment(job.id, part.index or 0, part.digest)
@@ -114,43 +119,21 @@ class Lookup:
             self._trail.add(rejected(refused, job))
             return None
         self._counters.hit()
-        return Outcome(
-            job_id=job.id,
-            image_id=job.guest.image_id,
-            journal=b"",
-            receipt=entry.data,
-            kind=job.kind,
-            cycles=entry.cycles,
-            prove_s=0.0,
-            verify_s=time.perf_counter() - clock,
-            verifications=1,
-            worker=0,
-            started=started,
-            finished=time.time(),
-            cached=True,
-            attempts=0,
-        )
+        return found(job, entry, b"", started, time.perf_counter() - clock)
 
     def keep_segment(self, job: ProofJob, outcome: Outcome, receipt: bytes) -> None:
         """Keep the receipt of a segment, as :meth:`keep` keeps that of a whole run."""
         assert job.part is not None  # noqa: S101  # the executor says so
-        digest, versions = job.part.digest, self._prover.versions
         try:
             evicted = self._cache.put(
-                _segment_key(self._prover, job.part),
+                segment_key(self._prover, job.part),
                 receipt,
                 # An image id is a digest too, so that no guest has this one.
-                image_id=digest,
+                image_id=job.part.digest,
                 kind=ReceiptKind.COMPOSITE,
                 cycles=outcome.cycles,
                 prove_s=outcome.prove_s,
-                origin=Origin(
-                    guest=f"segment of {job.guest.name}",
-                    stdin=digest.hex(),
-                    zkvm=versions.zkvm,
-                    zkvm_version=versions.zkvm_version,
-                    children=0,
-                ),
+                origin=segment_origin(self._prover, job, job.part),
             )
         except CacheError as error:
             log.warning("%s not cached: %s", job.name, error.reason)
@@ -181,15 +164,3 @@ class Lookup:
             self._counters.error()
         else:
             self._counters.kept(evicted)
-
-
-def _segment_key(prover: Prover, part: Part) -> str:
-    """The key of a segment's receipt in the cache. The segment's digest stands for all of it."""
-    versions = prover.versions
-    return proof_key(
-        zkvm=versions.zkvm,
-        zkvm_version=versions.zkvm_version,
-        kind=ReceiptKind.COMPOSITE,
-        image_id=part.digest,
-        stdin=b"segment",
-    )

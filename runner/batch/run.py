@@ -107,7 +107,11 @@ def run(settings: Settings) -> Summary:
             check=check_command(settings, batch),
         )
         spool = Spool(output / RECEIPTS, None if store is None else store.artifacts)
-        segments = SegmentStore(segments_folder(os.environ, output / SEGMENTS), run_id)
+        segments = SegmentStore(
+            segments_folder(os.environ, output / SEGMENTS),
+            run_id,
+            None if site is None or store is None else store.artifacts,
+        )
         recorder = Recorder()
         batch_run = BatchRun(
             batch,
@@ -120,6 +124,7 @@ def run(settings: Settings) -> Summary:
             trail=trail,
             printed=Printed(output),
             site=site,
+            wrote=None if store is None else store.sweeper.wrote,
         )
         gpus = GpuMonitor(nvml if prover.gpus else _no_driver)
         outputs = Outputs(
@@ -159,6 +164,8 @@ def run(settings: Settings) -> Summary:
     missing = outputs.missing_says()
     partial = None if missing is None else PartialBatchError(missing, str(output))
     with stopping.closing():
+        if store is not None:
+            store.sweeper.finish()
         print_end(settings, info, summary=summary, error=partial, journals=outputs.journals_say())
     if partial is not None:
         raise partial

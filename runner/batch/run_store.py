@@ -36,7 +36,7 @@ class RunStore:
         if settings.store is None:
             return None
         artifacts = Artifacts(UrlPlace(settings.store.place))
-        return cls(artifacts, Sweeper(artifacts.place, settings.store.bound))
+        return cls(artifacts, Sweeper.at_random(artifacts.place, settings.store.bound))
 
 
 def cache_of(settings: Settings, store: RunStore | None) -> Cache:

@@ -4,6 +4,10 @@ A segment is there from when it is cut until it is proved, and its receipt until
 run is there. A file is named by the digest of the segment. What is read is compared with its
 digest, because nothing else keeps another program from changing it.
 
+With a store of artifacts, segments go there, and the workers put the receipts there. Only what the
+store does not take is kept on disk. A segment leaves the store when it is proved, or else when the
+run ends.
+
 Each run has a folder of its own, whose lock it holds. What a run that was killed has left is
 removed by the next one that keeps a segment.
 """
@@ -11,14 +15,18 @@ removed by the next one that keeps a segment.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
+import logging
 import shutil
 import threading
 from typing import TYPE_CHECKING
 
-from runner.errors import SegmentLostError
+from runner import threads
+from runner.errors import SegmentLostError, StoreError
 from runner.files import user_path
 from runner.locks import locked
+from runner.model import Stored
 from runner.untrusted import read_regular
 
 if TYPE_CHECKING:
@@ -26,14 +34,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.model import ProofJob
+    from runner.store.artifacts import Artifacts
 
 __all__ = ["SegmentStore", "segments_folder"]
+
+log = logging.getLogger(__name__)
 
 _MOST_BYTES = 1 << 30
 """The largest file that is read. A segment of 2^22 cycles has some megabytes."""
 
 
 _LOCK = ".lock"
+_PATIENCE_S = 10.0
+"""The seconds for which the end of a run waits for the store to remove its segments."""
 
 
 def segments_folder(env: Mapping[str, str], otherwise: Path) -> Path:
@@ -55,21 +68,30 @@ class SegmentStore:
     Args:
         base: the folder of all runs. Nothing is made in it before something is kept.
         name: the name of this run's folder in it.
+        artifacts: the store of artifacts, for workers elsewhere; None if the workers are here.
     """
 
-    def __init__(self, base: Path, name: str) -> None:
+    def __init__(self, base: Path, name: str, artifacts: Artifacts | None = None) -> None:
+        self._artifacts = artifacts
+        self._sent: dict[bytes, Stored] = {}  # the segments in the store, by digest
+        self._proved: set[bytes] = set()  # those of them that are to be removed
         self._base = base
         self._folder = base / name
         self._opening = threading.Lock()
         self._held = contextlib.ExitStack()
         self._open = False
-        self._receipts: dict[int, dict[int, tuple[bytes, bytes]]] = {}  # digests, by job and index
+        # The digest of the segment, and that of its receipt or where this is, by job and index.
+        self._receipts: dict[int, dict[int, tuple[bytes, bytes | Stored]]] = {}
         self._files: dict[int, set[str]] = {}  # the names of those that are there, by job
 
     def put_segment(self, job_id: int, data: bytes) -> bytes:
         """Keep a segment of a job, and return its digest. Raises OSError."""
         digest = hashlib.sha256(data).digest()
-        self._write(job_id, f"{digest.hex()}.segment", data)
+        name = f"{digest.hex()}.segment"
+        if self._artifacts is not None and self._send(self._artifacts, digest, data):
+            self._files.setdefault(job_id, set()).add(name)
+        else:
+            self._write(job_id, name, data)
         return digest
 
     def segment(self, job_id: int, index: int, digest: bytes) -> bytes:
@@ -85,6 +107,17 @@ class SegmentStore:
         """
         return self._read(job_id, index, f"{digest.hex()}.segment", digest)
 
+    def stored(self, digest: bytes) -> Stored | None:
+        """Where in the store a segment is, or None if it is on this disk."""
+        return self._sent.get(digest)
+
+    def refer(self, job: ProofJob, stored: Stored) -> None:
+        """Keep where in the store the receipt of a segment is."""
+        assert job.part is not None and job.part.index is not None  # noqa: S101, PT018  # a segment
+        digest = job.part.digest
+        self._receipts.setdefault(job.id, {})[job.part.index] = (digest, stored)
+        self._remove(job.id, f"{digest.hex()}.segment")
+
     def put_receipt(self, job: ProofJob, receipt: bytes) -> None:
         """Keep the receipt of a segment in the segment's place. Raises OSError."""
         assert job.part is not None and job.part.index is not None  # noqa: S101, PT018  # a segment
@@ -95,16 +128,27 @@ class SegmentStore:
         self._remove(job.id, f"{digest.hex()}.segment")
 
     def receipts(self, job_id: int) -> tuple[bytes, ...]:
-        """Return the receipts of all segments of a job, in order.
+        """Return the receipts of all segments of a job, in order. One in the store is left empty.
 
         Raises:
             SegmentLostError: one is not there any more, or not what was kept.
         """
         kept = self._receipts[job_id]
-        return tuple(
-            self._read(job_id, index, f"{kept[index][0].hex()}.receipt", kept[index][1])
-            for index in sorted(kept)
-        )
+        found = []
+        for index in sorted(kept):
+            digest, receipt = kept[index]
+            name = f"{digest.hex()}.receipt"
+            if isinstance(receipt, bytes):
+                found.append(self._read(job_id, index, name, receipt))
+            else:
+                found.append(b"")
+        return tuple(found)
+
+    def stored_receipts(self, job_id: int) -> tuple[Stored | None, ...]:
+        """Where the receipts of all segments of a job are, in order; None for one on this disk."""
+        kept = self._receipts[job_id]
+        found = (kept[index][1] for index in sorted(kept))
+        return tuple(None if isinstance(receipt, bytes) else receipt for receipt in found)
 
     def digests(self, job_id: int) -> list[bytes]:
         """The digests of the segments of a job whose receipts are kept."""
@@ -117,9 +161,33 @@ class SegmentStore:
             self._remove(job_id, name)
 
     def clear(self) -> None:
-        """Remove everything."""
+        """Remove everything. What a store does not remove in time is left to its bound."""
+        if self._artifacts is not None and self._sent:
+            self._proved |= self._sent.keys()
+            with contextlib.suppress(StoreError, TimeoutError):
+                threads.within(
+                    _PATIENCE_S, "segments", functools.partial(self._tidy, self._artifacts)
+                )
         shutil.rmtree(self._folder, ignore_errors=True)
         self._held.close()
+
+    def _send(self, artifacts: Artifacts, digest: bytes, data: bytes) -> bool:
+        """Give a segment to the store, in the thread that cuts. Returns whether it took it."""
+        self._proved.discard(digest)  # it is cut again, because its receipt was lost
+        try:
+            artifacts.put(data, new=True)
+            self._sent[digest] = Stored(digest.hex(), len(data))
+            self._tidy(artifacts)
+        except StoreError as error:
+            log.warning("the store failed on a segment, which cost no proof: %s", error.reason)
+        return digest in self._sent
+
+    def _tidy(self, artifacts: Artifacts) -> None:
+        """Remove the segments that are proved from the store. Raises StoreError."""
+        while self._proved:
+            digest = self._proved.pop()
+            if self._sent.pop(digest, None) is not None:
+                artifacts.remove(digest.hex())
 
     def _prepare(self) -> None:
         """Make this run's folder, and remove those of runs that are dead."""
@@ -138,8 +206,13 @@ class SegmentStore:
             self._open = True
 
     def _remove(self, job_id: int, name: str) -> None:
+        """Remove a segment or a receipt. The store is told of a segment by the next to call it."""
         self._files.get(job_id, set()).discard(name)
-        (self._folder / name).unlink(missing_ok=True)
+        digest, _, kind = name.partition(".")
+        if kind == "segment" and bytes.fromhex(digest) in self._sent:
+            self._proved.add(bytes.fromhex(digest))
+        else:
+            (self._folder / name).unlink(missing_ok=True)
 
     def _write(self, job_id: int, name: str, data: bytes) -> None:
         self._prepare()

@@ -92,7 +92,7 @@ class RunStream:
             raise _EndedError
         try:
             digest = self._keep(data)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  # the one who has asked must not wait for ever
             future.set_exception(error)
             raise _EndedError from None
         self._wanted.pop(0)

@@ -8,6 +8,8 @@ there, and the run keeps their digests.
 from __future__ import annotations
 
 import shutil
+import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runner.errors import StoreError
@@ -47,7 +49,8 @@ class Spool:
 
     def refer(self, job_id: int, stored: Stored) -> None:
         """Keep where in the store a receipt is."""
-        self._stored[job_id] = stored
+        # Each one came with a copy of its machine's name, and there may be a million.
+        self._stored[job_id] = replace(stored, host=sys.intern(stored.host))
 
     def stored(self, job_id: int) -> Stored | None:
         """Where in the store a receipt is, or None if it is on this disk."""

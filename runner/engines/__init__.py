@@ -13,6 +13,7 @@ Only this room uses:
 
 - `processes.py`: the default engine, whose worker processes can be ended one by one.
 - `inline.py`: the engine that runs jobs in the calling thread, for debugging.
+- `pool.py`: the engine over any pool of ``concurrent.futures`` that the user has.
 - `dask_engine.py`: the engine that runs jobs on a Dask cluster.
 - `dask_cluster.py`: the connection to a Dask cluster, and to its scheduler when it comes back.
 - `dask_fleet.py`: who has joined a Dask cluster, who may work, and who is lost.

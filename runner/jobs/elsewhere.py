@@ -18,11 +18,25 @@ from typing import TYPE_CHECKING
 from runner.cache.shared import SharedProofs
 from runner.engines.engine import Host, threads_for
 from runner.engines.station import workers_here
-from runner.errors import ReceiptRejectedError, StoreError
-from runner.jobs.entries import found, job_key, job_origin, verify_entry
+from runner.errors import (
+    ArtifactLostError,
+    ProverError,
+    ReceiptRejectedError,
+    SegmentLostError,
+    StoreError,
+)
+from runner.jobs.entries import (
+    found,
+    job_key,
+    job_origin,
+    segment_key,
+    segment_origin,
+    verify_entry,
+)
 from runner.limits import cores
 from runner.model import ReceiptKind, Stored, Visit
 from runner.provers.prover import load_prover
+from runner.provers.segments import SegmentProver
 from runner.provers.worker import perform
 from runner.store.keep import Keep
 
@@ -63,7 +77,7 @@ class _Way:
         self.trouble: list[str] = []
 
     def get(self, stored: Stored) -> bytes:
-        """A receipt from this machine's disk, or else from the store. Raises StoreError."""
+        """A blob from this machine's disk, or else from the store. Raises StoreError."""
         data = self._there.keep.get(stored.sha256)
         if data is not None:
             self.kept += len(data)
@@ -72,6 +86,9 @@ class _Way:
             raise StoreError("", f"there is no store to take {stored.sha256} from")
         data = self._there.artifacts.get(stored.sha256, stored.size)
         self.fetched += len(data)
+        # A second attempt, or another parent, finds it on this machine.
+        with contextlib.suppress(OSError):
+            self._there.keep.put(data)
         return data
 
     def visit(self) -> Visit:
@@ -97,7 +114,8 @@ def perform_elsewhere(site: Site, job: ProofJob) -> Outcome:
 
     Args:
         site: What is the same for all jobs of the batch.
-        job: The job. Children that are stored come without their receipts.
+        job: The job. Children that are stored come without their receipts, and parts without their
+            data.
 
     Returns:
         The outcome. Its receipt is in the store, or comes with it where there is no store or where
@@ -106,7 +124,8 @@ def perform_elsewhere(site: Site, job: ProofJob) -> Outcome:
     Raises:
         ReceiptRejectedError: The receipt of a child, or the new receipt, does not verify.
         ProverError: The guest failed, or the proof could not be made.
-        StoreError: A child's receipt could not be had.
+        SegmentLostError: What the store should have of one segment is gone.
+        StoreError: What the job needs could not be had.
     """
     there = arrived(site)
     way = _Way(there)
@@ -114,6 +133,7 @@ def perform_elsewhere(site: Site, job: ProofJob) -> Outcome:
     known = _look_up(there, job, way) if site.caches else None
     if known is not None:
         return known
+    job = _with_data(job, way)
     children = tuple(_with_receipt(child, way) for child in job.children)
     outcome = perform(there.spec, replace(job, children=children))
     return _depart(site, there, job, outcome, way)
@@ -128,9 +148,11 @@ def _threads(job: ProofJob) -> int:
 
 
 def _look_up(there: Arrived, job: ProofJob, way: _Way) -> Outcome | None:
-    if there.artifacts is None or job.kind is ReceiptKind.EXECUTE:
+    # A run that is put together from its segments was looked up as a whole before it was cut.
+    assembles = job.part is not None and job.part.index is None
+    if there.artifacts is None or job.kind is ReceiptKind.EXECUTE or assembles:
         return None
-    started, key = time.time(), job_key(there.prover, job)
+    started, key = time.time(), _key(there.prover, job)
     shared = SharedProofs(there.artifacts)
     try:
         entry = shared.get(key)
@@ -142,7 +164,11 @@ def _look_up(there: Arrived, job: ProofJob, way: _Way) -> Outcome | None:
     way.fetched += len(entry.data)
     clock = time.perf_counter()
     try:
-        journal = verify_entry(there.prover, job, key, entry.data, entry.made_from)
+        if job.part is None:
+            journal = verify_entry(there.prover, job, key, entry.data, entry.made_from)
+        else:
+            journal = b""
+            _verify_segment(there.prover, _with_data(job, way), key, entry.data)
     except ReceiptRejectedError as error:
         way.trouble.append(str(error))
         with contextlib.suppress(StoreError):
@@ -154,6 +180,37 @@ def _look_up(there: Arrived, job: ProofJob, way: _Way) -> Outcome | None:
     digest = hashlib.sha256(entry.data).hexdigest()
     stored = Stored(digest, len(entry.data), platform.node())
     return replace(outcome, receipt=None, stored=stored, worker=os.getpid(), visit=way.visit())
+
+
+def _key(prover: Prover, job: ProofJob) -> str:
+    if job.part is None or job.part.index is None:
+        return job_key(prover, job)
+    return segment_key(prover, job.part)
+
+
+def _verify_segment(prover: Prover, job: ProofJob, key: str, receipt: bytes) -> None:
+    """Verify that what was found proves the segment of a job, whose data are there."""
+    if job.part is None or not isinstance(prover, SegmentProver):
+        raise ProverError("bad_argument", "this zkVM proves each run as a whole")
+    try:
+        prover.verify_segment(receipt, job.part.data[0])
+    except ProverError as error:
+        raise ReceiptRejectedError(f"cache entry {key[:16]}", str(error)) from None
+
+
+def _with_data(job: ProofJob, way: _Way) -> ProofJob:
+    """The job with the data of its part, which are a segment or the receipts of all segments."""
+    part = job.part
+    if part is None or not part.stored:
+        return job
+    data = []
+    for position, (own, stored) in enumerate(zip(part.data, part.stored, strict=True)):
+        try:
+            data.append(own if stored is None else way.get(stored))
+        except ArtifactLostError as error:
+            index = position if part.index is None else part.index
+            raise SegmentLostError(job.id, index, error.reason) from None
+    return replace(job, part=replace(part, data=tuple(data), stored=()))
 
 
 def _with_receipt(child: Child, way: _Way) -> Child:
@@ -169,14 +226,18 @@ def _depart(site: Site, there: Arrived, job: ProofJob, outcome: Outcome, way: _W
         return replace(outcome, visit=way.visit())
     try:
         if site.caches:
+            part = job.part if job.part is not None and job.part.index is not None else None
             digest = SharedProofs(there.artifacts).put(
-                job_key(there.prover, job),
+                _key(there.prover, job),
                 receipt,
-                image_id=outcome.image_id,
-                kind=outcome.kind,
+                # An image id is a digest too, so that no guest has that of a segment.
+                image_id=outcome.image_id if part is None else part.digest,
+                kind=outcome.kind if part is None else ReceiptKind.COMPOSITE,
                 cycles=outcome.cycles,
                 prove_s=outcome.prove_s,
-                origin=job_origin(there.prover, job),
+                origin=job_origin(there.prover, job)
+                if part is None
+                else segment_origin(there.prover, job, part),
             )
         else:
             digest = there.artifacts.put(receipt, new=True)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from runner.cache.keys import proof_key
 from runner.cache.origins import MadeFrom, Origin
 from runner.errors import ReceiptRejectedError
-from runner.model import Outcome
+from runner.model import Outcome, ReceiptKind
 from runner.provers.verifying import verify_receipt
 
 if TYPE_CHECKING:
     from runner.cache.cache import Entry
-    from runner.model import ProofJob
+    from runner.model import Part, ProofJob
     from runner.provers.prover import Prover
 
-__all__ = ["found", "job_key", "job_origin", "verify_entry"]
+__all__ = ["found", "job_key", "job_origin", "segment_key", "segment_origin", "verify_entry"]
 
 
 def job_key(prover: Prover, job: ProofJob) -> str:
@@ -47,6 +47,30 @@ def job_origin(prover: Prover, job: ProofJob) -> Origin:
         zkvm=versions.zkvm,
         zkvm_version=versions.zkvm_version,
         children=len(job.children),
+    )
+
+
+def segment_key(prover: Prover, part: Part) -> str:
+    """Return the key of a segment's receipt. The segment's digest stands for all of it."""
+    versions = prover.versions
+    return proof_key(
+        zkvm=versions.zkvm,
+        zkvm_version=versions.zkvm_version,
+        kind=ReceiptKind.COMPOSITE,
+        image_id=part.digest,
+        stdin=b"segment",
+    )
+
+
+def segment_origin(prover: Prover, job: ProofJob, part: Part) -> Origin:
+    """Return what a segment's receipt is made from, as the cache records it."""
+    versions = prover.versions
+    return Origin(
+        guest=f"segment of {job.guest.name}",
+        stdin=part.digest.hex(),
+        zkvm=versions.zkvm,
+        zkvm_version=versions.zkvm_version,
+        children=0,
     )
 
 

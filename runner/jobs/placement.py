@@ -12,14 +12,15 @@ __all__ = ["near"]
 
 
 def near(job: ProofJob) -> str | None:
-    """The machine that made most bytes of a job's children, and keeps them on its disk.
+    """The machine that made most bytes of what a job needs, and keeps them on its disk.
 
     Returns:
-        The name of the machine, or None if the job has no children in the store.
+        The name of the machine, or None if the job needs nothing that a worker has stored.
     """
     sizes: Counter[str] = Counter()
-    for child in job.children:
-        if child.stored is not None:
-            sizes[child.stored.host] += child.stored.size
+    children = [child.stored for child in job.children]
+    for stored in [*children, *(job.part.stored if job.part is not None else ())]:
+        if stored is not None and stored.host:
+            sizes[stored.host] += stored.size
     # Of two with as many bytes, the one with the lower name, so that a run can be repeated.
     return min(sizes, key=lambda host: (-sizes[host], host), default=None)

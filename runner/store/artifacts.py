@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from runner.errors import StoreError
+from runner.errors import ArtifactLostError, StoreError
 from runner.untrusted import unhex
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class Artifacts:
             most: The most bytes that the blob may have.
 
         Raises:
-            StoreError: There is no such blob, it is another one, or it cannot be read.
+            ArtifactLostError: There is no such blob, or it is another one.
+            StoreError: It cannot be read.
             ValueError: ``digest`` is no SHA-256.
         """
         try:
@@ -73,10 +74,10 @@ class Artifacts:
         name = _name(digest)
         data = self.place.read(name, most)
         if data is None:
-            raise StoreError(self.place.url, f"{name} is not there")
+            raise ArtifactLostError(self.place.url, f"{name} is not there")
         found = hashlib.sha256(data).hexdigest()
         if found != digest:
-            raise StoreError(self.place.url, f"{name} has the SHA-256 {found}")
+            raise ArtifactLostError(self.place.url, f"{name} has the SHA-256 {found}")
         return data
 
     def _is_there(self, digest: str, size: int) -> bool:

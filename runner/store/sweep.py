@@ -7,10 +7,11 @@ Two machines that sweep at once remove the same entries, namely the oldest, and 
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from runner import threads
 from runner.errors import StoreError
@@ -26,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 _SHARE = 16
 """A sweep follows whenever this part of the bound has been written."""
+_PATIENCE_S = 10.0
+"""The seconds for which the end of a run waits for its sweep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +91,33 @@ class Sweeper:
         place: The place.
         bound: Its bound.
         clock: A function that returns the Unix time in seconds.
+        written: The bytes that count as written already. With a number that :meth:`at_random` has
+            drawn, many small runs sweep as often as one large run that writes as much.
     """
 
-    def __init__(self, place: Place, bound: Bound, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        place: Place,
+        bound: Bound,
+        clock: Callable[[], float] = time.time,
+        *,
+        written: int = 0,
+    ) -> None:
         self._place, self._bound, self._clock = place, bound, clock
         self._lock = threading.Lock()
-        self._written = 0
+        self._written = written
         self._thread: threading.Thread | None = None
         self._warned = False
+
+    @classmethod
+    def at_random(cls, place: Place, bound: Bound) -> Self:
+        """A sweeper that begins somewhere between two sweeps.
+
+        No run knows what earlier runs have written since the last sweep, and one that began with
+        nothing would never sweep if it writes less than is written between two sweeps.
+        """
+        between = max(1, bound.max_bytes // _SHARE)
+        return cls(place, bound, written=random.randrange(between))  # noqa: S311  # no secret
 
     def wrote(self, size: int) -> None:
         """Count what was written, and start a sweep if it is time for one."""
@@ -106,6 +128,13 @@ class Sweeper:
                 return
             self._written = 0
             self._thread = threads.start("sweep", self.sweep)
+
+    def finish(self) -> None:
+        """Wait a while for a sweep that is under way, so that it ends in short runs too."""
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            thread.join(_PATIENCE_S)
 
     def sweep(self) -> Swept | None:
         """Sweep now. A place that fails costs a warning, and None is returned."""

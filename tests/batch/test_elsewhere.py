@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import os
 import platform
 import shutil
-from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar
+import sys
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 import pytest
 
+from runner.batch.batch_run import BatchRun
 from runner.batch.run import run as run_batch
 from runner.batch.settings import StoreSettings
+from runner.cache.cache import NoCache
 from runner.engines.inline import InlineEngine
 from runner.engines.processes import ProcessEngine
 from runner.errors import BatchFailedError, InputError
 from runner.jobs.placement import near
 from runner.jobs.site import folder_files
 from runner.model import Child, Outcome, ProofJob, ReceiptKind, Stored
+from runner.store.artifacts import Artifacts
 from runner.store.keep import Keep
-from runner.store.place import PlaceSettings
+from runner.store.place import PlaceSettings, UrlPlace
 from runner.store.sweep import Bound
 from runner.verify.__main__ import main as verify
 from tests import builders
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
+    from runner.batch.batch import Root
     from runner.batch.settings import Settings
     from runner.engines.engine import Requirements
     from runner.provers.guests import Manifest
@@ -125,6 +132,66 @@ def test_no_receipt_passes_through_the_runner(shared: Settings, engine: Elsewher
     assert counted["l2_store_errors_total"] == 0
     found = record(shared)
     assert all(job["receipt_bytes"] > 0 for job in found["jobs"])
+
+
+def test_the_bound_of_the_store_is_kept_where_only_workers_write(
+    shared: Settings, tmp_path: Path
+) -> None:
+    old = Artifacts(UrlPlace(PlaceSettings(f"file://{tmp_path}/store"))).put(b"old")
+    path = tmp_path / "store" / "blobs" / old[:2] / old
+    os.utime(path, (0, 0))
+    assert shared.store is not None
+    bound = Bound(max_bytes=16, protect_s=3600.0)
+    run_batch(dataclasses.replace(shared, store=dataclasses.replace(shared.store, bound=bound)))
+    assert not path.exists()
+    # What this batch has written is young, and stays.
+    assert made(run_batch(again(shared, "second"))) == (0, 7)
+
+
+def test_a_worker_elsewhere_costs_the_runner_no_more_memory_than_one_here(
+    shared: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[BatchRun] = []
+    run = BatchRun.run
+
+    def noted(self: BatchRun, **named: Any) -> Root | None:  # noqa: ANN401  # those of run
+        runs.append(self)
+        return run(self, **named)
+
+    monkeypatch.setattr(BatchRun, "run", noted)
+    for name, processes in (("one", ElsewhereProcesses), ("two", ProcessEngine)):
+        run_batch(
+            dataclasses.replace(
+                again(shared, name),
+                cache=NoCache(),
+                make_engine=lambda processes=processes: processes(1),  # type: ignore[misc]
+            )
+        )
+    elsewhere, here = runs
+    assert len(elsewhere.outcomes) == len(here.outcomes) == 7
+    assert held(elsewhere.outcomes) <= held(here.outcomes)
+    # In place of a file, there is the digest of each receipt; the machine's name is there once.
+    stored = elsewhere._spool._stored
+    assert len(stored) >= 6
+    assert held(stored) / len(stored) < 600
+
+
+class ElsewhereProcesses(ProcessEngine):
+    """Worker processes that have nothing of the runner's files."""
+
+    elsewhere: ClassVar[bool] = True
+
+
+def held(what: object) -> int:
+    """The bytes of all data that an object leads to, each counted once."""
+    seen: dict[int, object] = {}
+    waiting = [what]
+    while waiting:
+        one = waiting.pop()
+        if id(one) not in seen and not isinstance(one, type | ReceiptKind):
+            seen[id(one)] = one
+            waiting += gc.get_referents(one)
+    return sum(map(sys.getsizeof, seen.values()))
 
 
 def test_a_worker_has_nothing_but_what_came_by_digest(
@@ -278,9 +345,6 @@ def test_a_store_that_cannot_be_written_is_refused_before_any_proof(
 
 
 def test_worker_processes_of_this_machine_do_the_same(shared: Settings) -> None:
-    class ElsewhereProcesses(ProcessEngine):
-        elsewhere = True
-
     settings = dataclasses.replace(shared, make_engine=lambda: ElsewhereProcesses(2))
     assert made(run_batch(settings)) == (7, 0)
     assert verified(settings)

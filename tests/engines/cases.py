@@ -15,6 +15,7 @@ import pytest
 from runner.engines.dask_engine import DaskEngine
 from runner.engines.engine import Engine, Host
 from runner.engines.inline import InlineEngine
+from runner.engines.pool import PoolEngine
 from runner.engines.processes import ProcessEngine
 
 if TYPE_CHECKING:
@@ -76,5 +77,6 @@ ENGINES: dict[str, Callable[[], Engine]] = {
     "inline": InlineEngine,
     "processes": functools.partial(ProcessEngine, 2, timeout_s=PATIENCE_S),
     "threads": ThreadEngine,
+    "pool": functools.partial(PoolEngine, 2, pool=ThreadPoolExecutor),
     "dask": dask_cluster,
 }

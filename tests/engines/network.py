@@ -72,6 +72,10 @@ class Network(Machines):
         """Cut a machine's link. No packet arrives, and nothing tells either side."""
         self._in(self._bridge, "link", "set", self._port_of(name), "down")
 
+    def cut_one_way(self, name: str, other: str) -> None:
+        """Let a machine hear another and not answer it, as behind a firewall that has changed."""
+        self._in(self._space(name), "route", "add", "blackhole", f"{self.ip(other)}/32")
+
     def mend(self, name: str) -> None:
         self._in(self._bridge, "link", "set", self._port_of(name), "up")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.studies.machines import Machines
 from benchmarks.studies.schedule import Times, mixed, simulate
+from runner.plan.strategy import make_plan
 
 
 @pytest.mark.parametrize(
@@ -30,3 +32,27 @@ def test_one_long_run_takes_as_long_as_its_chain_where_there_are_workers_enough(
     found = simulate([50], 200, Times())
     assert found.over == pytest.approx(0.0, abs=1e-9)
     assert found.by_chain > found.by_work
+
+
+def test_every_byte_of_a_receipt_goes_to_the_store_once_and_comes_back_once_or_was_there() -> None:
+    machines = Machines(5, 4, receipt=1000)
+    times = Times(segment=20.0, aggregate=10.0, child=1.0)
+    found = simulate([1] * 1000, 20, times, machines=machines)
+    plan = make_plan("three_level", range(1000))
+    assert found.jobs == plan.jobs
+    assert sum(link.sent for link in machines.links) == 1000 * plan.jobs
+    # Each receipt but the root's is needed by its one parent.
+    needed = sum(link.fetched + link.kept for link in machines.links)
+    assert needed == 1000 * (plan.jobs - 1)
+    # An aggregation runs where most of its bytes are, if it can.
+    assert sum(link.kept for link in machines.links) > needed / 5
+    assert found.over < 0.2
+
+
+def test_what_goes_through_the_client_does_not_grow_with_receipts() -> None:
+    small, large = (Machines(2, 2, receipt=size) for size in (1_000, 1_000_000))
+    for machines in (small, large):
+        simulate([1] * 100, 4, Times(), machines=machines)
+    assert large.calls - small.calls < 1_000
+    assert large.calls < 4_000 * 130
+    assert large.outcomes < 1_000 * 130

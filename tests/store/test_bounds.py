@@ -69,6 +69,18 @@ def test_a_sweep_follows_when_enough_was_written(caplog: pytest.LogCaptureFixtur
     assert len(place.found) == 1
 
 
+def test_small_runs_sweep_as_often_as_a_large_one() -> None:
+    """Each run writes a tenth of what is written between two sweeps."""
+    swept = 0
+    for _ in range(1000):
+        place = ListedPlace((1600, 1.0), (100, 2.0))
+        sweeper = Sweeper.at_random(place, Bound(1600, 0.0))
+        sweeper.wrote(10)
+        sweeper.finish()
+        swept += len(place.found) == 1
+    assert 50 < swept < 150  # 100 +- 5 standard deviations
+
+
 def test_a_store_that_fails_costs_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     place = ListedPlace()
     place.broken = True
