@@ -56,7 +56,7 @@ def test_the_end_of_a_stream_may_come_after_its_run_is_put_together() -> None:
     assert runs.finished(segment, DONE) is not None
     runs.assembled(JOB.id, DONE)
     stream.asked[1].set_result(None)
-    assert runs.job_of(stream.asked[1]) is None
+    assert runs.job_of(stream.asked[1]) == JOB
     assert runs.segment(stream.asked[1]) is None
     assert stream.closed
 
@@ -65,5 +65,5 @@ def test_a_stream_may_fail_after_its_run_was_given_up() -> None:
     runs, stream, _ = begun()
     assert runs.drop(JOB.id) == JOB
     stream.asked[1].set_exception(OSError("full"))
-    assert runs.job_of(stream.asked[1]) is None
+    assert runs.job_of(stream.asked[1]) == JOB
     assert runs.segment(stream.asked[1]) is None
