@@ -64,7 +64,7 @@ def test_a_worker_loads_the_prover_and_little_else() -> None:
     ground = {"errors", "files", "gpus", "lifeline", "limits", "model", "text", "untrusted"}
     rooms = {"engines", "engines.worker_process", "provers", "provers.risc0"}
     prover = {f"provers.{name}" for name in ("guests", "native_module", "prover", "worker")}
-    prover |= {f"provers.{name}" for name in ("part_worker", "segments", "verifying")}
+    prover |= {f"provers.{name}" for name in ("composing", "part_worker", "segments", "verifying")}
     risc0 = {f"provers.risc0.{name}" for name in ("adapter", "cost", "gpu", "recursive")}
     risc0 |= {"provers.risc0.environment", "provers.risc0.program"}
     assert ours == ground | rooms | prover | risc0

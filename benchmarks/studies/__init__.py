@@ -15,6 +15,7 @@ Files:
 - `scale.py`: time and memory of large plans and large batches.
 - `batches.py`: runs one batch in this process; several studies use it.
 - `long_batches.py`: batches of one long leaf as commands, killed or not; `segments.py` uses it.
+- `machines.py`: simulated machines, and the bytes on their links; `schedule.py` uses it.
 - `stopwatches.py`: measures functions from outside; several studies use it.
 
 Run one as ``python -m benchmarks.studies.NAME``. What was found stands in docs/figures/.

@@ -109,6 +109,14 @@ THROUGHPUT = (
         style=STEPS,
         note="Live where python -m runner.server is scraped; a textfile only says 0.",
     ),
+    Panel(
+        "Work a second in the guest's own unit",
+        (Query("l2_last_run_work_per_second@", f"{{{{unit}}}} {TARGET}"),),
+        width=24,
+        unit="short",
+        style=STEPS,
+        empty="No guest's config names a unit of work.",
+    ),
 )
 
 TIME = (

@@ -21,7 +21,13 @@ NO_PATHS = {
     *("guest.inputs_format", "guest.name", "guest.journal", "strategy.name", "strategy.fan_in"),
     *("prover.adapter", "prover.kind", "prover.segment_po2"),
     *("executor.workers", "executor.on_failure"),
-    *("executor.engine._target_", "executor.engine.address", "cache._target_", "store.url"),
+    *(
+        "executor.engine._target_",
+        "executor.engine.address",
+        "executor.engine.pool._target_",
+        "cache._target_",
+        "store.url",
+    ),
     *("metrics.pushgateway.url", "metrics.pushgateway.job"),
     *("progress", "log_level", "log_format", "l1.mode", "l1.url", "l1.url_env", "l1.registry"),
     *("l1.verifier", "l1.verifier_code_sha256", "l1.key_env", "l1.signer_url"),
@@ -30,7 +36,8 @@ NO_PATHS = {
 """The other settings that take a text. A new one belongs here or into :data:`PATHS`."""
 
 NO_TEXTS = {
-    *("guest.input", "guest.encode"),
+    *("guest.input", "guest.encode", "guest.work"),
+    "guest.assumptions",  # its folders are paths, and its reader follows the rule for them
     *("guest.inputs", "guest.count", "guest.default_count", "metrics.pushgateway.grouping"),
     *("prover.gpus", "prover.gpu_proofs", "store.options", "executor.engine.resources"),
     "executor.engine.tls",  # its files are paths, and the engine follows the rule for them
@@ -53,6 +60,7 @@ def test_every_setting_that_takes_a_text_is_a_path_or_known_to_be_none() -> None
     numbers = {
         "executor.timeout_s",
         "executor.max_cycles",
+        "guest.max_cycles",
         "l1.chain_id",
         "l1.max_fee_gwei",
         "l1.max_cost_eth",

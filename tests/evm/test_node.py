@@ -75,7 +75,7 @@ def test_a_program_that_is_no_node_is_told_with_its_words(
     program = tmp_path / "anvil"
     program.write_text("#!/bin/sh\necho no such option >&2\nexit 1\n")
     program.chmod(0o755)
-    monkeypatch.setattr("runner.evm.node._START_S", 0.5)
+    monkeypatch.setattr(LocalNode, "start_s", 0.5)
     env = {"RUNNER_CACHE": str(tmp_path / "none"), "PATH": str(tmp_path)}
     node = LocalNode(tmp_path, env)
     with pytest.raises(L1Error, match="no such option"):
