@@ -21,11 +21,10 @@ zkvm = $(if $(findstring $(comma),$(chosen)),-all,$(addprefix -,$(filter $(zkvms
 proved = $(shell set -- $(args); for folder; do \
 	sed -n 's/.*"zkvm": "\([a-z0-9_]*\)".*/\1/p' "$$folder/result.json"; done 2> /dev/null)
 
-# Tests that share nothing run side by side. Of the others, one after the other makes real proofs, which
-# takes all cores, and one after the other waits for clusters, browsers and Prometheus beside them.
+# Tests that share nothing run side by side; the others want the machine, or a port, for themselves.
 quick := not real and not monitoring and not browser and not cluster
 fast := -n auto --dist worksteal -m "$(quick)"
-slow := -n 2 --dist loadgroup -m "not ($(quick))"
+slow := -m "not ($(quick))"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

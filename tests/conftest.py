@@ -37,18 +37,6 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-WAITING = ("cluster", "browser", "monitoring")
-"""The markers of tests that mostly wait: for processes to start, for time to pass, for a scrape."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With ``--dist loadgroup``, the tests that wait run beside those that make real proofs."""
-    for item in items:
-        if any(item.get_closest_marker(name) for name in WAITING):
-            item.add_marker(pytest.mark.xdist_group("waiting"))
-        elif item.get_closest_marker("real"):
-            item.add_marker(pytest.mark.xdist_group("proving"))
-
 
 @pytest.fixture
 def guests(tmp_path: Path) -> Path:
