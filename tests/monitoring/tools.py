@@ -106,7 +106,7 @@ class Prometheus:
         self,
         expression: str,
         wanted: float | Callable[[float | None], bool],
-        seconds: float = 60.0,
+        seconds: float = 20.0,
     ) -> float:
         """Wait until an expression has a value. Returns the seconds that this took."""
         begin = time.monotonic()
