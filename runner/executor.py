@@ -161,7 +161,8 @@ class PlanExecutor:
         self._attempts: dict[tuple[int, int], Attempts] = {}
         # Jobs that are cut smaller as soon as all parts of the earlier cut have ended, and when.
         self._recut: dict[int, tuple[ProofJob, float]] = {}
-        self._lookups: dict[Future[Outcome | None], ProofJob] = {}
+        # Those of look-ups each have their turn in the queue.
+        self._lookups: dict[Future[Outcome | None], tuple[ProofJob, int]] = {}
         self._running: dict[Future[Outcome], ProofJob] = {}
         # Every future comes here when it ends. `concurrent.futures.wait` would lock all of them.
         self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
@@ -242,7 +243,7 @@ class PlanExecutor:
         """Whether the next job is a leaf while an aggregation waits for its look-up."""
         if not self._queue.runs_leaf_next:
             return False
-        looked_up = (job.id for job in self._lookups.values())
+        looked_up = (job.id for job, _ in self._lookups.values())
         first = self._plan.leaf_jobs
         return self._queue.has_aggregation or any(job_id >= first for job_id in looked_up)
 
@@ -269,7 +270,7 @@ class PlanExecutor:
         if job is None:
             return False
         lookup = pool.submit(self._jobs.lookup, job)
-        self._lookups[lookup] = job
+        self._lookups[lookup] = (job, self._queue.taken)
         lookup.add_done_callback(self._ended.put)
         return True
 
@@ -314,12 +315,12 @@ class PlanExecutor:
             if self._long.owns(future):
                 self._cut(future)
             elif future in self._lookups:
-                job = self._lookups.pop(future)
+                job, turn = self._lookups.pop(future)
                 outcome = future.result()
                 if outcome is not None:
                     self._finish(job, outcome)
                 elif job.part is None or self._long.has(job.id):
-                    self._queue.put(job)
+                    self._queue.put(job, turn)
                 self._start_again(job.id)
             elif future in self._running:  # any other is a look-up that was cancelled
                 job = self._running.pop(future)
@@ -392,7 +393,8 @@ class PlanExecutor:
         """Let a run that is cut smaller start, unless a part of the earlier cut is under way."""
         if job_id not in self._recut:
             return
-        busy = itertools.chain(self._running.values(), self._lookups.values())
+        looked_up = (job for job, _ in self._lookups.values())
+        busy = itertools.chain(self._running.values(), looked_up)
         if all(job.id != job_id for job in busy):
             self._jobs.forget(job_id)
             self._queue.delay(*self._recut.pop(job_id))

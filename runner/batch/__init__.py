@@ -1,8 +1,8 @@
 """One run of one batch, from its settings to its verified result and its outputs; the dry run.
 
 May import: audit, cache, codec, consoles, engines, errors, events, executor, files, folder, gpus,
-jobs, limits, locks, long_runs, metric_table, metrics, model, monitoring, plan, provers, stopping,
-store, text, threads, untrusted.
+jobs, limits, locks, long_runs, metric_table, metrics, model, monitoring, plan, provers, records,
+stopping, store, text, threads, untrusted.
 
 Other rooms use:
 
@@ -19,6 +19,8 @@ Only this room uses:
 - `assumptions.py`: what leaves' guests verify themselves, and the order that follows from it.
 - `receipts_elsewhere.py`: receipts that a batch uses and does not make, and verifies first.
 - `batch.py`: the batch itself: its leaves, its plan, and the job behind each node.
+- `leaf_records.py`: the leaves of a batch on disk.
+- `outcomes.py`: the outcomes of a run's finished jobs on disk.
 - `batch_run.py`: one run of a batch: source and sink of its jobs, and the check of the root.
 - `partial.py`: what is missing from a batch whose leaves failed in part, and what is left of it.
 - `run_info.py`: what is known of a run before its first job, such as its id and its start.

@@ -14,6 +14,7 @@ from runner.audit.trail import NoTrail
 from runner.batch.batch import Batch, Root
 from runner.batch.counters import RunCounters
 from runner.batch.lookup import Lookup
+from runner.batch.outcomes import Outcomes
 from runner.batch.printed import Printed, printed_by
 from runner.batch.seed import seed_for
 from runner.batch.segment_stream import RunStream
@@ -77,9 +78,7 @@ class BatchRun:
 
     Attributes:
         counters: the counters of this run.
-        outcomes: the outcomes of the finished jobs, by job id, without their receipts and without
-            what was said of the way to the store.
-        receipt_bytes: the sizes of the finished jobs' receipts, by job id.
+        outcomes: the outcomes of the finished jobs.
         failures: the failures of the jobs that have failed for good, by job id.
     """
 
@@ -120,8 +119,7 @@ class BatchRun:
         self._trail = trail if trail is not None else NoTrail()
         self._lookup = Lookup(cache, prover, self.counters, self._trail)
         self._positions = batch.plan.first_positions()
-        self.outcomes: dict[int, Outcome] = {}
-        self.receipt_bytes: dict[int, int] = {}
+        self.outcomes = Outcomes()
         self.failures: dict[int, JobFailedError] = {}
         self._leaves_done = False
         self._padded: set[str] = set()  # the guests that were warned of
@@ -190,10 +188,7 @@ class BatchRun:
             OSError: a receipt of this run cannot be renamed.
         """
         self._spool.keep_only(rest.jobs)
-        new = list(enumerate(rest.jobs))
-        self.outcomes = {job: replace(self.outcomes[old], job_id=job) for job, old in new}
-        sizes = self.receipt_bytes
-        self.receipt_bytes = {job: sizes[old] for job, old in new if old in sizes}
+        self.outcomes = self.outcomes.only({old: new for new, old in enumerate(rest.jobs)})
         self._batch, self._positions = rest.batch, rest.batch.plan.first_positions()
         self.failures, self._leaves_done = {}, True
         self.counters.go_on(rest.batch.plan)
@@ -307,21 +302,15 @@ class BatchRun:
                 self._looked_up(found=outcome.cached)
         if outcome.stored is not None:
             self._spool.refer(job_id, outcome.stored)
-            self.receipt_bytes[job_id] = outcome.stored.size
+            self.outcomes.receipt_bytes[job_id] = outcome.stored.size
         elif outcome.receipt is not None:
             # The cache comes first. If this run is stopped here, the next one still has the proof.
             if not outcome.cached:
                 self._lookup.keep(self.build(job_id), outcome, outcome.receipt)
             self._spool.put(job_id, outcome.receipt)
-            self.receipt_bytes[job_id] = len(outcome.receipt)
-            outcome = replace(outcome, receipt=None)
+            self.outcomes.receipt_bytes[job_id] = len(outcome.receipt)
         self._segments.drop(job_id)
-        # There may be a million. What was told already goes, and every one that came from another
-        # process has its own copy of the guest's image id.
-        image_id = self._batch.program(job_id).image_id
-        if outcome.image_id == image_id:
-            outcome = replace(outcome, image_id=image_id)
-        self.outcomes[job_id] = replace(outcome, printed="", visit=None, stored=None)
+        self.outcomes.put(outcome)
 
     def _looked_up(self, *, found: bool) -> None:
         """Count that a worker elsewhere has looked a proof up, if it does."""
@@ -384,10 +373,8 @@ class BatchRun:
     def expected_hash(self) -> bytes:
         """The combined hash that the root must show, by the plan and the leaves' journals."""
         plan = self._batch.plan
-        hashes = [
-            merkle.leaf_hash(self.outcomes[job].image_id, self.outcomes[job].journal)
-            for job in range(plan.leaf_jobs)
-        ]
+        leaves = (self.outcomes[job] for job in range(plan.leaf_jobs))
+        hashes = (merkle.leaf_hash(leaf.image_id, leaf.journal) for leaf in leaves)
         return merkle.combined_hash(plan, hashes)
 
     def _check_root(self, root: int) -> Root:

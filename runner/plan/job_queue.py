@@ -27,9 +27,13 @@ class JobQueue:
     Args:
         plan: the plan that is run.
         leaves_done: whether all leaves have finished before, so that only aggregations are left.
+
+    Attributes:
+        taken: the number of leaves and of their segments that were taken out.
     """
 
     def __init__(self, plan: Plan, *, leaves_done: bool = False) -> None:
+        self.taken = 0
         self._leaf_jobs = plan.leaf_jobs
         self._parents = plan.parents
         self._missing = {a.id: len(set(a.children)) for a in plan.aggregations}
@@ -44,8 +48,6 @@ class JobQueue:
         self._near: deque[ProofJob] = deque()  # segments of aggregations
         self._segments: deque[ProofJob] = deque()  # segments of leaves
         self._segment_next = False
-        self._turns: dict[tuple[int, int], int] = {}  # of the jobs that are looked up
-        self._taken = 0
         # The following are heaps: one by nearness to the root and then by turn, one by due time.
         self._to_run: list[tuple[int, int, tuple[int, int], ProofJob]] = []
         self._delayed: list[tuple[float, tuple[int, int], ProofJob]] = []
@@ -85,15 +87,13 @@ class JobQueue:
         leaves = self._leaves_left or self._ready
         if self._segments and (self._segment_next or not leaves):
             self._segment_next = False
-            segment = self._segments.popleft()
-            self._turn(segment.key)
-            return segment
+            self.taken += 1
+            return self._segments.popleft()
         if not leaves:
             return None
         self._segment_next = True
-        leaf = self._ready.popleft() if self._ready else self._new_leaf()
-        self._turn((leaf, -1))
-        return leaf
+        self.taken += 1
+        return self._ready.popleft() if self._ready else self._new_leaf()
 
     def _new_leaf(self) -> int:
         while self._next_leaf in self._needing:
@@ -101,10 +101,6 @@ class JobQueue:
         self._leaves_left -= 1
         self._next_leaf += 1
         return self._next_leaf - 1
-
-    def _turn(self, key: tuple[int, int]) -> None:
-        self._taken += 1
-        self._turns[key] = self._taken
 
     def finished(self, job_id: int) -> None:
         """Note that a job has finished, so that jobs that waited for it can be made."""
@@ -125,12 +121,17 @@ class JobQueue:
         """Whether the job that :meth:`pop` would return is a leaf."""
         return self._to_run[0][0] == 1
 
-    def put(self, job: ProofJob) -> None:
-        """Add a job that has to run."""
+    def put(self, job: ProofJob, turn: int = 0) -> None:
+        """Add a job that has to run.
+
+        Args:
+            job: the job.
+            turn: :attr:`taken` as it was when the job was taken out, if it was looked up since.
+                Leaves whose look-ups end in another order then still start in the first one.
+        """
         assembly = job.part is not None and job.part.index is None
         near = job.id >= self._leaf_jobs or assembly
-        turn = self._turns.pop(job.key, 0)
-        heapq.heappush(self._to_run, (0 if near else 1, turn, job.key, job))
+        heapq.heappush(self._to_run, (0, 0, job.key, job) if near else (1, turn, job.key, job))
 
     def pop(self) -> ProofJob:
         """Take out the job that has to run next. There must be one."""
