@@ -29,6 +29,7 @@ from runner.events import (
     LoadMeasured,
     WorkersChanged,
 )
+from runner.jobs.placement import Room
 from runner.long_runs import LongRuns, most_ahead
 from runner.plan.job_queue import JobQueue
 from runner.text import one_line
@@ -196,6 +197,7 @@ class PlanExecutor:
 
     def _take_hosts(self, hosts: Sequence[Host]) -> None:
         self._workers = jobs_at_once(hosts) * self._per_worker
+        self._room = Room(self._workers)
         self._threads = functools.cache(functools.partial(threads_for, hosts))
 
     @property
@@ -259,7 +261,9 @@ class PlanExecutor:
         """The next job without a look-up, or None if no job can start."""
         if self._queue.to_run:
             return self._queue.pop()
-        return self._made(self._queue.take())
+        host = self._room.first
+        job = self._made(self._queue.take(host))
+        return job if job is None else replace(job, host=host)
 
     def _made(self, taken: int | ProofJob | None) -> ProofJob | None:
         return self._jobs.build(taken) if isinstance(taken, int) else taken
@@ -281,6 +285,7 @@ class PlanExecutor:
         try:
             threads = self._threads(beside)
             full = replace(self._jobs.load(job), threads=threads, beside=beside)
+            self._room.started(full)
             future = self._engine.submit(self._task, full)
         except (RuntimeError, SegmentLostError) as error:
             # A broken pool takes no more jobs. The retry policy judges this like a failed job.
@@ -329,6 +334,7 @@ class PlanExecutor:
                 except (Exception, CancelledError) as error:  # noqa: BLE001  # judged by the policy
                     self._fail(job, error)
                 else:
+                    self._room.ended(outcome)
                     if job.key in self._attempts:
                         outcome = replace(outcome, attempts=self._attempts.pop(job.key).number)
                     self._finish(job, outcome)

@@ -19,5 +19,6 @@ Other rooms use:
 
 Only this room uses:
 
+- `leaf_groups.py`: which leaf a machine takes next, so that aggregations have their bytes near.
 - `input_file.py`: inputs from JSON lines or CSV, read one line at a time.
 """

@@ -6,6 +6,8 @@ import heapq
 from collections import deque
 from typing import TYPE_CHECKING
 
+from runner.plan.leaf_groups import LeafGroups
+
 if TYPE_CHECKING:
     from runner.model import ProofJob
     from runner.plan.plan import Plan
@@ -40,10 +42,8 @@ class JobQueue:
         # Leaves that need others wait like aggregations, and go before new ones when they can.
         needing = {leaf: len(needed) for leaf, needed in enumerate(plan.needs) if needed}
         self._missing |= needing
-        self._needing = needing.keys()
         self._ready: deque[int] = deque()  # those that can be made
-        self._leaves_left = plan.leaf_jobs - len(needing)
-        self._next_leaf = 0
+        self._leaves = LeafGroups(plan.leaf_jobs, plan.parents, needing.keys())
         self._aggregations: deque[int] = deque()  # those that can be made
         self._near: deque[ProofJob] = deque()  # segments of aggregations
         self._segments: deque[ProofJob] = deque()  # segments of leaves
@@ -55,11 +55,11 @@ class JobQueue:
             for leaf in range(plan.leaf_jobs):
                 self.finished(leaf)
             self._ready.clear()
-            self._leaves_left = 0
+            self._leaves.clear()
 
     def __len__(self) -> int:
         """The number of jobs that could start now, or that wait for another attempt."""
-        leaves = self._leaves_left + len(self._ready)
+        leaves = len(self._leaves) + len(self._ready)
         segments = len(self._near) + len(self._segments)
         made = len(self._to_run) + len(self._delayed)
         return leaves + segments + len(self._aggregations) + made
@@ -75,16 +75,19 @@ class JobQueue:
         """Add a segment that has been cut."""
         (self._near if segment.id >= self._leaf_jobs else self._segments).append(segment)
 
-    def take(self) -> int | ProofJob | None:
+    def take(self, host: str = "") -> int | ProofJob | None:
         """Take out the next job that can be made, and return its id; None if there is none.
 
         A segment is made already, and is returned itself.
+
+        Args:
+            host: the machine that has room for a job; empty if it is not known.
         """
         if self._aggregations:
             return self._aggregations.popleft()
         if self._near:
             return self._near.popleft()
-        leaves = self._leaves_left or self._ready
+        leaves = len(self._leaves) or self._ready
         if self._segments and (self._segment_next or not leaves):
             self._segment_next = False
             self.taken += 1
@@ -93,14 +96,7 @@ class JobQueue:
             return None
         self._segment_next = True
         self.taken += 1
-        return self._ready.popleft() if self._ready else self._new_leaf()
-
-    def _new_leaf(self) -> int:
-        while self._next_leaf in self._needing:
-            self._next_leaf += 1
-        self._leaves_left -= 1
-        self._next_leaf += 1
-        return self._next_leaf - 1
+        return self._ready.popleft() if self._ready else self._leaves.take(host)
 
     def finished(self, job_id: int) -> None:
         """Note that a job has finished, so that jobs that waited for it can be made."""
@@ -169,7 +165,7 @@ class JobQueue:
 
     def clear(self) -> None:
         """Drop all jobs."""
-        self._leaves_left = 0
+        self._leaves.clear()
         self._ready.clear()
         self._aggregations.clear()
         self._near.clear()

@@ -113,6 +113,25 @@ def test_a_batch_on_three_machines_with_s3_between_them(
     assert sum(done.values()) >= 31
 
 
+def test_most_of_an_aggregations_bytes_are_where_it_runs(
+    network: Network, client: Client, tmp_path: Path
+) -> None:
+    for name in WORKERS:
+        network.start_worker(name)
+    large = ["guest.count=180", "strategy=two_level", "strategy.fan_in=5"]
+    folder = ["store.options={}", f"store.url={tmp_path}/store"]  # all machines see it
+    code, text = client.run("batch", *large, *folder)
+    assert code == 0, text
+    lines = (tmp_path / "runner.prom").read_text().splitlines()
+    found = dict(line.rsplit(" ", 1) for line in lines)
+    fetched, kept = (
+        float(found[f'l2_store_bytes_total{{way="{way}"}}']) for way in ("fetched", "kept")
+    )
+    # Where leaves go to any machine, half of these bytes move: an aggregation of five leaves on
+    # three machines then has 2.4 of them where most of them are.
+    assert fetched / (fetched + kept) < 0.4
+
+
 @pytest.mark.parametrize("way", ["both ways", "one way"])
 def test_a_machine_whose_link_is_cut_costs_nothing_but_its_own_work(
     network: Network,
