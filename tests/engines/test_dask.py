@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("distributed", reason="the Dask engine needs the dask extra")
 
 from runner.engines.dask_engine import DaskEngine
+from runner.engines.dask_fleet import Fleet
 from runner.engines.engine import Host, Requirements, jobs_at_once
 from runner.errors import InputError, JobTimeoutError, WorkerDiedError
 from tests.engines.cases import PATIENCE_S, until
@@ -230,6 +232,36 @@ class TestLoss:
             assert future.result(PATIENCE_S) == 7
             machines.thaw("first")
             assert engine.submit(calls.add, 1, 2).result(PATIENCE_S) == 3
+
+    def test_a_worker_that_freezes_with_a_result_holds_up_nothing(
+        self, machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        machines.start_worker("first", FAKE_HOST="one")
+        gate, ended = threading.Event(), DaskEngine._ended
+
+        def held(self: DaskEngine, job: Any, sent: Any) -> None:  # noqa: ANN401  # what it has
+            assert gate.wait(PATIENCE_S)
+            ended(self, job, sent)
+
+        with engine_at(machines, lost_s=12.0) as engine:
+            engine.require(Requirements(functools.partial(facts, EXPECTED), EXPECTED, {}, near=str))
+            engine.hosts()
+            # The worker is not dropped, so that its result stays out of reach.
+            monkeypatch.setattr(Fleet, "_drop", lambda *_: None)
+            monkeypatch.setattr(DaskEngine, "_ended", held)
+            stuck = engine.submit(host_of, "one")
+            (job,) = engine._jobs
+            until(lambda: job.sent is not None and job.sent.status == "finished")
+            machines.start_worker("second", FAKE_HOST="two")
+            until(lambda: jobs_at_once(engine._fleet.hosts()) == 2)
+            machines.freeze("first")
+            gate.set()
+            assert engine.submit(host_of, "two").result(PATIENCE_S) == "two"
+            assert not stuck.done()
+            # Dask may give it to the frozen worker again, as it is still in the cluster.
+            job.near = "two"
+            assert stuck.result(PATIENCE_S) == "two"
+            machines.thaw("first")
 
     def test_a_scheduler_that_is_started_again_gets_the_jobs_again(
         self, machines: Machines, tmp_path: Path
