@@ -97,6 +97,30 @@ class TestWhoMayWork:
         assert any("its zkVM is fake 0.9.0, the runner's is fake 1.0.0" in line for line in lines)
         assert any("the runner is not here" in line for line in lines)
 
+    def test_nobody_is_taken_for_gone_whom_dasks_own_look_leaves_out(
+        self, machines: Machines, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO")
+        machines.start_worker("one")
+        with engine_at(machines) as engine:
+            engine.hosts()
+            assert engine._cluster is not None
+            client, looked = engine._cluster.client, threading.Event()
+
+            def look_without_workers() -> None:
+                while not looked.is_set():
+                    client.sync(client._update_scheduler_info, n_workers=0)
+
+            dask = threading.Thread(target=look_without_workers)
+            dask.start()
+            try:
+                for _ in range(200):
+                    engine._fleet.look(client)
+            finally:
+                looked.set()
+                dask.join()
+        assert [line for line in caplog.messages if "has left the cluster" in line] == []
+
     def test_a_cluster_of_refused_workers_is_one_line_before_any_proof(
         self, machines: Machines
     ) -> None:
