@@ -145,7 +145,9 @@ def combined_hash(plan: Plan, leaf_hashes: Iterable[bytes]) -> bytes:
     """
     if plan.root is None:
         raise ValueError("strategy none has no combined hash")
-    nodes = bytearray().join(leaf_hashes)
+    nodes = bytearray()
+    for leaf in leaf_hashes:
+        nodes += leaf
     if len(nodes) != 32 * plan.leaf_jobs:
         raise ValueError(f"{len(nodes) // 32} leaf hashes for {plan.leaf_jobs} leaf jobs")
     for aggregation in plan.aggregations:

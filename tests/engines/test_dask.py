@@ -125,7 +125,8 @@ class TestWhoMayWork:
         self, machines: Machines
     ) -> None:
         machines.start_worker("differs", FAKE_ZKVM="fake 0.9.0")
-        engine = engine_at(machines, wait_s=6.0)
+        until(lambda: "Registered to" in machines.log("differs"))
+        engine = engine_at(machines, wait_s=12.0)  # a machine with much to do looks for seconds
         with pytest.raises(InputError, match=r"no worker that may work.* its zkVM is fake 0\.9\.0"):
             engine.hosts()
         engine.kill()
