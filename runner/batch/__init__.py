@@ -19,7 +19,11 @@ Only this room uses:
 - `assumptions.py`: what leaves' guests verify themselves, and the order that follows from it.
 - `receipts_elsewhere.py`: receipts that a batch uses and does not make, and verifies first.
 - `batch.py`: the batch itself: its leaves, its plan, and the job behind each node.
-- `batch_run.py`: one run of a batch: source and sink of its jobs, and the check of the root.
+- `batch_run.py`: one run of a batch: wires what it needs, runs it and has it checked.
+- `batch_jobs.py`: the source of a batch's jobs and the sink of their outcomes.
+- `segment_jobs.py`: the parts of long runs: their seeds, their data and their receipts.
+- `result_check.py`: the check of the root, or of the leaves where there is none.
+- `remarks.py`: what people are told of a run's jobs beside their events.
 - `partial.py`: what is missing from a batch whose leaves failed in part, and what is left of it.
 - `run_info.py`: what is known of a run before its first job, such as its id and its start.
 - `elsewhere.py`: what a run tells an engine whose workers are elsewhere, and gives to the store.

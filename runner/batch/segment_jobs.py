@@ -1,0 +1,126 @@
+"""The parts of long runs, as a run's jobs: their data, their receipts, and how they are cut."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from runner.batch.seed import seed_for
+from runner.batch.segment_stream import RunStream
+from runner.jobs.entries import job_key
+from runner.model import ReceiptKind
+from runner.provers.segments import SegmentProver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+
+    from runner.batch.lookup import Lookup
+    from runner.batch.segment_store import SegmentStore
+    from runner.model import LongRun, Outcome, Part, ProofJob
+    from runner.provers.prover import Prover
+
+__all__ = ["SegmentJobs"]
+
+log = logging.getLogger(__name__)
+
+
+class SegmentJobs:
+    """Makes the jobs of long runs whole, and keeps what they give.
+
+    Args:
+        prover: the prover, which may have no segments.
+        segments: the folder that keeps segments and their receipts.
+        lookup: the proof cache.
+        secret: what the seeds of long runs are made from; None where no run is cut.
+
+    Attributes:
+        ahead: the number of segments that wait on the disk at most.
+    """
+
+    def __init__(
+        self, prover: Prover, segments: SegmentStore, lookup: Lookup, secret: bytes | None
+    ) -> None:
+        self._prover = prover
+        self._segments = segments
+        self._lookup = lookup
+        self._secret = secret
+        self.ahead = 0
+
+    def seeded(self, job: ProofJob) -> ProofJob:
+        """The job with the seed that lets its run be cut, if it may be cut."""
+        if (
+            self._secret is None
+            or job.kind is ReceiptKind.EXECUTE
+            or not isinstance(self._prover, SegmentProver)
+        ):
+            return job
+        return replace(job, seed=seed_for(self._secret, job_key(self._prover, job)))
+
+    def load(self, job: ProofJob, part: Part) -> ProofJob:
+        """Add the data of a part. What only its run needs is left out.
+
+        Raises:
+            SegmentLostError: what was kept of one segment cannot be used.
+        """
+        if part.index is not None:
+            stored = self._segments.stored(part.digest)
+            segment = b""
+            if stored is None:
+                segment = self._segments.segment(job.id, part.index, part.digest)
+            part = replace(part, data=(segment,), stored=(stored,) if stored is not None else ())
+            return replace(job, part=part, stdin=b"", children=())
+        kept, there = self._segments.receipts(job.id), self._segments.stored_receipts(job.id)
+        part = replace(part, data=kept, stored=there if any(there) else ())
+        return replace(job, part=part)
+
+    def lookup(self, job: ProofJob, part: Part) -> Outcome | None:
+        """Look the receipt of a part up in the cache. Any thread may call this."""
+        assert isinstance(self._prover, SegmentProver)  # noqa: S101  # it has executed the run
+        return self._lookup.find_segment(job, part, self._prover, self._segments)
+
+    def cut(self, job: ProofJob, run: LongRun, wanted: Container[int]) -> RunStream:
+        """Begin to cut a run; see :meth:`runner.executor.Jobs.cut`."""
+        assert isinstance(self._prover, SegmentProver)  # noqa: S101  # it has executed the run
+        # A page of memory has 1024 bytes and takes more than 1024 cycles to load, so that a segment
+        # has fewer bytes than cycles.
+        most = self.ahead << max(run.sizes)
+        log.info(
+            "%s: at most %d segments wait on the disk, with at most %d MiB together",
+            job.name,
+            self.ahead,
+            -(-most // 2**20),
+        )
+        keep = functools.partial(self._segments.put_segment, job.id)
+        return RunStream(self._prover, job, run, wanted, keep)
+
+    def smaller(self, job: ProofJob, whole: Callable[[int], ProofJob]) -> ProofJob | None:
+        """The run of a job with smaller segments; see :meth:`runner.executor.Jobs.smaller`.
+
+        Args:
+            job: the job, which may be a part of the run.
+            whole: makes the job of the whole run.
+        """
+        if not job.seed or not isinstance(self._prover, SegmentProver):
+            return None
+        sizes = self._prover.segment_sizes
+        now = sizes[-1] - job.halvings if job.part is None else job.part.po2
+        if now <= sizes[0]:
+            return None
+        return replace(whole(job.id), halvings=job.halvings + 1)
+
+    def accept(self, job: ProofJob, outcome: Outcome) -> None:
+        """Keep the receipt of a segment."""
+        if outcome.stored is not None:
+            self._segments.refer(job, outcome.stored)
+            return
+        assert outcome.receipt is not None  # noqa: S101  # the worker has verified it
+        # The cache comes first. If this run is stopped here, the next one still has the receipt.
+        if not outcome.cached:
+            self._lookup.keep_segment(job, outcome, outcome.receipt)
+        self._segments.put_receipt(job, outcome.receipt)
+
+    def forget(self, job_id: int) -> None:
+        """Remove what is kept of a run, for which there is no use any more."""
+        self._segments.drop(job_id)
