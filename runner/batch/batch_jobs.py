@@ -114,10 +114,11 @@ class BatchJobs:
 
     # -- what the executor gives ------------------------------------------------------------------
 
-    def accept_segment(self, job: ProofJob, outcome: Outcome) -> None:
-        """Keep the receipt of a segment; see :meth:`runner.executor.Jobs.accept_segment`."""
+    def accept_part(self, job: ProofJob, outcome: Outcome) -> None:
+        """Keep the receipt of a part; see :meth:`runner.executor.Jobs.accept_part`."""
+        assert job.part is not None  # noqa: S101  # the executor says so
         self._remarks.made(job.name, outcome, looked_up=True)
-        self._parts.accept(job, outcome)
+        self._parts.accept(job, job.part, outcome)
 
     def accept(self, outcome: Outcome) -> None:
         """Keep an outcome; see :meth:`runner.executor.Jobs.accept`."""

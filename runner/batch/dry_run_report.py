@@ -29,6 +29,9 @@ FORMAT = 1
 """The version of the format of ``dry_run.json``."""
 
 _SHOWN = 8
+
+_JOINED = {ReceiptKind.SUCCINCT, ReceiptKind.GROTH16}
+"""The kinds of receipt for which those of segments are joined."""
 """The most jobs that a sentence names."""
 
 
@@ -213,6 +216,7 @@ def sentences(report: DryRunReport) -> list[str]:
         lines.append(
             f"segments of at most 2^{segments} cycles; how many a run has is known when it has been"
             " executed, and each of several is proved by a job of its own"
+            + (", as are the lifts and joins of their receipts" if kind in _JOINED else "")
         )
     reasons: defaultdict[str, list[int]] = defaultdict(list)
     for decision in report.decisions:

@@ -149,6 +149,7 @@ def job_rows(batch: Batch, batch_run: BatchRun) -> Iterator[dict[str, Any]]:
             "segments": outcome.cycles.segments,
             "segments_proved_apart": outcome.parts,
             "segments_halved": outcome.halvings,
+            "lifts_and_joins": outcome.joins,
             "receipt_bytes": batch_run.receipt_bytes.get(job_id, 0),
             **_gpu_fields(outcome.gpu),
         }

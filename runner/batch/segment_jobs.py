@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from runner.batch.seed import seed_for
 from runner.batch.segment_stream import RunStream
 from runner.jobs.entries import job_key
-from runner.model import ReceiptKind
+from runner.model import ReceiptKind, Step
 from runner.provers.segments import SegmentProver
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from runner.batch.lookup import Lookup
     from runner.batch.segment_store import SegmentStore
-    from runner.model import LongRun, Outcome, Part, ProofJob
+    from runner.model import LongRun, Outcome, Part, ProofJob, Stored
     from runner.provers.prover import Prover
 
 __all__ = ["SegmentJobs"]
@@ -62,23 +62,29 @@ class SegmentJobs:
         """Add the data of a part. What only its run needs is left out.
 
         Raises:
-            SegmentLostError: what was kept of one segment cannot be used.
+            SegmentLostError: what was kept of some segments cannot be used.
         """
-        if part.index is not None:
-            stored = self._segments.stored(part.digest)
-            segment = b""
-            if stored is None:
-                segment = self._segments.segment(job.id, part.index, part.digest)
-            part = replace(part, data=(segment,), stored=(stored,) if stored is not None else ())
-            return replace(job, part=part, stdin=b"", children=())
-        kept, there = self._segments.receipts(job.id), self._segments.stored_receipts(job.id)
-        part = replace(part, data=kept, stored=there if any(there) else ())
-        return replace(job, part=part)
+        part = self._with_data(job, part)
+        if part.last:
+            return replace(job, part=part)
+        return replace(job, part=part, stdin=b"", children=())
 
     def lookup(self, job: ProofJob, part: Part) -> Outcome | None:
         """Look the receipt of a part up in the cache. Any thread may call this."""
-        assert isinstance(self._prover, SegmentProver)  # noqa: S101  # it has executed the run
-        return self._lookup.find_segment(job, part, self._prover, self._segments)
+        return self._lookup.find_part(job, part, lambda: self._with_data(job, part))
+
+    def _with_data(self, job: ProofJob, part: Part) -> Part:
+        """A part with its segment, or with the receipts that it takes, or where these are."""
+        there: tuple[Stored | None, ...]
+        if part.step is not Step.SEGMENT:
+            data = self._segments.receipts(job.id, part.takes)
+            there = self._segments.stored_receipts(job.id, part.takes)
+        elif (stored := self._segments.stored(part.digest)) is not None:
+            data, there = (b"",), (stored,)
+        else:
+            data = (self._segments.segment(job.id, part.span.first, part.digest),)
+            there = ()
+        return replace(part, data=data, stored=there if any(there) else ())
 
     def cut(self, job: ProofJob, run: LongRun, wanted: Container[int]) -> RunStream:
         """Begin to cut a run; see :meth:`runner.executor.Jobs.cut`."""
@@ -110,16 +116,16 @@ class SegmentJobs:
             return None
         return replace(whole(job.id), halvings=job.halvings + 1)
 
-    def accept(self, job: ProofJob, outcome: Outcome) -> None:
-        """Keep the receipt of a segment."""
+    def accept(self, job: ProofJob, part: Part, outcome: Outcome) -> None:
+        """Keep the receipt that a part has made."""
         if outcome.stored is not None:
-            self._segments.refer(job, outcome.stored)
+            self._segments.refer(job, part, outcome.stored)
             return
         assert outcome.receipt is not None  # noqa: S101  # the worker has verified it
         # The cache comes first. If this run is stopped here, the next one still has the receipt.
         if not outcome.cached:
-            self._lookup.keep_segment(job, outcome, outcome.receipt)
-        self._segments.put_receipt(job, outcome.receipt)
+            self._lookup.keep_part(job, part, outcome, outcome.receipt)
+        self._segments.put_receipt(job, part, outcome.receipt)
 
     def forget(self, job_id: int) -> None:
         """Remove what is kept of a run, for which there is no use any more."""

@@ -20,4 +20,5 @@ Other rooms use:
 Only this room uses:
 
 - `input_file.py`: inputs from JSON lines or CSV, read one line at a time.
+- `parts_left.py`: the work that is left of runs of several segments, for `time_left.py`.
 """

@@ -171,7 +171,7 @@ def test_a_worker_elsewhere_costs_the_runner_no_more_memory_than_one_here(
     assert len(elsewhere.outcomes) == len(here.outcomes) == 7
     assert held(elsewhere.outcomes) <= held(here.outcomes)
     # In place of a file, there is the digest of each receipt; the machine's name is there once.
-    stored = elsewhere._spool._stored
+    stored = elsewhere._jobs._spool._stored
     assert len(stored) >= 6
     assert held(stored) / len(stored) < 600
 

@@ -26,9 +26,11 @@ from tests.fakes import long_prover
 from tests.fakes.long_prover import ADAPTER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from runner.batch.settings import Settings
+    from runner.model import Span
     from tests.fakes.behaviours import Behaviours
 
 LONG = "!long 9 leaf"
@@ -294,11 +296,11 @@ def test_a_receipt_that_was_changed_is_made_again(
     plain = SegmentStore.receipts
     done: list[int] = []
 
-    def receipts(self: SegmentStore, job_id: int) -> tuple[bytes, ...]:
+    def receipts(self: SegmentStore, job_id: int, spans: Iterable[Span]) -> tuple[bytes, ...]:
         if not done:
             path = next(self._folder.glob("*.receipt"))
             done.append(path.write_bytes(b"other"))
-        return plain(self, job_id)
+        return plain(self, job_id, spans)
 
     monkeypatch.setattr(SegmentStore, "receipts", receipts)
     run_batch(dataclasses.replace(long, cache=NoCache()))
