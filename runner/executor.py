@@ -29,6 +29,7 @@ from runner.events import (
     LoadMeasured,
     WorkersChanged,
 )
+from runner.jobs.placement import Room
 from runner.long_runs import LongRuns, most_ahead
 from runner.model import Span
 from runner.plan.job_queue import JobQueue
@@ -162,7 +163,8 @@ class PlanExecutor:
         self._attempts: dict[tuple[int, int], Attempts] = {}
         # Jobs that are cut smaller as soon as all parts of the earlier cut have ended, and when.
         self._recut: dict[int, tuple[ProofJob, float]] = {}
-        self._lookups: dict[Future[Outcome | None], ProofJob] = {}
+        # Those of look-ups each have their turn in the queue.
+        self._lookups: dict[Future[Outcome | None], tuple[ProofJob, int]] = {}
         self._running: dict[Future[Outcome], ProofJob] = {}
         # Every future comes here when it ends. `concurrent.futures.wait` would lock all of them.
         self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
@@ -196,6 +198,7 @@ class PlanExecutor:
 
     def _take_hosts(self, hosts: Sequence[Host]) -> None:
         self._workers = jobs_at_once(hosts) * self._per_worker
+        self._room = Room(self._workers)
         self._threads = functools.cache(functools.partial(threads_for, hosts))
 
     @property
@@ -243,7 +246,7 @@ class PlanExecutor:
         """Whether the next job is a leaf while one nearer to the root waits for its look-up."""
         if not self._queue.runs_leaf_next:
             return False
-        looked_up = self._lookups.values()
+        looked_up = (job for job, _ in self._lookups.values())
         return self._queue.has_near or any(self._queue.is_near(job) for job in looked_up)
 
     def _undecided(self) -> bool:
@@ -258,7 +261,9 @@ class PlanExecutor:
         """The next job without a look-up, or None if no job can start."""
         if self._queue.to_run:
             return self._queue.pop()
-        return self._made(self._queue.take())
+        host = self._room.first
+        job = self._made(self._queue.take(host))
+        return job if job is None else replace(job, host=host)
 
     def _made(self, taken: int | ProofJob | None) -> ProofJob | None:
         return self._jobs.build(taken) if isinstance(taken, int) else taken
@@ -269,7 +274,7 @@ class PlanExecutor:
         if job is None:
             return False
         lookup = pool.submit(self._jobs.lookup, job)
-        self._lookups[lookup] = job
+        self._lookups[lookup] = (job, self._queue.taken)
         lookup.add_done_callback(self._ended.put)
         return True
 
@@ -280,6 +285,7 @@ class PlanExecutor:
         try:
             threads = self._threads(beside)
             full = replace(self._jobs.load(job), threads=threads, beside=beside)
+            self._room.started(full)
             future = self._engine.submit(self._task, full)
         except (RuntimeError, SegmentLostError) as error:
             # A broken pool takes no more jobs. The retry policy judges this like a failed job.
@@ -314,12 +320,12 @@ class PlanExecutor:
             if self._long.owns(future):
                 self._cut(future)
             elif future in self._lookups:
-                job = self._lookups.pop(future)
+                job, turn = self._lookups.pop(future)
                 outcome = future.result()
                 if outcome is not None:
                     self._finish(job, outcome)
                 elif job.part is None or self._long.has(job.id):
-                    self._queue.put(job)
+                    self._queue.put(job, turn)
                 self._start_again(job.id)
             elif future in self._running:  # any other is a look-up that was cancelled
                 job = self._running.pop(future)
@@ -328,6 +334,7 @@ class PlanExecutor:
                 except (Exception, CancelledError) as error:  # noqa: BLE001  # judged by the policy
                     self._fail(job, error)
                 else:
+                    self._room.ended(outcome)
                     if job.key in self._attempts:
                         outcome = replace(outcome, attempts=self._attempts.pop(job.key).number)
                     self._finish(job, outcome)
@@ -392,7 +399,8 @@ class PlanExecutor:
         """Let a run that is cut smaller start, unless a part of the earlier cut is under way."""
         if job_id not in self._recut:
             return
-        busy = itertools.chain(self._running.values(), self._lookups.values())
+        looked_up = (job for job, _ in self._lookups.values())
+        busy = itertools.chain(self._running.values(), looked_up)
         if all(job.id != job_id for job in busy):
             self._jobs.forget(job_id)
             self._queue.delay(*self._recut.pop(job_id))

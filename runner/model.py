@@ -259,6 +259,8 @@ class ProofJob:
         part: the part of the run that the job makes; None for a whole run.
         halvings: how many times the largest segment of the run is to be half as large as the
             prover's settings make it, because workers did not have the memory for it.
+        host: the machine that had best run it, because it makes what is aggregated together with
+            it; empty if it is all the same.
     """
 
     id: int
@@ -273,6 +275,7 @@ class ProofJob:
     seed: bytes = b""
     part: Part | None = None
     halvings: int = 0
+    host: str = ""
 
     @property
     def key(self) -> tuple[int, int]:

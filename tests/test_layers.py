@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 FOLDER = Path(runner.__file__).parent
 
 ORDER = (
-    "errors model files text untrusted metric_kinds gpus limits lifeline stopping streams consoles",
+    "errors model files text untrusted metric_kinds gpus limits lifeline stopping streams",
+    "consoles records",
     "threads",
     "codec store",
     "plan provers engines cache folder events metric_table destination locks",

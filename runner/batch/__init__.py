@@ -1,8 +1,8 @@
 """One run of one batch, from its settings to its verified result and its outputs; the dry run.
 
 May import: audit, cache, codec, consoles, engines, errors, events, executor, files, folder, gpus,
-jobs, limits, locks, long_runs, metric_table, metrics, model, monitoring, plan, provers, stopping,
-store, text, threads, untrusted.
+jobs, limits, locks, long_runs, metric_table, metrics, model, monitoring, plan, provers, records,
+stopping, store, text, threads, untrusted.
 
 Other rooms use:
 
@@ -24,6 +24,8 @@ Only this room uses:
 - `segment_jobs.py`: the parts of long runs: their seeds, their data and their receipts.
 - `result_check.py`: the check of the root, or of the leaves where there is none.
 - `remarks.py`: what people are told of a run's jobs beside their events.
+- `leaf_records.py`: the leaves of a batch on disk.
+- `outcomes.py`: the outcomes of a run's finished jobs on disk.
 - `partial.py`: what is missing from a batch whose leaves failed in part, and what is left of it.
 - `run_info.py`: what is known of a run before its first job, such as its id and its start.
 - `elsewhere.py`: what a run tells an engine whose workers are elsewhere, and gives to the store.

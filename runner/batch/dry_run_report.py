@@ -29,10 +29,10 @@ FORMAT = 1
 """The version of the format of ``dry_run.json``."""
 
 _SHOWN = 8
+"""The most jobs that a sentence names."""
 
 _JOINED = {ReceiptKind.SUCCINCT, ReceiptKind.GROTH16}
 """The kinds of receipt for which those of segments are joined."""
-"""The most jobs that a sentence names."""
 
 
 @dataclass(frozen=True, slots=True)
