@@ -6,7 +6,7 @@
 
 #![warn(warnings, clippy::all)]
 
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 use risc0_core::field::{
@@ -30,18 +30,10 @@ pub use super::library::CpuBuffer;
 /// The rows that a thread hashes at a time: enough to make the cost of handing them out small.
 const ROWS: usize = 256;
 
-/// The names that all circuits give the buffers of their witness.
-const WITNESS: [&str; 2] = ["data", "accum"];
-
-/// The buffer that a prover asks for once it has committed to the witness. From then on nobody reads
-/// the witness, but its owner keeps it until the proof is made.
-const AFTER_THE_WITNESS: &str = "check_poly";
-
 /// A prover's work on the CPU, with the hash functions of a suite.
 pub struct CpuHal<F: Field> {
     library: library::CpuHal<F>,
     vectors: Option<&'static Instructions>,
-    witness: Mutex<Vec<CpuBuffer<F::Elem>>>,
 }
 
 impl<F: Field> CpuHal<F> {
@@ -53,11 +45,7 @@ impl<F: Field> CpuHal<F> {
     /// Use these instructions, or none.
     pub fn with(suite: HashSuite<F>, vectors: Option<&'static Instructions>) -> Self {
         let library = library::CpuHal::new(suite);
-        Self {
-            library,
-            vectors,
-            witness: Mutex::default(),
-        }
+        Self { library, vectors }
     }
 }
 
@@ -71,30 +59,8 @@ impl CpuHal<BabyBear> {
 
     /// The instructions, where columns of this size are large enough for transforms in vectors.
     fn vectors_for_columns(&self, size: usize) -> Option<&'static Instructions> {
-        self.vectors
-            .filter(|set| runner_vectors::is_large(set, size))
+        self.vectors.filter(|set| runner_vectors::is_large(set, size))
     }
-}
-
-/// Give the memory of a buffer back to the operating system. What the buffer has is lost: it reads as
-/// zeros wherever a whole page is its own.
-fn give_back(elems: &mut [BabyBearElem]) {
-    #[cfg(target_os = "linux")]
-    {
-        // SAFETY: the function only reads a number.
-        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-        let page = usize::try_from(page).expect("a page has a size");
-        let bytes = elems.as_mut_ptr_range();
-        let begin = (bytes.start as usize).next_multiple_of(page);
-        let end = bytes.end as usize / page * page;
-        if begin < end {
-            // SAFETY: these pages are the slice's alone, which is borrowed here, and numbers may be
-            // zero. Where the call fails, they keep what they have.
-            unsafe { libc::madvise(begin as *mut _, end - begin, libc::MADV_DONTNEED) };
-        }
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = elems;
 }
 
 fn permutation() -> &'static Permutation {
@@ -149,17 +115,7 @@ impl Hal for CpuHal<BabyBear> {
     }
 
     fn alloc_elem(&self, name: &'static str, size: usize) -> Self::Buffer<Self::Elem> {
-        let mut witness = self.witness.lock().expect("no holder panics");
-        if name == AFTER_THE_WITNESS {
-            for buffer in witness.drain(..) {
-                give_back(&mut buffer.as_slice_mut());
-            }
-        }
-        let buffer = self.library.alloc_elem(name, size);
-        if WITNESS.contains(&name) {
-            witness.push(buffer.clone());
-        }
-        buffer
+        self.library.alloc_elem(name, size)
     }
 
     fn alloc_extelem(&self, name: &'static str, size: usize) -> Self::Buffer<Self::ExtElem> {
@@ -299,7 +255,8 @@ impl Hal for CpuHal<BabyBear> {
     ) {
         let Some(set) = self.vectors.filter(|_| count % MIX_BLOCK == 0) else {
             let library = &self.library;
-            return library.mix_poly_coeffs(out, mix_start, mix, input, combos, input_size, count);
+            return library
+                .mix_poly_coeffs(out, mix_start, mix, input, combos, input_size, count);
         };
         let (input, combos) = (input.as_slice(), combos.as_slice());
         let columns = words(&input).chunks_exact(count);
@@ -313,21 +270,19 @@ impl Hal for CpuHal<BabyBear> {
             .collect();
         assert_eq!(terms.len(), input_size);
         let mut out = out.as_slice_mut();
-        out.chunks_exact_mut(count)
-            .enumerate()
-            .for_each(|(combo, out)| {
-                let (columns, factors): (Vec<&[u32]>, Vec<Ext>) = terms
-                    .iter()
-                    .filter(|(id, ..)| *id as usize == combo)
-                    .map(|(_, column, factor)| (*column, *factor))
-                    .unzip();
-                exts_mut(out)
-                    .par_chunks_exact_mut(MIX_BLOCK)
-                    .enumerate()
-                    .for_each(|(i, out)| {
-                        runner_vectors::mix(set, out, &columns, i * MIX_BLOCK, &factors);
-                    });
-            });
+        out.chunks_exact_mut(count).enumerate().for_each(|(combo, out)| {
+            let (columns, factors): (Vec<&[u32]>, Vec<Ext>) = terms
+                .iter()
+                .filter(|(id, ..)| *id as usize == combo)
+                .map(|(_, column, factor)| (*column, *factor))
+                .unzip();
+            exts_mut(out)
+                .par_chunks_exact_mut(MIX_BLOCK)
+                .enumerate()
+                .for_each(|(i, out)| {
+                    runner_vectors::mix(set, out, &columns, i * MIX_BLOCK, &factors);
+                });
+        });
     }
 
     fn eltwise_add_elem(

@@ -314,34 +314,3 @@ fn polynomials_are_mixed_as_the_library_does() {
         }
     }
 }
-
-#[test]
-fn a_witness_is_given_back_once_it_is_committed_to() {
-    for (name, hal) in ours() {
-        let filled = |buffer: &'static str| {
-            hal.alloc_elem_init(buffer, 1 << 16, BabyBearElem::new_raw(P - 1))
-        };
-        let [data, accum, mix] = ["data", "accum", "mix"].map(filled);
-        let zeros = |buffer: &<Ours as Hal>::Buffer<BabyBearElem>| {
-            let raw = raw(&buffer.to_vec());
-            raw.iter().filter(|number| **number == 0).count()
-        };
-        assert_eq!([&data, &accum, &mix].map(zeros), [0; 3], "{name}");
-        hal.alloc_elem("check_poly", 16);
-        // A page that a buffer shares with another is kept.
-        let kept = if cfg!(target_os = "linux") {
-            1 << 15
-        } else {
-            1 << 16
-        };
-        assert!([&data, &accum]
-            .map(zeros)
-            .iter()
-            .all(|zeros| (1 << 16) - zeros <= kept));
-        assert_eq!(zeros(&mix), 0, "{name}");
-        // A witness of the next proof is not lost.
-        let next = filled("data");
-        hal.alloc_elem("coeffs", 16);
-        assert_eq!(zeros(&next), 0, "{name}");
-    }
-}
