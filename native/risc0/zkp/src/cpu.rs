@@ -66,7 +66,7 @@ impl CpuHal<BabyBear> {
     fn vectors_for_hashes(&self, count: usize) -> Option<&'static Instructions> {
         let is_poseidon2 = self.library.get_hash_suite().name == "poseidon2";
         self.vectors
-            .filter(|set| is_poseidon2 && count > 0 && count % set.lanes == 0)
+            .filter(|set| is_poseidon2 && count > 0 && count.is_multiple_of(set.lanes))
     }
 
     /// The instructions, where columns of this size are large enough for transforms in vectors.
@@ -286,7 +286,7 @@ impl Hal for CpuHal<BabyBear> {
         input_size: usize,
         count: usize,
     ) {
-        let Some(set) = self.vectors.filter(|_| count % MIX_BLOCK == 0) else {
+        let Some(set) = self.vectors.filter(|_| count.is_multiple_of(MIX_BLOCK)) else {
             let library = &self.library;
             return library
                 .mix_poly_coeffs(out, mix_start, mix, input, combos, input_size, count);
