@@ -13,7 +13,9 @@ pub fn keep_freed() {
         // SAFETY: mallopt may be called at any time. It affects later allocations only.
         unsafe {
             libc::mallopt(libc::M_MMAP_MAX, 0);
-            libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+            // No number of bytes would be enough: more than 2 GiB cannot be given, and a proof takes
+            // more than that. -1 stands for never.
+            libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
         }
     });
 }
