@@ -214,6 +214,7 @@ class LongRuns:
             started=min(part.started for part in parts),
             attempts=run.executed.attempts,
             parts=len(run.proved),
+            peak_memory_mib=max(part.peak_memory_mib for part in parts),
         )
         return run.job, whole
 

@@ -250,6 +250,8 @@ class Outcome:
         long: the run, if it has several segments and was executed only; None for any other outcome.
         parts: the number of segments that were proved one by one; 0 for a run proved as a whole.
         halvings: those of the job.
+        peak_memory_mib: the most memory in MiB that the worker has had in use up to the job's end,
+            in this job and those before it; 0 for a receipt from the cache.
     """
 
     job_id: int
@@ -273,6 +275,7 @@ class Outcome:
     long: LongRun | None = None
     parts: int = 0
     halvings: int = 0
+    peak_memory_mib: int = 0
 
 
 @dataclass(frozen=True, slots=True)

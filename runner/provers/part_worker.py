@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from runner.errors import ProverError, ReceiptRejectedError, SegmentLostError
+from runner.limits import peak_memory_mib
 from runner.model import Cycles, Outcome
 from runner.provers.segments import SegmentProver
 from runner.provers.verifying import verify_child, verify_receipt
@@ -119,4 +120,5 @@ def _outcome(  # noqa: PLR0913  # what was measured
         finished=time.time(),
         gpu=gpu,
         halvings=job.halvings,
+        peak_memory_mib=peak_memory_mib(),
     )
