@@ -241,8 +241,10 @@ def _image_id(elf: bytes) -> bytes:
 
 @contextlib.contextmanager
 def _program_errors() -> Iterator[None]:
-    """Raise the native module's exceptions as ProverErrors, explained where a program may be meant
-    for another VM than the runner's."""
+    """Raise the native module's exceptions as ProverErrors.
+
+    They are explained where a program may be meant for another VM than the runner's.
+    """
     try:
         with prover_errors(native.NativeError):
             yield
