@@ -81,3 +81,20 @@ def test_an_executed_aggregation_says_that_it_takes_pinned_guests(
     stdin = aggregator_stdin(aggregator.image_id, [(leaf.image_id, leaf.journal)])
     with pytest.raises(ProverError, match="use strategy=none, or prove it"):
         prover.run(aggregator, stdin, (leaf,), ReceiptKind.EXECUTE, 1)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("guest.assumptions=[{leaf: 0}]", "prover = 'openvm': takes no assumptions"),
+        ("guest.max_cycles=3000", "guest.max_cycles = 3000: OpenVM has no such limit"),
+        ("executor.max_cycles=3000", "executor.max_cycles = 3000: OpenVM has no such limit"),
+    ],
+)
+def test_what_openvm_does_not_have_is_unusable_input(
+    setting: str, said: str, tmp_path: Path
+) -> None:
+    done = call("runner", *SETTINGS, setting, "output=out", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {said}")
+    assert done.stderr.count("\n") == 1
