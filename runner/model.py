@@ -330,6 +330,8 @@ class Outcome:
         parts: the number of segments that were proved one by one; 0 for a run proved as a whole.
         halvings: those of the job.
         joins: how often receipts of its segments were lifted or joined by jobs of their own.
+        peak_memory_mib: the most memory in MiB that the worker has had in use up to the job's end,
+            in this job and those before it; 0 for a receipt from the cache.
     """
 
     job_id: int
@@ -354,6 +356,7 @@ class Outcome:
     parts: int = 0
     halvings: int = 0
     joins: int = 0
+    peak_memory_mib: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ Other rooms use:
 
 - `run.py`: wires a run from its settings, runs it and leaves its outputs.
 - `settings.py`: the settings of one run, as plain values.
-- `work.py`: the work of a batch in the user's own unit, which a field of the journal counts.
 - `identity.py`: what a result was made from; tells whether a finished run may stand for a new one.
 - `dry_run.py`: says what a run would do, and does nothing.
 
@@ -41,6 +40,7 @@ Only this room uses:
 - `record.py`: the contents of ``result.json``.
 - `leaf_list.py`: ``leaves.jsonl``, and the files of journals that are too large for it.
 - `last_run.py`: sets the gauges that describe the last run.
+- `work.py`: the work of a batch's leaves, in the units of their guests.
 - `summary.py`: the measured figures of a finished batch, and the model's beside them.
 - `check_command.py`: the command that checks a finished batch.
 - `closing.py`: what a run prints when it has ended: a table, or a line of JSON.
