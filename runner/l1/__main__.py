@@ -19,8 +19,9 @@ from runner.folder import read_record
 from runner.l1.batch import read_batch
 from runner.l1.figures import Figures
 from runner.l1.observer import Silent
+from runner.l1.reach import check_libraries, open_chain, registry_of
 from runner.l1.record import l1_record, rows
-from runner.l1.session import check_libraries, open_chain, open_session, registry_of
+from runner.l1.session import open_session
 from runner.l1.settings import ADDRESS, load
 from runner.l1.submission import DONE, Mode
 from runner.l1.submit import look, submit

@@ -23,9 +23,10 @@ from runner.l1.store import Store
 from runner.model import ReceiptKind
 from runner.verify.__main__ import main as verify
 from tests import builders
-from tests.command import RUN, run
+from tests.command import run
 from tests.evm import openvm
 from tests.fakes.prover import ADAPTER
+from tests.l1.benches import fake_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -439,11 +440,6 @@ def test_the_arguments_for_the_contract_find_a_leaf_included(
 
 
 # -- runs ------------------------------------------------------------------------------------------
-
-
-def fake_run(guests: Path, *more: str) -> list[str]:
-    prover = ["prover=composite", f"prover.adapter={ADAPTER}", f"guests={guests}"]
-    return [*RUN, *prover, "guest=sha256", "guest.count=8", "cache=off", "output=out", *more]
 
 
 @pytest.mark.usefixtures("elsewhere", "behaviours", "chain")
