@@ -19,7 +19,14 @@ from runner.errors import InputError, L1Error
 from runner.evm.contracts import OPENVM_VERIFIER, deployment_of
 from runner.evm.faults import Fault
 from runner.evm.keys import DEV_KEY, LocalKey, open_signer
-from runner.evm.registry import NOBODY, Registry, check_verifier, deployment
+from runner.evm.registry import (
+    NOBODY,
+    Registry,
+    check_verifier,
+    deployment,
+    refuse_unsafe,
+    warning_of,
+)
 from runner.l1.engine import Engine
 from runner.l1.gas import estimate_before
 from runner.l1.observer import Observer, entry_of
@@ -56,6 +63,7 @@ class Settled:
         chain: which chain it is.
         registry: the registry's address.
         verifier: the address of the registry's verifier, :data:`NOBODY` where it has none.
+        warning: what must be said of that verifier beside its name, or None.
         before: what the leaves would have cost one by one, or None.
         deployment: the registry's deployment, if this chain saw it from here; else None.
     """
@@ -66,6 +74,7 @@ class Settled:
     chain: ChainInfo
     registry: str
     verifier: str
+    warning: str | None
     before: Before | None
     deployment: Tracked | None
 
@@ -112,8 +121,10 @@ class Session:
         Raises:
             L1Error: it could not be deployed, or there is no contract at the verifier's address.
         """
-        if not self.chain.code(verifier):
+        code = self.chain.code(verifier)
+        if not code:
             raise L1Error(Fault.WRONG_CONTRACT.value, f"there is no contract at {verifier}")
+        refuse_unsafe(self.chain, verifier, code)
         tracked = self._deployed(deployment_of(OPENVM_VERIFIER, verifier), OPENVM_VERIFIER)
         assert tracked.contract is not None  # noqa: S101  # it has just been checked
         return tracked.contract
@@ -193,6 +204,7 @@ class Session:
             chain=self.info,
             registry=registry.address,
             verifier=verifier,
+            warning=None if verifier == NOBODY else warning_of(self.chain, verifier),
             before=self.store.before(tracked.submission),
             deployment=deployed[0] if deployed else None,
         )
