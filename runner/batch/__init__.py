@@ -46,5 +46,6 @@ Only this room uses:
 - `closing.py`: what a run prints when it has ended: a table, or a line of JSON.
 - `forecast.py`: what a run would prove or find in the cache, job by job, and why.
 - `trial.py`: the leaves' guests, executed by a dry run or before a batch with assumptions.
+- `afterwards.py`: what a dry run is told of what follows the batch elsewhere.
 - `dry_run_report.py`: what a dry run says, as a table and sentences or as JSON.
 """

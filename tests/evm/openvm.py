@@ -44,6 +44,12 @@ SETTINGS: dict[str, Any] = {
 }
 """Those of the repository's ``foundry.toml``, without metadata in the code."""
 
+UNSAFE_POINT = bytes.fromhex("12ff4792b44bf4a1795c3aded21a0e490c8dd1a1730eebbf5bf5b2c9b4cbcc46")
+"""What contracts that rely on the unsafe test reference string have in their code.
+
+It was computed from the seed alone, apart from the library that makes the reference string.
+"""
+
 SOURCES = ("Halo2Verifier.sol", "OpenVmHalo2Verifier.sol", "interfaces/IOpenVmHalo2Verifier.sol")
 
 
