@@ -55,7 +55,7 @@ class Room:
         if not self._hosts:
             return
         host = near(job)
-        if host in self._hosts:
+        if host is not None and host in self._hosts:
             self._hosts.remove(host)
         else:
             self._hosts.popleft()

@@ -207,8 +207,8 @@ def leaves(
     elif isinstance(inputs, (str, bytes)) or not isinstance(inputs, Sequence):
         raise InputError(given[0], printable(inputs), "not a list", "write guest.inputs=[...]")
     else:
-        shown = f"{len(inputs)} values" if inputs else []
-        found = _leaves(given[0], shown, _from_list(spec, inputs))
+        value = f"{len(inputs)} values" if inputs else []
+        found = _leaves(given[0], value, _from_list(spec, inputs))
     return keep(found)
 
 
