@@ -207,8 +207,8 @@ def leaves(
     elif isinstance(inputs, (str, bytes)) or not isinstance(inputs, Sequence):
         raise InputError(given[0], printable(inputs), "not a list", "write guest.inputs=[...]")
     else:
-        value = f"{len(inputs)} values" if inputs else []
-        found = _leaves(given[0], value, _from_list(spec, inputs))
+        many = f"{len(inputs)} values" if inputs else []
+        found = _leaves(given[0], many, _from_list(spec, inputs))
     return keep(found)
 
 
