@@ -155,7 +155,7 @@ def test_a_lock_file_that_does_not_fit_is_unusable_input(
     crate(folder, "src/main.rs", extra='[dependencies]\nother = { path = "../other" }\n')
     found = crates.find(folder)
     compiler = toolchain.Toolchain("stock", Path("rustc"), "rustc", tmp_path)
-    with pytest.raises(InputError, match="does not fit.*cargo update --workspace"):
+    with pytest.raises(InputError, match=r"does not fit.*cargo update --workspace"):
         compiler.build(found, found.programs[0])
 
 
