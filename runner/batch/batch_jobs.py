@@ -137,7 +137,7 @@ class BatchJobs:
             self._spool.put(job_id, outcome.receipt)
             self.receipt_bytes[job_id] = len(outcome.receipt)
             outcome = replace(outcome, receipt=None)
-        self._parts.forget(job_id)
+        self._parts.finish(job_id)
         # There may be a million. What was told already goes, and every one that came from another
         # process has its own copy of the guest's image id.
         image_id = self.batch.program(job_id).image_id

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from runner.batch.lookup import Lookup
     from runner.batch.segment_store import SegmentStore
-    from runner.model import LongRun, Outcome, Part, ProofJob, Stored
+    from runner.model import LongRun, Outcome, Part, ProofJob, Span, Stored
     from runner.provers.prover import Prover
 
 __all__ = ["SegmentJobs"]
@@ -46,6 +46,8 @@ class SegmentJobs:
         self._segments = segments
         self._lookup = lookup
         self._secret = secret
+        # The parts of each run whose receipts no other one takes the place of in the cache.
+        self._kept: dict[int, dict[Span, Part]] = {}
         self.ahead = 0
 
     def seeded(self, job: ProofJob) -> ProofJob:
@@ -117,7 +119,14 @@ class SegmentJobs:
         return replace(whole(job.id), halvings=job.halvings + 1)
 
     def accept(self, job: ProofJob, part: Part, outcome: Outcome) -> None:
-        """Keep the receipt that a part has made."""
+        """Keep the receipt that a part has made. What it is made from may leave the cache."""
+        self._keep(job, part, outcome)
+        kept = self._kept.setdefault(job.id, {})
+        if part.step is not Step.SEGMENT:
+            self._lookup.release([kept.pop(span) for span in part.takes if span in kept])
+        kept[part.span] = replace(part, data=(), stored=())
+
+    def _keep(self, job: ProofJob, part: Part, outcome: Outcome) -> None:
         if outcome.stored is not None:
             self._segments.refer(job, part, outcome.stored)
             return
@@ -127,6 +136,13 @@ class SegmentJobs:
             self._lookup.keep_part(job, part, outcome, outcome.receipt)
         self._segments.put_receipt(job, part, outcome.receipt)
 
+    def finish(self, job_id: int) -> None:
+        """Remove what is kept of the parts of a job whose receipt is there."""
+        if (kept := self._kept.pop(job_id, None)) is not None:
+            self._lookup.release(kept.values())
+        self._segments.drop(job_id)
+
     def forget(self, job_id: int) -> None:
-        """Remove what is kept of a run, for which there is no use any more."""
+        """Remove what is kept of a run that is cut anew. Its receipts stay in the cache."""
+        self._kept.pop(job_id, None)
         self._segments.drop(job_id)
