@@ -259,6 +259,8 @@ class ProofJob:
         part: the part of the run that the job makes; None for a whole run.
         halvings: how many times the largest segment of the run is to be half as large as the
             prover's settings make it, because workers did not have the memory for it.
+        most_po2: the largest segment that the run may have, as a power of two of cycles, because
+            workers did not have the memory for larger ones of any run; 0 for no such limit.
     """
 
     id: int
@@ -273,6 +275,7 @@ class ProofJob:
     seed: bytes = b""
     part: Part | None = None
     halvings: int = 0
+    most_po2: int = 0
 
     @property
     def key(self) -> tuple[int, int]:

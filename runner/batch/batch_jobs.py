@@ -79,8 +79,7 @@ class BatchJobs:
 
     def load(self, job: ProofJob) -> ProofJob:
         """Add the data of a job; see :meth:`runner.executor.Jobs.load`."""
-        if job.part is not None:
-            job = self._parts.load(job, job.part)
+        job = self._parts.limited(job) if job.part is None else self._parts.load(job, job.part)
         if not job.children or job.kind is ReceiptKind.EXECUTE:
             return job
         elsewhere = self.batch.assumptions.get(job.id, ())
