@@ -261,6 +261,8 @@ class ProofJob:
             prover's settings make it, because workers did not have the memory for it.
         host: the machine that had best run it, because it makes what is aggregated together with
             it; empty if it is all the same.
+        most_po2: the largest segment that the run may have, as a power of two of cycles, because
+            workers did not have the memory for larger ones of any run; 0 for no such limit.
     """
 
     id: int
@@ -276,6 +278,7 @@ class ProofJob:
     part: Part | None = None
     halvings: int = 0
     host: str = ""
+    most_po2: int = 0
 
     @property
     def key(self) -> tuple[int, int]:

@@ -74,8 +74,7 @@ class BatchJobs:
 
     def load(self, job: ProofJob) -> ProofJob:
         """Add the data of a job; see :meth:`runner.executor.Jobs.load`."""
-        if job.part is not None:
-            job = self._parts.load(job, job.part)
+        job = self._parts.limited(job) if job.part is None else self._parts.load(job, job.part)
         if not job.children or job.kind is ReceiptKind.EXECUTE:
             return job
         elsewhere = self.batch.assumptions.get(job.id, ())
@@ -131,5 +130,5 @@ class BatchJobs:
                 self._lookup.keep(self.build(job_id), outcome, outcome.receipt)
             self._spool.put(job_id, outcome.receipt)
             self.outcomes.receipt_bytes[job_id] = len(outcome.receipt)
-        self._parts.forget(job_id)
+        self._parts.finish(job_id)
         self.outcomes.put(outcome)

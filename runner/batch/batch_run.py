@@ -183,6 +183,7 @@ class BatchRun:
     def notice(self, event: Event) -> None:
         """Keep failures, and what is worth a remark; see :class:`runner.events.Observer`."""
         if isinstance(event, JobSplit):
+            self._parts.split(event.run, event.outcome)
             self._remarks.cut(event.job, event.run, event.outcome)
         if isinstance(event, JobFailed):
             job = event.job.id

@@ -24,7 +24,7 @@ from runner.jobs.entries import (
 from runner.provers.verifying import verify_part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from runner.audit.trail import Trail
     from runner.batch.counters import RunCounters
@@ -132,6 +132,16 @@ class Lookup:
             outcome=outcome,
             origin=part_origin(self._prover, job, part),
         )
+
+    def release(self, parts: Iterable[Part]) -> None:
+        """Let the receipts of parts go first that the cache has as a part of others."""
+        if not self._cache.keeps:
+            return
+        try:
+            self._cache.release([part_key(self._prover, part) for part in parts])
+        except CacheError as error:
+            log.warning("the receipts of segments stay in the cache: %s", error.reason)
+            self._counters.error()
 
     def keep(self, job: ProofJob, outcome: Outcome, receipt: bytes) -> None:
         """Keep a proof in the cache. Where the cache fails, the batch goes on with its proof.

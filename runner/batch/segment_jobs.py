@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from runner.batch.lookup import Lookup
     from runner.batch.segment_store import SegmentStore
-    from runner.model import LongRun, Outcome, Part, ProofJob, Stored
+    from runner.model import LongRun, Outcome, Part, ProofJob, Span, Stored
     from runner.provers.prover import Prover
 
 __all__ = ["SegmentJobs"]
@@ -46,6 +46,9 @@ class SegmentJobs:
         self._segments = segments
         self._lookup = lookup
         self._secret = secret
+        # The parts of each run whose receipts no other one takes the place of in the cache.
+        self._kept: dict[int, dict[Span, Part]] = {}
+        self._most_po2 = 0  # the largest segment for which there may be the memory; 0 for any
         self.ahead = 0
 
     def seeded(self, job: ProofJob) -> ProofJob:
@@ -111,13 +114,46 @@ class SegmentJobs:
         if not job.seed or not isinstance(self._prover, SegmentProver):
             return None
         sizes = self._prover.segment_sizes
-        now = sizes[-1] - job.halvings if job.part is None else job.part.po2
+        if job.part is None:  # the run may be smaller than its limit, and nobody knows how large
+            now = min(sizes[-1] - job.halvings, job.most_po2 or sizes[-1])
+        else:
+            now = job.part.po2
         if now <= sizes[0]:
             return None
-        return replace(whole(job.id), halvings=job.halvings + 1)
+        if job.part is not None:
+            self._learn(now - 1)
+        most = now - 1 if job.part is not None or job.most_po2 else 0
+        return replace(whole(job.id), halvings=job.halvings + 1, most_po2=most)
+
+    def limited(self, job: ProofJob) -> ProofJob:
+        """The job of a whole run, with the limit that other runs of the batch have met."""
+        if not job.seed or not self._most_po2:
+            return job
+        return replace(job, most_po2=min(job.most_po2 or self._most_po2, self._most_po2))
+
+    def split(self, run: LongRun, executed: Outcome) -> None:
+        """Note that a run is cut, which may be smaller than the settings say."""
+        if executed.halvings:
+            self._learn(max(run.sizes))
+
+    def _learn(self, most_po2: int) -> None:
+        """Cut all runs that start from now on at most so large."""
+        if not self._most_po2 or most_po2 < self._most_po2:
+            self._most_po2 = most_po2
+            log.warning(
+                "memory was short: from now on, runs are cut into segments of at most 2^%d",
+                most_po2,
+            )
 
     def accept(self, job: ProofJob, part: Part, outcome: Outcome) -> None:
-        """Keep the receipt that a part has made."""
+        """Keep the receipt that a part has made. What it is made from may leave the cache."""
+        self._keep(job, part, outcome)
+        kept = self._kept.setdefault(job.id, {})
+        if part.step is not Step.SEGMENT:
+            self._lookup.release([kept.pop(span) for span in part.takes if span in kept])
+        kept[part.span] = replace(part, data=(), stored=())
+
+    def _keep(self, job: ProofJob, part: Part, outcome: Outcome) -> None:
         if outcome.stored is not None:
             self._segments.refer(job, part, outcome.stored)
             return
@@ -127,6 +163,13 @@ class SegmentJobs:
             self._lookup.keep_part(job, part, outcome, outcome.receipt)
         self._segments.put_receipt(job, part, outcome.receipt)
 
+    def finish(self, job_id: int) -> None:
+        """Remove what is kept of the parts of a job whose receipt is there."""
+        if (kept := self._kept.pop(job_id, None)) is not None:
+            self._lookup.release(kept.values())
+        self._segments.drop(job_id)
+
     def forget(self, job_id: int) -> None:
-        """Remove what is kept of a run, for which there is no use any more."""
+        """Remove what is kept of a run that is cut anew. Its receipts stay in the cache."""
+        self._kept.pop(job_id, None)
         self._segments.drop(job_id)

@@ -66,11 +66,13 @@ class SegmentProver(Protocol):
         threads: int,
         seed: bytes,
         halvings: int = 0,
+        most_po2: int = 0,
     ) -> Proof | LongRun:
         """Run the guest, and prove the run if it has one segment.
 
-        The largest segment is half as large as it would be, ``halvings`` times over, but not
-        smaller than the smallest of :attr:`segment_sizes`.
+        The largest segment is half as large as it would be, ``halvings`` times over, and no larger
+        than 2 to the ``most_po2``, if this is not 0, but not smaller than the smallest of
+        :attr:`segment_sizes`.
 
         A run that cannot be proved segment by segment is proved as a whole. Otherwise, what is
         returned for a run of several segments is that of a run with random numbers from ``seed``.

@@ -251,6 +251,24 @@ def test_a_receipt_is_removed_as_soon_as_it_is_joined(
     assert 2 <= most <= 12
 
 
+@pytest.mark.parametrize("kind", [ReceiptKind.SUCCINCT, ReceiptKind.COMPOSITE])
+def test_the_receipts_of_segments_leave_a_full_cache_before_others(
+    long: Settings, tmp_path: Path, kind: ReceiptKind
+) -> None:
+    """The cache has room for those of one run, and an older proof has to stay."""
+    room = 26 if kind is ReceiptKind.SUCCINCT else 10
+    cache = builders.disk_cache(tmp_path / "small", max_entries=room + 1)
+    long = dataclasses.replace(long, cache=cache, prover=ProverSpec(ADAPTER, kind))
+    none = dataclasses.replace(long, strategy=builders.strategy("none"))
+    run_batch(dataclasses.replace(none, inputs=["older"], output=long.output / "older"))
+    run_batch(dataclasses.replace(none, inputs=[LONG], output=long.output / "one"))
+    run_batch(dataclasses.replace(none, inputs=["!long 5 two"], output=long.output / "two"))
+    for again in ("older", LONG, "!long 5 two"):
+        name = again.strip("! ").replace(" ", "-")
+        output = long.output / f"again-{name}"
+        assert run_batch(dataclasses.replace(none, inputs=[again], output=output)).cached == 1
+
+
 def test_a_cache_entry_that_does_not_verify_is_made_again(
     long: Settings, behaviours: Behaviours, tmp_path: Path
 ) -> None:

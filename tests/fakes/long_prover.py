@@ -54,9 +54,11 @@ class LongProver(FakeProver):
         threads: int,
         seed: bytes,
         halvings: int = 0,
+        most_po2: int = 0,
     ) -> Proof | LongRun:
         assert len(seed) == 32
-        segments, po2 = (segments_of(stdin) or 1) << halvings, LARGEST - halvings
+        po2 = min(LARGEST - halvings, most_po2 or LARGEST)
+        segments = (segments_of(stdin) or 1) << (LARGEST - po2)
         if segments == 1:
             needs_memory(stdin, po2)
             return self.run(guest, stdin, children, kind, threads)

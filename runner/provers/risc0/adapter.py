@@ -252,10 +252,11 @@ class Risc0Prover:
         threads: int,
         seed: bytes,
         halvings: int = 0,
+        most_po2: int = 0,
     ) -> Proof | LongRun:
         """See :class:`runner.provers.segments.SegmentProver`."""
         elf = whole(read_elf(guest))
-        limits = self._limits(guest, kind, threads)
+        limits, least = self._limits(guest, kind, threads), self.segment_sizes[0]
         if halvings:
             with prover_errors(native.NativeError):
                 run = native.execute(
@@ -266,8 +267,9 @@ class Risc0Prover:
                     max_cycles=limits["max_cycles"],
                 )
             # A run may be smaller than its limit, and the next smaller limit would change nothing.
-            least = self.segment_sizes[0]
             limits["segment_po2"] = max(least, max(run.segment_po2s) - halvings)
+        if most_po2:
+            limits["segment_po2"] = min(limits["segment_po2"], max(least, most_po2))
         prove = functools.partial(
             _called,
             "prove_if_short",
