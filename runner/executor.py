@@ -57,7 +57,7 @@ class Jobs(SmallerCuts, Protocol):
         """Return a job with all its data. It is called just before the job starts.
 
         Raises:
-            SegmentLostError: what was kept of one segment cannot be used.
+            SegmentLostError: what was kept of some segments cannot be used.
         """
         ...
 
@@ -73,8 +73,8 @@ class Jobs(SmallerCuts, Protocol):
         """Begin to cut a run, and keep the segments at the ``wanted`` positions."""
         ...
 
-    def accept_segment(self, job: ProofJob, outcome: Outcome) -> None:
-        """Keep the receipt of a segment."""
+    def accept_part(self, job: ProofJob, outcome: Outcome) -> None:
+        """Keep the receipt of some segments of a run, as a part has made it."""
         ...
 
 
@@ -213,7 +213,7 @@ class PlanExecutor:
             return
         # Look-ups run ahead of the engine, but not so far that new leaves pile up.
         while len(self._lookups) < 2 * self._lookup_threads and (
-            waiting.has_aggregation or waiting.to_run < self._workers
+            waiting.has_near or waiting.to_run < self._workers
         ):
             if not self._look_up_next(self._pool):
                 break
@@ -226,12 +226,11 @@ class PlanExecutor:
             self._submit(waiting.pop())
 
     def _overtakes(self) -> bool:
-        """Whether the next job is a leaf while an aggregation waits for its look-up."""
+        """Whether the next job is a leaf while one nearer to the root waits for its look-up."""
         if not self._queue.runs_leaf_next:
             return False
-        looked_up = (job.id for job, _ in self._lookups.values())
-        first = self._plan.leaf_jobs
-        return self._queue.has_aggregation or any(job_id >= first for job_id in looked_up)
+        looked_up = (job for job, _ in self._lookups.values())
+        return self._queue.has_near or any(self._queue.is_near(job) for job in looked_up)
 
     def _undecided(self) -> bool:
         """Whether the look-ups under way may still leave the next job more cores.
@@ -331,14 +330,14 @@ class PlanExecutor:
             self._jobs.accept(outcome)
             self._tell(JobFinished(job, outcome))
             self._queue.finished(job.id)
-        elif job.part.index is None:
+        elif job.part.last:
             self._tell(JobFinished(job, outcome))
             self._finish(*self._long.assembled(job.id, outcome))
         else:
-            self._jobs.accept_segment(job, outcome)
+            self._jobs.accept_part(job, outcome)
             self._tell(JobFinished(job, outcome))
-            if (assembly := self._long.finished(job, outcome)) is not None:
-                self._queue.put(assembly)
+            if (following := self._long.finished(job, outcome)) is not None:
+                self._queue.add(following)
 
     def _cut(self, future: Future[Any]) -> None:
         """Act on what a stream of segments gave."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from runner.engines.retry import Attempts
 from runner.errors import JobFailedError, SegmentLostError
 from runner.events import JobFailed, JobRetried
+from runner.model import Span
 from runner.text import one_line
 
 if TYPE_CHECKING:
@@ -113,8 +114,8 @@ class Failures:
             self._attempts[smaller.key] = attempts
             self._recut[job.id] = (smaller, self._clock() + wait_s)
         elif isinstance(error, SegmentLostError):
-            # It is cut again, and comes back as a job of its own.
-            self._runs.lost(error.job, error.index)
+            # They are cut again, and this job comes back when their receipts are there.
+            self._runs.lost(error.job, Span(error.index, error.count))
         else:
             self._waiting.delay(job, self._clock() + wait_s)
 

@@ -135,7 +135,7 @@ class _Simulation(Engine):
         if job.id >= self.plan.leaf_jobs:
             children = len(self.plan.aggregation(job.id).children)
             return self.times.aggregate + self.times.child * children
-        if job.part is not None and job.part.index is not None:
+        if job.part is not None and not job.part.last:
             return self.times.segment
         if job.part is not None:
             return self.times.assemble * job.part.of
@@ -181,7 +181,7 @@ class _Simulation(Engine):
     def accept(self, outcome: Outcome) -> None:
         """Nothing is kept."""
 
-    def accept_segment(self, job: ProofJob, outcome: Outcome) -> None:
+    def accept_part(self, job: ProofJob, outcome: Outcome) -> None:
         """Nothing is kept."""
 
     def smaller(self, job: ProofJob) -> ProofJob | None:

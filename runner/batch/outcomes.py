@@ -78,13 +78,15 @@ def _encoded(outcome: Outcome) -> bytes:
         None if gpu is None else [gpu.uuid, gpu.seconds, gpu.error],
         outcome.parts,
         outcome.halvings,
+        outcome.joins,
+        outcome.peak_memory_mib,
     ]
     return json.dumps(head).encode() + b"\n" + outcome.journal
 
 
 def _decoded(job_id: int, record: bytes) -> Outcome:
     head, _, journal = record.partition(b"\n")
-    image_id, kind, cycles, *numbers, gpu, parts, halvings = json.loads(head)
+    image_id, kind, cycles, *numbers, gpu, parts, halvings, joins, memory = json.loads(head)
     prove_s, verify_s, verifications, worker, started, finished, cached, attempts = numbers
     return Outcome(
         job_id=job_id,
@@ -104,4 +106,6 @@ def _decoded(job_id: int, record: bytes) -> Outcome:
         gpu=None if gpu is None else GpuUse(*gpu),
         parts=parts,
         halvings=halvings,
+        joins=joins,
+        peak_memory_mib=memory,
     )

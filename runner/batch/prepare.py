@@ -114,9 +114,15 @@ def _identity(leaf: Leaf) -> bytes:
 
 def _check_limits(settings: Settings) -> None:
     """Refuse a guest's own limit of cycles where the prover has no such limits."""
-    for limit in {settings.max_cycles, *(one.max_cycles for one in settings.programs.values())}:
+    given = {
+        f"programs.{name}.max_cycles": one.max_cycles for name, one in settings.programs.items()
+    }
+    for field, limit in {"guest.max_cycles": settings.max_cycles, **given}.items():
         if limit:
-            load_prover(replace(settings.prover, max_cycles=limit))
+            try:
+                load_prover(replace(settings.prover, max_cycles=limit))
+            except InputError as error:
+                raise InputError(field, limit, error.problem, error.remedy) from None
 
 
 def _with_assumptions(settings: Settings, batch: Batch, prover: Prover) -> Batch:

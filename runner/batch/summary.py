@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runner.batch.work import Unit, WorkDone, work_done
+from runner.batch.work import WorkDone, work_done
 from runner.model import ReceiptKind
 from runner.plan.savings_model import ModelEstimate, estimate, savings_percent
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from runner.batch.batch import Batch, Root
     from runner.batch.batch_run import BatchRun
+    from runner.codec.work import WorkUnit
     from runner.model import Outcome
 
 __all__ = ["Summary", "summarise"]
@@ -97,7 +98,7 @@ def summarise(  # noqa: PLR0913  # all that a batch is summed up from
     *,
     requested: str,
     wall_s: float,
-    units: Mapping[str, Unit],
+    units: Mapping[str, WorkUnit],
 ) -> Summary:
     """Sum a finished batch up.
 

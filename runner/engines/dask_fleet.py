@@ -151,8 +151,8 @@ class Fleet:
         Raises:
             OSError: The scheduler cannot be asked.
         """
-        # `client.scheduler_info()` would return what the client keeps, and Dask's own look replaces
-        # that by an answer without workers every two seconds.
+        # `client.scheduler_info()` would return what the client keeps, and Dask's own look, every
+        # two seconds, replaces that by an answer without workers.
         workers = client.sync(client.scheduler.identity, n_workers=-1)["workers"]
         now = self._clock()
         new, lost = [], []

@@ -6,6 +6,7 @@ import heapq
 from collections import deque
 from typing import TYPE_CHECKING
 
+from runner.model import Step
 from runner.plan.leaf_groups import LeafGroups
 
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ class JobQueue:
     finished, and then it may be looked up in a cache first. A made job is put back here if it has
     to run, and again, with a delay, for another attempt.
 
-    What is nearest to the root goes first: aggregations, their segments, and the receipts of leaves
-    whose segments are all proved. New leaves and segments of leaves take turns, so that neither a
-    long leaf holds up the short ones nor these hold up the long one.
+    What is nearest to the root goes first: aggregations, their segments, and what is made of the
+    receipts of leaves' segments that are proved. New leaves and segments of leaves take turns, so
+    that neither a long leaf holds up the short ones nor these hold up the long one.
 
     Args:
         plan: the plan that is run.
@@ -45,7 +46,7 @@ class JobQueue:
         self._ready: deque[int] = deque()  # those that can be made
         self._leaves = LeafGroups(plan.leaf_jobs, plan.parents, needing.keys())
         self._aggregations: deque[int] = deque()  # those that can be made
-        self._near: deque[ProofJob] = deque()  # segments of aggregations
+        self._near: deque[ProofJob] = deque()  # parts that are nearer than a leaf's segment
         self._segments: deque[ProofJob] = deque()  # segments of leaves
         self._segment_next = False
         # The following are heaps: one by nearness to the root and then by turn, one by due time.
@@ -67,18 +68,26 @@ class JobQueue:
     # -- jobs that are not made yet ----------------------------------------------------------------
 
     @property
-    def has_aggregation(self) -> bool:
-        """Whether an aggregation can be made, or one of its segments can be proved."""
+    def has_near(self) -> bool:
+        """Whether a job can be made that is nearer to the root than a leaf and its segments."""
         return bool(self._aggregations or self._near)
 
-    def add(self, segment: ProofJob) -> None:
-        """Add a segment that has been cut."""
-        (self._near if segment.id >= self._leaf_jobs else self._segments).append(segment)
+    def is_near(self, job: ProofJob) -> bool:
+        """Whether a job is nearer to the root than a leaf and its segments."""
+        joins = job.part is not None and job.part.step is not Step.SEGMENT
+        return job.id >= self._leaf_jobs or joins
+
+    def add(self, part: ProofJob) -> None:
+        """Add a part of a run of several segments that can be made now."""
+        if part.part is not None and part.part.last:
+            self.put(part)  # the run was looked up before it was cut
+        else:
+            (self._near if self.is_near(part) else self._segments).append(part)
 
     def take(self, host: str = "") -> int | ProofJob | None:
         """Take out the next job that can be made, and return its id; None if there is none.
 
-        A segment is made already, and is returned itself.
+        A part of a run is made already, and is returned itself.
 
         Args:
             host: the machine that has room for a job; empty if it is not known.
@@ -125,8 +134,7 @@ class JobQueue:
             turn: :attr:`taken` as it was when the job was taken out, if it was looked up since.
                 Leaves whose look-ups end in another order then still start in the first one.
         """
-        assembly = job.part is not None and job.part.index is None
-        near = job.id >= self._leaf_jobs or assembly
+        near = self.is_near(job)
         heapq.heappush(self._to_run, (0, 0, job.key, job) if near else (1, turn, job.key, job))
 
     def pop(self) -> ProofJob:
