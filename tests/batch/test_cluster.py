@@ -16,7 +16,7 @@ from tests.batch.clients import Client, metrics, proofs, stored
 from tests.builders import stdin
 from tests.certificates import Certificates, make_certificates
 from tests.engines.cases import PATIENCE_S, until
-from tests.engines.machines import Machines
+from tests.engines.machines import ROOT, Machines
 from tests.fakes.behaviours import FOLDER_VARIABLE, Behaviours, Run
 from tests.fakes.long_prover import ADAPTER as LONG_ADAPTER
 from tests.fakes.prover import ADAPTER
@@ -167,6 +167,26 @@ def test_what_is_wrong_with_a_cluster_is_one_line_before_any_proof(
         assert len(lines) == 1, text
         assert words in lines[0]
     assert behaviours.runs() == []
+
+
+def test_workers_without_the_extension_are_one_line_with_the_remedy(
+    machines: Machines, client: Client, tmp_path: Path
+) -> None:
+    pytest.importorskip("runner_risc0", reason="the client has the extension")
+    hidden = tmp_path / "hidden" / "runner_risc0"
+    hidden.mkdir(parents=True)
+    (hidden / "__init__.py").write_text(
+        "raise ModuleNotFoundError('it is not here', name='runner_risc0')\n"
+    )
+    machines.start_worker("without", PYTHONPATH=os.pathsep.join([str(hidden.parent), str(ROOT)]))
+    until(lambda: "Registered to" in machines.log("without"))
+    given = ["prover=execute", "prover.adapter=risc0", "prover.kind=execute", "guests=null"]
+    wait = "executor.engine.wait_s=12"  # a machine with much to do looks for seconds
+    code, text = client.run("batch", *given, "log_level=error", wait)
+    assert code == 2, text
+    (line,) = [line for line in text.splitlines() if line.strip()]
+    assert "no worker that may work" in line
+    assert "runner_risc0 is not installed" in line
 
 
 def test_two_batches_on_one_cluster_share_its_workers_and_the_store(
