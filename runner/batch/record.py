@@ -127,8 +127,7 @@ def job_rows(batch: Batch, batch_run: BatchRun) -> Iterator[dict[str, Any]]:
         batch: the batch that was run.
         batch_run: the run of the batch.
     """
-    for job_id in sorted(batch_run.outcomes):
-        outcome = batch_run.outcomes[job_id]
+    for job_id, outcome in batch_run.outcomes.items():
         aggregates = job_id >= batch.plan.leaf_jobs
         yield {
             "id": job_id,
@@ -150,7 +149,8 @@ def job_rows(batch: Batch, batch_run: BatchRun) -> Iterator[dict[str, Any]]:
             "segments": outcome.cycles.segments,
             "segments_proved_apart": outcome.parts,
             "segments_halved": outcome.halvings,
-            "receipt_bytes": batch_run.receipt_bytes.get(job_id, 0),
+            "lifts_and_joins": outcome.joins,
+            "receipt_bytes": batch_run.outcomes.receipt_bytes.get(job_id, 0),
             "peak_memory_mib": outcome.peak_memory_mib,
             **_gpu_fields(outcome.gpu),
         }

@@ -47,9 +47,10 @@ def work_done(
         unit = units.get(leaf.guest or batch.guest.name)
         if unit is None:
             continue
-        count = unit.count(outcomes[job].journal)
+        outcome = outcomes[job]
+        count = unit.count(outcome.journal)
         total[unit.name] += count
-        if job not in seen and not outcomes[job].cached:
+        if job not in seen and not outcome.cached:
             made[unit.name] += count
         seen.add(job)
     return {name: WorkDone(count, made[name] / wall_s) for name, count in total.items()}

@@ -91,5 +91,6 @@ def _run(prover: Prover, job: ProofJob, children: tuple[Child, ...]) -> Proof | 
             threads=job.threads,
             seed=job.seed,
             halvings=job.halvings,
+            most_po2=job.most_po2,
         )
     return prover.run(job.guest, job.stdin, children, job.kind, job.threads)

@@ -56,6 +56,7 @@ class JobRow:
         gpu: the part that a GPU had in the proof; None if it had none.
         segments_proved_apart: how many segments were proved by jobs of their own.
         segments_halved: how many times the run was cut smaller because memory was short.
+        lifts_and_joins: how often receipts of segments were lifted or joined by jobs of their own.
     """
 
     id: int
@@ -77,6 +78,7 @@ class JobRow:
     gpu: GpuUse | None = None
     segments_proved_apart: int = 0
     segments_halved: int = 0
+    lifts_and_joins: int = 0
 
     @property
     def name(self) -> str:
@@ -271,7 +273,7 @@ _COUNTS = (
     "receipt_bytes",
 )
 
-_LATER_COUNTS = ("segments_proved_apart", "segments_halved")
+_LATER_COUNTS = ("segments_proved_apart", "segments_halved", "lifts_and_joins")
 """Those that earlier runs did not record."""
 
 

@@ -13,7 +13,18 @@ pub fn keep_freed() {
         // SAFETY: mallopt may be called at any time. It affects later allocations only.
         unsafe {
             libc::mallopt(libc::M_MMAP_MAX, 0);
-            libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+            // No number of bytes would be enough: more than 2 GiB cannot be given, and a proof takes
+            // more than that. -1 stands for never.
+            libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
+            libc::mallopt(libc::M_ARENA_MAX, arenas());
         }
     });
+}
+
+/// The number of the C library's arenas. Threads that share one wait for each other, but all except
+/// the first unmap what is freed, whatever is set here. So there are few: one for four cores.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn arenas() -> i32 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    i32::try_from(cores / 4).unwrap_or(i32::MAX).max(1)
 }

@@ -53,7 +53,7 @@ log = logging.getLogger(__name__)
 _RANGES = {"segment_po2": (14, 22), "gpus": (0, 64), "gpu_proofs": (1, 8)}
 """The adapter's own settings. ``segment_po2`` is the size of the largest segment as a power of two,
 from the smallest that can be proved to the largest of the circuit. Larger segments need more
-memory, about 10 GiB at 2^20. Smaller segments cut a run into more pieces. ``gpus`` is the number of
+memory, about 8 GiB at 2^20. Smaller segments cut a run into more pieces. ``gpus`` is the number of
 GPUs to prove on, and ``gpu_proofs`` the number of proofs that each makes at once."""
 
 _AUTO = "auto"
@@ -62,9 +62,15 @@ MEMORY_SHARE = 0.75
 """The part of the memory that proofs may fill. The rest is for the runner, the system's cache of
 files, and what a proof needs beyond the estimate."""
 
-LEAST_MEMORY = 320 * 2**20
-"""The bytes of memory that a worker takes for proofs of 2^15 cycles, the smallest aggregation. Each
-doubling of the cycles doubles it. Measured in docs/figures/proofs.md."""
+CYCLE_MEMORY = 8 * 2**10
+"""The bytes of memory that a proof takes for each of its padded cycles, on a CPU. This and the next
+are measured in docs/figures/proofs.md."""
+
+PROCESS_MEMORY = 64 * 2**20
+"""The bytes of memory that a worker takes beside its proof."""
+
+LEAST_MEMORY = PROCESS_MEMORY + CYCLE_MEMORY * 2**15
+"""The bytes of memory that a worker takes for proofs of 2^15 cycles, the smallest aggregation."""
 
 _NO_ASSUMPTION = "no receipt found to resolve assumption: claim digest "
 """The words of the executor of risc0-zkvm 3.0, before the digest."""
@@ -147,11 +153,12 @@ class Risc0Prover:
         return tuple(own.items())
 
     def proof_bytes(self, cycles: int | None = None) -> int:
-        """See :class:`runner.provers.segments.Sized`. Twice the cycles take twice the memory."""
+        """See :class:`runner.provers.segments.Sized`. It grows with the cycles."""
         if self.gpus or not self._proves:
             return 0
         largest = 1 << self._segment_po2
-        return max(1, min(cycles or largest, largest) >> 15) * LEAST_MEMORY
+        most = min(cycles or largest, largest)
+        return max(LEAST_MEMORY, PROCESS_MEMORY + CYCLE_MEMORY * most)
 
     @property
     def workers(self) -> int | None:
@@ -245,10 +252,11 @@ class Risc0Prover:
         threads: int,
         seed: bytes,
         halvings: int = 0,
+        most_po2: int = 0,
     ) -> Proof | LongRun:
         """See :class:`runner.provers.segments.SegmentProver`."""
         elf = whole(read_elf(guest))
-        limits = self._limits(guest, kind, threads)
+        limits, least = self._limits(guest, kind, threads), self.segment_sizes[0]
         if halvings:
             with prover_errors(native.NativeError):
                 run = native.execute(
@@ -259,8 +267,9 @@ class Risc0Prover:
                     max_cycles=limits["max_cycles"],
                 )
             # A run may be smaller than its limit, and the next smaller limit would change nothing.
-            least = self.segment_sizes[0]
             limits["segment_po2"] = max(least, max(run.segment_po2s) - halvings)
+        if most_po2:
+            limits["segment_po2"] = min(limits["segment_po2"], max(least, most_po2))
         prove = functools.partial(
             _called,
             "prove_if_short",
@@ -281,7 +290,14 @@ class Risc0Prover:
                 segment_po2=limits["segment_po2"],
                 max_cycles=limits["max_cycles"],
             )
-        return LongRun(run.journal, _cycles(run), run.segment_po2, tuple(run.segment_po2s), run.log)
+        return LongRun(
+            run.journal,
+            _cycles(run),
+            run.segment_po2,
+            tuple(run.segment_po2s),
+            run.log,
+            joins=kind in RECURSIVE,
+        )
 
     def cut(  # noqa: PLR0913  # what a run is made of
         self,
@@ -302,9 +318,7 @@ class Risc0Prover:
 
     def prove_segment(self, segment: bytes, threads: int) -> tuple[bytes, GpuUse | None]:
         """See :class:`runner.provers.segments.SegmentProver`."""
-        prove = functools.partial(_called, "prove_segment", segment, threads=threads)
-        (receipt, used_s), gpu = self._on_gpu(prove)
-        return receipt, replace(gpu, seconds=used_s) if gpu is not None and not gpu.error else gpu
+        return self._part("prove_segment", segment, threads=threads)
 
     def verify_segment(self, receipt: bytes, segment: bytes) -> None:
         """See :class:`runner.provers.segments.SegmentProver`."""
@@ -334,6 +348,44 @@ class Risc0Prover:
             return bytes(assemble(native))
         receipt, _ = self._on_gpu(assemble)
         return bytes(receipt)
+
+    def lift(self, receipt: bytes, threads: int) -> tuple[bytes, GpuUse | None]:
+        """See :class:`runner.provers.segments.JoiningProver`."""
+        return self._part("lift", receipt, threads=threads)
+
+    def verify_lifted(self, lifted: bytes, receipt: bytes) -> None:
+        """See :class:`runner.provers.segments.JoiningProver`."""
+        with prover_errors(native.NativeError):
+            native.verify_lifted(lifted, receipt)
+
+    def join(self, left: bytes, right: bytes, threads: int) -> tuple[bytes, GpuUse | None]:
+        """See :class:`runner.provers.segments.JoiningProver`."""
+        return self._part("join", left, right, threads=threads)
+
+    def verify_joined(self, joined: bytes, left: bytes, right: bytes) -> None:
+        """See :class:`runner.provers.segments.JoiningProver`."""
+        with prover_errors(native.NativeError):
+            native.verify_joined(joined, left, right)
+
+    def resolve(  # what a receipt is made of
+        self,
+        joined: bytes,
+        children: tuple[Child, ...],
+        journal: bytes,
+        kind: ReceiptKind,
+        threads: int,
+    ) -> bytes:
+        """See :class:`runner.provers.segments.JoiningProver`."""
+        given = (joined, journal, _receipts(children))
+        resolve = functools.partial(_called, "resolve", *given, kind=kind.value, threads=threads)
+        receipt, _ = self._on_gpu(resolve)
+        return bytes(receipt)
+
+    def _part(self, name: str, *given: bytes, threads: int) -> tuple[bytes, GpuUse | None]:
+        """Make the receipt of a part of a run with a function of the native module."""
+        make = functools.partial(_called, name, *given, threads=threads)
+        (receipt, used_s), gpu = self._on_gpu(make)
+        return receipt, replace(gpu, seconds=used_s) if gpu is not None and not gpu.error else gpu
 
     def _limits(self, guest: Guest, kind: ReceiptKind, threads: int) -> dict[str, Any]:
         return {
@@ -428,8 +480,8 @@ def largest_po2(memory: int, workers: int) -> int:
     if not memory:
         return SEGMENT_PO2
     each = memory * MEMORY_SHARE / max(1, workers)
-    fit = (po2 for po2 in range(SEGMENT_PO2, 15, -1) if LEAST_MEMORY << (po2 - 15) <= each)
-    return next(fit, 16)
+    cycles = (each - PROCESS_MEMORY) / CYCLE_MEMORY
+    return next((po2 for po2 in range(SEGMENT_PO2, 15, -1) if 1 << po2 <= cycles), 16)
 
 
 @contextlib.contextmanager
