@@ -210,7 +210,7 @@ def _input_spec(guest: GuestConf) -> InputSpec:
     types.check()
     fields = read_layout(guest.input, types, guest.codec, "guest.input", "input") or tuple(
         word_field(one.name, one.type, min=one.min, max=one.max, reason=one.reason or "")
-        for one in guest.fields
+        for one in (guest.fields if given else guest.default_fields)
     )
     names = [one.name for one in fields]
     strange = sorted(guest.series.keys() - set(names))

@@ -68,6 +68,9 @@ class GuestConf:
     ``fields`` is ``input`` for a guest that reads words, as a list. ``assumptions`` is read by
     :mod:`runner.batch.assumptions`.
 
+    At most one of ``fields``, ``input`` and ``encode`` may be given. If none is, ``default_fields``
+    stands for ``fields``.
+
     At most one of ``inputs``, ``count`` and ``inputs_file`` may be set. If none is,
     ``default_count`` stands for ``count``. ``inputs_format`` is the format of ``inputs_file``, for
     streams and for names without a known extension. ``elf`` is the file of a program that needs no
@@ -77,6 +80,7 @@ class GuestConf:
     name: Optional[str] = MISSING
     elf: Optional[str] = None
     fields: list[FieldConf] = field(default_factory=list)
+    default_fields: list[FieldConf] = field(default_factory=list)
     series: dict[str, SeriesConf] = field(default_factory=dict)
     input: Any = None
     types: dict[str, Any] = field(default_factory=dict)
