@@ -117,20 +117,25 @@ class ReceiptRejectedError(RunnerError):
 
 @dataclass(eq=False, repr=False)
 class SegmentLostError(RunnerError):
-    """What was kept of one segment cannot be used, so that it has to be cut and proved again.
+    """What was kept of segments cannot be used, so that they have to be cut and proved again.
 
     Attributes:
-        job: the id of the job whose segment it is.
-        index: the position of the segment.
+        job: the id of the job whose segments they are.
+        index: the position of the first segment.
         reason: what is wrong with what was kept.
+        count: the number of segments.
     """
 
     job: int
     index: int
     reason: str
+    count: int = 1
 
     def _words(self) -> str:
-        return f"segment {self.index + 1} of job {self.job}: {self.reason}"
+        which = f"segment {self.index + 1}"
+        if self.count > 1:
+            which = f"segments {self.index + 1} to {self.index + self.count}"
+        return f"{which} of job {self.job}: {self.reason}"
 
 
 @dataclass(eq=False, repr=False)

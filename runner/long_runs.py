@@ -2,15 +2,19 @@
 
 A run is cut while its segments are proved, by a stream that gives one segment each time that it is
 asked. It is asked only while few segments wait, so that neither memory nor disk holds a long run.
+
+Where receipts are joined, each segment's is lifted as soon as it is there, and two that follow each
+other are joined as soon as both are there. The joins are a tree of equal depth over the segments.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from runner.model import Part
+from runner.model import Part, Span, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -75,13 +79,15 @@ class _Run:
         job: the job, without its children's receipts.
         executed: the outcome of its execution.
         run: the run.
-        proved: the outcomes of its segments, without the receipts, by position.
+        made: the outcomes of its parts, without the receipts, by the part and its number.
+        joinable: the digests of the lifted and joined receipts that are in no join yet.
     """
 
     job: ProofJob
     executed: Outcome
     run: LongRun
-    proved: dict[int, Outcome] = field(default_factory=dict)
+    made: dict[int, tuple[Part, Outcome]] = field(default_factory=dict)
+    joinable: dict[Span, bytes] = field(default_factory=dict)
 
 
 class LongRuns:
@@ -167,32 +173,38 @@ class LongRuns:
             stream.close()
             return None
         self._idle.append((run, stream))
-        part = Part(cut.index, len(run.run.sizes), run.run.sizes[cut.index], cut.digest)
-        name = f"{run.job.name}, segment {cut.index + 1} of {part.of}"
-        job = replace(run.job, name=name, part=part, expected=None)
+        of, po2 = len(run.run.sizes), run.run.sizes[cut.index]
+        job = _job(run, Part(Step.SEGMENT, Span(cut.index, 1), of, po2, cut.digest))
         self._waiting.add(job.key)
         return job
 
-    def finished(self, segment: ProofJob, outcome: Outcome) -> ProofJob | None:
-        """Note that a segment is proved.
+    def finished(self, job: ProofJob, outcome: Outcome) -> ProofJob | None:
+        """Note that a part is there.
 
         Returns:
-            The job that assembles the receipt of the run, once all segments are proved.
+            The job of the part that can be made now: the receipt is lifted or joined, or that of
+            the run is made. There is one at most.
         """
-        self._waiting.discard(segment.key)
-        run = self._runs.get(segment.id)
-        if run is None or segment.part is None or segment.part.index is None:
+        self._waiting.discard(job.key)
+        run, part = self._runs.get(job.id), job.part
+        if run is None or part is None:
             return None
-        run.proved[segment.part.index] = replace(outcome, receipt=None)
-        return self._assembly(run)
+        run.made[part.number] = (part, replace(outcome, receipt=None))
+        following = _joined(run, part) if run.run.joins else _assembled(run)
+        return None if following is None else _job(run, following)
 
-    def lost(self, job_id: int, index: int) -> None:
-        """Cut one segment again, because what was kept of it cannot be used."""
+    def lost(self, job_id: int, span: Span) -> None:
+        """Cut some segments again, because what was kept of them cannot be used."""
         run = self._runs.get(job_id)
-        if run is not None:
-            run.proved.pop(index, None)
-            self._waiting.discard((job_id, index))
-            self._due.appendleft((run, frozenset({index})))
+        if run is None:
+            return
+        for number, (part, _) in list(run.made.items()):
+            if span.first <= part.span.first and part.span.end <= span.end:
+                del run.made[number]
+                run.joinable.pop(part.span, None)
+        lost = range(span.first, span.end)
+        self._waiting.difference_update((job_id, index) for index in lost)
+        self._due.appendleft((run, lost))
 
     def assembled(self, job_id: int, outcome: Outcome) -> tuple[ProofJob, Outcome]:
         """The job itself and its outcome, now that its receipt is there.
@@ -201,10 +213,10 @@ class LongRuns:
 
         Args:
             job_id: the id of the job.
-            outcome: the outcome of the job that assembled the receipt.
+            outcome: the outcome of the job that made the receipt.
         """
         run = self._runs.pop(job_id)
-        parts = [run.executed, *run.proved.values(), outcome]
+        parts = [run.executed, *(made for _, made in run.made.values()), outcome]
         whole = replace(
             outcome,
             cycles=run.run.cycles,
@@ -213,7 +225,9 @@ class LongRuns:
             verifications=sum(part.verifications for part in parts),
             started=min(part.started for part in parts),
             attempts=run.executed.attempts,
-            parts=len(run.proved),
+            parts=len(run.run.sizes),
+            joins=run.run.lifts_and_joins,
+            peak_memory_mib=max(part.peak_memory_mib for part in parts),
         )
         return run.job, whole
 
@@ -237,13 +251,56 @@ class LongRuns:
     def _wants(self, run: _Run) -> bool:
         return self._runs.get(run.job.id) is run
 
-    def _assembly(self, run: _Run) -> ProofJob | None:
-        of = len(run.run.sizes)
-        if len(run.proved) < of:
-            return None
-        return replace(
-            run.job,
-            name=f"{run.job.name}, all segments",
-            part=Part(None, of),
-            expected=run.run.journal,
-        )
+
+def _assembled(run: _Run) -> Part | None:
+    """The receipt of a run that carries all others, once these are there."""
+    of = len(run.run.sizes)
+    return Part(Step.ASSEMBLE, Span(0, of), of) if len(run.made) == of else None
+
+
+def _joined(run: _Run, part: Part) -> Part | None:
+    """What can be made of the receipt of a part that is lifted or joined next."""
+    if part.step is Step.SEGMENT:
+        return Part(Step.LIFT, part.span, part.of, digest=_digest(Step.LIFT, part.digest))
+    if part.step is Step.JOIN:
+        for half in part.takes:
+            run.joinable.pop(half, None)
+    run.joinable[part.span] = part.digest
+    if (above := _above(part.span, part.of)) is None:
+        return Part(Step.RESOLVE, part.span, part.of)
+    left, right = (run.joinable.get(half, b"") for half in above.halves)
+    if not (left and right):
+        return None
+    return Part(Step.JOIN, above, part.of, digest=_digest(Step.JOIN, left, right))
+
+
+def _above(span: Span, of: int) -> Span | None:
+    """The span whose receipt is joined from that of this one and another; None for a whole run."""
+    above = Span(0, of)
+    if span == above:
+        return None
+    while span not in above.halves:
+        left, right = above.halves
+        above = left if span.first < right.first else right
+    return above
+
+
+def _digest(step: Step, *digests: bytes) -> bytes:
+    """The digest that stands for what a lifted or joined receipt proves."""
+    return hashlib.sha256(step.value.encode() + b"".join(digests)).digest()
+
+
+def _job(run: _Run, part: Part) -> ProofJob:
+    """The job of a part, without its data."""
+    first, of = part.span.first + 1, part.of
+    match part.step:
+        case Step.SEGMENT:
+            what = f"segment {first} of {of}"
+        case Step.LIFT:
+            what = f"lift of segment {first} of {of}"
+        case Step.JOIN:
+            what = f"join of segments {first} to {part.span.end} of {of}"
+        case _:
+            what = "all segments"
+    expected = run.run.journal if part.last else None
+    return replace(run.job, name=f"{run.job.name}, {what}", part=part, expected=expected)

@@ -311,6 +311,19 @@ SEGMENT_PROOF_DURATION_SECONDS = Histogram(
     _CLOCK,
     "seconds",
 )
+SEGMENT_JOINS = _counter(
+    "l2_segment_joins_total",
+    "Receipts of such segments that were lifted or joined to one of constant size; those from the "
+    "cache are not counted.",
+    _OUTCOMES,
+)
+SEGMENT_JOIN_DURATION_SECONDS = Histogram(
+    NoLabels,
+    "l2_segment_join_duration_seconds",
+    "Time to lift the receipt of one such segment, or to join two.",
+    _CLOCK,
+    "seconds",
+)
 EXECUTED_SEGMENTS = _counter(
     "l2_executed_segments_total", "Segments of guest runs in execute mode.", "the zkVM's executor"
 )

@@ -125,6 +125,8 @@ class LongRun:
         segment_po2: the limit that it is cut with, as a power of two of cycles.
         sizes: the size of each segment, as a power of two of cycles.
         log: what the guest printed.
+        joins: whether the receipts of its segments are lifted and joined to one of constant size.
+            Otherwise the receipt of the run carries them all.
     """
 
     journal: bytes
@@ -132,29 +134,105 @@ class LongRun:
     segment_po2: int
     sizes: tuple[int, ...]
     log: str = ""
+    joins: bool = False
+
+    @property
+    def lifts_and_joins(self) -> int:
+        """How often receipts of its segments are lifted or joined. A tree has one join less."""
+        return 2 * len(self.sizes) - 1 if self.joins else 0
+
+
+class Step(StrEnum):
+    """What a part of a run of several segments makes.
+
+    ``SEGMENT`` proves a segment. ``ASSEMBLE`` makes the receipt of the run from those of all its
+    segments. Where receipts are joined, ``LIFT`` makes the receipt of a segment one of constant
+    size, ``JOIN`` makes one of two that follow each other, and ``RESOLVE`` makes the receipt of the
+    run from the last of them and those of the run's assumptions.
+    """
+
+    SEGMENT = "segment"
+    LIFT = "lift"
+    JOIN = "join"
+    ASSEMBLE = "assemble"
+    RESOLVE = "resolve"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Segments of one run that follow each other.
+
+    Attributes:
+        first: the position of the first one, from 0.
+        count: the number of them.
+    """
+
+    first: int
+    count: int
+
+    @property
+    def end(self) -> int:
+        """The position after the last one."""
+        return self.first + self.count
+
+    @property
+    def halves(self) -> tuple[Span, Span]:
+        """The two spans whose receipts are joined to that of this one, which has two or more.
+
+        The first is the largest power of two of segments that leaves one over.
+        """
+        left = 1 << ((self.count - 1).bit_length() - 1)
+        return Span(self.first, left), Span(self.first + left, self.count - left)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a job makes of a run of several segments: the receipt of one, or that of all together.
+    """What a job makes of a run of several segments.
 
     Attributes:
-        index: the position of the segment, from 0; None for the receipt of all together.
+        step: what it makes.
+        span: the segments that its receipt is of.
         of: the number of segments of the run.
-        po2: the size of the segment, as a power of two of cycles; 0 for all together.
-        digest: the SHA-256 of the segment's bytes; empty for all together.
-        data: the segment's bytes alone, or the receipts of all segments in order. It is empty until
-            the job starts.
+        po2: the size of the segment, as a power of two of cycles; 0 for all but ``SEGMENT``.
+        digest: the SHA-256 of the segment's bytes. That of a lifted or joined receipt is made from
+            those of its segments, and stands for what it proves; empty for the receipt of the run.
+        data: the segment's bytes alone, or the receipts of the spans that are taken, in order. It
+            is empty until the job starts.
         stored: for each of these bytes, where in the store of artifacts they are, and None where
             they are in ``data``, which is empty at the others; empty if none is in the store.
     """
 
-    index: int | None
+    step: Step
+    span: Span
     of: int
     po2: int = 0
     digest: bytes = b""
     data: tuple[bytes, ...] = ()
     stored: tuple[Stored | None, ...] = ()
+
+    @property
+    def last(self) -> bool:
+        """Whether it makes the receipt of the run."""
+        return self.step in {Step.ASSEMBLE, Step.RESOLVE}
+
+    @property
+    def takes(self) -> tuple[Span, ...]:
+        """The spans whose receipts, or for ``SEGMENT`` whose segment, the part is made from."""
+        if self.step is Step.JOIN:
+            return self.span.halves
+        if self.step is Step.ASSEMBLE:
+            return tuple(Span(index, 1) for index in range(self.of))
+        return (self.span,)
+
+    @property
+    def number(self) -> int:
+        """What tells the part from all others of its run. That of a segment is its position."""
+        if self.last:
+            return self.of
+        if self.step is Step.JOIN:
+            # Of all joins of a run, one alone has its second half begin at this segment.
+            return 2 * self.of + self.span.halves[1].first
+        return self.span.first + (self.of + 1 if self.step is Step.LIFT else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +259,10 @@ class ProofJob:
         part: the part of the run that the job makes; None for a whole run.
         halvings: how many times the largest segment of the run is to be half as large as the
             prover's settings make it, because workers did not have the memory for it.
+        host: the machine that had best run it, because it makes what is aggregated together with
+            it; empty if it is all the same.
+        most_po2: the largest segment that the run may have, as a power of two of cycles, because
+            workers did not have the memory for larger ones of any run; 0 for no such limit.
     """
 
     id: int
@@ -195,13 +277,13 @@ class ProofJob:
     seed: bytes = b""
     part: Part | None = None
     halvings: int = 0
+    host: str = ""
+    most_po2: int = 0
 
     @property
     def key(self) -> tuple[int, int]:
         """What tells the job from all others: its id in the plan, and the number of its part."""
-        if self.part is None:
-            return self.id, -1
-        return self.id, self.part.of if self.part.index is None else self.part.index
+        return self.id, -1 if self.part is None else self.part.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +332,9 @@ class Outcome:
         long: the run, if it has several segments and was executed only; None for any other outcome.
         parts: the number of segments that were proved one by one; 0 for a run proved as a whole.
         halvings: those of the job.
+        joins: how often receipts of its segments were lifted or joined by jobs of their own.
+        peak_memory_mib: the most memory in MiB that the worker has had in use up to the job's end,
+            in this job and those before it; 0 for a receipt from the cache.
     """
 
     job_id: int
@@ -273,6 +358,8 @@ class Outcome:
     long: LongRun | None = None
     parts: int = 0
     halvings: int = 0
+    joins: int = 0
+    peak_memory_mib: int = 0
 
 
 @dataclass(frozen=True, slots=True)

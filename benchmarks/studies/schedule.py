@@ -135,7 +135,7 @@ class _Simulation(Engine):
         if job.id >= self.plan.leaf_jobs:
             children = len(self.plan.aggregation(job.id).children)
             return self.times.aggregate + self.times.child * children
-        if job.part is not None and job.part.index is not None:
+        if job.part is not None and not job.part.last:
             return self.times.segment
         if job.part is not None:
             return self.times.assemble * job.part.of
@@ -151,7 +151,7 @@ class _Simulation(Engine):
             self.now, _, future, job, host = heapq.heappop(self.running)
             outcome = self.outcome(job)
             if self.machines is not None:
-                self.machines.end(host, outcome)
+                outcome = self.machines.end(host, outcome)
             future.set_result(outcome)
 
     def outcome(self, job: ProofJob) -> Outcome:
@@ -181,7 +181,7 @@ class _Simulation(Engine):
     def accept(self, outcome: Outcome) -> None:
         """Nothing is kept."""
 
-    def accept_segment(self, job: ProofJob, outcome: Outcome) -> None:
+    def accept_part(self, job: ProofJob, outcome: Outcome) -> None:
         """Nothing is kept."""
 
     def smaller(self, job: ProofJob) -> ProofJob | None:
@@ -314,6 +314,8 @@ def show(machines: Machines, found: Result) -> None:
             f" {rate:,.0f} a second"
         )
     print(f"on the machine's own disk       {kept:,} bytes")
+    moved = sum(fetched) / max(1, sum(fetched) + kept)
+    print(f"children's bytes that moved     {100 * moved:.1f} %")
 
 
 if __name__ == "__main__":

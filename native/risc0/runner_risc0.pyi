@@ -303,6 +303,68 @@ def assemble(
             ``unavailable``, ``prover_failed``, or ``cuda_failed`` in its place on a GPU.
     """
 
+def lift(
+    receipt: bytes, /, *, threads: int = 0, gpu_lock: str | None = None
+) -> tuple[bytes, float]:
+    """Make the receipt of a segment one of constant size, which is verified.
+
+    Returns:
+        The lifted receipt, and the seconds for which the GPU's lock was held.
+
+    Raises:
+        NativeError: ``bad_segment`` with a message that starts with ``0:`` if the receipt does not
+            verify, ``unavailable`` in a build without the recursion programs, ``prover_failed``, or
+            ``cuda_failed`` in its place on a GPU.
+    """
+
+def join(
+    left: bytes, right: bytes, /, *, threads: int = 0, gpu_lock: str | None = None
+) -> tuple[bytes, float]:
+    """Make one receipt, which is verified, of two that were lifted or joined.
+
+    Returns:
+        The joined receipt, and the seconds for which the GPU's lock was held.
+
+    Raises:
+        NativeError: ``bad_segment`` with a message that starts with ``0:`` or ``1:`` if one of them
+            does not verify, ``verification_failed`` if they do not follow each other, and
+            otherwise as :func:`lift`.
+    """
+
+def verify_lifted(lifted: bytes, receipt: bytes, /) -> None:
+    """Verify that a receipt proves what that of a segment proves. The latter is not verified.
+
+    Raises:
+        NativeError: ``malformed_receipt``, ``verification_failed``.
+    """
+
+def verify_joined(joined: bytes, left: bytes, right: bytes, /) -> None:
+    """Verify that a receipt proves what two others prove together. These are not verified.
+
+    Raises:
+        NativeError: ``malformed_receipt``, ``verification_failed``.
+    """
+
+def resolve(
+    joined: bytes,
+    journal: bytes,
+    receipts: list[bytes] = ...,
+    *,
+    kind: str = "succinct",
+    threads: int = 0,
+    gpu_lock: str | None = None,
+) -> bytes:
+    """Make the receipt of a run from the joined one of all segments, and of its assumptions.
+
+    The caller verifies the receipt that is returned.
+
+    Raises:
+        NativeError: ``bad_segment`` with a message that starts with ``0:`` if the joined receipt
+            does not verify, ``malformed_receipt``, ``verification_failed`` if an assumption has no
+            receipt, ``bad_argument``, ``unavailable``, ``prover_failed``, or ``cuda_failed`` in its
+            place on a GPU.
+    """
+
 def verify(receipt: bytes, image_id: bytes, /) -> bytes:
     """Verify that a receipt proves a successful run of ``image_id``, and return its journal.
 

@@ -102,6 +102,24 @@ LONG_RUNS = (
         unit="s",
         note="Over the time shown.",
     ),
+    Panel(
+        "Receipts of segments lifted and joined per interval",
+        (Query(gained("l2_segment_joins_total", "job, instance")),),
+        empty="no receipt of a segment was joined",
+        style=BARS,
+        note="Those from the cache are not counted.",
+    ),
+    Panel(
+        "Time of a lift or a join",
+        (
+            Query(mean("l2_segment_join_duration_seconds"), "mean"),
+            Query(quantile("l2_segment_join_duration_seconds"), "95 of 100 take less than"),
+        ),
+        "bargauge",
+        unit="s",
+        empty="no receipt of a segment was joined",
+        note="Over the time shown.",
+    ),
 )
 
 CLUSTER = (

@@ -29,6 +29,7 @@ __all__ = [
     "RunFinished",
     "RunStarted",
     "SegmentProved",
+    "SegmentsJoined",
     "ServedFromCache",
     "Split",
     "Started",
@@ -204,6 +205,31 @@ class SegmentProved(JobEvent):
     event = "segment_proved"
     segment: int
     segment_sha256: str
+    cached: bool
+    prove_s: float
+    attempts: int
+    worker: int
+    receipt_sha256: str
+    receipt_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentsJoined(JobEvent):
+    """The receipt of one segment was lifted, or those of two spans of segments were joined.
+
+    The new receipt was verified, by ``worker`` or from the cache.
+
+    Attributes:
+        step: ``lift`` or ``join``.
+        first: the position of the first segment that the receipt is of, from 0.
+        segments: the number of these segments.
+        cached: whether the receipt came from the cache.
+    """
+
+    event = "segments_joined"
+    step: str
+    first: int
+    segments: int
     cached: bool
     prove_s: float
     attempts: int

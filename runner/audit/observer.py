@@ -12,6 +12,7 @@ from runner.audit.events import (
     Rejected,
     Retried,
     SegmentProved,
+    SegmentsJoined,
     ServedFromCache,
     Split,
     Started,
@@ -19,6 +20,7 @@ from runner.audit.events import (
 )
 from runner.errors import ReceiptRejectedError
 from runner.events import Event, JobFailed, JobFinished, JobRetried, JobSplit, JobStarted
+from runner.model import Step
 
 if TYPE_CHECKING:
     from runner.audit.trail import Trail
@@ -70,49 +72,52 @@ class AuditObserver:
             )
         )
 
-    def _segment(self, job: ProofJob, part: Part, outcome: Outcome, receipt: bytes) -> None:
+    def _part(self, job: ProofJob, part: Part, outcome: Outcome, made: _OfReceipt) -> None:
+        made_by: _OfPart = {
+            "cached": outcome.cached,
+            "prove_s": outcome.prove_s,
+            "attempts": outcome.attempts,
+            "worker": outcome.worker,
+        }
+        first, digest = part.span.first, part.digest.hex()
         self._trail.add(
-            SegmentProved(
+            SegmentProved(**_of_job(job), segment=first, segment_sha256=digest, **made_by, **made)
+            if part.step is Step.SEGMENT
+            else SegmentsJoined(
                 **_of_job(job),
-                segment=part.index or 0,
-                segment_sha256=part.digest.hex(),
-                cached=outcome.cached,
-                prove_s=outcome.prove_s,
-                attempts=outcome.attempts,
-                worker=outcome.worker,
-                receipt_sha256=_sha256(receipt),
-                receipt_bytes=len(receipt),
+                step=part.step.value,
+                first=first,
+                segments=part.span.count,
+                **made_by,
+                **made,
             )
         )
 
     def _finished(self, job: ProofJob, outcome: Outcome) -> None:
         if job.part is not None:
             # The receipt of all segments together is that of the job itself, which comes next.
-            if job.part.index is not None and outcome.receipt is not None:
-                self._segment(job, job.part, outcome, outcome.receipt)
+            if not job.part.last and (made := _of_receipt(outcome)) is not None:
+                self._part(job, job.part, outcome, made)
             return
-        if outcome.stored is not None:
-            self._receipt(job, outcome, outcome.stored.sha256, outcome.stored.size)
-        elif outcome.receipt is not None:
-            self._receipt(job, outcome, _sha256(outcome.receipt), len(outcome.receipt))
+        if (made := _of_receipt(outcome)) is not None:
+            self._receipt(job, outcome, made)
         else:
             seconds = outcome.prove_s
             self._trail.add(Executed(**_of_job(job), **_of_run(outcome), execute_s=seconds))
 
-    def _receipt(self, job: ProofJob, outcome: Outcome, sha256: str, size: int) -> None:
-        digest: _OfReceipt = {"receipt_sha256": sha256, "receipt_bytes": size}
+    def _receipt(self, job: ProofJob, outcome: Outcome, made: _OfReceipt) -> None:
         if outcome.cached:
             journal = _sha256(outcome.journal)
-            self._trail.add(ServedFromCache(**_of_job(job), journal_sha256=journal, **digest))
+            self._trail.add(ServedFromCache(**_of_job(job), journal_sha256=journal, **made))
         else:
             seconds = outcome.prove_s
-            self._trail.add(Proved(**_of_job(job), **_of_run(outcome), prove_s=seconds, **digest))
+            self._trail.add(Proved(**_of_job(job), **_of_run(outcome), prove_s=seconds, **made))
         self._trail.add(
             verified(
                 job.name,
                 image_id=outcome.image_id,
                 journal=outcome.journal,
-                receipt_sha256=sha256,
+                receipt_sha256=made["receipt_sha256"],
                 job=job.id,
                 by="runner" if outcome.cached and outcome.stored is None else "worker",
                 receipts=outcome.verifications,
@@ -201,6 +206,13 @@ class _OfRun(TypedDict):
     worker: int
 
 
+class _OfPart(TypedDict):
+    cached: bool
+    prove_s: float
+    attempts: int
+    worker: int
+
+
 class _OfReceipt(TypedDict):
     receipt_sha256: str
     receipt_bytes: int
@@ -225,6 +237,16 @@ def _of_run(outcome: Outcome) -> _OfRun:
         "attempts": outcome.attempts,
         "worker": outcome.worker,
     }
+
+
+def _of_receipt(outcome: Outcome) -> _OfReceipt | None:
+    """The digest and the size of the receipt, wherever it is; None if there is none."""
+    if outcome.stored is not None:
+        stored = outcome.stored
+        return {"receipt_sha256": stored.sha256, "receipt_bytes": stored.size}
+    if outcome.receipt is None:
+        return None
+    return {"receipt_sha256": _sha256(outcome.receipt), "receipt_bytes": len(outcome.receipt)}
 
 
 def _sha256(data: bytes) -> str:

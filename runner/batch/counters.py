@@ -32,13 +32,15 @@ from runner.metric_table import (
     PROOF_VERIFICATION,
     PROOF_VERIFICATION_DURATION_MS,
     PROOF_VERIFICATION_DURATION_SECONDS,
+    SEGMENT_JOIN_DURATION_SECONDS,
+    SEGMENT_JOINS,
     SEGMENT_PROOF_DURATION_SECONDS,
     SEGMENT_PROOFS,
     SEGMENTS,
     STORE_BYTES,
     STORE_ERRORS,
 )
-from runner.model import ReceiptKind
+from runner.model import ReceiptKind, Step
 from runner.monitoring.hosts import HostTally
 
 if TYPE_CHECKING:
@@ -209,7 +211,7 @@ class RunCounters:
         if not outcome.parts:  # those of a long run's parts are counted with each of them
             self.verified(outcome.verifications, outcome.verify_s)
         if outcome.cached:
-            self.segments_cached += job.part is not None
+            self.segments_cached += job.part is not None and job.part.step is Step.SEGMENT
             return
         recorder = self._recorder
         if job.part is not None:
@@ -242,11 +244,15 @@ class RunCounters:
 
     def _part_finished(self, part: Part, outcome: Outcome) -> None:
         """Count a part of a long run. The run itself counts as one proof when all are there."""
-        if part.index is None:
+        if part.last:
             return
-        self.segments_proved += 1
-        self._recorder.inc(SEGMENT_PROOFS)
-        self._recorder.observe(SEGMENT_PROOF_DURATION_SECONDS, outcome.prove_s)
+        if part.step is Step.SEGMENT:
+            self.segments_proved += 1
+            self._recorder.inc(SEGMENT_PROOFS)
+            self._recorder.observe(SEGMENT_PROOF_DURATION_SECONDS, outcome.prove_s)
+        else:
+            self._recorder.inc(SEGMENT_JOINS)
+            self._recorder.observe(SEGMENT_JOIN_DURATION_SECONDS, outcome.prove_s)
         if outcome.gpu is not None:
             self._used(outcome.gpu)
 

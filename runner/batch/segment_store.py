@@ -1,8 +1,9 @@
 """The segments of long runs on disk, and the receipts of those that are proved.
 
-A segment is there from when it is cut until it is proved, and its receipt until the receipt of the
-run is there. A file is named by the digest of the segment. What is read is compared with its
-digest, because nothing else keeps another program from changing it.
+A segment is there from when it is cut until it is proved, and its receipt until it is lifted or the
+receipt of the run is there. A lifted or joined receipt is there until it is joined. A file is named
+by the digest of the segment, or by that of the part that has made the receipt. What is read is
+compared with its digest, because nothing else keeps another program from changing it.
 
 With a store of artifacts, segments go there, and the workers put the receipts there. Only what the
 store does not take is kept on disk. A segment leaves the store when it is proved, or else when the
@@ -26,14 +27,14 @@ from runner import threads
 from runner.errors import SegmentLostError, StoreError
 from runner.files import user_path
 from runner.locks import locked
-from runner.model import Stored
+from runner.model import Span, Step, Stored
 from runner.untrusted import read_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from runner.model import ProofJob
+    from runner.model import Part, ProofJob
     from runner.store.artifacts import Artifacts
 
 __all__ = ["SegmentStore", "segments_folder"]
@@ -80,8 +81,9 @@ class SegmentStore:
         self._opening = threading.Lock()
         self._held = contextlib.ExitStack()
         self._open = False
-        # The digest of the segment, and that of its receipt or where this is, by job and index.
-        self._receipts: dict[int, dict[int, tuple[bytes, bytes | Stored]]] = {}
+        # The name of the receipt, and its digest or where it is, by job and the segments that it is
+        # of. What is lifted takes the place of the segment's, and what is joined that of two.
+        self._receipts: dict[int, dict[Span, tuple[str, bytes | Stored]]] = {}
         self._files: dict[int, set[str]] = {}  # the names of those that are there, by job
 
     def put_segment(self, job_id: int, data: bytes) -> bytes:
@@ -105,54 +107,48 @@ class SegmentStore:
         Raises:
             SegmentLostError: it is not there any more, or not what was kept.
         """
-        return self._read(job_id, index, f"{digest.hex()}.segment", digest)
+        return self._read(job_id, Span(index, 1), f"{digest.hex()}.segment", digest)
 
     def stored(self, digest: bytes) -> Stored | None:
         """Where in the store a segment is, or None if it is on this disk."""
         return self._sent.get(digest)
 
-    def refer(self, job: ProofJob, stored: Stored) -> None:
-        """Keep where in the store the receipt of a segment is."""
-        assert job.part is not None and job.part.index is not None  # noqa: S101, PT018  # a segment
-        digest = job.part.digest
-        self._receipts.setdefault(job.id, {})[job.part.index] = (digest, stored)
-        self._remove(job.id, f"{digest.hex()}.segment")
+    def refer(self, job: ProofJob, part: Part, stored: Stored) -> None:
+        """Keep where in the store a part's receipt is, in the place of what it is made from."""
+        self._keep(job.id, part, stored)
 
-    def put_receipt(self, job: ProofJob, receipt: bytes) -> None:
-        """Keep the receipt of a segment in the segment's place. Raises OSError."""
-        assert job.part is not None and job.part.index is not None  # noqa: S101, PT018  # a segment
-        digest = job.part.digest
-        self._write(job.id, f"{digest.hex()}.receipt", receipt)
-        kept = (digest, hashlib.sha256(receipt).digest())
-        self._receipts.setdefault(job.id, {})[job.part.index] = kept
-        self._remove(job.id, f"{digest.hex()}.segment")
+    def put_receipt(self, job: ProofJob, part: Part, receipt: bytes) -> None:
+        """Keep the receipt of a part in the place of what it is made from. Raises OSError."""
+        self._write(job.id, _receipt_name(part), receipt)
+        self._keep(job.id, part, hashlib.sha256(receipt).digest())
 
-    def receipts(self, job_id: int) -> tuple[bytes, ...]:
-        """Return the receipts of all segments of a job, in order. One in the store is left empty.
+    def receipts(self, job_id: int, spans: Iterable[Span]) -> tuple[bytes, ...]:
+        """Return the receipts of segments of a job. One in the store is left empty.
+
+        Args:
+            job_id: the id of the job.
+            spans: the segments that each receipt is of.
 
         Raises:
             SegmentLostError: one is not there any more, or not what was kept.
         """
-        kept = self._receipts[job_id]
         found = []
-        for index in sorted(kept):
-            digest, receipt = kept[index]
-            name = f"{digest.hex()}.receipt"
-            if isinstance(receipt, bytes):
-                found.append(self._read(job_id, index, name, receipt))
-            else:
+        for span in spans:
+            name, receipt = self._kept(job_id, span)
+            if isinstance(receipt, Stored):
                 found.append(b"")
+            else:
+                found.append(self._read(job_id, span, name, receipt))
         return tuple(found)
 
-    def stored_receipts(self, job_id: int) -> tuple[Stored | None, ...]:
-        """Where the receipts of all segments of a job are, in order; None for one on this disk."""
-        kept = self._receipts[job_id]
-        found = (kept[index][1] for index in sorted(kept))
-        return tuple(None if isinstance(receipt, bytes) else receipt for receipt in found)
+    def stored_receipts(self, job_id: int, spans: Iterable[Span]) -> tuple[Stored | None, ...]:
+        """Where the receipts of segments of a job are; None for one on this disk.
 
-    def digests(self, job_id: int) -> list[bytes]:
-        """The digests of the segments of a job whose receipts are kept."""
-        return [digest for digest, _ in self._receipts.get(job_id, {}).values()]
+        Raises:
+            SegmentLostError: one is not there any more.
+        """
+        kept = (self._kept(job_id, span)[1] for span in spans)
+        return tuple(receipt if isinstance(receipt, Stored) else None for receipt in kept)
 
     def drop(self, job_id: int) -> None:
         """Remove all that is kept of a job's segments, for which there is no use any more."""
@@ -170,6 +166,24 @@ class SegmentStore:
                 )
         shutil.rmtree(self._folder, ignore_errors=True)
         self._held.close()
+
+    def _kept(self, job_id: int, span: Span) -> tuple[str, bytes | Stored]:
+        try:
+            return self._receipts[job_id][span]
+        except KeyError:
+            raise SegmentLostError(job_id, span.first, "no receipt is kept", span.count) from None
+
+    def _keep(self, job_id: int, part: Part, receipt: bytes | Stored) -> None:
+        """Note a receipt, and remove what it is made from."""
+        kept = self._receipts.setdefault(job_id, {})
+        name = _receipt_name(part)
+        if part.step is Step.SEGMENT:
+            self._remove(job_id, f"{part.digest.hex()}.segment")
+        for span in part.takes:
+            earlier, _ = kept.pop(span, (name, b""))
+            if earlier != name:
+                self._remove(job_id, earlier)
+        kept[part.span] = (name, receipt)
 
     def _send(self, artifacts: Artifacts, digest: bytes, data: bytes) -> bool:
         """Give a segment to the store, in the thread that cuts. Returns whether it took it."""
@@ -226,11 +240,16 @@ class SegmentStore:
                 path.unlink(missing_ok=True)
             raise
 
-    def _read(self, job_id: int, index: int, name: str, digest: bytes) -> bytes:
+    def _read(self, job_id: int, span: Span, name: str, digest: bytes) -> bytes:
         try:
             data = read_regular(self._folder / name, _MOST_BYTES)
         except OSError as error:
-            raise SegmentLostError(job_id, index, f"{name}: {error.strerror}") from None
+            reason = f"{name}: {error.strerror}"
+            raise SegmentLostError(job_id, span.first, reason, span.count) from None
         if hashlib.sha256(data).digest() != digest:
-            raise SegmentLostError(job_id, index, f"{name}: not what was kept")
+            raise SegmentLostError(job_id, span.first, f"{name}: not what was kept", span.count)
         return data
+
+
+def _receipt_name(part: Part) -> str:
+    return f"{part.digest.hex()}.receipt"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from runner.cache.origins import MadeFrom, Origin, ProofVariant
     from runner.model import Cycles, ReceiptKind
@@ -172,6 +172,12 @@ class Cache(Protocol):
         """Take a proof out of use because it did not verify."""
         ...
 
+    def release(self, keys: Iterable[str]) -> None:
+        """Note that proofs are of little use now, so that they are evicted before all others.
+
+        They are parts of proofs that the cache has as well. It may forget them or keep them.
+        """
+
     def stats(self) -> CacheStats:
         """What the cache holds now."""
         ...
@@ -221,6 +227,9 @@ class NoCache(Cache):
         return 0
 
     def quarantine(self, key: str, reason: str) -> None:
+        """Do nothing."""
+
+    def release(self, keys: Iterable[str]) -> None:
         """Do nothing."""
 
     def stats(self) -> CacheStats:

@@ -18,7 +18,7 @@ from runner.cache.origins import Origins
 from runner.untrusted import check_regular, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from runner.cache.labels import Label
@@ -251,6 +251,13 @@ class Index:
         self._db.execute(
             "UPDATE entries SET last_used = (SELECT max(last_used) + 1 FROM entries) WHERE key = ?",
             (key,),
+        )
+
+    def release(self, keys: Iterable[str]) -> None:
+        """Make each of ``keys`` the least recently used entry, if there is one."""
+        self._db.executemany(
+            "UPDATE entries SET last_used = (SELECT min(last_used) - 1 FROM entries) WHERE key = ?",
+            ((key,) for key in keys),
         )
 
     def delete(self, key: str) -> None:

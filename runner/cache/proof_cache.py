@@ -32,6 +32,8 @@ from runner.errors import InputError
 from runner.model import Cycles, ReceiptKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from runner.cache.blobs import Blob, Blobs
     from runner.cache.origins import Origin
 
@@ -201,6 +203,18 @@ class ProofCache(Cache):
         def work(index: Index, _: Blobs) -> None:
             with index.transaction(durable=True):
                 self._store.set_aside(index, key, reason)
+
+        self._store.run(work)
+
+    def release(self, keys: Iterable[str]) -> None:
+        """Let proofs be evicted before all others. A look-up makes one as good as the others."""
+        released = list(keys)
+        for key in released:
+            self._store.blobs.path(key)
+
+        def work(index: Index, _: Blobs) -> None:
+            with index.transaction():
+                index.release(released)
 
         self._store.run(work)
 

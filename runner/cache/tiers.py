@@ -12,7 +12,7 @@ from runner.errors import CacheError, StoreError
 from runner.model import ReceiptKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from runner.cache.origins import Origin, ProofVariant
     from runner.cache.shared import SharedProofs
@@ -135,6 +135,10 @@ class TieredCache(Cache):
             self._shared.drop(key)
         except StoreError as error:
             raise CacheError(error.url, error.reason) from error
+
+    def release(self, keys: Iterable[str]) -> None:
+        """Let proofs go first here. The store is cleared by its bound alone."""
+        self._local.release(keys)
 
     def stats(self) -> CacheStats:
         """What the cache of this machine holds. The store is too large to be counted."""

@@ -13,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.batch.settings import ExecutorSettings, Program, Settings, StoreSettings
-from runner.batch.work import unit_of
 from runner.cli import paths
 from runner.cli.errors import explain
 from runner.cli.metrics_config import metrics_settings
@@ -32,6 +31,7 @@ from runner.cli.unknown import refuse_unknown
 from runner.codec.own_program import own_encoder
 from runner.codec.reads import journal_layout, read_layout, word_field
 from runner.codec.schema import Types
+from runner.codec.work import unit_of
 from runner.engines.retry import RetryPolicy
 from runner.errors import InputError
 from runner.model import ReceiptKind

@@ -63,7 +63,7 @@ class GuestConf:
 
     ``input`` and ``journal`` are read by :func:`runner.codec.reads.read_layout`, the types in
     ``types`` by :mod:`runner.codec.schema`, and ``encode`` by :mod:`runner.codec.own_program`.
-    ``work`` is read by :func:`runner.batch.work.unit_of`. After ``max_cycles`` a run of this guest
+    ``work`` is read by :func:`runner.codec.work.unit_of`. After ``max_cycles`` a run of this guest
     is given up; ``executor.max_cycles`` is for the others.
     ``fields`` is ``input`` for a guest that reads words, as a list. ``assumptions`` is read by
     :mod:`runner.batch.assumptions`.

@@ -20,7 +20,6 @@ from runner.engines.engine import Host, threads_for
 from runner.engines.station import workers_here
 from runner.errors import (
     ArtifactLostError,
-    ProverError,
     ReceiptRejectedError,
     SegmentLostError,
     StoreError,
@@ -29,20 +28,21 @@ from runner.jobs.entries import (
     found,
     job_key,
     job_origin,
-    segment_key,
-    segment_origin,
+    part_key,
+    part_kind,
+    part_origin,
     verify_entry,
 )
 from runner.limits import cores
 from runner.model import ReceiptKind, Stored, Visit
 from runner.provers.prover import load_prover
-from runner.provers.segments import SegmentProver
+from runner.provers.verifying import verify_part
 from runner.provers.worker import perform
 from runner.store.keep import Keep
 
 if TYPE_CHECKING:
     from runner.jobs.site import Site
-    from runner.model import Child, Outcome, ProofJob
+    from runner.model import Child, Outcome, Part, ProofJob
     from runner.provers.prover import Prover, ProverSpec
     from runner.store.artifacts import Artifacts
 
@@ -124,7 +124,7 @@ def perform_elsewhere(site: Site, job: ProofJob) -> Outcome:
     Raises:
         ReceiptRejectedError: The receipt of a child, or the new receipt, does not verify.
         ProverError: The guest failed, or the proof could not be made.
-        SegmentLostError: What the store should have of one segment is gone.
+        SegmentLostError: What the store should have of some segments is gone.
         StoreError: What the job needs could not be had.
     """
     there = arrived(site)
@@ -133,7 +133,8 @@ def perform_elsewhere(site: Site, job: ProofJob) -> Outcome:
     known = _look_up(there, job, way) if site.caches else None
     if known is not None:
         return known
-    job = _with_data(job, way)
+    if job.part is not None:
+        job = replace(job, part=_with_data(job.part, job.id, way))
     children = tuple(_with_receipt(child, way) for child in job.children)
     outcome = perform(there.spec, replace(job, children=children))
     return _depart(site, there, job, outcome, way)
@@ -149,8 +150,8 @@ def _threads(job: ProofJob) -> int:
 
 def _look_up(there: Arrived, job: ProofJob, way: _Way) -> Outcome | None:
     # A run that is put together from its segments was looked up as a whole before it was cut.
-    assembles = job.part is not None and job.part.index is None
-    if there.artifacts is None or job.kind is ReceiptKind.EXECUTE or assembles:
+    makes_run = job.part is not None and job.part.last
+    if there.artifacts is None or job.kind is ReceiptKind.EXECUTE or makes_run:
         return None
     started, key = time.time(), _key(there.prover, job)
     shared = SharedProofs(there.artifacts)
@@ -167,8 +168,8 @@ def _look_up(there: Arrived, job: ProofJob, way: _Way) -> Outcome | None:
         if job.part is None:
             journal = verify_entry(there.prover, job, key, entry.data, entry.made_from)
         else:
-            journal = b""
-            _verify_segment(there.prover, _with_data(job, way), key, entry.data)
+            journal, part = b"", _with_data(job.part, job.id, way)
+            verify_part(there.prover, part, entry.data, f"cache entry {key[:16]}")
     except ReceiptRejectedError as error:
         way.trouble.append(str(error))
         with contextlib.suppress(StoreError):
@@ -183,34 +184,26 @@ def _look_up(there: Arrived, job: ProofJob, way: _Way) -> Outcome | None:
 
 
 def _key(prover: Prover, job: ProofJob) -> str:
-    if job.part is None or job.part.index is None:
-        return job_key(prover, job)
-    return segment_key(prover, job.part)
+    return job_key(prover, job) if (part := _own(job)) is None else part_key(prover, part)
 
 
-def _verify_segment(prover: Prover, job: ProofJob, key: str, receipt: bytes) -> None:
-    """Verify that what was found proves the segment of a job, whose data are there."""
-    if job.part is None or not isinstance(prover, SegmentProver):
-        raise ProverError("bad_argument", "this zkVM proves each run as a whole")
-    try:
-        prover.verify_segment(receipt, job.part.data[0])
-    except ProverError as error:
-        raise ReceiptRejectedError(f"cache entry {key[:16]}", str(error)) from None
+def _own(job: ProofJob) -> Part | None:
+    """The part that the job makes, unless its receipt is that of the run."""
+    return job.part if job.part is not None and not job.part.last else None
 
 
-def _with_data(job: ProofJob, way: _Way) -> ProofJob:
-    """The job with the data of its part, which are a segment or the receipts of all segments."""
-    part = job.part
-    if part is None or not part.stored:
-        return job
-    data = []
-    for position, (own, stored) in enumerate(zip(part.data, part.stored, strict=True)):
+def _with_data(part: Part, job_id: int, way: _Way) -> Part:
+    """A part with its data, which are a segment or receipts of segments."""
+    data = list(part.data)
+    for position, stored in enumerate(part.stored):
+        if stored is None:
+            continue
         try:
-            data.append(own if stored is None else way.get(stored))
+            data[position] = way.get(stored)
         except ArtifactLostError as error:
-            index = position if part.index is None else part.index
-            raise SegmentLostError(job.id, index, error.reason) from None
-    return replace(job, part=replace(part, data=tuple(data), stored=()))
+            lost = part.takes[position]
+            raise SegmentLostError(job_id, lost.first, error.reason, lost.count) from None
+    return replace(part, data=tuple(data), stored=())
 
 
 def _with_receipt(child: Child, way: _Way) -> Child:
@@ -226,18 +219,18 @@ def _depart(site: Site, there: Arrived, job: ProofJob, outcome: Outcome, way: _W
         return replace(outcome, visit=way.visit())
     try:
         if site.caches:
-            part = job.part if job.part is not None and job.part.index is not None else None
+            part = _own(job)
             digest = SharedProofs(there.artifacts).put(
                 _key(there.prover, job),
                 receipt,
-                # An image id is a digest too, so that no guest has that of a segment.
+                # An image id is a digest too, so that no guest has that of a part.
                 image_id=outcome.image_id if part is None else part.digest,
-                kind=outcome.kind if part is None else ReceiptKind.COMPOSITE,
+                kind=outcome.kind if part is None else part_kind(part),
                 cycles=outcome.cycles,
                 prove_s=outcome.prove_s,
                 origin=job_origin(there.prover, job)
                 if part is None
-                else segment_origin(there.prover, job, part),
+                else part_origin(there.prover, job, part),
             )
         else:
             digest = there.artifacts.put(receipt, new=True)

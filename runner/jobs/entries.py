@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from runner.cache.keys import proof_key
 from runner.cache.origins import MadeFrom, Origin
 from runner.errors import ReceiptRejectedError
-from runner.model import Outcome, ReceiptKind
+from runner.model import Outcome, ReceiptKind, Step
 from runner.provers.verifying import verify_receipt
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from runner.model import Part, ProofJob
     from runner.provers.prover import Prover
 
-__all__ = ["found", "job_key", "job_origin", "segment_key", "segment_origin", "verify_entry"]
+__all__ = ["found", "job_key", "job_origin", "part_key", "part_kind", "part_origin", "verify_entry"]
 
 
 def job_key(prover: Prover, job: ProofJob) -> str:
@@ -50,23 +50,28 @@ def job_origin(prover: Prover, job: ProofJob) -> Origin:
     )
 
 
-def segment_key(prover: Prover, part: Part) -> str:
-    """Return the key of a segment's receipt. The segment's digest stands for all of it."""
+def part_key(prover: Prover, part: Part) -> str:
+    """Return the key of the receipt of a part of a run. The part's digest stands for all of it."""
     versions = prover.versions
     return proof_key(
         zkvm=versions.zkvm,
         zkvm_version=versions.zkvm_version,
-        kind=ReceiptKind.COMPOSITE,
+        kind=part_kind(part),
         image_id=part.digest,
-        stdin=b"segment",
+        stdin=part.step.value.encode(),
     )
 
 
-def segment_origin(prover: Prover, job: ProofJob, part: Part) -> Origin:
-    """Return what a segment's receipt is made from, as the cache records it."""
+def part_kind(part: Part) -> ReceiptKind:
+    """Return the kind of the receipt of a part of a run."""
+    return ReceiptKind.COMPOSITE if part.step is Step.SEGMENT else ReceiptKind.SUCCINCT
+
+
+def part_origin(prover: Prover, job: ProofJob, part: Part) -> Origin:
+    """Return what the receipt of a part of a run is made from, as the cache records it."""
     versions = prover.versions
     return Origin(
-        guest=f"segment of {job.guest.name}",
+        guest=f"{part.step.value} of {job.guest.name}",
         stdin=part.digest.hex(),
         zkvm=versions.zkvm,
         zkvm_version=versions.zkvm_version,

@@ -156,6 +156,8 @@ class LineProgress(SilentProgress):
             total=[total for _, total in state.levels],
             segments_done=state.segments[0],
             segments_total=state.segments[1],
+            joins_done=state.joins[0],
+            joins_total=state.joins[1],
             left_s=state.left.seconds,
             left_complete=state.left.complete,
         )
@@ -201,10 +203,10 @@ class BarProgress(SilentProgress):
         for level, (done, total) in enumerate(state.levels):
             bar = ProgressBar(total=max(total, 1), completed=done, width=width)
             bars.add_row(level_name(level), bar, f"{done:,}/{total:,}")
-        done, total = state.segments
-        if total:
-            bar = ProgressBar(total=total, completed=done, width=width)
-            bars.add_row("segments", bar, f"{done:,}/{total:,}")
+        for name, (done, total) in (("segments", state.segments), ("joins", state.joins)):
+            if total:
+                bar = ProgressBar(total=total, completed=done, width=width)
+                bars.add_row(name, bar, f"{done:,}/{total:,}")
         doing = ", ".join(
             f"{busy.job}{f' (attempt {busy.attempt})' if busy.attempt > 1 else ''}"
             f" {duration(now - busy.since)}"
@@ -237,6 +239,8 @@ def _state_text(state: BatchState) -> str:
     ]
     if state.segments[1]:
         parts.append(f"{state.segments[0]}/{state.segments[1]} segments")
+    if state.joins[1]:
+        parts.append(f"{state.joins[0]}/{state.joins[1]} lifts and joins")
     if state.hits:
         parts.append(f"{state.hits} from cache")
     if state.retries:

@@ -18,13 +18,13 @@ from runner.events import (
     LoadMeasured,
     WorkersChanged,
 )
-from runner.model import ReceiptKind
+from runner.model import ReceiptKind, Step
 from runner.monitoring.hosts import HostTally
 from runner.plan.time_left import Estimate, TimeLeft
 from runner.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from runner.errors import JobFailedError
     from runner.model import Outcome, ProofJob
@@ -66,6 +66,8 @@ class BatchState:
         hits: the number of jobs whose receipts came from the cache.
         segments: the number of segments that are proved or came from the cache, and of all segments
             of the runs that have several, as far as they are known.
+        joins: the number of receipts of segments that are lifted or joined, and of all that will
+            be, in the same way.
         retries: the number of failed attempts that are followed by another one.
         errors: the number of failed attempts, whether or not another one follows.
         last_error: the last of those errors in words, or an empty text if there was none.
@@ -80,6 +82,7 @@ class BatchState:
     executions: int
     hits: int
     segments: tuple[int, int]
+    joins: tuple[int, int]
     retries: int
     errors: int
     last_error: str
@@ -122,7 +125,9 @@ class Tally:
         self._counts = dict.fromkeys(("proofs", "executions", "hits", "retries", "errors"), 0)
         self._last_error = ""
         self._load = (0, 0)
-        self._segments: dict[int, list[int]] = {}  # those proved and all of a long run, by job
+        # Those that are made and all of each long run, by job.
+        self._segments: dict[int, list[int]] = {}
+        self._joins: dict[int, list[int]] = {}
         self._busy: dict[tuple[int, int], BusyWorker] = {}
         # The jobs that the engine has beyond its workers: short jobs are handed over ahead.
         self._ahead: OrderedDict[tuple[int, int], tuple[ProofJob, int]] = OrderedDict()
@@ -168,10 +173,8 @@ class Tally:
                 busy=tuple(sorted(self._busy.values(), key=lambda one: one.worker)),
                 active=busy,
                 queued=queued + active - busy,
-                segments=(
-                    sum(proved for proved, _ in self._segments.values()),
-                    sum(all_of for _, all_of in self._segments.values()),
-                ),
+                segments=_sums(self._segments),
+                joins=_sums(self._joins),
                 last_error=self._last_error,
                 left=left or self._left.estimate(self.clock()),
                 **self._counts,
@@ -191,7 +194,8 @@ class Tally:
                     self._assign()
                 case JobSplit():
                     self._segments[event.job.id] = [0, len(event.run.sizes)]
-                    self._left.split(event.job.id, event.run.sizes)
+                    self._joins[event.job.id] = [0, event.run.lifts_and_joins]
+                    self._left.split(event.job.id, event.run)
                     self._release(event.job)
                 case JobFinished():
                     self._finished(event.job, event.outcome)
@@ -199,6 +203,7 @@ class Tally:
                     self._retried(event.job, event.error)
                     if event.smaller:
                         self._segments.pop(event.job.id, None)
+                        self._joins.pop(event.job.id, None)
                         self._left.cut_again(event.job.id)
                 case JobFailed():
                     self._failed(event.job, event.error)
@@ -213,8 +218,9 @@ class Tally:
     def _finished(self, job: ProofJob, outcome: Outcome) -> None:
         took = None if outcome.cached else outcome.finished - outcome.started
         if job.part is not None:
-            if job.part.index is not None and job.id in self._segments:
-                self._segments[job.id][0] += 1
+            made = self._segments if job.part.step is Step.SEGMENT else self._joins
+            if not job.part.last and job.id in made:
+                made[job.id][0] += 1
             self._left.part_finished(job, took)
             self._release(job)
             return
@@ -258,3 +264,9 @@ class Tally:
             now = self.clock()
             self._busy[key] = BusyWorker(worker, job.name, self.level(job), attempt, now)
             self._left.started(key[0], now, key[1])
+
+
+def _sums(of_runs: Mapping[int, Sequence[int]]) -> tuple[int, int]:
+    """What is made of all long runs, and all that there is to make."""
+    made, whole = zip(*of_runs.values(), strict=True) if of_runs else ((), ())
+    return sum(made), sum(whole)

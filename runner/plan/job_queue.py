@@ -6,6 +6,9 @@ import heapq
 from collections import deque
 from typing import TYPE_CHECKING
 
+from runner.model import Step
+from runner.plan.leaf_groups import LeafGroups
+
 if TYPE_CHECKING:
     from runner.model import ProofJob
     from runner.plan.plan import Plan
@@ -20,32 +23,32 @@ class JobQueue:
     finished, and then it may be looked up in a cache first. A made job is put back here if it has
     to run, and again, with a delay, for another attempt.
 
-    What is nearest to the root goes first: aggregations, their segments, and the receipts of leaves
-    whose segments are all proved. New leaves and segments of leaves take turns, so that neither a
-    long leaf holds up the short ones nor these hold up the long one.
+    What is nearest to the root goes first: aggregations, their segments, and what is made of the
+    receipts of leaves' segments that are proved. New leaves and segments of leaves take turns, so
+    that neither a long leaf holds up the short ones nor these hold up the long one.
 
     Args:
         plan: the plan that is run.
         leaves_done: whether all leaves have finished before, so that only aggregations are left.
+
+    Attributes:
+        taken: the number of leaves and of their segments that were taken out.
     """
 
     def __init__(self, plan: Plan, *, leaves_done: bool = False) -> None:
+        self.taken = 0
         self._leaf_jobs = plan.leaf_jobs
         self._parents = plan.parents
         self._missing = {a.id: len(set(a.children)) for a in plan.aggregations}
         # Leaves that need others wait like aggregations, and go before new ones when they can.
         needing = {leaf: len(needed) for leaf, needed in enumerate(plan.needs) if needed}
         self._missing |= needing
-        self._needing = needing.keys()
         self._ready: deque[int] = deque()  # those that can be made
-        self._leaves_left = plan.leaf_jobs - len(needing)
-        self._next_leaf = 0
+        self._leaves = LeafGroups(plan.leaf_jobs, plan.parents, needing.keys())
         self._aggregations: deque[int] = deque()  # those that can be made
-        self._near: deque[ProofJob] = deque()  # segments of aggregations
+        self._near: deque[ProofJob] = deque()  # parts that are nearer than a leaf's segment
         self._segments: deque[ProofJob] = deque()  # segments of leaves
         self._segment_next = False
-        self._turns: dict[tuple[int, int], int] = {}  # of the jobs that are looked up
-        self._taken = 0
         # The following are heaps: one by nearness to the root and then by turn, one by due time.
         self._to_run: list[tuple[int, int, tuple[int, int], ProofJob]] = []
         self._delayed: list[tuple[float, tuple[int, int], ProofJob]] = []
@@ -53,11 +56,11 @@ class JobQueue:
             for leaf in range(plan.leaf_jobs):
                 self.finished(leaf)
             self._ready.clear()
-            self._leaves_left = 0
+            self._leaves.clear()
 
     def __len__(self) -> int:
         """The number of jobs that could start now, or that wait for another attempt."""
-        leaves = self._leaves_left + len(self._ready)
+        leaves = len(self._leaves) + len(self._ready)
         segments = len(self._near) + len(self._segments)
         made = len(self._to_run) + len(self._delayed)
         return leaves + segments + len(self._aggregations) + made
@@ -65,46 +68,44 @@ class JobQueue:
     # -- jobs that are not made yet ----------------------------------------------------------------
 
     @property
-    def has_aggregation(self) -> bool:
-        """Whether an aggregation can be made, or one of its segments can be proved."""
+    def has_near(self) -> bool:
+        """Whether a job can be made that is nearer to the root than a leaf and its segments."""
         return bool(self._aggregations or self._near)
 
-    def add(self, segment: ProofJob) -> None:
-        """Add a segment that has been cut."""
-        (self._near if segment.id >= self._leaf_jobs else self._segments).append(segment)
+    def is_near(self, job: ProofJob) -> bool:
+        """Whether a job is nearer to the root than a leaf and its segments."""
+        joins = job.part is not None and job.part.step is not Step.SEGMENT
+        return job.id >= self._leaf_jobs or joins
 
-    def take(self) -> int | ProofJob | None:
+    def add(self, part: ProofJob) -> None:
+        """Add a part of a run of several segments that can be made now."""
+        if part.part is not None and part.part.last:
+            self.put(part)  # the run was looked up before it was cut
+        else:
+            (self._near if self.is_near(part) else self._segments).append(part)
+
+    def take(self, host: str = "") -> int | ProofJob | None:
         """Take out the next job that can be made, and return its id; None if there is none.
 
-        A segment is made already, and is returned itself.
+        A part of a run is made already, and is returned itself.
+
+        Args:
+            host: the machine that has room for a job; empty if it is not known.
         """
         if self._aggregations:
             return self._aggregations.popleft()
         if self._near:
             return self._near.popleft()
-        leaves = self._leaves_left or self._ready
+        leaves = len(self._leaves) or self._ready
         if self._segments and (self._segment_next or not leaves):
             self._segment_next = False
-            segment = self._segments.popleft()
-            self._turn(segment.key)
-            return segment
+            self.taken += 1
+            return self._segments.popleft()
         if not leaves:
             return None
         self._segment_next = True
-        leaf = self._ready.popleft() if self._ready else self._new_leaf()
-        self._turn((leaf, -1))
-        return leaf
-
-    def _new_leaf(self) -> int:
-        while self._next_leaf in self._needing:
-            self._next_leaf += 1
-        self._leaves_left -= 1
-        self._next_leaf += 1
-        return self._next_leaf - 1
-
-    def _turn(self, key: tuple[int, int]) -> None:
-        self._taken += 1
-        self._turns[key] = self._taken
+        self.taken += 1
+        return self._ready.popleft() if self._ready else self._leaves.take(host)
 
     def finished(self, job_id: int) -> None:
         """Note that a job has finished, so that jobs that waited for it can be made."""
@@ -125,12 +126,16 @@ class JobQueue:
         """Whether the job that :meth:`pop` would return is a leaf."""
         return self._to_run[0][0] == 1
 
-    def put(self, job: ProofJob) -> None:
-        """Add a job that has to run."""
-        assembly = job.part is not None and job.part.index is None
-        near = job.id >= self._leaf_jobs or assembly
-        turn = self._turns.pop(job.key, 0)
-        heapq.heappush(self._to_run, (0 if near else 1, turn, job.key, job))
+    def put(self, job: ProofJob, turn: int = 0) -> None:
+        """Add a job that has to run.
+
+        Args:
+            job: the job.
+            turn: :attr:`taken` as it was when the job was taken out, if it was looked up since.
+                Leaves whose look-ups end in another order then still start in the first one.
+        """
+        near = self.is_near(job)
+        heapq.heappush(self._to_run, (0, 0, job.key, job) if near else (1, turn, job.key, job))
 
     def pop(self) -> ProofJob:
         """Take out the job that has to run next. There must be one."""
@@ -168,7 +173,7 @@ class JobQueue:
 
     def clear(self) -> None:
         """Drop all jobs."""
-        self._leaves_left = 0
+        self._leaves.clear()
         self._ready.clear()
         self._aggregations.clear()
         self._near.clear()

@@ -1,12 +1,12 @@
 """A model of how long the rest of a batch takes, over measured times.
 
 The model is list scheduling (Graham 1969) of the jobs that are left, in the executor's order: a
-free worker takes an aggregation whose children are done, or else the next leaf. Each job is
-assumed to take the mean time of the jobs of its level, measured in this run or else in earlier
-ones. Of a job whose run has several segments, each segment takes the mean time of segments of its
-size, and they are only counted, over all workers. The model therefore accounts for workers that are
-idle at the end of a level and for the chain of aggregations up to the root. A level that was never
-measured is left out, and the estimate is then marked as a lower bound.
+free worker takes an aggregation whose children are done, or else the next leaf. Each job is assumed
+to take the mean time of the jobs of its level, measured in this run or else in earlier ones. The
+parts of a run of several segments (``parts_left.py``) are only counted, over all workers. The model
+therefore accounts for workers that are idle at the end of a level and for the chain of aggregations
+up to the root. A level that was never measured is left out, and the estimate is then marked as a
+lower bound.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runner.plan.parts_left import PartsLeft
 from runner.text import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from runner.model import ProofJob
+    from runner.model import LongRun, ProofJob
     from runner.plan.plan import Plan
 
 __all__ = [
@@ -76,11 +77,7 @@ class TimeLeft:
         self._levels = [0] * plan.leaf_jobs + [a.level for a in plan.aggregations]
         self._spent: dict[int, tuple[float, int]] = {}
         self._started: dict[tuple[int, int], float] = {}
-        # The segments that are left, by size, those of each job that has several, and what was
-        # measured for a size.
-        self._segments: Counter[int] = Counter()
-        self._sizes: dict[int, Counter[int]] = {}
-        self._by_size: dict[int, tuple[float, int]] = {}
+        self._parts = PartsLeft()
         # The keys are the jobs that are scheduled one by one. Each has the children that it waits
         # for among these jobs. All other jobs are only counted.
         first = max(0, plan.leaf_jobs - _LAID_OUT)
@@ -92,7 +89,8 @@ class TimeLeft:
             below = frozenset(child for child in node.children if child in self._children)
             if below:
                 self._children[node.id] = below
-        self._open = set(range(plan.jobs))
+        self._open = bytearray(b"\x01") * plan.jobs  # a flag for each job that is not done
+        self._left = plan.jobs
         self._remaining = Counter(self._levels)
         self._bulk = Counter(
             level for job, level in enumerate(self._levels) if job not in self._children
@@ -112,15 +110,14 @@ class TimeLeft:
         """Note that a job, or a part of it, ended without a result and may start again."""
         self._started.pop((job, part), None)
 
-    def split(self, job: int, sizes: Sequence[int]) -> None:
-        """Note that a job is a run of several segments, of these sizes as powers of two."""
+    def split(self, job: int, run: LongRun) -> None:
+        """Note that a job is a run of several segments."""
         self._started.pop((job, -1), None)
-        self._sizes[job] = Counter(sizes)
-        self._segments.update(self._sizes[job])
+        self._parts.split(job, run)
 
     def cut_again(self, job: int) -> None:
         """Note that a run will be cut in another way, so that nothing of it is done."""
-        self._segments.subtract(self._sizes.pop(job, Counter()))
+        self._parts.drop(job)
 
     def part_finished(self, job: ProofJob, took: float | None) -> None:
         """Note that a part of such a job is done.
@@ -130,15 +127,8 @@ class TimeLeft:
             took: the seconds that it took, as for :meth:`finished`.
         """
         self._started.pop(job.key, None)
-        if job.part is None or job.part.index is None:
-            return
-        po2 = job.part.po2
-        if took is not None:
-            spent, count = self._by_size.get(po2, (0.0, 0))
-            self._by_size[po2] = (spent + max(0.0, took), count + 1)
-        if self._sizes.get(job.id, Counter())[po2] > 0:
-            self._sizes[job.id][po2] -= 1
-            self._segments[po2] -= 1
+        if job.part is not None:
+            self._parts.finished(job.id, job.part, took)
 
     def finished(self, job: int, took: float | None) -> None:
         """Note that a job is done.
@@ -161,46 +151,29 @@ class TimeLeft:
         todo = [job]
         while todo:
             gone = todo.pop()
-            if gone in self._open:
+            if self._open[gone]:
                 self._close(gone)
                 todo += self._plan.parents[gone]
 
     def estimate(self, now: float) -> Estimate:
         """Return the estimate at ``now`` (monotonic seconds)."""
-        if not self._open:
+        if not self._left:
             return Estimate(0.0, complete=True, jobs=0)
         means = {level: self._mean(level) for level, jobs in self._remaining.items() if jobs}
         known = {level: mean for level, mean in means.items() if mean is not None}
-        segments = self._segments_left(now)
-        if not known and not segments:
-            return Estimate(None, complete=False, jobs=len(self._open))
-        seconds = self._counted(known, now) + self._scheduled(known, now) + (segments or 0.0)
-        complete = len(known) == len(means) and segments is not None
-        return Estimate(seconds, complete=complete, jobs=len(self._open))
-
-    def _segments_left(self, now: float) -> float | None:
-        """The seconds for the segments that are left, over all workers; None if not measured.
-
-        A size that was not measured takes as long for each cycle as those that were.
-        """
-        left = +self._segments
-        if not left:
-            return 0.0
-        if not self._by_size:
-            return None
-        cycles = sum(count << po2 for po2, (_, count) in self._by_size.items())
-        each = sum(spent for spent, _ in self._by_size.values()) / cycles
-        work = 0.0
-        for po2, count in left.items():
-            spent, measured = self._by_size.get(po2, (each * (1 << po2), 1))
-            work += count * spent / measured
         begun = sum(now - since for key, since in self._started.items() if key[1] >= 0)
-        return max(0.0, work - begun) / self._workers
+        work, all_measured = self._parts.work()
+        parts = max(0.0, work - begun) / self._workers
+        if not known and not parts:
+            return Estimate(None, complete=False, jobs=self._left)
+        seconds = self._counted(known, now) + self._scheduled(known, now) + parts
+        complete = len(known) == len(means) and all_measured
+        return Estimate(seconds, complete=complete, jobs=self._left)
 
     def _close(self, job: int) -> None:
-        self._segments.subtract(self._sizes.pop(job, Counter()))
-        if job in self._open:
-            self._open.discard(job)
+        self._parts.drop(job)
+        if self._open[job]:
+            self._open[job], self._left = 0, self._left - 1
             self._remaining[self._levels[job]] -= 1
             if job not in self._children:
                 self._bulk[self._levels[job]] -= 1
@@ -225,13 +198,13 @@ class TimeLeft:
         ready: list[tuple[bool, int]] = []
         running: list[tuple[float, int]] = []
         for job, children in self._children.items():
-            if job not in self._open:
+            if not self._open[job]:
                 continue
-            waits = len(children & self._open)
+            waits = sum(self._open[child] for child in children)
             if waits:
                 missing[job] = waits
-            elif job in self._sizes:
-                running.append((0.0, job))  # its segments are counted
+            elif self._parts.has(job):
+                running.append((0.0, job))  # its parts are counted
             elif (begun := self._started.get((job, -1))) is not None:
                 mean = means.get(self._levels[job], 0.0)
                 running.append((max(0.0, mean - (now - begun)), job))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from runner.model import Child, GpuUse, Guest, LongRun, ReceiptKind, Scalar
     from runner.provers.prover import Proof
 
-__all__ = ["SegmentProver", "Sized"]
+__all__ = ["JoiningProver", "SegmentProver", "Sized"]
 
 
 @runtime_checkable
@@ -66,11 +66,13 @@ class SegmentProver(Protocol):
         threads: int,
         seed: bytes,
         halvings: int = 0,
+        most_po2: int = 0,
     ) -> Proof | LongRun:
         """Run the guest, and prove the run if it has one segment.
 
-        The largest segment is half as large as it would be, ``halvings`` times over, but not
-        smaller than the smallest of :attr:`segment_sizes`.
+        The largest segment is half as large as it would be, ``halvings`` times over, and no larger
+        than 2 to the ``most_po2``, if this is not 0, but not smaller than the smallest of
+        :attr:`segment_sizes`.
 
         A run that cannot be proved segment by segment is proved as a whole. Otherwise, what is
         returned for a run of several segments is that of a run with random numbers from ``seed``.
@@ -118,5 +120,48 @@ class SegmentProver(Protocol):
         Raises:
             ProverError: the code ``bad_segment`` means that the receipt of one segment does not
                 verify. The message starts with its position and a colon.
+        """
+        ...
+
+
+@runtime_checkable
+class JoiningProver(Protocol):
+    """A :class:`SegmentProver` that can make the receipts of a run's segments one of constant size.
+
+    It says with :attr:`runner.model.LongRun.joins` which runs it does so for. A lifted or joined
+    receipt needs no more than what it is made from, so that any worker may make it.
+
+    Each method that makes a receipt verifies what it is given. The code ``bad_segment`` of a
+    ProverError means that one of these does not verify, and the message starts with its position in
+    what was given, from 0, and a colon.
+    """
+
+    def lift(self, receipt: bytes, threads: int) -> tuple[bytes, GpuUse | None]:
+        """Make the receipt of a segment one of constant size. It comes with a GPU's part."""
+        ...
+
+    def verify_lifted(self, lifted: bytes, receipt: bytes) -> None:
+        """Verify that a receipt proves what that of a segment proves, which was verified before."""
+        ...
+
+    def join(self, left: bytes, right: bytes, threads: int) -> tuple[bytes, GpuUse | None]:
+        """Make one receipt of two that were lifted or joined. It comes with a GPU's part."""
+        ...
+
+    def verify_joined(self, joined: bytes, left: bytes, right: bytes) -> None:
+        """Verify that a receipt proves what two others do, which were verified before."""
+        ...
+
+    def resolve(  # what a receipt is made of
+        self,
+        joined: bytes,
+        children: tuple[Child, ...],
+        journal: bytes,
+        kind: ReceiptKind,
+        threads: int,
+    ) -> bytes:
+        """Make the receipt of a run from that of all its segments and those of the children.
+
+        The caller verifies the receipt of the run.
         """
         ...

@@ -25,7 +25,7 @@ from runner.events import (
     LoadMeasured,
 )
 from runner.files import SHIPPED
-from runner.model import Cycles, Guest, LongRun, Outcome, Part, ProofJob, ReceiptKind
+from runner.model import Cycles, Guest, LongRun, Outcome, Part, ProofJob, ReceiptKind, Span, Step
 
 if TYPE_CHECKING:
     import pytest
@@ -117,7 +117,11 @@ def test_the_lines_of_all_events_are_those_of_earlier_versions(
     append(path, "a1", settled, clock=lambda: 1.5)
     run = LongRun(b"journal", Cycles(1000, 2000, 3 << 20, 3), 20, (20, 20, 20))
     watching.notice(JobSplit(JOB, replace(OUTCOME, receipt=None, long=run), run))
-    watching.notice(JobFinished(replace(JOB, part=Part(2, 3, 20, bytes(range(32)))), OUTCOME))
+    third = Part(Step.SEGMENT, Span(2, 1), 3, 20, bytes(range(32)))
+    watching.notice(JobFinished(replace(JOB, part=third), OUTCOME))
+    trail.finish("ok", None)
+    joined = Part(Step.JOIN, Span(0, 3), 3, digest=bytes(32))
+    watching.notice(JobFinished(replace(JOB, part=joined), OUTCOME))
     trail.finish("ok", None)
     assert path.read_bytes() == EVERY_EVENT.read_bytes()
 

@@ -13,19 +13,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from runner.audit.trail import NoTrail
+from runner.batch.counters import RunCounters
+from runner.batch.lookup import Lookup
 from runner.batch.run import run as run_batch
+from runner.batch.segment_jobs import SegmentJobs
 from runner.batch.segment_store import SegmentStore
 from runner.cache.cache import NoCache
 from runner.engines.processes import ProcessEngine
 from runner.errors import BatchFailedError, ProverError, SegmentLostError
-from runner.model import ReceiptKind
+from runner.metrics import Recorder
+from runner.model import Part, ProofJob, ReceiptKind, Span, Step
+from runner.plan.strategy import make_plan
 from runner.provers.prover import ProverSpec
 from tests import builders
 from tests.batch.outcomes import metrics, record
 from tests.fakes import long_prover
-from tests.fakes.long_prover import ADAPTER
+from tests.fakes.guests import sample_guest
+from tests.fakes.jobs import long_outcome
+from tests.fakes.long_prover import ADAPTER, LongProver
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from runner.batch.settings import Settings
@@ -146,6 +155,46 @@ def test_a_worker_without_the_memory_for_a_segment_makes_a_smaller_cut(
     # The proof is found again, whatever the cut was.
     again = run_batch(dataclasses.replace(settings, output=long.output / "again"))
     assert (again.made, again.cached) == (0, 3)
+
+
+def test_the_other_runs_of_a_batch_learn_for_which_segments_there_is_no_memory(
+    tmp_path: Path,
+) -> None:
+    prover = LongProver(ProverSpec(ADAPTER, ReceiptKind.COMPOSITE))
+    plan = make_plan("none", range(3))
+    kind = ReceiptKind.COMPOSITE
+    counters = RunCounters(Recorder(), plan, zkvm="fake", kind=kind, guests=())
+    lookup = Lookup(NoCache(), prover, counters, NoTrail())
+    jobs = SegmentJobs(prover, SegmentStore(tmp_path, "run"), lookup, bytes(32))
+
+    def whole(job_id: int) -> ProofJob:
+        job = ProofJob(job_id, "leaf", sample_guest(), b"", (), ReceiptKind.COMPOSITE)
+        return jobs.seeded(job)
+
+    assert jobs.limited(whole(1)).most_po2 == 0
+    # The size of the segment is known for which there was no memory.
+    part = Part(Step.SEGMENT, Span(2, 1), 9, 18)
+    again = jobs.smaller(dataclasses.replace(whole(0), part=part), whole)
+    assert again is not None
+    assert (again.part, again.halvings, again.most_po2) == (None, 1, 17)
+    assert jobs.limited(whole(1)).most_po2 == 17
+    # That of a whole run is not. It may be smaller than the others may be, and is when it is cut.
+    again = jobs.smaller(jobs.limited(whole(1)), whole)
+    assert again is not None
+    assert (again.halvings, again.most_po2) == (1, 16)
+    assert jobs.limited(whole(2)).most_po2 == 17
+    outcome = long_outcome(whole(1), 4, 15)
+    assert outcome.long is not None
+    jobs.split(outcome.long, outcome)
+    assert jobs.limited(whole(2)).most_po2 == 17
+    jobs.split(outcome.long, dataclasses.replace(outcome, halvings=1))
+    assert jobs.limited(whole(2)).most_po2 == 15
+    assert jobs.limited(again).most_po2 == 15
+    # There is no segment that is smaller than the smallest.
+    part = Part(Step.SEGMENT, Span(0, 1), 2, 14)
+    assert jobs.smaller(dataclasses.replace(whole(2), part=part), whole) is None
+    # A job without a seed is proved as a whole.
+    assert jobs.limited(dataclasses.replace(whole(3), seed=b"")).most_po2 == 0
 
 
 @pytest.mark.parametrize(("own", "warned"), [(6 << 20, True), (7 << 20, False)])
@@ -294,11 +343,11 @@ def test_a_receipt_that_was_changed_is_made_again(
     plain = SegmentStore.receipts
     done: list[int] = []
 
-    def receipts(self: SegmentStore, job_id: int) -> tuple[bytes, ...]:
+    def receipts(self: SegmentStore, job_id: int, spans: Iterable[Span]) -> tuple[bytes, ...]:
         if not done:
             path = next(self._folder.glob("*.receipt"))
             done.append(path.write_bytes(b"other"))
-        return plain(self, job_id)
+        return plain(self, job_id, spans)
 
     monkeypatch.setattr(SegmentStore, "receipts", receipts)
     run_batch(dataclasses.replace(long, cache=NoCache()))

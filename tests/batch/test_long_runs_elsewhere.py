@@ -15,7 +15,7 @@ from runner.batch.segment_store import SegmentStore
 from runner.batch.settings import StoreSettings
 from runner.errors import BatchFailedError, StoreError
 from runner.jobs.placement import near
-from runner.model import Part, ProofJob, ReceiptKind, Stored
+from runner.model import Part, ProofJob, ReceiptKind, Span, Step, Stored
 from runner.provers.prover import ProverSpec
 from runner.store.place import PlaceSettings, UrlPlace
 from runner.store.sweep import Bound
@@ -160,7 +160,7 @@ def test_a_segment_that_is_gone_from_the_store_is_cut_again(
     done: list[int] = []
 
     def lose(job: ProofJob) -> None:
-        if job.part is not None and job.part.index == 3 and not done:
+        if job.part is not None and job.part.number == 3 and not done:
             done.append(3)
             digest = job.part.digest.hex()
             path = tmp_path / "store" / "blobs" / digest[:2] / digest
@@ -180,7 +180,7 @@ def test_a_receipt_of_a_segment_that_is_gone_is_made_again(
     done: list[int] = []
 
     def lose(job: ProofJob) -> None:
-        if job.part is not None and job.part.index is None and not done:
+        if job.part is not None and job.part.last and not done:
             stored = job.part.stored[5]
             assert stored is not None
             done.append(5)
@@ -225,9 +225,11 @@ def test_without_a_store_a_run_stays_whole(
 def test_a_run_is_put_together_where_most_of_its_receipts_are(tmp_path: Path) -> None:
     job = ProofJob(0, "leaf 0", sample_guest(), b"", (), ReceiptKind.COMPOSITE)
     one, two = Stored("00" * 32, 5, "a"), Stored("01" * 32, 6, "b")
-    whole = dataclasses.replace(job, part=Part(None, 3, stored=(one, None, two)))
+    whole = dataclasses.replace(
+        job, part=Part(Step.ASSEMBLE, Span(0, 3), 3, stored=(one, None, two))
+    )
     assert near(whole) == "b"
     # A segment that the runner has cut is on no worker's disk.
-    cut = Part(1, 3, 20, bytes(32), (b"",), (Stored("02" * 32, 9),))
+    cut = Part(Step.SEGMENT, Span(1, 1), 3, 20, bytes(32), (b"",), (Stored("02" * 32, 9),))
     assert near(dataclasses.replace(job, part=cut)) is None
     assert SegmentStore(tmp_path, "run").stored(bytes(32)) is None

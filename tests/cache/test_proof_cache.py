@@ -50,6 +50,8 @@ def test_a_malformed_key_is_refused(cache: ProofCache, bad: str) -> None:
     with pytest.raises(ValueError, match="not a cache key"):
         cache.quarantine(bad, "x")
     with pytest.raises(ValueError, match="not a cache key"):
+        cache.release([bad])
+    with pytest.raises(ValueError, match="not a cache key"):
         cache.put(bad, b"", image_id=IMAGE, kind=ReceiptKind.COMPOSITE, cycles=CYCLES, prove_s=1.0)
 
 
@@ -195,6 +197,13 @@ class LruMachine(RuleBasedStateMachine):
     def quarantine(self, name: str) -> None:
         self.cache.quarantine(key(name), "test")
         self.model.pop(name, None)
+
+    @rule(some=st.lists(names, max_size=3))
+    def release(self, some: list[str]) -> None:
+        self.cache.release(key(name) for name in some)
+        for name in some:
+            if name in self.model:
+                self.model.move_to_end(name, last=False)
 
     @rule(name=names)
     def tamper(self, name: str) -> None:

@@ -41,7 +41,8 @@ class HandEngine(Engine):
     """An engine that finishes jobs when a test says so.
 
     A job is known by its id, and a part of a run of several segments by its key. ``long`` has the
-    number of segments of each run that has several.
+    number of segments of each run that has several. ``joins`` says whether their receipts are
+    joined.
 
     Args:
         decide: A function that finishes at least one job. It is called when the plan's executor
@@ -53,6 +54,7 @@ class HandEngine(Engine):
         self.running: dict[Any, tuple[Future[Any], ProofJob]] = {}
         self.submitted: list[Any] = []
         self.long: dict[int, int] = {}
+        self.joins = False
         self.jobs: list[ProofJob] = []
         self.widest = 0
 
@@ -75,7 +77,7 @@ class HandEngine(Engine):
     def finish(self, job_id: Any) -> None:  # noqa: ANN401  # an id, or a key of a part
         future, job = self.running.pop(job_id)
         if job.part is None and job.id in self.long:
-            future.set_result(long_outcome(job, self.long[job.id]))
+            future.set_result(long_outcome(job, self.long[job.id], joins=self.joins))
         else:
             future.set_result(outcome_of(job))
 

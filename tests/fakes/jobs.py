@@ -86,7 +86,7 @@ class MemoryJobs:
         self.streams.append((job.id, positions))
         return ReadyStream(self, job.id, list(positions))
 
-    def accept_segment(self, job: ProofJob, outcome: Outcome) -> None:
+    def accept_part(self, job: ProofJob, outcome: Outcome) -> None:
         assert outcome.receipt is not None
         self.waiting.discard(job.key)
 
@@ -168,11 +168,11 @@ def outcome_of(job: ProofJob, *, cached: bool = False, prove_s: float = 1.0) -> 
     )
 
 
-def long_outcome(job: ProofJob, segments: int, po2: int = 20) -> Outcome:
+def long_outcome(job: ProofJob, segments: int, po2: int = 20, *, joins: bool = False) -> Outcome:
     """The outcome of a job that was executed and has several segments."""
     outcome = outcome_of(job)
     cycles = Cycles(1000, 2000, segments << po2, segments)
-    run = LongRun(outcome.journal, cycles, po2, (po2,) * segments)
+    run = LongRun(outcome.journal, cycles, po2, (po2,) * segments, joins=joins)
     return replace(outcome, receipt=None, long=run, verifications=0, verify_s=0.0)
 
 

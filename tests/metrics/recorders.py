@@ -38,6 +38,8 @@ EXTRA_NAMES = {
     "l2_long_runs_total": "counter",
     "l2_segment_proofs_total": "counter",
     "l2_segment_proof_duration_seconds": "histogram",
+    "l2_segment_joins_total": "counter",
+    "l2_segment_join_duration_seconds": "histogram",
     "l2_aggregation_batch_seconds_total": "counter",
     "l2_aggregation_made_leaves_total": "counter",
     "l2_aggregation_cached_leaves_total": "counter",

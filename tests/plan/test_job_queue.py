@@ -19,9 +19,9 @@ def test_an_aggregation_can_be_made_once_its_children_have_finished_and_goes_fir
     queue = JobQueue(PLAN)
     assert [queue.take(), queue.take(), queue.take()] == [0, 1, 2]
     queue.finished(1)
-    before = queue.has_aggregation
+    before = queue.has_near
     queue.finished(0)
-    assert (before, queue.has_aggregation) == (False, True)
+    assert (before, queue.has_near) == (False, True)
     assert [queue.take(), queue.take(), queue.take()] == [4, 3, None]
 
 

@@ -5,6 +5,8 @@
 
 mod error;
 mod execution;
+mod joined;
+mod parts;
 mod program;
 mod receipt;
 mod seeded;
@@ -290,114 +292,6 @@ fn prove_if_short(
 }
 
 #[pyfunction]
-#[pyo3(signature = (elf, stdin, assumptions=Vec::new(), *, seed, segment_po2=20, max_cycles=0))]
-fn measure(
-    py: Python<'_>,
-    elf: &[u8],
-    stdin: &[u8],
-    assumptions: Vec<(Vec<u8>, Vec<u8>)>,
-    seed: &[u8],
-    segment_po2: u32,
-    max_cycles: u64,
-) -> PyResult<Execution> {
-    let run = interruptible(py, |cancelled| {
-        let limits = Limits {
-            segment_po2,
-            max_cycles,
-            cancelled,
-        };
-        segment::measure(elf, stdin, &digests(assumptions)?, &limits, seed)
-    })?;
-    Ok(Execution::new(py, run))
-}
-
-#[pyfunction]
-#[pyo3(signature = (elf, stdin, sink, assumptions=Vec::new(), *, seed, segment_po2=20))]
-fn cut(
-    py: Python<'_>,
-    elf: &[u8],
-    stdin: &[u8],
-    sink: Py<PyAny>,
-    assumptions: Vec<(Vec<u8>, Vec<u8>)>,
-    seed: &[u8],
-    segment_po2: u32,
-) -> PyResult<Execution> {
-    // The run ends with the exception that the sink raised, and not with the executor's error.
-    let mut refused = None;
-    let run = py.detach(|| {
-        guarded(|| {
-            let limits = Limits {
-                segment_po2,
-                max_cycles: 0,
-                cancelled: &AtomicBool::new(false),
-            };
-            let give = |index: u32, bytes: Vec<u8>| {
-                Python::attach(|py| sink.call1(py, (index, PyBytes::new(py, &bytes))))
-                    .map(drop)
-                    .map_err(|error| {
-                        refused = Some(error);
-                        anyhow::anyhow!("nobody takes the segment")
-                    })
-            };
-            segment::cut(elf, stdin, &digests(assumptions)?, &limits, seed, give)
-        })
-    });
-    match (run, refused) {
-        (_, Some(error)) => Err(error),
-        (Err(error), None) => Err(raised(error)),
-        (Ok(run), None) => Ok(Execution::new(py, run)),
-    }
-}
-
-#[pyfunction]
-#[pyo3(signature = (segment, /, *, threads=0, gpu_lock=None))]
-fn prove_segment<'py>(
-    py: Python<'py>,
-    segment: &[u8],
-    threads: usize,
-    gpu_lock: Option<PathBuf>,
-) -> PyResult<(Bound<'py, PyBytes>, f64)> {
-    let gpu = gpu_lock.map(Gpu::new);
-    let receipt = detached(py, || {
-        with_threads(threads, || segment::prove_segment(segment, gpu.as_ref()))
-    })?;
-    let used_s = gpu.as_ref().map_or(0.0, Gpu::used_s);
-    Ok((PyBytes::new(py, &receipt), used_s))
-}
-
-#[pyfunction]
-#[pyo3(signature = (segment, /))]
-fn check_segment(py: Python<'_>, segment: &[u8]) -> PyResult<()> {
-    detached(py, || segment::check_segment(segment))
-}
-
-#[pyfunction]
-#[pyo3(signature = (receipt, segment, /))]
-fn verify_segment(py: Python<'_>, receipt: &[u8], segment: &[u8]) -> PyResult<()> {
-    detached(py, || segment::verify_segment(receipt, segment))
-}
-
-#[pyfunction]
-#[pyo3(signature = (segments, journal, receipts=Vec::new(), *, kind="composite", threads=0, gpu_lock=None))]
-fn assemble<'py>(
-    py: Python<'py>,
-    segments: Vec<Vec<u8>>,
-    journal: Vec<u8>,
-    receipts: Vec<Vec<u8>>,
-    kind: &str,
-    threads: usize,
-    gpu_lock: Option<PathBuf>,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let gpu = gpu_lock.map(Gpu::new);
-    let receipt = detached(py, || {
-        with_threads(threads, || {
-            segment::assemble(&segments, &receipts, journal, kind, gpu.as_ref())
-        })
-    })?;
-    Ok(PyBytes::new(py, &receipt))
-}
-
-#[pyfunction]
 #[pyo3(signature = (receipt, image_id, /))]
 fn verify<'py>(py: Python<'py>, receipt: &[u8], image_id: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
     let journal = detached(py, || verifier::verify(receipt, digest(image_id)?))?;
@@ -459,9 +353,13 @@ fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send
 mod runner_risc0 {
     #[pymodule_export]
     use super::{
-        Execution, GuestProfile, NativeError, Proof, ReceiptInfo, assemble, build_info,
-        check_segment, cut, describe, execute, image_id, measure, profile, prove, prove_if_short,
-        prove_segment, verify, verify_segment,
+        Execution, GuestProfile, NativeError, Proof, ReceiptInfo, build_info, describe, execute,
+        image_id,
+        parts::{
+            assemble, check_segment, cut, join, lift, measure, prove_segment, resolve,
+            verify_joined, verify_lifted, verify_segment,
+        },
+        profile, prove, prove_if_short, verify,
     };
 
     use pyo3::prelude::*;

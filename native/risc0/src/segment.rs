@@ -5,7 +5,7 @@
 
 use risc0_zkvm::{
     CompositeReceipt, Digest, ExitCode, InnerAssumptionReceipt, InnerReceipt, ProverOpts,
-    ProverServer, Receipt, ReceiptKind, Segment, SegmentReceipt, VerifierContext,
+    ProverServer, Receipt, ReceiptClaim, ReceiptKind, Segment, SegmentReceipt, VerifierContext,
     get_prover_server, sha::Digestible,
 };
 use runner_shared::{Error, Result, envelope::malformed, guarded};
@@ -15,7 +15,7 @@ use crate::{
     execution::{Limits, Run, fitted, unresolved},
     receipt,
     seeded::{Cut, run_seeded},
-    session::{Gpu, failed},
+    session::{self, Gpu, failed},
     verifier,
 };
 
@@ -71,10 +71,7 @@ pub fn prove_segment(segment: &[u8], gpu: Option<&Gpu>) -> Result<Vec<u8>> {
     let traced = traced(&*prover, &segment)?;
     let context = verifier::context();
     let prove = || prover.prove_segment_core(&context, traced);
-    let proved = match gpu {
-        Some(gpu) => gpu.run(prove),
-        None => guarded(|| prove().map_err(failed)),
-    }?;
+    let proved = session::on(gpu, prove)?;
     borsh::to_vec(&proved).map_err(failed)
 }
 
@@ -125,16 +122,10 @@ pub fn assemble(
     let context = verifier::context();
     let mut segments = Vec::with_capacity(receipts.len());
     for (index, bytes) in receipts.iter().enumerate() {
-        let checked = decoded_receipt(bytes).and_then(|receipt| {
-            verified(&receipt, &context)?;
-            Ok(receipt)
-        });
-        segments.push(checked.map_err(|error| {
-            let (_, message) = error.into_code_and_message();
-            Error::BadSegment(format!("{index}: {message}"))
-        })?);
+        segments.push(numbered(index, checked_receipt(bytes))?);
     }
-    let carried = in_order(&segments, assumptions)?;
+    let last = segments.last().ok_or_else(|| failed("no segments"))?;
+    let carried = in_order(&last.claim, assumptions)?;
     let composite = composite(segments, carried, &context)?;
     let receipt = Receipt::new(InnerReceipt::Composite(composite), journal);
     let receipt = match kind {
@@ -142,11 +133,7 @@ pub fn assemble(
         _ => {
             let options = options(kind);
             let prover = get_prover_server(&options).map_err(failed)?;
-            let compress = || prover.compress(&options, &receipt);
-            match gpu {
-                Some(gpu) => gpu.run(compress),
-                None => guarded(|| compress().map_err(failed)),
-            }?
+            session::on(gpu, || prover.compress(&options, &receipt))?
         }
     };
     receipt::encode(&receipt)
@@ -173,19 +160,30 @@ pub fn options(kind: ReceiptKind) -> ProverOpts {
         .with_dev_mode(false)
 }
 
-/// The receipts of a run's assumptions in the order in which its last segment names them.
-fn in_order(
-    segments: &[SegmentReceipt],
-    receipts: &[Vec<u8>],
-) -> Result<Vec<InnerAssumptionReceipt>> {
+/// A failure that names what was given by its number, from 0, so that it alone is made again.
+pub fn numbered<T>(number: usize, checked: Result<T>) -> Result<T> {
+    checked.map_err(|error| {
+        let (_, message) = error.into_code_and_message();
+        Error::BadSegment(format!("{number}: {message}"))
+    })
+}
+
+/// Decode the receipt of a segment and verify it.
+pub fn checked_receipt(bytes: &[u8]) -> Result<SegmentReceipt> {
+    let receipt = decoded_receipt(bytes)?;
+    verified(&receipt, &verifier::context())?;
+    Ok(receipt)
+}
+
+/// The receipts of a run's assumptions in the order in which the claim of its end names them.
+pub fn in_order(end: &ReceiptClaim, receipts: &[Vec<u8>]) -> Result<Vec<InnerAssumptionReceipt>> {
     let mut known = Vec::with_capacity(receipts.len());
     for bytes in receipts {
         let receipt = InnerAssumptionReceipt::from(receipt::decode(bytes)?.inner);
         known.push((receipt.claim_digest().map_err(failed)?, receipt));
     }
     let refused = || Error::VerificationFailed("an assumption has no receipt".into());
-    let last = segments.last().ok_or_else(|| failed("no segments"))?;
-    let Some(output) = last.claim.output.as_value().map_err(failed)?.as_ref() else {
+    let Some(output) = end.output.as_value().map_err(failed)?.as_ref() else {
         return Ok(Vec::new());
     };
     let named = output.assumptions.as_value().map_err(failed)?;
@@ -220,7 +218,7 @@ fn from_postcard<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
     }
 }
 
-fn decoded_receipt(bytes: &[u8]) -> Result<SegmentReceipt> {
+pub fn decoded_receipt(bytes: &[u8]) -> Result<SegmentReceipt> {
     borsh::from_slice(bytes).map_err(|error| malformed(&error.to_string()))
 }
 
@@ -237,16 +235,7 @@ fn traced(prover: &dyn ProverServer, segment: &Segment) -> Result<risc0_zkvm::Pr
 }
 
 fn verified(receipt: &SegmentReceipt, context: &VerifierContext) -> Result<()> {
-    // The library indexes into a seal before it knows that there is one.
-    guarded(|| {
-        receipt
-            .verify_integrity_with_context(context)
-            .map_err(|error| Error::VerificationFailed(error.to_string()))
-    })
-    .map_err(|error| {
-        let (_, message) = error.into_code_and_message();
-        Error::VerificationFailed(message)
-    })
+    verifier::verified(|| receipt.verify_integrity_with_context(context))
 }
 
 fn state(claim: &risc0_zkvm::MaybePruned<risc0_zkvm::SystemState>) -> Option<Digest> {

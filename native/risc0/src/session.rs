@@ -75,6 +75,17 @@ impl Gpu {
     }
 }
 
+/// Work on a GPU, or on the CPU where there is none.
+pub fn on<T, E: Display>(
+    gpu: Option<&Gpu>,
+    work: impl FnOnce() -> std::result::Result<T, E>,
+) -> Result<T> {
+    match gpu {
+        Some(gpu) => gpu.run(work),
+        None => guarded(|| work().map_err(failed)),
+    }
+}
+
 pub fn failed(error: impl Display) -> Error {
     // The alternate form of an `anyhow` error names its causes.
     Error::ProverFailed(format!("{error:#}"))

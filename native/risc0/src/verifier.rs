@@ -1,8 +1,10 @@
 //! Verifying a receipt, and reading what it says of itself.
 
+use std::fmt::Display;
+
 use risc0_zkvm::{
-    CompositeReceipt, Digest, InnerAssumptionReceipt, InnerReceipt, MaybePruned, ReceiptClaim,
-    VerifierContext, sha::Digestible,
+    CompositeReceipt, Digest, ExitCode, InnerAssumptionReceipt, InnerReceipt, MaybePruned,
+    ReceiptClaim, SuccinctReceipt, VerifierContext, sha::Digestible,
 };
 use runner_shared::{Error, Result, guarded};
 
@@ -21,22 +23,31 @@ pub struct Description {
 pub fn verify(receipt: &[u8], image_id: Digest) -> Result<Vec<u8>> {
     let receipt = receipt::decode(receipt)?;
     let context = context();
-    // The library indexes into a seal before it knows that there is one, so it may also panic on a
-    // bad receipt.
-    let verified = guarded(|| {
-        receipt
-            .verify_with_context(&context, image_id)
-            .map_err(|error| Error::VerificationFailed(error.to_string()))
-    });
-    match verified {
+    verified(|| receipt.verify_with_context(&context, image_id))?;
+    check_unread_fields(&receipt.inner, &Parameters::of(&context)?)
+        .map_err(|what| Error::VerificationFailed(what.into()))?;
+    Ok(receipt.journal.bytes)
+}
+
+/// Check that a receipt proves what it claims of some segments of a run, which may be all of them.
+pub fn verify_joined(receipt: &SuccinctReceipt<ReceiptClaim>) -> Result<()> {
+    verified(|| receipt.verify_integrity_with_context(&context()))?;
+    let path = &receipt.control_inclusion_proof;
+    let claim = receipt.claim.as_value().map_err(|_| FORM);
+    check_path(path.index, path.digests.len())
+        .and_then(|()| check_form(claim?, claim?.exit_code != ExitCode::SystemSplit))
+        .map_err(|what| Error::VerificationFailed(what.into()))
+}
+
+/// The library indexes into a seal before it knows that there is one, so it may also panic on a bad
+/// receipt.
+pub fn verified<E: Display>(work: impl FnOnce() -> std::result::Result<(), E>) -> Result<()> {
+    match guarded(|| work().map_err(|error| Error::VerificationFailed(error.to_string()))) {
         Err(Error::Internal(panic)) => Err(Error::VerificationFailed(format!(
             "the verifier gave up on it: {panic}"
         ))),
         other => other,
-    }?;
-    check_unread_fields(&receipt.inner, &Parameters::of(&context)?)
-        .map_err(|what| Error::VerificationFailed(what.into()))?;
-    Ok(receipt.journal.bytes)
+    }
 }
 
 /// Digests of this build's verifier parameters. The parts of a composite receipt name those that
@@ -199,9 +210,7 @@ mod tests {
     use std::path::Path;
 
     use borsh::{BorshDeserialize, BorshSerialize};
-    use risc0_zkvm::{
-        ExitCode, Groth16Receipt, Output, Receipt, SegmentReceipt, SuccinctReceipt, Unknown,
-    };
+    use risc0_zkvm::{Groth16Receipt, Output, Receipt, SegmentReceipt, Unknown};
 
     use super::*;
 

@@ -160,12 +160,20 @@ pub fn receipt_kind(name: &str) -> Result<ReceiptKind> {
             )));
         }
     };
-    if kind != ReceiptKind::Composite && !has_recursion() {
-        return Err(Error::Unavailable(
-            "this build has no recursion programs, so it makes composite receipts only".into(),
-        ));
+    if kind != ReceiptKind::Composite {
+        require_recursion()?;
     }
     Ok(kind)
+}
+
+/// Refuse what only the recursion programs can do in a build without them.
+pub fn require_recursion() -> Result<()> {
+    if has_recursion() {
+        return Ok(());
+    }
+    Err(Error::Unavailable(
+        "this build has no recursion programs, so it makes composite receipts only".into(),
+    ))
 }
 
 /// Whether the proofs of the keccak accelerator's batches have to be joined. They are one assumption

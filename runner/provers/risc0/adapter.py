@@ -252,10 +252,11 @@ class Risc0Prover:
         threads: int,
         seed: bytes,
         halvings: int = 0,
+        most_po2: int = 0,
     ) -> Proof | LongRun:
         """See :class:`runner.provers.segments.SegmentProver`."""
         elf = whole(read_elf(guest))
-        limits = self._limits(guest, kind, threads)
+        limits, least = self._limits(guest, kind, threads), self.segment_sizes[0]
         if halvings:
             with prover_errors(native.NativeError):
                 run = native.execute(
@@ -266,8 +267,9 @@ class Risc0Prover:
                     max_cycles=limits["max_cycles"],
                 )
             # A run may be smaller than its limit, and the next smaller limit would change nothing.
-            least = self.segment_sizes[0]
             limits["segment_po2"] = max(least, max(run.segment_po2s) - halvings)
+        if most_po2:
+            limits["segment_po2"] = min(limits["segment_po2"], max(least, most_po2))
         prove = functools.partial(
             _called,
             "prove_if_short",
@@ -288,7 +290,14 @@ class Risc0Prover:
                 segment_po2=limits["segment_po2"],
                 max_cycles=limits["max_cycles"],
             )
-        return LongRun(run.journal, _cycles(run), run.segment_po2, tuple(run.segment_po2s), run.log)
+        return LongRun(
+            run.journal,
+            _cycles(run),
+            run.segment_po2,
+            tuple(run.segment_po2s),
+            run.log,
+            joins=kind in RECURSIVE,
+        )
 
     def cut(  # noqa: PLR0913  # what a run is made of
         self,
@@ -309,9 +318,7 @@ class Risc0Prover:
 
     def prove_segment(self, segment: bytes, threads: int) -> tuple[bytes, GpuUse | None]:
         """See :class:`runner.provers.segments.SegmentProver`."""
-        prove = functools.partial(_called, "prove_segment", segment, threads=threads)
-        (receipt, used_s), gpu = self._on_gpu(prove)
-        return receipt, replace(gpu, seconds=used_s) if gpu is not None and not gpu.error else gpu
+        return self._part("prove_segment", segment, threads=threads)
 
     def verify_segment(self, receipt: bytes, segment: bytes) -> None:
         """See :class:`runner.provers.segments.SegmentProver`."""
@@ -341,6 +348,44 @@ class Risc0Prover:
             return bytes(assemble(native))
         receipt, _ = self._on_gpu(assemble)
         return bytes(receipt)
+
+    def lift(self, receipt: bytes, threads: int) -> tuple[bytes, GpuUse | None]:
+        """See :class:`runner.provers.segments.JoiningProver`."""
+        return self._part("lift", receipt, threads=threads)
+
+    def verify_lifted(self, lifted: bytes, receipt: bytes) -> None:
+        """See :class:`runner.provers.segments.JoiningProver`."""
+        with prover_errors(native.NativeError):
+            native.verify_lifted(lifted, receipt)
+
+    def join(self, left: bytes, right: bytes, threads: int) -> tuple[bytes, GpuUse | None]:
+        """See :class:`runner.provers.segments.JoiningProver`."""
+        return self._part("join", left, right, threads=threads)
+
+    def verify_joined(self, joined: bytes, left: bytes, right: bytes) -> None:
+        """See :class:`runner.provers.segments.JoiningProver`."""
+        with prover_errors(native.NativeError):
+            native.verify_joined(joined, left, right)
+
+    def resolve(  # what a receipt is made of
+        self,
+        joined: bytes,
+        children: tuple[Child, ...],
+        journal: bytes,
+        kind: ReceiptKind,
+        threads: int,
+    ) -> bytes:
+        """See :class:`runner.provers.segments.JoiningProver`."""
+        given = (joined, journal, _receipts(children))
+        resolve = functools.partial(_called, "resolve", *given, kind=kind.value, threads=threads)
+        receipt, _ = self._on_gpu(resolve)
+        return bytes(receipt)
+
+    def _part(self, name: str, *given: bytes, threads: int) -> tuple[bytes, GpuUse | None]:
+        """Make the receipt of a part of a run with a function of the native module."""
+        make = functools.partial(_called, name, *given, threads=threads)
+        (receipt, used_s), gpu = self._on_gpu(make)
+        return receipt, replace(gpu, seconds=used_s) if gpu is not None and not gpu.error else gpu
 
     def _limits(self, guest: Guest, kind: ReceiptKind, threads: int) -> dict[str, Any]:
         return {
