@@ -4,6 +4,7 @@ Files:
 
 - `audit_cost.py`: what the audit log adds to a batch.
 - `builds.py`: real proofs by several builds of the extension, such as instruction sets.
+- `client_memory.py`: the memory of the runner itself, by the number of leaves.
 - `gpu.py`: whether proofs on a GPU work here, and what they gain over the CPU.
 - `gpu_probe.py`: a tiny kernel, and taking a GPU's memory; `gpu.py` uses it.
 - `metrics_cost.py`: what metrics add to a batch.
