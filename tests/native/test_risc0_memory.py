@@ -1,4 +1,4 @@
-"""A real worker without the memory for a segment: its run is cut smaller, and proved all the same."""
+"""A real worker without the memory for a segment: its run is cut smaller and proved nevertheless."""
 
 from __future__ import annotations
 
