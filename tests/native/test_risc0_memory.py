@@ -1,4 +1,4 @@
-"""A real worker without the memory for a segment: its run is cut smaller and proved nevertheless."""
+"""A real worker without the memory for a segment, whose run is then cut smaller and proved."""
 
 from __future__ import annotations
 
