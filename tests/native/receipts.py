@@ -30,6 +30,8 @@ SEAL_WORDS = struct.unpack_from("<I", RECEIPT, SEGMENT)[0]
 AFTER_SEAL = SEAL + 4 * SEAL_WORDS
 """The place of the segment's number, hash function, verifier parameters and claim, and of the
 number of assumptions."""
+ONE_SEGMENT = RECEIPT[SEGMENT:-4]
+"""The receipt of its segment alone."""
 
 
 def blob(data: bytes) -> bytes:

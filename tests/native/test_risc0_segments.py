@@ -13,9 +13,22 @@ from functools import partial
 import pytest
 import runner_risc0 as native
 
+from runner.model import LongRun, ReceiptKind
 from runner.plan.journal import aggregator_stdin, padded
 from runner.provers.guests import AGGREGATOR
-from tests.native.risc0 import GUESTS, aggregate, elf, failure, fibonacci, image_id, leaf
+from runner.provers.prover import ProverSpec
+from runner.provers.risc0.adapter import Risc0Prover
+from tests.native.receipts import ONE_SEGMENT
+from tests.native.risc0 import (
+    GUESTS,
+    RECURSION,
+    aggregate,
+    elf,
+    failure,
+    fibonacci,
+    image_id,
+    leaf,
+)
 
 SEED = bytes(32)
 
@@ -178,6 +191,41 @@ def test_ctrl_c_ends_an_execution_before_its_end() -> None:
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert out == "interrupted\n"
+
+
+def test_a_limit_for_all_runs_of_a_batch_cuts_what_would_be_one_segment() -> None:
+    prover = Risc0Prover(ProverSpec("risc0", ReceiptKind.COMPOSITE, (("gpus", 0),)))
+    given = GUESTS["sha256"], letters(3000), (), ReceiptKind.COMPOSITE
+    assert native.execute(elf("sha256"), letters(3000)).segments == 1
+    run = prover.run_if_short(*given, threads=0, seed=SEED, most_po2=14)
+    assert isinstance(run, LongRun)
+    assert (max(run.sizes), run.joins) == (14, False)
+    # One below the smallest that can be proved is that one.
+    assert prover.run_if_short(*given, threads=0, seed=SEED, most_po2=13) == run
+
+
+def test_what_is_lifted_or_joined_is_checked_before_the_programs_are_needed() -> None:
+    good = ONE_SEGMENT
+    changed = bytearray(good)
+    changed[len(good) // 2] ^= 1
+    for bad in (bytes(changed), good[:-1], b"", bytes(1000)):
+        code, message = failure(native.lift, bad)
+        assert code == "bad_segment"
+        assert message.startswith("0: ")
+        # A segment's receipt is no lifted one.
+        for given in ((native.join, bad, good), (native.join, good, bad)):
+            code, message = failure(*given)
+            assert (code, message[:3]) == ("bad_segment", "0: ")
+        assert failure(native.resolve, bad, b"")[0] == "bad_segment"
+        assert failure(native.verify_lifted, bad, good)[0] == "malformed_receipt"
+        assert failure(native.verify_joined, bad, good, good)[0] == "malformed_receipt"
+
+
+@pytest.mark.skipif(RECURSION, reason="this build has the recursion programs")
+def test_without_the_recursion_programs_a_good_receipt_is_not_lifted() -> None:
+    code, message = failure(native.lift, ONE_SEGMENT)
+    assert code == "unavailable"
+    assert "no recursion programs" in message
 
 
 # Real proofs.
