@@ -10,7 +10,6 @@ because each look-up verifies a receipt.
 from __future__ import annotations
 
 import functools
-import itertools
 import queue
 import time
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -18,27 +17,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from runner.engines.engine import jobs_at_once, threads_for
-from runner.engines.retry import Attempts
-from runner.errors import JobFailedError, SegmentLostError
-from runner.events import (
-    JobFailed,
-    JobFinished,
-    JobRetried,
-    JobSplit,
-    JobStarted,
-    LoadMeasured,
-    WorkersChanged,
-)
+from runner.errors import SegmentLostError
+from runner.events import JobFinished, JobSplit, JobStarted, LoadMeasured, WorkersChanged
+from runner.failures import Failures, SmallerCuts
+from runner.jobs.placement import Room
 from runner.long_runs import LongRuns, most_ahead
-from runner.model import Span
 from runner.plan.job_queue import JobQueue
-from runner.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence
 
     from runner.engines.engine import Engine, Host
     from runner.engines.retry import RetryPolicy
+    from runner.errors import JobFailedError
     from runner.events import Event, Observer
     from runner.long_runs import SegmentStream
     from runner.model import LongRun, Outcome, ProofJob
@@ -52,7 +43,7 @@ _WAKE_S = 1.0
 """The longest time that the deciding thread sleeps, in seconds."""
 
 
-class Jobs(Protocol):
+class Jobs(SmallerCuts, Protocol):
     """The source of a plan's jobs and the sink of their outcomes.
 
     Only the deciding thread calls the methods, except :meth:`lookup`.
@@ -86,18 +77,6 @@ class Jobs(Protocol):
         """Keep the receipt of some segments of a run, as a part has made it."""
         ...
 
-    def smaller(self, job: ProofJob) -> ProofJob | None:
-        """The whole run of a job with segments half as large; None if they cannot be smaller.
-
-        Args:
-            job: the job that had too little memory: a whole run, or a part of it.
-        """
-        ...
-
-    def forget(self, job_id: int) -> None:
-        """Remove what is kept of the segments of a job, which will be cut in another way."""
-        ...
-
 
 class PlanExecutor:
     """Runs a plan once.
@@ -120,9 +99,6 @@ class PlanExecutor:
         leaves_done: whether all leaves have finished before, so that only aggregations are left.
         clock: a function that returns a monotonic time in seconds.
         sleep: a function that waits so many seconds, for a retry when nothing else is under way.
-
-    Attributes:
-        failures: the failures of the jobs that have failed for good, the first one first.
     """
 
     def __init__(  # noqa: PLR0913  # the wiring of one run, all by keyword
@@ -148,27 +124,36 @@ class PlanExecutor:
         self._task = task
         self._jobs = jobs
         self._observers = tuple(observers)
-        self._policy = policy
         self._per_worker = per_worker
         self._take_hosts(hosts)
         self._lookup_threads = lookups
         self._pool = ThreadPoolExecutor(lookups, "lookup") if cached else None
-        self._on_failure = on_failure
         self._clock = clock
         self._sleep = sleep
 
         self._queue = JobQueue(plan, leaves_done=leaves_done)
-        # Those at jobs that have failed and may yet succeed.
-        self._attempts: dict[tuple[int, int], Attempts] = {}
-        # Jobs that are cut smaller as soon as all parts of the earlier cut have ended, and when.
-        self._recut: dict[int, tuple[ProofJob, float]] = {}
-        self._lookups: dict[Future[Outcome | None], ProofJob] = {}
+        # Those of look-ups each have their turn in the queue.
+        self._lookups: dict[Future[Outcome | None], tuple[ProofJob, int]] = {}
         self._running: dict[Future[Outcome], ProofJob] = {}
         # Every future comes here when it ends. `concurrent.futures.wait` would lock all of them.
         self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         ahead = most_ahead(self._workers, lookups)
         self._long = LongRuns(jobs.cut, ahead, self._ended.put)
-        self.failures: list[JobFailedError] = []
+        self._failures = Failures(
+            policy=policy,
+            transient=engine.transient,
+            stops=on_failure == "stop",
+            waiting=self._queue,
+            runs=self._long,
+            cuts=jobs,
+            tell=self._tell,
+            clock=clock,
+        )
+
+    @property
+    def failures(self) -> list[JobFailedError]:
+        """The failures of the jobs that have failed for good, the first one first."""
+        return self._failures.lasting
 
     def run(self) -> None:
         """Run the plan to its end.
@@ -196,6 +181,7 @@ class PlanExecutor:
 
     def _take_hosts(self, hosts: Sequence[Host]) -> None:
         self._workers = jobs_at_once(hosts) * self._per_worker
+        self._room = Room(self._workers)
         self._threads = functools.cache(functools.partial(threads_for, hosts))
 
     @property
@@ -215,7 +201,7 @@ class PlanExecutor:
             self._tell(WorkersChanged(jobs_at_once(hosts)))
         waiting = self._queue
         waiting.end_delays(self._clock())
-        if self.failures and self._on_failure == "stop":
+        if self._failures.stopping:
             self._drop_waiting()
             return
         while ready := self._long.pull():
@@ -243,7 +229,7 @@ class PlanExecutor:
         """Whether the next job is a leaf while one nearer to the root waits for its look-up."""
         if not self._queue.runs_leaf_next:
             return False
-        looked_up = self._lookups.values()
+        looked_up = (job for job, _ in self._lookups.values())
         return self._queue.has_near or any(self._queue.is_near(job) for job in looked_up)
 
     def _undecided(self) -> bool:
@@ -258,7 +244,9 @@ class PlanExecutor:
         """The next job without a look-up, or None if no job can start."""
         if self._queue.to_run:
             return self._queue.pop()
-        return self._made(self._queue.take())
+        host = self._room.first
+        job = self._made(self._queue.take(host))
+        return job if job is None else replace(job, host=host)
 
     def _made(self, taken: int | ProofJob | None) -> ProofJob | None:
         return self._jobs.build(taken) if isinstance(taken, int) else taken
@@ -269,17 +257,17 @@ class PlanExecutor:
         if job is None:
             return False
         lookup = pool.submit(self._jobs.lookup, job)
-        self._lookups[lookup] = job
+        self._lookups[lookup] = (job, self._queue.taken)
         lookup.add_done_callback(self._ended.put)
         return True
 
     def _submit(self, job: ProofJob) -> None:
-        attempts = self._attempts.get(job.key)
-        self._tell(JobStarted(job, 1 if attempts is None else attempts.number))
+        self._tell(JobStarted(job, self._failures.attempt(job)))
         beside = 1 + len(self._running) + len(self._queue) + len(self._lookups)
         try:
             threads = self._threads(beside)
             full = replace(self._jobs.load(job), threads=threads, beside=beside)
+            self._room.started(full)
             future = self._engine.submit(self._task, full)
         except (RuntimeError, SegmentLostError) as error:
             # A broken pool takes no more jobs. The retry policy judges this like a failed job.
@@ -314,24 +302,25 @@ class PlanExecutor:
             if self._long.owns(future):
                 self._cut(future)
             elif future in self._lookups:
-                job = self._lookups.pop(future)
+                job, turn = self._lookups.pop(future)
                 outcome = future.result()
                 if outcome is not None:
                     self._finish(job, outcome)
                 elif job.part is None or self._long.has(job.id):
-                    self._queue.put(job)
-                self._start_again(job.id)
+                    self._queue.put(job, turn)
+                self._failures.start_again(job.id, self._under_way)
             elif future in self._running:  # any other is a look-up that was cancelled
                 job = self._running.pop(future)
                 try:
                     outcome = future.result()
                 except (Exception, CancelledError) as error:  # noqa: BLE001  # judged by the policy
-                    self._fail(job, error)
+                    self._failures.failed(job, error)
                 else:
-                    if job.key in self._attempts:
-                        outcome = replace(outcome, attempts=self._attempts.pop(job.key).number)
+                    self._room.ended(outcome)
+                    if (attempts := self._failures.succeeded(job)) is not None:
+                        outcome = replace(outcome, attempts=attempts)
                     self._finish(job, outcome)
-                self._start_again(job.id)
+                self._failures.start_again(job.id, self._under_way)
 
     def _finish(self, job: ProofJob, outcome: Outcome) -> None:
         if outcome.long is not None:
@@ -356,65 +345,18 @@ class PlanExecutor:
         try:
             segment = self._long.segment(future)
         except Exception as error:  # noqa: BLE001  # whatever it is, the run cannot be cut
-            self._give_up(whole, error, 1)
+            self._failures.give_up(whole, error, 1)
             return
         if segment is not None:
             self._queue.add(segment)
 
-    def _fail(self, job: ProofJob, error: BaseException) -> None:
-        """Try a job again after a while, or give it up."""
-        if job.id in self._recut:  # another part of the same cut had too little memory
-            self._tell(JobRetried(job, error, 0.0, smaller=True))
-            return
-        attempts = self._attempts.get(job.key)
-        if attempts is None:
-            policy = self._policy.tenacity(self._engine.transient)
-            attempts = self._attempts[job.key] = Attempts(policy)
-        wait_s = attempts.failed(error)
-        stopping = self.failures and self._on_failure == "stop"
-        if wait_s is None or stopping:
-            self._give_up(job, error, attempts.number)
-            return
-        smaller = self._jobs.smaller(job) if attempts.memory_was_short else None
-        self._tell(JobRetried(job, error, wait_s, smaller=smaller is not None))
-        if smaller is not None:
-            attempts.made_smaller(self._long.attempts(job.id) or attempts.number - 1)
-            self._drop_parts(job.id)
-            self._attempts[smaller.key] = attempts
-            self._recut[job.id] = (smaller, self._clock() + wait_s)
-        elif isinstance(error, SegmentLostError):
-            # They are cut again, and this job comes back when their receipts are there.
-            self._long.lost(error.job, Span(error.index, error.count))
-        else:
-            self._queue.delay(job, self._clock() + wait_s)
-
-    def _start_again(self, job_id: int) -> None:
-        """Let a run that is cut smaller start, unless a part of the earlier cut is under way."""
-        if job_id not in self._recut:
-            return
-        busy = itertools.chain(self._running.values(), self._lookups.values())
-        if all(job.id != job_id for job in busy):
-            self._jobs.forget(job_id)
-            self._queue.delay(*self._recut.pop(job_id))
-
-    def _drop_parts(self, job_id: int) -> None:
-        """Drop all parts of a run that have not started."""
-        if self._long.drop(job_id) is not None:
-            self._queue.drop(job_id)
-        for key in [key for key in self._attempts if key[0] == job_id]:
-            del self._attempts[key]
-
-    def _give_up(self, job: ProofJob, error: BaseException, attempts: int) -> None:
-        """Note that a job has failed for good. All other parts of its run are dropped."""
-        failure = JobFailedError(job.name, attempts, one_line(error))
-        failure.__cause__ = error
-        self.failures.append(failure)
-        self._tell(JobFailed(job, failure))
-        self._drop_parts(job.id)
+    def _under_way(self) -> Iterable[ProofJob]:
+        """The jobs that run or are looked up."""
+        return [*self._running.values(), *(job for job, _ in self._lookups.values())]
 
     def _drop_waiting(self) -> None:
         """Drop all jobs that have not started. Look-ups that have started are finished."""
-        self._recut.clear()
+        self._failures.start_no_more()
         self._queue.clear()
         self._long.close()
         for future in self._lookups:

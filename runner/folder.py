@@ -92,6 +92,9 @@ MOST_INLINE_BYTES = 64 << 10
 MAX_JSON_BYTES = 256 << 20
 """The largest record. Parsed, it takes several times its size in memory."""
 
+_AT_ONCE = 1000
+"""The items of a long list whose text is made at once."""
+
 _MAX_SUMMED_BYTES = 16 << 30
 """The largest file whose checksum is compared; only a piece of it is in memory at a time."""
 
@@ -163,6 +166,11 @@ def _pieces(value: object, margin: str = "\n") -> Iterator[str]:
         for number, row in enumerate(value):
             yield f"{',' if number else ''}{inner}{compact(row)}"
         yield margin + "]"
+    elif isinstance(value, list) and len(value) > _AT_ONCE:
+        # A plan has a list of all its leaves.
+        for start in range(0, len(value), _AT_ONCE):
+            yield (", " if start else "[") + compact(value[start : start + _AT_ONCE])[1:-1]
+        yield "]"
     else:
         yield compact(value)
 

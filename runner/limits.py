@@ -1,4 +1,4 @@
-"""How many cores and how much memory this process may use, of those that the machine has.
+"""How many cores and how much memory this process may use, and how much memory it has used.
 
 A container, a unit of systemd and a batch system set such limits as control groups. A group lies in
 others, and the smallest limit of all of them counts. Nothing else of the system tells of them: a
@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 import os
+import resource
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["cores", "fitting", "memory_bytes", "oom_kills"]
+__all__ = ["cores", "fitting", "memory_bytes", "oom_kills", "peak_memory_mib"]
 
 _ROOT = Path("/")
 
@@ -68,6 +70,22 @@ def oom_kills(root: Path = _ROOT) -> int:
             if (count := _counted(group / name)) is not None:
                 return count
     return _counted(root / "proc/vmstat") or 0
+
+
+def peak_memory_mib(root: Path = _ROOT) -> int:
+    """The most memory in MiB that this process has had in use at once, since it started.
+
+    Args:
+        root: The folder with ``proc``.
+    """
+    for line in _read(root / "proc/self/status").splitlines():
+        name, _, rest = line.partition(":")
+        if name == "VmHWM" and rest.split()[:1] and rest.split()[0].isdecimal():
+            return int(rest.split()[0]) // 1024  # the kernel counts in KiB
+    # getrusage(2) counts in bytes on macOS, and in KiB on Linux, where it includes what the parent
+    # had in use when this process was started.
+    unit = 1024 * 1024 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
 
 
 def fitting(worker_bytes: int, memory: int, workers: int) -> int | None:

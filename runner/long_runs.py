@@ -227,6 +227,7 @@ class LongRuns:
             attempts=run.executed.attempts,
             parts=len(run.run.sizes),
             joins=run.run.lifts_and_joins,
+            peak_memory_mib=max(part.peak_memory_mib for part in parts),
         )
         return run.job, whole
 

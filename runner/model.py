@@ -259,6 +259,8 @@ class ProofJob:
         part: the part of the run that the job makes; None for a whole run.
         halvings: how many times the largest segment of the run is to be half as large as the
             prover's settings make it, because workers did not have the memory for it.
+        host: the machine that had best run it, because it makes what is aggregated together with
+            it; empty if it is all the same.
         most_po2: the largest segment that the run may have, as a power of two of cycles, because
             workers did not have the memory for larger ones of any run; 0 for no such limit.
     """
@@ -275,6 +277,7 @@ class ProofJob:
     seed: bytes = b""
     part: Part | None = None
     halvings: int = 0
+    host: str = ""
     most_po2: int = 0
 
     @property
@@ -330,6 +333,8 @@ class Outcome:
         parts: the number of segments that were proved one by one; 0 for a run proved as a whole.
         halvings: those of the job.
         joins: how often receipts of its segments were lifted or joined by jobs of their own.
+        peak_memory_mib: the most memory in MiB that the worker has had in use up to the job's end,
+            in this job and those before it; 0 for a receipt from the cache.
     """
 
     job_id: int
@@ -354,6 +359,7 @@ class Outcome:
     parts: int = 0
     halvings: int = 0
     joins: int = 0
+    peak_memory_mib: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,8 @@ __all__ = [
 ]
 
 SHARED = Path("native/shared")
-"""The crate that all extensions depend on, relative to the repository's root."""
+"""The crate that all extensions depend on, relative to the repository's root. In its folder is the
+crate that their build scripts depend on."""
 
 KEPT_WHEELS = 8
 PIP = ("-m", "pip", "--disable-pip-version-check")
@@ -198,10 +199,12 @@ def cargo_test(
 
 
 def test_shared(root: Path, cache: Path, env: Mapping[str, str]) -> None:
-    """Runs the Rust tests of the crate that all extensions depend on.
+    """Runs the Rust tests of the crates that all extensions or their build scripts depend on.
 
     Raises:
         SetupError: a test failed, or the crate cannot be built here.
     """
     rust = find_rust(env, root / SHARED)
-    cargo_test(root / SHARED, rust, cargo_env(env, cache / "native" / "shared", rust))
+    cargo = cargo_env(env, cache / "native" / "shared", rust)
+    for crate in (SHARED, SHARED / "library-source"):
+        cargo_test(root / crate, rust, cargo)

@@ -48,6 +48,14 @@ def test_there_is_a_line_for_each_entry_and_each_row(tmp_path: Path) -> None:
     ]
 
 
+def test_a_long_list_is_one_line_made_in_pieces() -> None:
+    numbers = [*range(2_500), "\ud800"]
+    pieces = [*_pieces({"leaves": numbers})]
+    assert max(map(len, pieces)) <= 6_000
+    text = json.dumps(numbers, ensure_ascii=False).replace("\ud800", "\\ud800")
+    assert "".join(pieces) == f'{{\n "leaves": {text}\n}}'
+
+
 def test_rows_are_written_as_they_come(tmp_path: Path) -> None:
     """No more rows are held than a file's buffer takes."""
     path, ahead = tmp_path / "any.json", []

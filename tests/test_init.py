@@ -15,7 +15,7 @@ import pytest
 
 from runner.files import SHIPPED
 from runner.init.__main__ import main
-from runner.locks import locked
+from tests.new_project import compiled_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,15 +50,7 @@ def test_a_folder_with_something_in_it_is_left_alone(
 
 @pytest.fixture
 def compiled() -> Iterator[Path]:
-    """A folder in the cache, in which cargo finds what an earlier test run has compiled.
-
-    Cargo compiles everything anew for a project in another place, because its path is in the flags.
-    """
-    cache = Path(os.environ.get("RUNNER_CACHE", Path.home() / ".cache" / "zk-batch-runner"))
-    folder = cache / "project-test"
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / ".lock", wait_s=600):
-        shutil.rmtree(folder / "mine", ignore_errors=True)
+    with compiled_before() as folder:
         yield folder
 
 

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 FOLDER = Path(runner.__file__).parent
 
 ORDER = (
-    "errors model files text untrusted metric_kinds gpus limits lifeline stopping streams consoles",
+    "errors model files text untrusted metric_kinds gpus limits lifeline stopping streams",
+    "consoles records",
     "threads",
     "codec store",
-    "plan provers engines cache folder events metric_table destination locks",
-    "alerts metrics signature evm long_runs jobs",
+    "plan provers engines cache folder events metric_table destination locks long_runs",
+    "alerts metrics signature evm jobs failures",
     "executor monitoring verify report doctor audit dashboard reference compile",
     "batch server inclusion sign l1 init",
     "cli",

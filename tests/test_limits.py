@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.limits import cores, memory_bytes, oom_kills
+from runner.limits import cores, memory_bytes, oom_kills, peak_memory_mib
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,3 +121,10 @@ def test_the_processes_that_were_killed_for_memory_are_counted(
     tmp_path: Path, groups: str, files: dict[str, str], found: int
 ) -> None:
     assert oom_kills(tree(tmp_path, groups, files)) == found
+
+
+def test_the_peak_memory_is_what_the_system_has_seen(tmp_path: Path) -> None:
+    files = {"proc/self/status": "Name:\tpython\nVmHWM:\t  524288 kB\nVmRSS:\t 1024 kB\n"}
+    assert peak_memory_mib(tree(tmp_path, "", files)) == 512
+    # Where there is no such file, it is the figure of getrusage(2).
+    assert peak_memory_mib(tmp_path / "nothing") >= 5

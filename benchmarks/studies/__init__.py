@@ -4,6 +4,7 @@ Files:
 
 - `audit_cost.py`: what the audit log adds to a batch.
 - `builds.py`: real proofs by several builds of the extension, such as instruction sets.
+- `client_memory.py`: the memory of the runner itself, by the number of leaves.
 - `gpu.py`: whether proofs on a GPU work here, and what they gain over the CPU.
 - `gpu_probe.py`: a tiny kernel, and taking a GPU's memory; `gpu.py` uses it.
 - `metrics_cost.py`: what metrics add to a batch.
@@ -12,6 +13,7 @@ Files:
 - `runner_overhead.py`: what the runner adds to its jobs, against a plain loop.
 - `schedule.py`: how good the schedule of long runs is, in virtual time, and how fast it is made.
 - `segments.py`: real long runs, cut and proved by several workers, against one process.
+- `threads.py`: two threads in one proof against two workers, and what follows for more cores.
 - `scale.py`: time and memory of large plans and large batches.
 - `batches.py`: runs one batch in this process; several studies use it.
 - `long_batches.py`: batches of one long leaf as commands, killed or not; `segments.py` uses it.

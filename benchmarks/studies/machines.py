@@ -87,7 +87,7 @@ class Machines:
         )
         self._task = functools.partial(perform_elsewhere, site)
         self._leaf_call = 0
-        self._leaf_outcome = 0
+        self._outcome = 0
 
     def hosts(self) -> Sequence[Host]:
         """The machines, with one core for each slot."""
@@ -118,12 +118,17 @@ class Machines:
         link.sent += self.receipt
         return host, (fetched + self.receipt) / self.bandwidth
 
-    def end(self, host: int, outcome: Outcome) -> None:
-        """Take note that a machine has done a job."""
+    def end(self, host: int, outcome: Outcome) -> Outcome:
+        """Take note that a machine has done a job. Returns what it says of it."""
         self._free[host] += 1
         self._next.append(host)
         self._made[outcome.job_id] = host
-        self.outcomes += self._outcome_bytes(outcome, host)
+        stored = Stored(hashlib.sha256().hexdigest(), self.receipt, _name(host))
+        visit = Visit(_name(host), self.receipt, self.receipt, self.receipt)
+        full = replace(outcome, receipt=None, journal=bytes(32), stored=stored, visit=visit)
+        self._outcome = self._outcome or len(pickle.dumps(full))
+        self.outcomes += self._outcome
+        return full
 
     def _any(self) -> int:
         while True:
@@ -148,14 +153,6 @@ class Machines:
             return len(pickle.dumps((self._task, (job,), {})))
         self._leaf_call = self._leaf_call or len(pickle.dumps((self._task, (job,), {})))
         return self._leaf_call
-
-    def _outcome_bytes(self, outcome: Outcome, host: int) -> int:
-        if not self._leaf_outcome:
-            stored = Stored(hashlib.sha256().hexdigest(), self.receipt, _name(host))
-            visit = Visit(_name(host), self.receipt, self.receipt, self.receipt)
-            full = replace(outcome, receipt=None, journal=bytes(32), stored=stored, visit=visit)
-            self._leaf_outcome = len(pickle.dumps(full))
-        return self._leaf_outcome
 
 
 @functools.cache

@@ -37,7 +37,7 @@ import runner_risc0 as native
 
 from benchmarks.studies import batches
 from benchmarks.studies.stopwatches import Parts, cost_of_a_part
-from runner.batch import batch_run, counters, outputs, prepare
+from runner.batch import batch_jobs, batch_run, counters, outputs, prepare
 from runner.cache.keys import proof_key
 from runner.codec.reads import encode, word_field
 from runner.engines.machine import machine, packages
@@ -195,7 +195,7 @@ def parts(folder: Path, leaves: int) -> Figures:
     watch.around("zkVM", native, "execute")
     watch.around("worker", batch_run, "perform")
     watch.around("plan", prepare, "leaves", "distinct", "make_plan")
-    watch.around("jobs", batch_run.BatchRun, "build", "load", "accept")
+    watch.around("jobs", batch_jobs.BatchJobs, "build", "load", "accept")
     watch.around("dispatch", PlanExecutor, "run")
     watch.around("recording", counters.RunCounters, "notice")
     watch.around("recording", tally.Tally, "notice")

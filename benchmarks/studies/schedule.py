@@ -151,7 +151,7 @@ class _Simulation(Engine):
             self.now, _, future, job, host = heapq.heappop(self.running)
             outcome = self.outcome(job)
             if self.machines is not None:
-                self.machines.end(host, outcome)
+                outcome = self.machines.end(host, outcome)
             future.set_result(outcome)
 
     def outcome(self, job: ProofJob) -> Outcome:
@@ -314,6 +314,8 @@ def show(machines: Machines, found: Result) -> None:
             f" {rate:,.0f} a second"
         )
     print(f"on the machine's own disk       {kept:,} bytes")
+    moved = sum(fetched) / max(1, sum(fetched) + kept)
+    print(f"children's bytes that moved     {100 * moved:.1f} %")
 
 
 if __name__ == "__main__":

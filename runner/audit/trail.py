@@ -8,6 +8,7 @@ because a result without its audit log must not count.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -27,6 +28,8 @@ __all__ = ["AuditTrail", "NoTrail", "Trail", "append"]
 log = logging.getLogger(__name__)
 
 EVERY_S = 1.0
+_MOST_WAITING = 1000
+"""The number of events that wait in memory for a log that takes them."""
 
 
 class Trail(Protocol):
@@ -108,6 +111,10 @@ class AuditTrail:
         head = {"event": event.event, "time": utc(self._clock()), "run": self._run_id}
         self._events.append(head | event.fields())
         self._added.set()
+        # Short jobs may end faster than the thread writes, and events must not pile up in memory.
+        if len(self._events) % _MOST_WAITING == 0:
+            with contextlib.suppress(AuditError):  # the thread says so, and tries again
+                self._flush()
 
     def finish(self, status: str, reason: str | None) -> Head:
         """Add the end of the run, and return when all its events are on disk.

@@ -1,14 +1,13 @@
 """One run of one batch, from its settings to its verified result and its outputs; the dry run.
 
 May import: audit, cache, codec, consoles, engines, errors, events, executor, files, folder, gpus,
-jobs, limits, locks, long_runs, metric_table, metrics, model, monitoring, plan, provers, stopping,
-store, text, threads, untrusted.
+jobs, limits, locks, long_runs, metric_table, metrics, model, monitoring, plan, provers, records,
+stopping, store, text, threads, untrusted.
 
 Other rooms use:
 
 - `run.py`: wires a run from its settings, runs it and leaves its outputs.
 - `settings.py`: the settings of one run, as plain values.
-- `work.py`: the work of a batch in the user's own unit, which a field of the journal counts.
 - `identity.py`: what a result was made from; tells whether a finished run may stand for a new one.
 - `dry_run.py`: says what a run would do, and does nothing.
 
@@ -24,6 +23,8 @@ Only this room uses:
 - `segment_jobs.py`: the parts of long runs: their seeds, their data and their receipts.
 - `result_check.py`: the check of the root, or of the leaves where there is none.
 - `remarks.py`: what people are told of a run's jobs beside their events.
+- `leaf_records.py`: the leaves of a batch on disk.
+- `outcomes.py`: the outcomes of a run's finished jobs on disk.
 - `partial.py`: what is missing from a batch whose leaves failed in part, and what is left of it.
 - `run_info.py`: what is known of a run before its first job, such as its id and its start.
 - `elsewhere.py`: what a run tells an engine whose workers are elsewhere, and gives to the store.
@@ -39,10 +40,12 @@ Only this room uses:
 - `record.py`: the contents of ``result.json``.
 - `leaf_list.py`: ``leaves.jsonl``, and the files of journals that are too large for it.
 - `last_run.py`: sets the gauges that describe the last run.
+- `work.py`: the work of a batch's leaves, in the units of their guests.
 - `summary.py`: the measured figures of a finished batch, and the model's beside them.
 - `check_command.py`: the command that checks a finished batch.
 - `closing.py`: what a run prints when it has ended: a table, or a line of JSON.
 - `forecast.py`: what a run would prove or find in the cache, job by job, and why.
 - `trial.py`: the leaves' guests, executed by a dry run or before a batch with assumptions.
+- `afterwards.py`: what a dry run is told of what follows the batch elsewhere.
 - `dry_run_report.py`: what a dry run says, as a table and sentences or as JSON.
 """

@@ -50,8 +50,8 @@ def with_assumptions(
     if not any(given.values()) and not any(leaf.assumptions for leaf in batch.leaves):
         return batch
     if not isinstance(prover, ComposingProver):
-        problem = "has no guests that verify others, but for its own aggregator"
-        raise InputError("guest.assumptions", prover.versions.zkvm, problem, "use prover=composite")
+        problem = "takes no assumptions: its guests verify no others, but for the aggregator"
+        raise InputError("prover", prover.versions.zkvm, problem, "use prover=composite")
     _check_kind(batch)
     parts = [_Given(batch, name, one, elsewhere) for name, one in given.items()]
     shared = {part.guest: part for part in parts}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from runner.batch.outcomes import Outcomes
 from runner.model import Child, ProofJob, ReceiptKind
 
 if TYPE_CHECKING:
@@ -34,9 +35,7 @@ class BatchJobs:
 
     Attributes:
         batch: the batch, or what is left of it; see :meth:`go_on`.
-        outcomes: the outcomes of the finished jobs, by job id, without their receipts and without
-            what was said of the way to the store.
-        receipt_bytes: the sizes of the finished jobs' receipts, by job id.
+        outcomes: the outcomes of the finished jobs.
     """
 
     def __init__(
@@ -48,8 +47,7 @@ class BatchJobs:
         self._parts = parts
         self._remarks = remarks
         self._positions = batch.plan.first_positions()
-        self.outcomes: dict[int, Outcome] = {}
-        self.receipt_bytes: dict[int, int] = {}
+        self.outcomes = Outcomes()
 
     def go_on(self, rest: Rest) -> None:
         """Go on with what is left of the batch, of which all leaves have finished.
@@ -58,10 +56,7 @@ class BatchJobs:
             OSError: a receipt of this run cannot be renamed.
         """
         self._spool.keep_only(rest.jobs)
-        new = list(enumerate(rest.jobs))
-        self.outcomes = {job: replace(self.outcomes[old], job_id=job) for job, old in new}
-        sizes = self.receipt_bytes
-        self.receipt_bytes = {job: sizes[old] for job, old in new if old in sizes}
+        self.outcomes = self.outcomes.only({old: new for new, old in enumerate(rest.jobs)})
         self.batch, self._positions = rest.batch, rest.batch.plan.first_positions()
 
     def leaf_number(self, job_id: int) -> int | None:
@@ -128,18 +123,12 @@ class BatchJobs:
         self._remarks.printed(name, self.leaf_number(job_id), outcome.printed)
         if outcome.stored is not None:
             self._spool.refer(job_id, outcome.stored)
-            self.receipt_bytes[job_id] = outcome.stored.size
+            self.outcomes.receipt_bytes[job_id] = outcome.stored.size
         elif outcome.receipt is not None:
             # The cache comes first. If this run is stopped here, the next one still has the proof.
             if not outcome.cached:
                 self._lookup.keep(self.build(job_id), outcome, outcome.receipt)
             self._spool.put(job_id, outcome.receipt)
-            self.receipt_bytes[job_id] = len(outcome.receipt)
-            outcome = replace(outcome, receipt=None)
+            self.outcomes.receipt_bytes[job_id] = len(outcome.receipt)
         self._parts.finish(job_id)
-        # There may be a million. What was told already goes, and every one that came from another
-        # process has its own copy of the guest's image id.
-        image_id = self.batch.program(job_id).image_id
-        if outcome.image_id == image_id:
-            outcome = replace(outcome, image_id=image_id)
-        self.outcomes[job_id] = replace(outcome, printed="", visit=None, stored=None)
+        self.outcomes.put(outcome)

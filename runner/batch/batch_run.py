@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from runner.audit.trail import Trail
     from runner.batch.batch import Batch, Root
+    from runner.batch.outcomes import Outcomes
     from runner.batch.partial import Rest
     from runner.batch.printed import Printed
     from runner.batch.segment_store import SegmentStore
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from runner.events import Event, Observer
     from runner.jobs.site import Site
     from runner.metrics import Recorder
-    from runner.model import Outcome
     from runner.provers.prover import Prover
 
 __all__ = ["BatchRun"]
@@ -110,14 +110,9 @@ class BatchRun:
         self._leaves_done = False
 
     @property
-    def outcomes(self) -> dict[int, Outcome]:
-        """The outcomes of the finished jobs, by job id, without their receipts."""
+    def outcomes(self) -> Outcomes:
+        """The outcomes of the finished jobs."""
         return self._jobs.outcomes
-
-    @property
-    def receipt_bytes(self) -> dict[int, int]:
-        """The sizes of the finished jobs' receipts, by job id."""
-        return self._jobs.receipt_bytes
 
     def run(
         self,

@@ -7,6 +7,7 @@ audit log, and leaves the cache as it is.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runner.batch.dry_run_report import DryRunReport, sentences, table
@@ -25,6 +26,7 @@ from runner.provers.prover import load_prover
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from runner.batch.afterwards import Foresee
     from runner.batch.batch import Batch
     from runner.batch.forecast import Decision
     from runner.batch.settings import Settings
@@ -36,8 +38,12 @@ __all__ = ["FILE", "run"]
 FILE = "dry_run.json"
 
 
-def run(settings: Settings) -> DryRunReport:
+def run(settings: Settings, foresee: Foresee | None = None) -> DryRunReport:
     """Say what a run with these settings would do.
+
+    Args:
+        settings: the settings of the run.
+        foresee: what says what would become of the root afterwards; None if nothing would.
 
     Raises:
         InputError: something in the settings is not usable.
@@ -73,6 +79,9 @@ def run(settings: Settings) -> DryRunReport:
                 None if view is None else view.cycle_cost(batch.kind(0)),
             ),
         )
+    if foresee is not None:
+        root = batch.plan.root is not None
+        report = replace(report, afterwards=foresee(len(batch.leaves), root=root))
     path = settings.output / FILE
     try:
         write_json(path, report.to_json())

@@ -18,6 +18,7 @@ from runner.text import duration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from runner.batch.afterwards import Afterwards
     from runner.batch.batch import Batch
     from runner.batch.trial import Executed, Machine
     from runner.cache.cache import Cache
@@ -29,10 +30,10 @@ FORMAT = 1
 """The version of the format of ``dry_run.json``."""
 
 _SHOWN = 8
+"""The most jobs that a sentence names."""
 
 _JOINED = {ReceiptKind.SUCCINCT, ReceiptKind.GROTH16}
 """The kinds of receipt for which those of segments are joined."""
-"""The most jobs that a sentence names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class DryRunReport:
         without_origin: the number of entries in the cache that do not say what they were made from.
         executed: what the leaves did that the dry run has executed.
         machine: the machine that would prove, where leaves were executed.
+        afterwards: what would become of the root on an L1; None without one.
     """
 
     requested: str
@@ -89,6 +91,7 @@ class DryRunReport:
     without_origin: int
     executed: Sequence[Executed] = ()
     machine: Machine | None = None
+    afterwards: Afterwards | None = None
 
     @cached_property
     def levels(self) -> list[Level]:
@@ -142,6 +145,7 @@ class DryRunReport:
             "levels": [asdict(level) for level in self.levels],
             "expected_s": self.expected[0] if self.expected else None,
             "seconds_per_cycle": cost[0] if cost else None,
+            "l1": None if self.afterwards is None else self.afterwards.to_json(),
             "expected_is_all": bool(self.expected and self.expected[1]),
             "jobs": [
                 self._row(decision) | executed.get(decision.job_id, {})
@@ -205,6 +209,11 @@ def table(report: DryRunReport) -> Table:
 
 def sentences(report: DryRunReport) -> list[str]:
     """Return what the table does not say, one line for each thing."""
+    lines = _of_jobs(report)
+    return lines if report.afterwards is None else [*lines, *report.afterwards.sentences()]
+
+
+def _of_jobs(report: DryRunReport) -> list[str]:
     batch, plan = report.batch, report.batch.plan
     picked = f" (picked by {report.requested})" if report.requested != plan.strategy else ""
     kind = batch.prover.kind

@@ -14,7 +14,7 @@ import runner
 from runner.model import flat, is_placement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from runner.model import Guest, Leaf, Versions
 
@@ -60,14 +60,45 @@ def made_from(
         versions: the versions of the zkVM that proves.
     """
     decides = {name: value for name, value in flat(config).items() if not is_placement(name)}
+    inputs = (hashlib.sha256(leaf.stdin).hexdigest() + leaf.assumptions for leaf in leaves)
     programs = {
-        "guests": [(guest.image_id.hex(), guest.elf_sha256) for guest in guests],
-        "inputs": [hashlib.sha256(leaf.stdin).hexdigest() + leaf.assumptions for leaf in leaves],
-        "runner": runner.__version__,
-        "zkvm": asdict(versions),
+        "guests": _json([(guest.image_id.hex(), guest.elf_sha256) for guest in guests]),
+        "inputs": _list(inputs),
+        "runner": _json(runner.__version__),
+        "zkvm": _json(asdict(versions)),
     }
-    return MadeFrom(_sha256(decides), _sha256(programs))
+    return MadeFrom(_sha256(_json(decides)), _sha256(_object(programs)))
 
 
-def _sha256(value: Any) -> str:  # noqa: ANN401  # anything JSON can say
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+def _sha256(pieces: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece.encode())
+    return digest.hexdigest()
+
+
+# With a million leaves the text takes gigabytes, so that it is never there as a whole.
+
+
+def _json(value: object) -> Iterator[str]:
+    yield json.dumps(value, sort_keys=True, default=str)
+
+
+def _list(values: Iterable[object]) -> Iterator[str]:
+    """The text of a JSON list, as ``json.dumps`` would write it."""
+    before = "["
+    for value in values:
+        yield before
+        yield from _json(value)
+        before = ", "
+    yield "[]" if before == "[" else "]"
+
+
+def _object(fields: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    """The text of a JSON object from the texts of its fields, which are sorted by name."""
+    before = "{"
+    for name, pieces in fields.items():
+        yield f"{before}{json.dumps(name)}: "
+        yield from pieces
+        before = ", "
+    yield "}"

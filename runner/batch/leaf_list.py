@@ -46,8 +46,10 @@ def write_leaf_list(
         OSError: a file could not be written.
     """
     files: dict[int, JournalFile] = {}
-    for job in sorted(job for job in batch_run.outcomes if job < batch.plan.leaf_jobs):
-        data = batch_run.outcomes[job].journal
+    for job, outcome in batch_run.outcomes.items():
+        if job >= batch.plan.leaf_jobs:
+            break
+        data = outcome.journal
         if len(data) > MOST_INLINE_BYTES:
             (folder / JOURNALS).mkdir(exist_ok=True)
             name = f"{JOURNALS}/job-{job}.bin"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
+import tempfile
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 from runner.audit.log import AuditLog
 from runner.batch.assumptions import refuse_missing, with_assumptions
 from runner.batch.batch import Batch
+from runner.batch.leaf_records import LeafRecords
 from runner.batch.programs import Programs
 from runner.batch.receipts_elsewhere import ReceiptsElsewhere
 from runner.batch.run_store import RunStore, cache_of
@@ -28,10 +31,11 @@ from runner.provers.segments import Sized
 from runner.store.place import UrlPlace, check_place
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from runner.batch.settings import Settings
+    from runner.model import Leaf
     from runner.plan.plan import Plan
     from runner.provers.prover import Prover, ProverSpec
 
@@ -66,8 +70,9 @@ def prepare(settings: Settings) -> Batch:
         inputs=settings.inputs,
         count=settings.count,
         inputs_file=settings.inputs_file,
+        keep=_kept,
     )
-    positions, _ = distinct((leaf.guest, leaf.stdin, leaf.assumptions) for leaf in batch_leaves)
+    positions, _ = distinct(map(_identity, batch_leaves))
     plan = plan_for(settings, prover, positions)
     if aggregator is None and plan.aggregations:
         raise InputError(
@@ -89,11 +94,35 @@ def prepare(settings: Settings) -> Batch:
     return batch
 
 
+def _kept(leaves: Iterable[Leaf]) -> Sequence[Leaf]:
+    """Keep the leaves of a batch on disk."""
+    try:
+        return LeafRecords.of(leaves)
+    except OSError as error:
+        raise InputError(
+            "TMPDIR",
+            tempfile.gettempdir(),
+            f"does not take the leaves of the batch ({error.strerror})",
+            "make room there, or set TMPDIR to another folder",
+        ) from None
+
+
+def _identity(leaf: Leaf) -> bytes:
+    """The digest of what a leaf runs. The inputs themselves would stay in memory."""
+    return hashlib.sha256(repr((leaf.guest, leaf.stdin, leaf.assumptions)).encode()).digest()
+
+
 def _check_limits(settings: Settings) -> None:
     """Refuse a guest's own limit of cycles where the prover has no such limits."""
-    for limit in {settings.max_cycles, *(one.max_cycles for one in settings.programs.values())}:
+    given = {
+        f"programs.{name}.max_cycles": one.max_cycles for name, one in settings.programs.items()
+    }
+    for field, limit in {"guest.max_cycles": settings.max_cycles, **given}.items():
         if limit:
-            load_prover(replace(settings.prover, max_cycles=limit))
+            try:
+                load_prover(replace(settings.prover, max_cycles=limit))
+            except InputError as error:
+                raise InputError(field, limit, error.problem, error.remedy) from None
 
 
 def _with_assumptions(settings: Settings, batch: Batch, prover: Prover) -> Batch:

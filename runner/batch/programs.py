@@ -6,7 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runner.errors import InputError, ProverError
-from runner.provers.guests import AGGREGATOR, Manifest, aggregator_of, guest_of_file, read_elf
+from runner.provers.guests import (
+    AGGREGATOR,
+    REBUILD,
+    Manifest,
+    aggregator_of,
+    guest_of_file,
+    read_elf,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,19 +90,18 @@ class Programs:
 
     def _checked(self, guest: Guest) -> Guest:
         """Refuse a guest whose program has another image id than the manifest says."""
-        remedy = "run scripts/compile_guests.sh, or restore the file from git"
         try:
             found = self._prover.image_id(read_elf(guest))
         except ProverError as error:
             raise InputError(
-                f"guests.{guest.name}.elf", str(guest.elf_path), error.message, remedy
+                f"guests.{guest.name}.elf", str(guest.elf_path), error.message, REBUILD
             ) from None
         if found != guest.image_id:
             raise InputError(
                 f"guests.{guest.name}.image_id",
                 guest.image_id.hex(),
                 f"the program's image id is {found.hex()}",
-                remedy,
+                REBUILD,
             )
         return guest
 

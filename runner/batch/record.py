@@ -8,9 +8,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from runner.batch.identity import made_from
-from runner.engines.machine import machine, packages, peak_memory_mib
+from runner.engines.machine import machine, packages
 from runner.files import text_of
 from runner.folder import FORMAT
+from runner.limits import peak_memory_mib
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,7 +72,7 @@ def run_record(  # noqa: PLR0913  # all that the record says
         },
         "versions": {**packages(), **asdict(info.versions)},
         "machine": machine(),
-        "peak_memory_mib": peak_memory_mib(),
+        "peak_memory_mib": _peak_memory_mib(batch_run),
         "gpus": [asdict(gpu) for gpu in gpus],
         "plan": batch.plan.to_json(),
         "jobs": job_rows(batch, batch_run),
@@ -126,8 +127,7 @@ def job_rows(batch: Batch, batch_run: BatchRun) -> Iterator[dict[str, Any]]:
         batch: the batch that was run.
         batch_run: the run of the batch.
     """
-    for job_id in sorted(batch_run.outcomes):
-        outcome = batch_run.outcomes[job_id]
+    for job_id, outcome in batch_run.outcomes.items():
         aggregates = job_id >= batch.plan.leaf_jobs
         yield {
             "id": job_id,
@@ -150,9 +150,20 @@ def job_rows(batch: Batch, batch_run: BatchRun) -> Iterator[dict[str, Any]]:
             "segments_proved_apart": outcome.parts,
             "segments_halved": outcome.halvings,
             "lifts_and_joins": outcome.joins,
-            "receipt_bytes": batch_run.receipt_bytes.get(job_id, 0),
+            "receipt_bytes": batch_run.outcomes.receipt_bytes.get(job_id, 0),
+            "peak_memory_mib": outcome.peak_memory_mib,
             **_gpu_fields(outcome.gpu),
         }
+
+
+def _peak_memory_mib(batch_run: BatchRun) -> dict[str, int]:
+    """The peak memory of this process, and of the worker of this run that took the most.
+
+    The latter is not there if no worker has finished a job. The workers say it themselves: the
+    system knows only the largest of all children of this process, which a sweep has of many runs.
+    """
+    workers = max((one.peak_memory_mib for one in batch_run.outcomes.values()), default=0)
+    return {"runner": peak_memory_mib(), **({"largest_worker": workers} if workers else {})}
 
 
 def _gpu_fields(gpu: GpuUse | None) -> dict[str, Any]:

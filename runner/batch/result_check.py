@@ -123,10 +123,8 @@ class ResultCheck:
 
 def _expected_hash(plan: Plan, outcomes: Mapping[int, Outcome]) -> bytes:
     """The combined hash that the root must show, by the plan and the leaves' journals."""
-    hashes = [
-        merkle.leaf_hash(outcomes[job].image_id, outcomes[job].journal)
-        for job in range(plan.leaf_jobs)
-    ]
+    leaves = (outcomes[job] for job in range(plan.leaf_jobs))
+    hashes = (merkle.leaf_hash(leaf.image_id, leaf.journal) for leaf in leaves)
     return merkle.combined_hash(plan, hashes)
 
 

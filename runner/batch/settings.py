@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from runner.batch.work import Unit
     from runner.cache.cache import Cache
     from runner.codec.reads import Layout
+    from runner.codec.work import WorkUnit
     from runner.engines.engine import Engine
     from runner.engines.retry import RetryPolicy
     from runner.executor import OnFailure
@@ -77,7 +77,7 @@ class Program:
     elf: Path | None = None
     assumptions: Any = None
     max_cycles: int = 0
-    unit: Unit | None = None
+    unit: WorkUnit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +155,10 @@ class Settings:
     programs: Mapping[str, Program] = field(default_factory=dict)
     assumptions: Any = None
     max_cycles: int = 0
-    unit: Unit | None = None
+    unit: WorkUnit | None = None
 
     @property
-    def units(self) -> dict[str, Unit]:
+    def units(self) -> dict[str, WorkUnit]:
         """The unit of work of each guest that has one, by the guest's name."""
         given = {self.guest: self.unit, **{name: one.unit for name, one in self.programs.items()}}
         return {name: unit for name, unit in given.items() if unit is not None}

@@ -8,18 +8,17 @@ there, and the run keeps their digests.
 from __future__ import annotations
 
 import shutil
-import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runner.errors import StoreError
 from runner.files import atomic_write
+from runner.model import Stored
+from runner.records import Numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from runner.model import Stored
     from runner.store.artifacts import Artifacts
 
 __all__ = ["Spool"]
@@ -36,7 +35,7 @@ class Spool:
     def __init__(self, folder: Path, artifacts: Artifacts | None = None) -> None:
         self._folder = folder
         self._artifacts = artifacts
-        self._stored: dict[int, Stored] = {}
+        self._stored = _Whereabouts()
 
     def path(self, job_id: int) -> Path:
         """The file of a job's receipt, whether or not it is there yet."""
@@ -49,8 +48,7 @@ class Spool:
 
     def refer(self, job_id: int, stored: Stored) -> None:
         """Keep where in the store a receipt is."""
-        # Each one came with a copy of its machine's name, and there may be a million.
-        self._stored[job_id] = replace(stored, host=sys.intern(stored.host))
+        self._stored.put(job_id, stored)
 
     def stored(self, job_id: int) -> Stored | None:
         """Where in the store a receipt is, or None if it is on this disk."""
@@ -70,7 +68,7 @@ class Spool:
             raise StoreError("", f"there is no store to take {stored.sha256} from")
         receipt = self._artifacts.get(stored.sha256, stored.size)
         self.put(job_id, receipt)
-        del self._stored[job_id]
+        self._stored.drop(job_id)
         return receipt
 
     def keep_only(self, jobs: Sequence[int]) -> None:
@@ -89,9 +87,41 @@ class Spool:
         for new, old in enumerate(jobs):  # no id grows, so that none takes the place of a later one
             if self.path(old).exists():
                 self.path(old).replace(self.path(new))
-        stored = self._stored
-        self._stored = {new: stored[old] for new, old in enumerate(jobs) if old in stored}
+        earlier, self._stored = self._stored, _Whereabouts()
+        for new, old in enumerate(jobs):
+            if (stored := earlier.get(old)) is not None:
+                self._stored.put(new, stored)
 
     def clear(self) -> None:
         """Remove all receipts, once the root's receipt makes them superfluous."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class _Whereabouts:
+    """Where in the store receipts are: for each a digest of 32 bytes, and two numbers."""
+
+    def __init__(self) -> None:
+        self._digests = bytearray()
+        self._sizes, self._hosts = Numbers(), Numbers()
+        self._numbers: dict[str, int] = {}
+        self._names: list[str] = []
+
+    def put(self, job_id: int, stored: Stored) -> None:
+        start = 32 * job_id
+        if start >= len(self._digests):
+            self._digests.extend(bytes(start + 32 - len(self._digests)))
+        self._digests[start : start + 32] = bytes.fromhex(stored.sha256)
+        self._sizes[job_id] = stored.size
+        number = self._numbers.setdefault(stored.host, len(self._names))
+        if number == len(self._names):
+            self._names.append(stored.host)
+        self._hosts[job_id] = number
+
+    def get(self, job_id: int) -> Stored | None:
+        if job_id not in self._sizes:
+            return None
+        digest = self._digests[32 * job_id : 32 * job_id + 32].hex()
+        return Stored(digest, self._sizes[job_id], self._names[self._hosts[job_id]])
+
+    def drop(self, job_id: int) -> None:
+        del self._sizes[job_id], self._hosts[job_id]

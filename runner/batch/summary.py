@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runner.batch.work import Unit, WorkDone, work_done
+from runner.batch.work import WorkDone, work_done
 from runner.model import ReceiptKind
 from runner.plan.savings_model import ModelEstimate, estimate, savings_percent
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from runner.batch.batch import Batch, Root
     from runner.batch.batch_run import BatchRun
+    from runner.codec.work import WorkUnit
+    from runner.model import Outcome
 
 __all__ = ["Summary", "summarise"]
 
@@ -96,7 +98,7 @@ def summarise(  # noqa: PLR0913  # all that a batch is summed up from
     *,
     requested: str,
     wall_s: float,
-    units: Mapping[str, Unit],
+    units: Mapping[str, WorkUnit],
 ) -> Summary:
     """Sum a finished batch up.
 
@@ -109,12 +111,14 @@ def summarise(  # noqa: PLR0913  # all that a batch is summed up from
         units: the unit of work of each guest that has one, by the guest's name.
     """
     plan = batch.plan
-    made = [outcome for outcome in batch_run.outcomes.values() if not outcome.cached]
+    outcomes, made = batch_run.outcomes, _Made()
+    for job_id, outcome in outcomes.items():
+        if not outcome.cached:
+            made.add(outcome, leaf=job_id < plan.leaf_jobs)
     proved = batch.prover.kind is not ReceiptKind.EXECUTE
-    before = sum(batch_run.receipt_bytes.get(job, 0) for job in range(plan.leaf_jobs))
+    before = sum(outcomes.receipt_bytes.get(job, 0) for job in range(plan.leaf_jobs))
     after = before if root is None else root.receipt_bytes
-    made_leaves = sum(outcome.job_id < plan.leaf_jobs for outcome in made)
-    root_made = plan.root is not None and not batch_run.outcomes[plan.root].cached
+    root_made = plan.root is not None and not outcomes[plan.root].cached
     return Summary(
         leaves=len(batch.leaves),
         distinct=plan.leaf_jobs,
@@ -123,24 +127,50 @@ def summarise(  # noqa: PLR0913  # all that a batch is summed up from
         levels=plan.levels,
         aggregations=len(plan.aggregations),
         kind=batch.prover.kind.value,
-        made=len(made),
-        cached=len(batch_run.outcomes) - len(made),
-        made_leaves=made_leaves,
+        made=made.jobs,
+        cached=len(outcomes) - made.jobs,
+        made_leaves=made.leaves,
         root_made=root_made,
         retries=batch_run.counters.retries,
-        cut_smaller=sum(outcome.halvings > 0 for outcome in made),
+        cut_smaller=made.cut_smaller,
         wall_s=wall_s,
-        prove_s=sum(o.prove_s for o in made if o.job_id < plan.leaf_jobs),
-        aggregate_s=sum(o.prove_s for o in made if o.job_id >= plan.leaf_jobs),
+        prove_s=made.prove_s,
+        aggregate_s=made.aggregate_s,
         verify_s=batch_run.counters.verify_s,
         root_verify_s=root.verify_s if root else 0.0,
-        user_cycles=sum(o.cycles.user for o in made),
-        paging_cycles=sum(o.cycles.paging for o in made),
-        total_cycles=sum(o.cycles.total for o in made),
+        user_cycles=made.user_cycles,
+        paging_cycles=made.paging_cycles,
+        total_cycles=made.total_cycles,
         bytes_before=before,
         bytes_after=after,
         size_savings_percent=savings_percent(before, after) if proved else None,
-        tps=made_leaves / wall_s if proved and root_made else 0.0,
+        tps=made.leaves / wall_s if proved and root_made else 0.0,
         model=estimate(len(batch.leaves), 1 if root is None else len(batch.leaves)),
-        work=work_done(batch, batch_run.outcomes, units, wall_s),
+        work=work_done(batch, outcomes, units, wall_s),
     )
+
+
+@dataclass(slots=True)
+class _Made:
+    """Sums over the jobs that were done in this run."""
+
+    jobs: int = 0
+    leaves: int = 0
+    cut_smaller: int = 0
+    prove_s: float = 0.0
+    aggregate_s: float = 0.0
+    user_cycles: int = 0
+    paging_cycles: int = 0
+    total_cycles: int = 0
+
+    def add(self, outcome: Outcome, *, leaf: bool) -> None:
+        self.jobs += 1
+        self.leaves += leaf
+        self.cut_smaller += outcome.halvings > 0
+        if leaf:
+            self.prove_s += outcome.prove_s
+        else:
+            self.aggregate_s += outcome.prove_s
+        self.user_cycles += outcome.cycles.user
+        self.paging_cycles += outcome.cycles.paging
+        self.total_cycles += outcome.cycles.total

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import math
 import os
@@ -193,15 +194,13 @@ def _run(conf: DictConfig, output: Path, name: str = "") -> float:
         file=output / "run.log",
         job=name,
     )
-    if settings.dry_run:
-        from runner.batch import dry_run
-
-        dry_run.run(settings)
-        return math.nan
     if l1 is not None:
         from runner.l1.run import check
 
         check(l1, settings.prover.kind)
+    if settings.dry_run:
+        _dry_run(settings, l1)
+        return math.nan
     from runner.batch.run import run
 
     try:
@@ -217,6 +216,17 @@ def _run(conf: DictConfig, output: Path, name: str = "") -> float:
         with stopping.closing():
             _report(settings)
     return wall_s
+
+
+def _dry_run(settings: Settings, l1: L1Settings | None) -> None:
+    from runner.batch import dry_run
+
+    foreseen = None
+    if l1 is not None:
+        from runner.l1.foresee import foresee
+
+        foreseen = functools.partial(foresee, l1, settings.prover.kind)
+    dry_run.run(settings, foreseen)
 
 
 def _settle(settings: Settings, l1: L1Settings) -> None:

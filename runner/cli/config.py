@@ -13,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.batch.settings import ExecutorSettings, Program, Settings, StoreSettings
-from runner.batch.work import unit_of
 from runner.cli import paths
 from runner.cli.errors import explain
 from runner.cli.metrics_config import metrics_settings
@@ -32,6 +31,7 @@ from runner.cli.unknown import refuse_unknown
 from runner.codec.own_program import own_encoder
 from runner.codec.reads import journal_layout, read_layout, word_field
 from runner.codec.schema import Types
+from runner.codec.work import unit_of
 from runner.engines.retry import RetryPolicy
 from runner.errors import InputError
 from runner.model import ReceiptKind
@@ -210,7 +210,7 @@ def _input_spec(guest: GuestConf) -> InputSpec:
     types.check()
     fields = read_layout(guest.input, types, guest.codec, "guest.input", "input") or tuple(
         word_field(one.name, one.type, min=one.min, max=one.max, reason=one.reason or "")
-        for one in guest.fields
+        for one in (guest.fields if given else guest.default_fields)
     )
     names = [one.name for one in fields]
     strange = sorted(guest.series.keys() - set(names))

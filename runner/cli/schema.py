@@ -63,10 +63,13 @@ class GuestConf:
 
     ``input`` and ``journal`` are read by :func:`runner.codec.reads.read_layout`, the types in
     ``types`` by :mod:`runner.codec.schema`, and ``encode`` by :mod:`runner.codec.own_program`.
-    ``work`` is read by :func:`runner.batch.work.unit_of`. After ``max_cycles`` a run of this guest
+    ``work`` is read by :func:`runner.codec.work.unit_of`. After ``max_cycles`` a run of this guest
     is given up; ``executor.max_cycles`` is for the others.
     ``fields`` is ``input`` for a guest that reads words, as a list. ``assumptions`` is read by
     :mod:`runner.batch.assumptions`.
+
+    At most one of ``fields``, ``input`` and ``encode`` may be given. If none is, ``default_fields``
+    stands for ``fields``.
 
     At most one of ``inputs``, ``count`` and ``inputs_file`` may be set. If none is,
     ``default_count`` stands for ``count``. ``inputs_format`` is the format of ``inputs_file``, for
@@ -77,6 +80,7 @@ class GuestConf:
     name: Optional[str] = MISSING
     elf: Optional[str] = None
     fields: list[FieldConf] = field(default_factory=list)
+    default_fields: list[FieldConf] = field(default_factory=list)
     series: dict[str, SeriesConf] = field(default_factory=dict)
     input: Any = None
     types: dict[str, Any] = field(default_factory=dict)

@@ -14,6 +14,7 @@ Other rooms use:
 - `texts.py`: texts, byte strings and digests.
 - `compound.py`: options, structs and enums.
 - `lists.py`: tuples, arrays and lists.
+- `work.py`: the unit of work of a guest, which a field of its journal counts.
 - `own_program.py`: the user's own program as the encoder of inputs.
 
 Only this room uses:

@@ -55,6 +55,7 @@ class Toolchain:
         file count.
 
         Raises:
+            InputError: the crate's lock file does not fit its ``Cargo.toml``.
             ProverError: the program does not compile. Cargo has said why on standard error.
         """
         locked = ["--locked"] if (crate.root / "Cargo.lock").is_file() else []
@@ -69,6 +70,11 @@ class Toolchain:
             command, cwd=crate.manifest.parent, env=self._env(crate), check=False, stdout=2
         )
         if done.returncode != 0:
+            if locked and not _fits(crate):
+                # Cargo's own advice is to leave out an option that is not the user's.
+                remedy = f"run `cargo update --workspace` in {crate.root}, or restore it from git"
+                problem = "does not fit the Cargo.toml beside it"
+                raise InputError("crate", str(crate.root / "Cargo.lock"), problem, remedy)
             raise ProverError("build_failed", f"{program.name} does not compile")
         return crate.target / TARGET / "release" / program.name
 
@@ -128,6 +134,15 @@ def find(method: str | None, env: Mapping[str, str] = os.environ) -> Toolchain:
         remedy = "install this, or RISC Zero's toolchain (https://risczero.com/install)"
         raise InputError("--method", "stock", problem, remedy)
     return found
+
+
+def _fits(crate: Crate) -> bool:
+    """Whether a crate's lock file is one that cargo would not change."""
+    command = ["cargo", "metadata", "--locked", "--format-version=1", "--manifest-path"]
+    done = subprocess.run(  # noqa: S603  # cargo on the user's own crate
+        [*command, str(crate.manifest)], capture_output=True, check=False
+    )
+    return done.returncode == 0
 
 
 def _rzup() -> Path | None:

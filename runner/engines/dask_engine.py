@@ -247,7 +247,15 @@ class DaskEngine(Engine):
             job.sent = None
             return
         job.sent = sent
-        sent.add_done_callback(lambda _: self._ended(job, sent))
+        self._follow(job, sent)
+
+    def _follow(self, job: _Job, sent: Any) -> None:  # noqa: ANN401  # distributed has no type stubs
+        """Take what Dask's future has, as soon as it has something.
+
+        The result is fetched in a thread of its own. Dask has one thread for all callbacks, and a
+        worker that freezes when a job has just ended would hold up the results of all others.
+        """
+        sent.add_done_callback(lambda _: threads.start("result", self._ended, job, sent))
 
     def _best(self, cluster: Cluster, host: str | None) -> frozenset[str]:
         """The workers on a machine that have a free slot now; nothing if there are none.
@@ -261,16 +269,21 @@ class DaskEngine(Engine):
         return frozenset(one for one, most in slots.items() if len(busy.get(one, ())) < most)
 
     def _ended(self, job: _Job, sent: Any) -> None:  # noqa: ANN401  # distributed has no type stubs
-        """Take what Dask's future has. It is called in a thread of Dask's."""
+        """Take what Dask's future has."""
         if job.sent is not sent or self._closing.is_set():
             return
         try:
             result, error = pickle.loads(sent.result(timeout=self._lost_s)), None  # noqa: S301
         except BaseException as raised:  # noqa: BLE001  # the future carries whatever it was
             result, error = None, raised
+        if isinstance(error, TimeoutError) and sent.status == "pending":
+            self._follow(job, sent)  # the worker that had the result is gone, and Dask does it anew
+            return
         job.sent = None
-        if error is not None and (sent.status in ("cancelled", "lost") or _is_lost(error)):
+        if error is not None and (_is_lost(error) or sent.status in ("cancelled", "lost")):
             return  # the scheduler forgot it, so that it is sent again at the next look
+        if isinstance(error, TimeoutError) and sent.status == "finished":
+            return  # the worker that has the result does not give it, so that another makes it anew
         with self._idle:
             if job not in self._jobs:
                 return

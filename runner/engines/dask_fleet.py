@@ -151,7 +151,9 @@ class Fleet:
         Raises:
             OSError: The scheduler cannot be asked.
         """
-        workers = client.scheduler_info(n_workers=-1)["workers"]
+        # `client.scheduler_info()` would return what the client keeps, and Dask's own look, every
+        # two seconds, replaces that by an answer without workers.
+        workers = client.sync(client.scheduler.identity, n_workers=-1)["workers"]
         now = self._clock()
         new, lost = [], []
         with self._lock:

@@ -7,6 +7,7 @@ The constructor checks these settings and starts nothing.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -115,7 +116,16 @@ def jobs_at_once(hosts: Sequence[Host]) -> int:
 def threads_for(hosts: Sequence[Host], jobs: int) -> int:
     """The number of CPU threads for each of ``jobs`` jobs that run side by side.
 
-    The jobs on a host share its cores, and a job that runs alone has all of them. It is not known
-    which host the engine picks for a job. So the host that would give it the fewest cores decides.
+    The jobs on a host share its cores, and a job that runs alone has all of them. Where all workers
+    have a job, shares are rounded down, so that cores which the user keeps from workers stay free.
+    Where fewer jobs are left, shares are rounded up, so that no core idles: a few threads too many
+    cost a proof nothing (docs/performance.md). It is not known which host the engine picks for a
+    job. So the host that would give it the fewest cores decides.
     """
-    return max(1, min(host.cores // max(1, min(host.workers, jobs)) for host in hosts))
+    return max(1, min(_share(host, jobs) for host in hosts))
+
+
+def _share(host: Host, jobs: int) -> int:
+    if jobs >= host.workers:
+        return host.cores // max(1, host.workers)
+    return math.ceil(host.cores / max(1, jobs))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import platform
-import resource
-import sys
 from pathlib import Path
 
 import runner
 from runner.limits import cores, memory_bytes
 
-__all__ = ["machine", "packages", "peak_memory_mib"]
+__all__ = ["machine", "packages"]
 
 
 def machine() -> dict[str, str | int]:
@@ -45,16 +43,6 @@ def packages() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def peak_memory_mib() -> dict[str, int]:
-    """The peak resident memory in MiB of this process, and of the largest worker that has ended."""
-    # getrusage(2) counts in bytes on macOS, and in KiB on Linux.
-    unit = 1024 * 1024 if sys.platform == "darwin" else 1024
-    return {
-        "runner": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit,
-        "largest_worker": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // unit,
-    }
 
 
 def _first(path: str, name: str) -> str | None:

@@ -21,7 +21,23 @@ from runner.untrusted import parse_json, read_regular
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["EvmProof", "commitment_of", "digest_of"]
+__all__ = [
+    "UNSAFE",
+    "EvmProof",
+    "commitment_of",
+    "digest_of",
+    "relies_on_unsafe_reference",
+]
+
+UNSAFE = "unsafe test reference string: its secret is public, so that anybody can forge proofs"
+"""What is said of a contract that relies on the reference string for tests."""
+
+_UNSAFE_POINT = bytes.fromhex("12ff4792b44bf4a1795c3aded21a0e490c8dd1a1730eebbf5bf5b2c9b4cbcc46")
+"""A coordinate of the secret times the generator of BN254's second group.
+
+The reference string for tests is made from a seed (native/openvm-snark/src/srs.rs), so that every
+contract which relies on it has these bytes in its code.
+"""
 
 ORDER = 0x78000001
 """The order of BabyBear, the field of the digests' elements."""
@@ -124,6 +140,11 @@ def commitment_of(digest: bytes) -> bytes:
     for place in range(28, -1, -4):
         number = number * ORDER + int.from_bytes(digest[place : place + 4], "little")
     return number.to_bytes(32)
+
+
+def relies_on_unsafe_reference(code: bytes) -> bool:
+    """Whether a contract believes proofs that anybody can forge, by its code."""
+    return _UNSAFE_POINT in code
 
 
 def _bytes(value: dict[str, Any], name: str, size: int) -> bytes:

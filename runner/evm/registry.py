@@ -21,6 +21,8 @@ from runner.evm.contracts import (
     selector,
 )
 from runner.evm.faults import Fault
+from runner.evm.keys import LOCAL_CHAINS
+from runner.evm.openvm import UNSAFE, relies_on_unsafe_reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +41,9 @@ __all__ = [
     "deployment",
     "included_call",
     "path_and_bits",
+    "refuse_unsafe",
     "verify_call",
+    "warning_of",
 ]
 
 NOBODY = "0x" + "00" * 20
@@ -135,11 +139,11 @@ def check_verifier(chain: Chain, verifier: str, code_sha256: str) -> None:
     """Make sure that a verifier has the expected code. See :meth:`Registry.check`.
 
     Raises:
-        L1Error: it has other code, or none.
+        L1Error: it has other code, or none, or believes proofs that anybody can forge, on a chain
+            that is not local.
     """
-    judge, found = verifier, chain.code(verifier)
-    if (behind := kept_address(OPENVM_VERIFIER, found)) is not None:
-        judge, found = behind, chain.code(behind)
+    judge, found = _judge(chain, verifier)
+    refuse_unsafe(chain, judge, found)
     digest = sha256(found).hexdigest()
     if digest != code_sha256:
         raise L1Error(
@@ -147,6 +151,37 @@ def check_verifier(chain: Chain, verifier: str, code_sha256: str) -> None:
             f"the code of the verifier {judge} has the SHA-256 {digest}, not the"
             f" {code_sha256} of l1.verifier_code_sha256",
         )
+
+
+def refuse_unsafe(chain: Chain, address: str, code: bytes) -> None:
+    """Refuse a contract for tests on every chain that is not local.
+
+    Args:
+        chain: the chain.
+        address: the contract's address.
+        code: its code.
+
+    Raises:
+        L1Error: it believes proofs that anybody can forge, and the chain is not local.
+    """
+    if relies_on_unsafe_reference(code) and (found := chain.chain_id()) not in LOCAL_CHAINS:
+        raise L1Error(
+            Fault.WRONG_CONTRACT.value,
+            f"the verifier {address} relies on an {UNSAFE}; chain {found} is not local",
+        )
+
+
+def warning_of(chain: Chain, verifier: str) -> str | None:
+    """What must be said of a verifier beside its name, or None."""
+    _, code = _judge(chain, verifier)
+    return UNSAFE if relies_on_unsafe_reference(code) else None
+
+
+def _judge(chain: Chain, verifier: str) -> tuple[str, bytes]:
+    """The contract that judges proofs for a verifier, which may be another one, with its code."""
+    code = chain.code(verifier)
+    behind = kept_address(OPENVM_VERIFIER, code)
+    return (verifier, code) if behind is None else (behind, chain.code(behind))
 
 
 def batch_key(journal: bytes) -> bytes:

@@ -7,6 +7,7 @@ Other rooms use:
 
 - `run.py`: a run's own submission, and what is checked of it before any proof.
 - `settings.py`: the settings, checked.
+- `foresee.py`: what a dry run says of the root on an L1.
 
 Only this room uses:
 
@@ -17,6 +18,7 @@ Only this room uses:
 - `figures.py`: what the L1 leaves in the metrics and in the audit log.
 - `gas.py`: what a batch costs on the chain, and what its leaves would have cost one by one.
 - `observer.py`: looks at the chain for what has become of a submission.
+- `reach.py`: the chain and the registry that the settings name.
 - `record.py`: the record of a batch on an L1.
 - `session.py`: wires a submission from its settings.
 - `store.py`: submissions and their transactions on disk.

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from runner import streams
 from runner.audit.check import LOG_NAME
 from runner.errors import InputError, RunnerError, VerificationFailedError
-from runner.evm.registry import NOBODY, Registry
+from runner.evm.registry import NOBODY, Registry, warning_of
 from runner.folder import read_record
 from runner.l1.batch import read_batch
 from runner.l1.figures import Figures
 from runner.l1.observer import Silent
+from runner.l1.reach import check_libraries, open_chain, registry_of
 from runner.l1.record import l1_record, rows
-from runner.l1.session import check_libraries, open_chain, open_session, registry_of
+from runner.l1.session import open_session
 from runner.l1.settings import ADDRESS, load
 from runner.l1.submission import DONE, Mode
 from runner.l1.submit import look, submit
@@ -142,6 +143,7 @@ def _verify(options: argparse.Namespace, settings: L1Settings) -> int:
     with open_chain(settings, Silent()) as (chain, info):
         registry = Registry(chain, registry_of(settings))
         verifier = registry.check()
+        warning = None if verifier == NOBODY else warning_of(chain, verifier)
         found = {
             mode: registry.posted(batch.key, verified=mode is Mode.VERIFIED)
             for mode in (Mode.VERIFIED, Mode.COMMITMENT)
@@ -150,6 +152,7 @@ def _verify(options: argparse.Namespace, settings: L1Settings) -> int:
     for mode, posted in found.items():
         said[mode.name.lower()] = posted and {"poster": posted.poster, "block": posted.block}
     said["verifier"] = None if verifier == NOBODY else verifier
+    said["verifier_warning"] = warning
     if options.json:
         sys.stdout.write(json.dumps(said) + "\n")
     if not any(found.values()):
@@ -159,6 +162,7 @@ def _verify(options: argparse.Namespace, settings: L1Settings) -> int:
         for mode, posted in found.items():
             if posted is not None:
                 by = f" by {verifier}" if mode is Mode.VERIFIED else ""
+                by += f" ({warning})" if by and warning else ""
                 sys.stdout.write(
                     f"{mode.value.upper()}{by}: key {batch.key.hex()}, posted in block"
                     f" {posted.block} by {posted.poster}\n"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from runner.l1.store import Store
     from runner.l1.submission import Submission, Tracked
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "gas_limit"]
 
 _WAITED_OUT = {
     *(Fault.UNREACHABLE, Fault.FEE_CAP, Fault.NONCE_USED),
@@ -172,7 +172,7 @@ class Engine:
             nonce=self._chain.nonce(sender, "pending"),
             to=said.to,
             data=said.data,
-            gas=gas + gas // 5,
+            gas=gas_limit(gas),
             max_fee=fees.max_fee,
             tip=fees.tip,
         )
@@ -241,6 +241,11 @@ class Engine:
         self._store.note_sent(attempt, now)
         first = tracked.first_sent if tracked.first_sent is not None else now
         return self._observer.change(replace(tracked, first_sent=first), State.SENT, "")
+
+
+def gas_limit(gas: int) -> int:
+    """The gas that a transaction may use, from what the node's simulation needed."""
+    return gas + gas // 5
 
 
 def _ether(wei: int) -> str:

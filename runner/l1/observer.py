@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from runner.evm.faults import Fault
     from runner.evm.registry import Posted, Registry
     from runner.l1.store import Store
-    from runner.l1.submission import Attempt, Tracked
+    from runner.l1.submission import Attempt, Submission, Tracked
 
-__all__ = ["Observer", "Silent", "Watcher"]
+__all__ = ["Observer", "Silent", "Watcher", "entry_of"]
 
 PATIENCE = 3
 """How often in turn a thing must be missing before it counts as gone."""
@@ -222,8 +222,18 @@ class Observer:
 
     def _posted(self, tracked: Tracked) -> Posted | None:
         said = tracked.submission
-        if self._registry is None or said.mode is Mode.DEPLOYMENT:
+        if self._registry is None or said.to != self._registry.address:
             return None
-        if said.to != self._registry.address:
-            return None
-        return self._registry.posted(bytes.fromhex(said.key), verified=said.mode is Mode.VERIFIED)
+        return entry_of(self._registry, said)
+
+
+def entry_of(registry: Registry, submission: Submission) -> Posted | None:
+    """What a registry knows of what a submission is to post, whoever has posted it.
+
+    Raises:
+        L1Error: the node does not answer.
+    """
+    if submission.mode is Mode.DEPLOYMENT:
+        return None
+    verified = submission.mode is Mode.VERIFIED
+    return registry.posted(bytes.fromhex(submission.key), verified=verified)

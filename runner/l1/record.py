@@ -16,6 +16,7 @@ from runner.evm.transaction import GWEI
 from runner.files import atomic_write
 from runner.folder import L1_RECORD
 from runner.l1.gas import Costs, costs
+from runner.l1.submission import Mode
 from runner.plan.savings_model import estimate
 from runner.text import duration
 
@@ -53,6 +54,7 @@ def l1_record(settled: Settled) -> dict[str, Any]:
         },
         "registry": settled.registry,
         "verifier": None if settled.verifier == NOBODY else settled.verifier,
+        "verifier_warning": settled.warning,
         "chain": asdict(settled.chain),
         "transaction": tracked.mined,
         "block": tracked.block,
@@ -87,6 +89,8 @@ def rows(record: dict[str, Any]) -> dict[str, str]:
         "registry": record["registry"],
         "key": record["key"],
     }
+    if record["verifier_warning"] is not None and record["what"] == Mode.VERIFIED:
+        found["root on the L1"] += f" ({record['verifier_warning']})"
     if record["transaction"] is not None:
         found["transaction"] = f"{record['transaction']} in block {record['block']}"
     if record["inclusion_s"] is not None:

@@ -15,8 +15,8 @@ from runner.evm.node import find_anvil
 from runner.folder import read_record
 from runner.l1.batch import read_batch
 from runner.l1.figures import Figures
+from runner.l1.reach import check_libraries, registry_of
 from runner.l1.record import l1_record, rows
-from runner.l1.session import check_libraries, registry_of
 from runner.l1.submission import DONE
 from runner.l1.submit import submit
 from runner.model import ReceiptKind

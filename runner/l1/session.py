@@ -1,13 +1,12 @@
-"""Wires a submission from its settings: the node, the signer, the registry, the store, the engine.
+"""Wires a submission from its settings: the signer, the registry, the store, the engine.
 
-Everything that can be wrong with a chain is found here, before anything is signed: the node is of
-the configured chain, and the contracts have the code that they must have.
+Everything that can be wrong with the contracts is found here, before anything is signed: they have
+the code that they must have.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import logging
 import os
 import tempfile
@@ -17,60 +16,40 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import InputError, L1Error
-from runner.evm.chain import Chain
 from runner.evm.contracts import OPENVM_VERIFIER, deployment_of
 from runner.evm.faults import Fault
 from runner.evm.keys import DEV_KEY, LocalKey, open_signer
-from runner.evm.node import CHAIN_ID, LocalNode
-from runner.evm.registry import NOBODY, Registry, check_verifier, deployment
-from runner.evm.rpc import Rpc
+from runner.evm.registry import (
+    NOBODY,
+    Registry,
+    check_verifier,
+    deployment,
+    refuse_unsafe,
+    warning_of,
+)
 from runner.l1.engine import Engine
 from runner.l1.gas import estimate_before
-from runner.l1.observer import Observer
+from runner.l1.observer import Observer, entry_of
+from runner.l1.reach import check_libraries, open_chain
 from runner.l1.store import locked_store
 from runner.l1.submission import Mode, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from runner.evm.chain import Chain
     from runner.evm.keys import Signer
     from runner.l1.batch import ProvedBatch
     from runner.l1.gas import Before
     from runner.l1.observer import Watcher
+    from runner.l1.reach import ChainInfo
     from runner.l1.settings import L1Settings
     from runner.l1.store import Store
     from runner.l1.submission import Tracked
 
-__all__ = [
-    "ChainInfo",
-    "Session",
-    "Settled",
-    "check_libraries",
-    "open_chain",
-    "open_session",
-    "registry_of",
-]
+__all__ = ["Session", "Settled", "open_session"]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ChainInfo:
-    """Which chain a figure is from.
-
-    Attributes:
-        id: the chain's id.
-        local: whether it was a chain of the run's own, which has ended with it.
-        client: what the node says it is.
-        fork: the rules that the chain follows, as far as the node tells.
-        genesis: the hash of its first block.
-    """
-
-    id: int
-    local: bool
-    client: str
-    fork: str
-    genesis: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +63,7 @@ class Settled:
         chain: which chain it is.
         registry: the registry's address.
         verifier: the address of the registry's verifier, :data:`NOBODY` where it has none.
+        warning: what must be said of that verifier beside its name, or None.
         before: what the leaves would have cost one by one, or None.
         deployment: the registry's deployment, if this chain saw it from here; else None.
     """
@@ -94,6 +74,7 @@ class Settled:
     chain: ChainInfo
     registry: str
     verifier: str
+    warning: str | None
     before: Before | None
     deployment: Tracked | None
 
@@ -140,8 +121,10 @@ class Session:
         Raises:
             L1Error: it could not be deployed, or there is no contract at the verifier's address.
         """
-        if not self.chain.code(verifier):
+        code = self.chain.code(verifier)
+        if not code:
             raise L1Error(Fault.WRONG_CONTRACT.value, f"there is no contract at {verifier}")
+        refuse_unsafe(self.chain, verifier, code)
         tracked = self._deployed(deployment_of(OPENVM_VERIFIER, verifier), OPENVM_VERIFIER)
         assert tracked.contract is not None  # noqa: S101  # it has just been checked
         return tracked.contract
@@ -162,8 +145,7 @@ class Session:
         registry = Registry(self.chain, address)
         verifier, submission = self._checked(registry, batch)
         account = self.signer.address
-        known = self.store.find(submission)
-        if known is None and registry.posted(batch.key, verified=_verified(submission)) is None:
+        if self.store.find(submission) is None and entry_of(registry, submission) is None:
             with contextlib.suppress(L1Error):  # the submission itself will say what is wrong
                 before = estimate_before(
                     self.chain, submission, account, batch.root.self_image_id, batch.leaf_hashes
@@ -222,6 +204,7 @@ class Session:
             chain=self.info,
             registry=registry.address,
             verifier=verifier,
+            warning=None if verifier == NOBODY else warning_of(self.chain, verifier),
             before=self.store.before(tracked.submission),
             deployment=deployed[0] if deployed else None,
         )
@@ -283,65 +266,7 @@ def open_session(
         )
 
 
-@contextlib.contextmanager
-def open_chain(
-    settings: L1Settings, watcher: Watcher, env: Mapping[str, str] = os.environ
-) -> Iterator[tuple[Chain, ChainInfo]]:
-    """The chain that the settings name, and what is known of it.
-
-    Raises:
-        InputError: a setting cannot be used.
-        L1Error: the node does not answer, or is of another chain.
-    """
-    with contextlib.ExitStack() as stack:
-        if settings.local:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="runner-node-")))
-            url = stack.enter_context(LocalNode(folder, env)).url
-        else:
-            url = settings.address(env)
-            if settings.chain_id is None:
-                remedy = "give the id of the chain that the node must be of"
-                raise InputError("l1.chain_id", None, "missing", remedy)
-        chain = Chain(Rpc(url, settings.rpc_timeout_s, watcher.rpc_failed))
-        found, wanted = chain.chain_id(), CHAIN_ID if settings.local else settings.chain_id
-        if found != wanted:
-            raise L1Error(
-                Fault.WRONG_CHAIN.value,
-                f"{chain.rpc.name} is of chain {found}, l1.chain_id is {wanted}",
-            )
-        info = ChainInfo(found, settings.local, chain.client(), chain.fork(), chain.genesis())
-        yield chain, info
-
-
-def registry_of(settings: L1Settings) -> str:
-    """The address of the registry that the settings name.
-
-    Raises:
-        InputError: they name none.
-    """
-    if settings.registry is None:
-        remedy = "give its address; python -m runner.l1 deploy deploys one"
-        raise InputError("l1.registry", None, "missing", remedy)
-    return settings.registry
-
-
-def check_libraries() -> None:
-    """Make sure that the optional packages are there.
-
-    Raises:
-        InputError: they are not.
-    """
-    for name in ("eth_abi", "eth_account"):
-        if importlib.util.find_spec(name) is None:
-            problem = f"the package {name} is not installed"
-            raise InputError("l1", "", problem, "pip install 'zk-batch-runner[l1]'")
-
-
 def _another(verifier: str, wanted: str) -> L1Error:
     what = "no verifier" if verifier == NOBODY else f"the verifier {verifier}"
     said = f"the registry asks {what}, not the {wanted} of l1.verifier"
     return L1Error(Fault.WRONG_CONTRACT.value, said)
-
-
-def _verified(submission: Submission) -> bool:
-    return submission.mode is Mode.VERIFIED

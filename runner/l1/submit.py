@@ -7,8 +7,9 @@ import os
 from typing import TYPE_CHECKING
 
 from runner.errors import L1Error
+from runner.l1.reach import registry_of
 from runner.l1.record import write_record
-from runner.l1.session import open_session, registry_of
+from runner.l1.session import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

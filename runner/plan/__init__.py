@@ -19,6 +19,7 @@ Other rooms use:
 
 Only this room uses:
 
+- `leaf_groups.py`: which leaf a machine takes next, so that aggregations have their bytes near.
 - `input_file.py`: inputs from JSON lines or CSV, read one line at a time.
 - `parts_left.py`: the work that is left of runs of several segments, for `time_left.py`.
 """

@@ -18,7 +18,7 @@ from runner.model import Leaf
 from runner.plan.input_file import file_reader, read_inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 __all__ = [
     "MAX_LEAVES",
@@ -178,7 +178,8 @@ def leaves(
     inputs: Sequence[object] | None = None,
     count: int | None = None,
     inputs_file: str | Path | None = None,
-) -> list[Leaf]:
+    keep: Callable[[Iterable[Leaf]], Sequence[Leaf]] = list,
+) -> Sequence[Leaf]:
     """Make the leaves of a batch from exactly one of three sources.
 
     Args:
@@ -186,6 +187,8 @@ def leaves(
         inputs: the values themselves, one for each leaf.
         count: the number of leaves to take from the guest's own series.
         inputs_file: a file of values, in a format of :func:`runner.plan.input_file.read_inputs`.
+        keep: a function that takes the leaves one by one, and keeps them. A list does, but a batch
+            may have a million.
 
     Raises:
         InputError: no source or several are given, the batch is empty or has more than
@@ -198,23 +201,25 @@ def leaves(
         problem = "given together" if given else "no input given"
         raise InputError(_SOURCES, shown, problem, "give exactly one of the three")
     if inputs_file is not None:
-        return _collect(given[0], str(inputs_file), _from_file(spec, Path(inputs_file)))
-    if count is not None:
-        return _collect(given[0], count, _from_series(spec, count))
-    if isinstance(inputs, (str, bytes)) or not isinstance(inputs, Sequence):
+        found = _leaves(given[0], str(inputs_file), _from_file(spec, Path(inputs_file)))
+    elif count is not None:
+        found = _leaves(given[0], count, _from_series(spec, count))
+    elif isinstance(inputs, (str, bytes)) or not isinstance(inputs, Sequence):
         raise InputError(given[0], printable(inputs), "not a list", "write guest.inputs=[...]")
-    return _collect(given[0], f"{len(inputs)} values" if inputs else [], _from_list(spec, inputs))
+    else:
+        many = f"{len(inputs)} values" if inputs else []
+        found = _leaves(given[0], many, _from_list(spec, inputs))
+    return keep(found)
 
 
-def _collect(field: str, value: object, encoded: Iterator[_Encoded]) -> list[Leaf]:
-    batch: list[Leaf] = []
+def _leaves(field: str, value: object, encoded: Iterator[_Encoded]) -> Iterator[Leaf]:
+    index = -1
     for index, (values, stdin, guest, assumptions) in enumerate(encoded):
         if index >= MAX_LEAVES:
             raise InputError(field, value, f"more than {MAX_LEAVES} leaves", "split the batch")
-        batch.append(Leaf(index, values, stdin, guest, assumptions))
-    if not batch:
+        yield Leaf(index, values, stdin, guest, assumptions)
+    if index < 0:
         raise InputError(field, value, "empty batch", "give at least one input")
-    return batch
 
 
 def _from_list(spec: InputSpec | MixedSpec, inputs: Sequence[object]) -> Iterator[_Encoded]:

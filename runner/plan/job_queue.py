@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from runner.model import Step
+from runner.plan.leaf_groups import LeafGroups
 
 if TYPE_CHECKING:
     from runner.model import ProofJob
@@ -29,25 +30,25 @@ class JobQueue:
     Args:
         plan: the plan that is run.
         leaves_done: whether all leaves have finished before, so that only aggregations are left.
+
+    Attributes:
+        taken: the number of leaves and of their segments that were taken out.
     """
 
     def __init__(self, plan: Plan, *, leaves_done: bool = False) -> None:
+        self.taken = 0
         self._leaf_jobs = plan.leaf_jobs
         self._parents = plan.parents
         self._missing = {a.id: len(set(a.children)) for a in plan.aggregations}
         # Leaves that need others wait like aggregations, and go before new ones when they can.
         needing = {leaf: len(needed) for leaf, needed in enumerate(plan.needs) if needed}
         self._missing |= needing
-        self._needing = needing.keys()
         self._ready: deque[int] = deque()  # those that can be made
-        self._leaves_left = plan.leaf_jobs - len(needing)
-        self._next_leaf = 0
+        self._leaves = LeafGroups(plan.leaf_jobs, plan.parents, needing.keys())
         self._aggregations: deque[int] = deque()  # those that can be made
         self._near: deque[ProofJob] = deque()  # parts that are nearer than a leaf's segment
         self._segments: deque[ProofJob] = deque()  # segments of leaves
         self._segment_next = False
-        self._turns: dict[tuple[int, int], int] = {}  # of the jobs that are looked up
-        self._taken = 0
         # The following are heaps: one by nearness to the root and then by turn, one by due time.
         self._to_run: list[tuple[int, int, tuple[int, int], ProofJob]] = []
         self._delayed: list[tuple[float, tuple[int, int], ProofJob]] = []
@@ -55,11 +56,11 @@ class JobQueue:
             for leaf in range(plan.leaf_jobs):
                 self.finished(leaf)
             self._ready.clear()
-            self._leaves_left = 0
+            self._leaves.clear()
 
     def __len__(self) -> int:
         """The number of jobs that could start now, or that wait for another attempt."""
-        leaves = self._leaves_left + len(self._ready)
+        leaves = len(self._leaves) + len(self._ready)
         segments = len(self._near) + len(self._segments)
         made = len(self._to_run) + len(self._delayed)
         return leaves + segments + len(self._aggregations) + made
@@ -83,38 +84,28 @@ class JobQueue:
         else:
             (self._near if self.is_near(part) else self._segments).append(part)
 
-    def take(self) -> int | ProofJob | None:
+    def take(self, host: str = "") -> int | ProofJob | None:
         """Take out the next job that can be made, and return its id; None if there is none.
 
         A part of a run is made already, and is returned itself.
+
+        Args:
+            host: the machine that has room for a job; empty if it is not known.
         """
         if self._aggregations:
             return self._aggregations.popleft()
         if self._near:
             return self._near.popleft()
-        leaves = self._leaves_left or self._ready
+        leaves = len(self._leaves) or self._ready
         if self._segments and (self._segment_next or not leaves):
             self._segment_next = False
-            segment = self._segments.popleft()
-            self._turn(segment.key)
-            return segment
+            self.taken += 1
+            return self._segments.popleft()
         if not leaves:
             return None
         self._segment_next = True
-        leaf = self._ready.popleft() if self._ready else self._new_leaf()
-        self._turn((leaf, -1))
-        return leaf
-
-    def _new_leaf(self) -> int:
-        while self._next_leaf in self._needing:
-            self._next_leaf += 1
-        self._leaves_left -= 1
-        self._next_leaf += 1
-        return self._next_leaf - 1
-
-    def _turn(self, key: tuple[int, int]) -> None:
-        self._taken += 1
-        self._turns[key] = self._taken
+        self.taken += 1
+        return self._ready.popleft() if self._ready else self._leaves.take(host)
 
     def finished(self, job_id: int) -> None:
         """Note that a job has finished, so that jobs that waited for it can be made."""
@@ -135,10 +126,16 @@ class JobQueue:
         """Whether the job that :meth:`pop` would return is a leaf."""
         return self._to_run[0][0] == 1
 
-    def put(self, job: ProofJob) -> None:
-        """Add a job that has to run."""
-        turn = self._turns.pop(job.key, 0)
-        heapq.heappush(self._to_run, (0 if self.is_near(job) else 1, turn, job.key, job))
+    def put(self, job: ProofJob, turn: int = 0) -> None:
+        """Add a job that has to run.
+
+        Args:
+            job: the job.
+            turn: :attr:`taken` as it was when the job was taken out, if it was looked up since.
+                Leaves whose look-ups end in another order then still start in the first one.
+        """
+        near = self.is_near(job)
+        heapq.heappush(self._to_run, (0, 0, job.key, job) if near else (1, turn, job.key, job))
 
     def pop(self) -> ProofJob:
         """Take out the job that has to run next. There must be one."""
@@ -176,7 +173,7 @@ class JobQueue:
 
     def clear(self) -> None:
         """Drop all jobs."""
-        self._leaves_left = 0
+        self._leaves.clear()
         self._ready.clear()
         self._aggregations.clear()
         self._near.clear()

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 from runner.plan.journal import AggregationResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from runner.plan.plan import Plan
 
@@ -131,12 +131,13 @@ def node_hashes(plan: Plan, leaf_hashes: Sequence[bytes]) -> list[bytes]:
     return nodes
 
 
-def combined_hash(plan: Plan, leaf_hashes: Sequence[bytes]) -> bytes:
+def combined_hash(plan: Plan, leaf_hashes: Iterable[bytes]) -> bytes:
     """Return the combined hash that the root's journal must show.
 
     Args:
         plan: a validated plan.
-        leaf_hashes: the hash of each leaf job, by job id.
+        leaf_hashes: the hash of each leaf job, by job id. They are taken one by one, and take 32
+            bytes of memory each.
 
     Raises:
         ValueError: the plan has no root (strategy ``none``), or the number of leaf hashes is not
@@ -144,7 +145,15 @@ def combined_hash(plan: Plan, leaf_hashes: Sequence[bytes]) -> bytes:
     """
     if plan.root is None:
         raise ValueError("strategy none has no combined hash")
-    return node_hashes(plan, leaf_hashes)[plan.root]
+    nodes = bytearray()
+    for leaf in leaf_hashes:
+        nodes += leaf
+    if len(nodes) != 32 * plan.leaf_jobs:
+        raise ValueError(f"{len(nodes) // 32} leaf hashes for {plan.leaf_jobs} leaf jobs")
+    for aggregation in plan.aggregations:
+        children = [bytes(nodes[32 * one : 32 * one + 32]) for one in aggregation.children]
+        nodes += root(children)
+    return bytes(nodes[-32:])
 
 
 def inclusion_path(plan: Plan, leaf_hashes: Sequence[bytes], position: int) -> list[Step]:

@@ -8,6 +8,7 @@ loop and takes time linear in the size of the plan.
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -114,12 +115,12 @@ class Plan:
         """The leaf jobs in waves: those of each need leaves of the waves before it only."""
         return waves(self.needs) if self.needs else [list(range(self.leaf_jobs))]
 
-    def first_positions(self) -> tuple[int, ...]:
+    def first_positions(self) -> Sequence[int]:
         """Return, for each leaf job by its id, the first batch position that asks for it."""
-        first: dict[int, int] = {}
-        for position, job in enumerate(self.leaves):
-            first.setdefault(job, position)
-        return tuple([first[job] for job in range(self.leaf_jobs)])
+        first = array("q", [0]) * self.leaf_jobs
+        for position in reversed(range(len(self.leaves))):
+            first[self.leaves[position]] = position
+        return first
 
     def leaf_counts(self) -> list[int]:
         """Return the number of leaves below each job, by job id. A leaf job counts as 1.

@@ -89,7 +89,8 @@ class TimeLeft:
             below = frozenset(child for child in node.children if child in self._children)
             if below:
                 self._children[node.id] = below
-        self._open = set(range(plan.jobs))
+        self._open = bytearray(b"\x01") * plan.jobs  # a flag for each job that is not done
+        self._left = plan.jobs
         self._remaining = Counter(self._levels)
         self._bulk = Counter(
             level for job, level in enumerate(self._levels) if job not in self._children
@@ -150,13 +151,13 @@ class TimeLeft:
         todo = [job]
         while todo:
             gone = todo.pop()
-            if gone in self._open:
+            if self._open[gone]:
                 self._close(gone)
                 todo += self._plan.parents[gone]
 
     def estimate(self, now: float) -> Estimate:
         """Return the estimate at ``now`` (monotonic seconds)."""
-        if not self._open:
+        if not self._left:
             return Estimate(0.0, complete=True, jobs=0)
         means = {level: self._mean(level) for level, jobs in self._remaining.items() if jobs}
         known = {level: mean for level, mean in means.items() if mean is not None}
@@ -164,15 +165,15 @@ class TimeLeft:
         work, all_measured = self._parts.work()
         parts = max(0.0, work - begun) / self._workers
         if not known and not parts:
-            return Estimate(None, complete=False, jobs=len(self._open))
+            return Estimate(None, complete=False, jobs=self._left)
         seconds = self._counted(known, now) + self._scheduled(known, now) + parts
         complete = len(known) == len(means) and all_measured
-        return Estimate(seconds, complete=complete, jobs=len(self._open))
+        return Estimate(seconds, complete=complete, jobs=self._left)
 
     def _close(self, job: int) -> None:
         self._parts.drop(job)
-        if job in self._open:
-            self._open.discard(job)
+        if self._open[job]:
+            self._open[job], self._left = 0, self._left - 1
             self._remaining[self._levels[job]] -= 1
             if job not in self._children:
                 self._bulk[self._levels[job]] -= 1
@@ -197,9 +198,9 @@ class TimeLeft:
         ready: list[tuple[bool, int]] = []
         running: list[tuple[float, int]] = []
         for job, children in self._children.items():
-            if job not in self._open:
+            if not self._open[job]:
                 continue
-            waits = len(children & self._open)
+            waits = sum(self._open[child] for child in children)
             if waits:
                 missing[job] = waits
             elif self._parts.has(job):

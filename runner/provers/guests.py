@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AGGREGATOR",
     "DEFAULT_FOLDER",
+    "REBUILD",
     "Manifest",
     "aggregator_of",
     "default_folder",
@@ -38,7 +39,11 @@ _FORMAT = 1
 _MANIFEST = "manifest.json"
 _MOST_MANIFEST_BYTES = 16 << 20
 _MOST_ELF_BYTES = 256 << 20
-_REBUILD = "run scripts/compile_guests.sh, or restore the file from git"
+REBUILD = (
+    "compile the guest anew (python -m runner.compile CRATE, or scripts/compile_guests.sh for the"
+    " runner's own), or restore the file from git"
+)
+"""What to do about a program that is not the one that the manifest pins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +86,11 @@ class Manifest:
                 raise ValueError(f"zkvm {zkvm!r} is no name")
         except OSError as error:
             raise InputError(
-                "guests", str(path), f"cannot be read ({error.strerror})", _REBUILD
+                "guests", str(path), f"cannot be read ({error.strerror})", REBUILD
             ) from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             problem = f"not a guest manifest ({type(error).__name__}: {error})"
-            raise InputError("guests", str(path), problem, _REBUILD) from None
+            raise InputError("guests", str(path), problem, REBUILD) from None
         return cls(path, guests, zkvm)
 
     def get(self, name: str) -> Guest:
@@ -178,7 +183,7 @@ def read_elf(guest: Guest) -> bytes:
             f"guests.{guest.name}.elf",
             str(guest.elf_path),
             f"cannot be read ({error.strerror})",
-            _REBUILD,
+            REBUILD,
         ) from None
     found = hashlib.sha256(data).hexdigest()
     if found != guest.elf_sha256:
@@ -186,7 +191,7 @@ def read_elf(guest: Guest) -> bytes:
             f"guests.{guest.name}.elf",
             str(guest.elf_path),
             f"SHA-256 is {found[:16]}..., it must be {guest.elf_sha256[:16]}...",
-            _REBUILD if guest.pinned else "leave the file as it is while a batch runs",
+            REBUILD if guest.pinned else "leave the file as it is while a batch runs",
         )
     return data
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from runner.errors import ProverError, SegmentLostError
+from runner.limits import peak_memory_mib
 from runner.model import Cycles, Outcome, Step
 from runner.provers.segments import JoiningProver, SegmentProver
 from runner.provers.verifying import verify_child, verify_part, verify_receipt
@@ -70,6 +71,7 @@ def perform_part(prover: Prover, job: ProofJob, part: Part, started: float) -> O
         finished=time.time(),
         gpu=gpu,
         halvings=job.halvings,
+        peak_memory_mib=peak_memory_mib(),
     )
 
 

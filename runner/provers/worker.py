@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from runner.errors import ReceiptRejectedError
+from runner.limits import peak_memory_mib
 from runner.model import Child, LongRun, Outcome, ProofJob, ReceiptKind
 from runner.provers.part_worker import perform_part
 from runner.provers.prover import Proof, ProverSpec, load_prover
@@ -76,6 +77,7 @@ def perform(spec: ProverSpec, job: ProofJob) -> Outcome:
         long=None if isinstance(proof, Proof) else proof,
         printed=proof.log[:MOST_PRINTED],
         halvings=job.halvings,
+        peak_memory_mib=peak_memory_mib(),
     )
 
 

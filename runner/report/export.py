@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from runner.destination import write_out
 from runner.errors import InputError
 from runner.files import atomic_write
+from runner.report.figures import units
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,8 +39,8 @@ class Column:
 def columns(runs: Runs) -> list[Column]:
     """The columns for these runs, including one per aggregation level and differing setting.
 
-    Those about GPUs are there if any of the runs used one, and those about the L1 if the batch of
-    any was submitted to one.
+    Each unit of work has two. Those about GPUs are there if any of the runs used one, and those
+    about the L1 if the batch of any was submitted to one.
     """
     deepest = max((row.run.plan.levels for row in runs.all), default=0)
     levels = [
@@ -50,9 +51,10 @@ def columns(runs: Runs) -> list[Column]:
         Column(f"config.{name}", str, lambda row, name=name: row.run.config.get(name))  # type: ignore[misc]
         for name in runs.differing
     ]
+    work = [column for name in units(runs.all) for column in _work(name)]
     gpus = _GPUS if any(row.used_gpus for row in runs.all) else ()
     l1 = _L1 if any(row.run.l1 for row in runs.all) else ()
-    return [*_RUN, *_TIMES, *levels, *gpus, *_FIGURES, *_MODEL, *l1, *_PLACE, *settings]
+    return [*_RUN, *_TIMES, *levels, *work, *gpus, *_FIGURES, *_MODEL, *l1, *_PLACE, *settings]
 
 
 def write_csv(runs: Runs, file: Path) -> None:
@@ -138,6 +140,14 @@ def _at(values: Sequence[float], index: int) -> float | None:
     return values[index] if index < len(values) else None
 
 
+def _work(unit: str) -> tuple[Column, Column]:
+    """The columns for a unit of work. A run whose guests do not count it has none."""
+    return (
+        Column(f"work.{unit}", int, lambda row: getattr(row.work.get(unit), "count", None)),
+        Column(f"work.{unit}_per_s", float, lambda row: getattr(row.work.get(unit), "per_s", None)),
+    )
+
+
 def _per_s(row: Figures, *, executed: bool) -> float | None:
     return row.per_s if row.run.executed is executed else None
 
@@ -206,6 +216,7 @@ _FIGURES = (
     Column("receipt_bytes_before", int, lambda row: row.bytes_before),
     Column("receipt_bytes_after", int, lambda row: row.bytes_after),
     Column("size_savings_percent", float, _model("size_savings_percent")),
+    Column("peak_memory_worker_mib", int, lambda row: row.memory_mib),
 )
 
 _MODEL = (

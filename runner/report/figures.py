@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.report.find import LostRun
-    from runner.report.read import RunRecord
+    from runner.report.read import RunRecord, WorkFigures
 
-__all__ = ["Figures", "Runs", "compare", "figures"]
+__all__ = ["Figures", "Runs", "compare", "figures", "units"]
 
 _CHOSEN = ("guest.name", "guest.elf", "guest.count", "guest.inputs", "guest.inputs_file")
 """The settings of a guest that the user chooses."""
@@ -53,6 +53,7 @@ class Figures:
         total_cycles: all cycles in those jobs, with padding.
         bytes_before: the size of all distinct leaf receipts; None without receipts or a result.
         bytes_after: the size of the receipts that are left to ship; None likewise.
+        memory_mib: the peak memory of the worker that took the most; None if it is not known.
         workers: the number of workers that did a job.
         busy: the share of the time, from the first job to the last, in which workers had a job.
         gpu_proofs: the number of jobs whose proof a GPU made.
@@ -79,6 +80,7 @@ class Figures:
     total_cycles: int
     bytes_before: int | None
     bytes_after: int | None
+    memory_mib: int | None
     workers: int
     busy: float
     gpu_proofs: int
@@ -89,6 +91,11 @@ class Figures:
     def used_gpus(self) -> bool:
         """Whether a GPU had a part in any of the jobs."""
         return self.gpu_proofs + self.gpu_errors > 0
+
+    @property
+    def work(self) -> dict[str, WorkFigures]:
+        """The work of the batch by the name of its unit, where its guests count any."""
+        return self.run.summary.work if self.run.summary else {}
 
     @property
     def series(self) -> tuple[tuple[str, str], ...]:
@@ -155,6 +162,11 @@ def compare(records: Sequence[RunRecord], lost: Sequence[LostRun] = ()) -> Runs:
     return Runs(rows[False], rows[True], differing, tuple(named))
 
 
+def units(rows: Sequence[Figures]) -> list[str]:
+    """The names of all units of work that any of these runs has, in their order."""
+    return list(dict.fromkeys(name for row in rows for name in row.work))
+
+
 def figures(run: RunRecord, name: str = "", settings: dict[str, str] | None = None) -> Figures:
     """Add up the figures of one run.
 
@@ -194,12 +206,17 @@ def figures(run: RunRecord, name: str = "", settings: dict[str, str] | None = No
         total_cycles=sum(job.total_cycles for job in made),
         bytes_before=shipped.bytes_before if shipped else None,
         bytes_after=shipped.bytes_after if shipped else None,
+        memory_mib=_whole(run.peak_memory_mib.get("largest_worker", "")),
         workers=workers,
         busy=_busy([(job.started, job.finished) for job in made], workers),
         gpu_proofs=sum(not gpu.error for gpu in on_gpus),
         gpu_s=sum(gpu.seconds for gpu in on_gpus),
         gpu_errors=sum(bool(gpu.error) for gpu in on_gpus),
     )
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) < 16 else None
 
 
 def _busy(spans: Sequence[tuple[float, float]], workers: int) -> float:

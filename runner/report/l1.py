@@ -30,6 +30,7 @@ class L1Figures:
 
     Attributes:
         what: what the chain was asked for: a verification, or a commitment only.
+        warning: what must be said of the contract that has verified the proof; empty for most.
         state: where the submission stands.
         chain_id: the chain's id.
         local: whether the chain was the run's own.
@@ -49,6 +50,7 @@ class L1Figures:
     """
 
     what: str
+    warning: str
     state: str
     chain_id: int
     local: bool
@@ -97,6 +99,7 @@ def _figures(record: JsonObject) -> L1Figures:
     chain = record.node("chain")
     found = L1Figures(
         what=what,
+        warning=_warning(record) if what == _WHAT[0] else "",
         state=record.text("state"),
         chain_id=chain.count("id"),
         local=chain.data.get("local") is True,
@@ -124,6 +127,11 @@ def _figures(record: JsonObject) -> L1Figures:
         ),
         break_even_batches=_number(costs, "break_even_batches"),
     )
+
+
+def _warning(record: JsonObject) -> str:
+    given = record.data.get("verifier_warning")
+    return "" if given is None else one_line(record.text("verifier_warning"), 200)
 
 
 def _number(place: JsonObject, name: str, *, signed: bool = False) -> float | None:

@@ -19,7 +19,7 @@ import runner
 from runner.folder import LEAVES, RECEIPTS, REPORT, RESULT, ROOT, SUMS
 from runner.plan.savings_model import RECEIPT_BYTES, VERIFICATION_MS
 from runner.report.charts import MOST_RUNS, over_leaves, savings, side_by_side, theory
-from runner.report.figures import figures
+from runner.report.figures import figures, units
 from runner.report.leaves import first_leaves
 from runner.report.run_charts import timeline, tree
 from runner.report.svg import CACHED_NAME, LEVEL_NAMES
@@ -115,6 +115,7 @@ def _section(rows: tuple[Figures, ...]) -> dict[str, Any]:
         "rows": rows,
         "settings": list(rows[0].settings)[:_SETTINGS],
         "more_settings": list(rows[0].settings)[_SETTINGS:],
+        "units": units(rows),
         "levels": max(row.run.plan.levels for row in rows),
         "longest": longest,
         "timeline": timeline(longest.run) if longest and longest.run.jobs else None,

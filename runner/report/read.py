@@ -7,7 +7,7 @@ that: whether a batch was proved is checked by :mod:`runner.verify`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from runner.errors import InputError
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
     from runner.report.l1 import L1Figures
 
-__all__ = ["MAX_BYTES", "JobRow", "RunRecord", "SummaryFigures", "read"]
+__all__ = ["MAX_BYTES", "JobRow", "RunRecord", "SummaryFigures", "WorkFigures", "read"]
+
+_MOST_UNITS = 100
+"""The most units of work that are read, each of which takes two columns of a table."""
 
 MAX_BYTES = MAX_JSON_BYTES
 """The largest ``result.json`` that is read; that of a million leaves has about 0.7 GB."""
@@ -84,10 +87,24 @@ class JobRow:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkFigures:
+    """The work of a batch in one unit of its guests, e.g. transfers.
+
+    Attributes:
+        count: the units of all leaves.
+        per_s: the units of the leaves that the run has made, for each second of wall time.
+    """
+
+    count: int
+    per_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class SummaryFigures:
     """The figures in a finished run's summary, named as in the summary itself.
 
-    Fields that start with ``model_`` come from the savings model and are not measured.
+    Fields that start with ``model_`` come from the savings model and are not measured. ``work`` has
+    the name of each unit.
     """
 
     wall_s: float
@@ -102,6 +119,7 @@ class SummaryFigures:
     model_tps: float
     model_verification_ms_before: float
     model_verification_ms_after: float
+    work: dict[str, WorkFigures] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,4 +295,16 @@ def _summary(summary: JsonObject) -> SummaryFigures:
         model_tps=model.number("tps"),
         model_verification_ms_before=model.number("verification_ms_before"),
         model_verification_ms_after=model.number("verification_ms_after"),
+        # Earlier runs did not record it.
+        work=_work(summary.node("work")) if "work" in summary.data else {},
     )
+
+
+def _work(work: JsonObject) -> dict[str, WorkFigures]:
+    if len(work.data) > _MOST_UNITS:
+        raise ValueError(f"summary.work has more than {_MOST_UNITS} units")
+    found = {}
+    for name in work.data:
+        one = work.node(name)
+        found[one_line(name, 40)] = WorkFigures(one.count("count"), one.number("per_s"))
+    return found

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from runner.codec.reads import journal_layout
+from runner.codec.work import unit_of
 from runner.errors import InputError, VerificationFailedError
 from runner.folder import FORMAT, LEAVES, RESULT
 from runner.plan.savings_model import estimate
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runner.codec.reads import Layout
+    from runner.codec.work import WorkUnit
     from runner.verify.verified import PinnedIds, VerifiedBatch
 
 __all__ = ["check_record"]
@@ -42,8 +44,13 @@ def check_record(record: dict[str, Any], pins: PinnedIds, verified: VerifiedBatc
         VerificationFailedError: a field is not what follows from the proofs.
     """
     names = _names(record, pins, verified)
-    _check_leaf_list(record, names, verified)
-    claims = dict.fromkeys(_compare(_expected(names, pins, verified), record, ""))
+    layouts, units = _journals(record.get("config"))
+    _check_leaf_list(layouts, names, verified)
+    expected = _expected(names, pins, verified)
+    _check_units(record, units)
+    if units:
+        expected["summary"]["work"] = _work(units, names, verified)
+    claims = dict.fromkeys(_compare(expected, record, ""))
     missing = [f"{LEAVES}: missing"] if verified.claims.missing else []
     return [*claims, f"{LEAVES}: input", *missing]
 
@@ -77,10 +84,9 @@ def _names(record: dict[str, Any], pins: PinnedIds, verified: VerifiedBatch) -> 
 
 
 def _check_leaf_list(
-    record: dict[str, Any], names: dict[bytes, str], verified: VerifiedBatch
+    layouts: dict[str, Layout], names: dict[bytes, str], verified: VerifiedBatch
 ) -> None:
     """Compare what the leaf list shows people with the image ids and journals that are proved."""
-    layouts = _layouts(record.get("config"))
     claims = verified.claims
     rows = zip(
         claims.image_ids, claims.journals, claims.files, claims.guests, claims.shows, strict=True
@@ -93,19 +99,52 @@ def _check_leaf_list(
         _same(f"{LEAVES}: shows of leaf {index}", expected, shown)
 
 
-def _layouts(config: object) -> dict[str, Layout]:
-    """What the journals of each guest consist of by the record's config, by the guest's name."""
+def _journals(config: object) -> tuple[dict[str, Layout], dict[str, WorkUnit]]:
+    """What the record's config says of journals: their layouts, and the units that they count.
+
+    Both are by the guest's name. Not every guest has a unit.
+    """
     settings = config if isinstance(config, dict) else {}
     programs = settings.get("programs")
     others = programs.values() if isinstance(programs, dict) else ()
     layouts: dict[str, Layout] = {}
+    units: dict[str, WorkUnit] = {}
     try:
         for guest in (settings.get("guest"), *others):
             known = guest if isinstance(guest, dict) else {}
-            layouts[str(known.get("name"))] = journal_layout(known)
+            name = str(known.get("name"))
+            layouts[name] = journal_layout(known)
+            unit = unit_of(known.get("work"), layouts[name], "guest.work")
+            if unit is not None:
+                units[name] = unit
     except InputError as error:
         raise VerificationFailedError(f"{RESULT}: config", str(error)) from None
-    return layouts
+    return layouts, units
+
+
+def _check_units(record: dict[str, Any], units: dict[str, WorkUnit]) -> None:
+    """Refuse work in a unit that no guest has. What is left over would be taken for a claim."""
+    summary = record.get("summary")
+    work = summary.get("work") if isinstance(summary, dict) else None
+    known = {unit.name for unit in units.values()}
+    for name in work if isinstance(work, dict) else ():
+        if name not in known:
+            raise VerificationFailedError(
+                f"{RESULT}: {_below('summary.work', name)}", "no guest counts this unit"
+            )
+
+
+def _work(
+    units: dict[str, WorkUnit], names: dict[bytes, str], verified: VerifiedBatch
+) -> dict[str, Any]:
+    """The work of all leaves by the name of its unit, counted again in the proved journals."""
+    counts = {unit.name: 0 for unit in units.values()}
+    claims = verified.claims
+    for image_id, journal in zip(claims.image_ids, claims.journals, strict=True):
+        unit = units.get(names[image_id])
+        if unit is not None:
+            counts[unit.name] += unit.count(journal)
+    return {name: {"count": count} for name, count in counts.items()}
 
 
 def _expected(names: dict[bytes, str], pins: PinnedIds, verified: VerifiedBatch) -> dict[str, Any]:

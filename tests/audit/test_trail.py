@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from runner.audit import trail as trail_module
 from runner.audit.events import AuditEvent
 from runner.audit.log import AuditLog, Head
 from runner.audit.trail import AuditTrail
@@ -48,6 +49,15 @@ def test_events_are_on_disk_soon_and_at_the_end_at_the_latest(path: Path) -> Non
     assert [event["job"] for event in found[2:-1]] == list(range(20))
     assert [event["run"] for event in found[1:]] == ["r1"] + ["r2"] * 21
     assert (found[-1]["event"], found[-1]["status"]) == ("run_finished", "ok")
+
+
+def test_events_do_not_pile_up_in_memory(path: Path) -> None:
+    with AuditTrail(path, "r1", every_s=3600.0) as trail:
+        for number in range(2_500):
+            trail.add(B(job=number))
+            assert len(trail._events) < trail_module._MOST_WAITING
+        trail.finish("ok", None)
+    assert [event["job"] for event in events(path)[1:-1]] == list(range(2_500))
 
 
 def test_a_run_is_sealed_by_its_own_last_line(path: Path) -> None:

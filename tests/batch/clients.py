@@ -51,6 +51,8 @@ class Client:
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
             "RUNNER_PROOFS": str(folder / "own proofs"),
+            "RUNNER_SECRET": str(folder / "secret"),
+            "RUNNER_SEGMENTS": str(folder / "segments"),
         }
 
     def start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
@@ -87,6 +89,13 @@ class Client:
 def proofs(behaviours: Behaviours) -> Counter[str]:
     """How often each leaf's proof was begun."""
     return Counter(run.stdin for run in behaviours.runs() if run.guest == "sha256")
+
+
+def metrics(folder: Path) -> dict[str, float]:
+    """The metrics of the last run that was given ``metrics.textfile=FOLDER/runner.prom``."""
+    lines = (folder / "runner.prom").read_text().splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, value in pairs}
 
 
 def stored(folder: Path) -> int:

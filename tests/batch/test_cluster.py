@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
 pytest.importorskip("distributed", reason="a cluster needs the dask extra")
 
-from tests.batch.clients import Client, proofs, stored
+from tests.batch.clients import Client, metrics, proofs, stored
 from tests.builders import stdin
 from tests.certificates import Certificates, make_certificates
 from tests.engines.cases import PATIENCE_S, until
-from tests.engines.machines import Machines
-from tests.fakes.behaviours import FOLDER_VARIABLE, Behaviours
+from tests.engines.machines import ROOT, Machines
+from tests.fakes.behaviours import FOLDER_VARIABLE, Behaviours, Run
+from tests.fakes.long_prover import ADAPTER as LONG_ADAPTER
 from tests.fakes.prover import ADAPTER
 
 if TYPE_CHECKING:
@@ -94,6 +96,57 @@ def test_a_worker_that_loses_its_power_in_the_middle_costs_one_attempt(
     assert set(counted.values()) == {1}
 
 
+def test_segments_of_a_long_run_while_one_worker_dies_and_one_freezes(
+    machines: Machines, client: Client, behaviours: Behaviours, guests: Path, tmp_path: Path
+) -> None:
+    for name in ("first", "second", "third"):
+        machines.start_worker(name)
+    held = {5, 9}
+    for index in held:
+        behaviours.hold(b"%d" % index)
+    inputs = ["!long 24 leaf", *(f"short {number}" for number in range(9))]
+    arguments = [
+        *(f"prover.adapter={LONG_ADAPTER}", "guest.count=null", f"guest.inputs={inputs}"),
+        *("executor.engine.lost_s=6", "metrics=textfile"),
+        f"metrics.textfile={tmp_path}/runner.prom",
+    ]
+    with client.start("batch", *arguments) as process:
+        until(lambda: held <= segments(behaviours).keys())
+        at_work = {int(bytes.fromhex(run.stdin)): run.pid for run in segment_runs(behaviours)}
+        lost = [machines.name_of(at_work[index]) for index in held]
+        assert len(set(lost)) == 2
+        machines.kill(lost[0])
+        machines.freeze(lost[1])
+        for index in held:
+            behaviours.release(b"%d" % index)
+        text, _ = process.communicate(timeout=3 * PATIENCE_S)
+    assert process.returncode == 0, text
+    checks = ("--adapter", LONG_ADAPTER, "--guests", str(guests))
+    assert client.check("batch", *checks) == "ok"
+    # What was proved and stored is not proved again, and what was begun twice counts once.
+    begun = segments(behaviours)
+    assert begun.keys() == set(range(24))
+    assert {index for index, times in begun.items() if times != 1} == held
+    assert {begun[index] for index in held} == {2}
+    found = metrics(tmp_path)
+    assert found["l2_segment_proofs_total"] == 24
+    assert found["l2_long_runs_total"] == 1
+    assert found["l2_proof_generation_total"] == 11
+    # The segments have gone through the store, and none is left there or on the client's disk.
+    assert not list((tmp_path / "segments").glob("*/*"))
+    blobs = [blob.read_bytes() for blob in (tmp_path / "store" / "blobs").glob("??/*")]
+    assert not [blob for blob in blobs if blob.startswith(b'{"image"')]
+
+
+def segment_runs(behaviours: Behaviours) -> list[Run]:
+    return [run for run in behaviours.runs() if run.guest == "segment"]
+
+
+def segments(behaviours: Behaviours) -> Counter[int]:
+    """How often the proof of each segment was begun, by its position."""
+    return Counter(int(bytes.fromhex(run.stdin)) for run in segment_runs(behaviours))
+
+
 def test_what_is_wrong_with_a_cluster_is_one_line_before_any_proof(
     machines: Machines, client: Client, behaviours: Behaviours, tmp_path: Path
 ) -> None:
@@ -114,6 +167,26 @@ def test_what_is_wrong_with_a_cluster_is_one_line_before_any_proof(
         assert len(lines) == 1, text
         assert words in lines[0]
     assert behaviours.runs() == []
+
+
+def test_workers_without_the_extension_are_one_line_with_the_remedy(
+    machines: Machines, client: Client, tmp_path: Path
+) -> None:
+    pytest.importorskip("runner_risc0", reason="the client has the extension")
+    hidden = tmp_path / "hidden" / "runner_risc0"
+    hidden.mkdir(parents=True)
+    (hidden / "__init__.py").write_text(
+        "raise ModuleNotFoundError('it is not here', name='runner_risc0')\n"
+    )
+    machines.start_worker("without", PYTHONPATH=os.pathsep.join([str(hidden.parent), str(ROOT)]))
+    until(lambda: "Registered to" in machines.log("without"))
+    given = ["prover=execute", "prover.adapter=risc0", "prover.kind=execute", "guests=null"]
+    wait = "executor.engine.wait_s=12"  # a machine with much to do looks for seconds
+    code, text = client.run("batch", *given, "log_level=error", wait)
+    assert code == 2, text
+    (line,) = [line for line in text.splitlines() if line.strip()]
+    assert "no worker that may work" in line
+    assert "runner_risc0 is not installed" in line
 
 
 def test_two_batches_on_one_cluster_share_its_workers_and_the_store(

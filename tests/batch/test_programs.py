@@ -13,10 +13,13 @@ from runner.batch.check_command import check_command
 from runner.batch.prepare import prepare
 from runner.batch.programs import Programs
 from runner.batch.run import run as run_batch
+from runner.batch.settings import Program
+from runner.codec.reads import journal_layout, word_field
 from runner.errors import InputError, VerificationFailedError
 from runner.folder import RESULT
 from runner.inclusion import main as inclusion
 from runner.model import ReceiptKind
+from runner.plan.inputs import InputSpec
 from runner.provers.guests import AGGREGATOR, Manifest, aggregator_of
 from runner.provers.prover import load_prover
 from runner.verify.__main__ import main as verify
@@ -113,6 +116,38 @@ def test_the_command_that_is_printed_checks_the_batch(
     words = shlex.split(check_command(settings, prepare(settings)))
     assert words[:4] == ["python", "-m", "runner.verify", "out put"]
     assert verify(words[3:]) == 0
+
+
+@pytest.mark.parametrize("strategy", ["none", "single"])
+def test_the_command_allows_all_guests_of_a_batch_that_has_an_unpinned_one(
+    strategy: str, tmp_path: Path, guests: Path, elf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pinned = Manifest.load(guests).get("sha256").image_id
+    spec = InputSpec((word_field("data", "bytes"),))
+    mine = Program(spec, journal_layout({"journal": "hex"}), elf)
+    config = {
+        "guest": {"name": "sha256", "journal": "hex"},
+        "programs": {"m": {"name": "mine", "journal": "hex"}},
+    }
+    settings = builders.batch_settings(
+        tmp_path / "out",
+        guests,
+        guest="sha256",
+        programs={"mine": mine},
+        config=config,
+        inputs=[{"guest": "sha256", "input": "a"}, {"guest": "mine", "input": "b"}],
+        count=None,
+        strategy=builders.strategy(strategy),
+        prover=builders.prover(ReceiptKind.COMPOSITE, guests),
+    )
+    run_batch(settings)
+    printed = capsys.readouterr().out.partition("check it with:\n")[2]
+    words = shlex.split(printed)
+    allowed = [words[at + 1] for at, word in enumerate(words) if word == "--allow"]
+    assert allowed == [pinned.hex(), IMAGE_ID.hex()]
+    assert verify(words[words.index("runner.verify") + 1 :]) == 0
+    without = [word for word in words if word not in {"--allow", *allowed}]
+    assert verify(without[without.index("runner.verify") + 1 :]) == 1
 
 
 def test_what_the_manifest_pins_is_told_apart_from_what_it_does_not(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.batch.run import run as run_batch
-from runner.batch.work import unit_of
 from runner.codec.reads import journal_layout, word_field
+from runner.codec.work import unit_of
 from runner.errors import InputError
 from runner.plan.inputs import InputSpec
 from tests import builders

@@ -48,6 +48,21 @@ def test_what_is_wrong_is_named(overrides: list[str], field: str) -> None:
     assert caught.value.field == field
 
 
+@pytest.mark.parametrize(
+    ("overrides", "value", "stdin"),
+    [
+        ([], "abcd", "0400000061626364"),
+        (["guest.input={a: u32, b: u32}"], {"a": 1, "b": 2}, "0100000002000000"),
+        (["guest.fields=[{name: n, type: u32}]"], 7, "07000000"),
+    ],
+)
+def test_any_program_reads_a_byte_string_unless_it_is_told_otherwise(
+    overrides: list[str], value: object, stdin: str
+) -> None:
+    made = settings("guest=program", "guest.elf=mine", *overrides)
+    assert leaves(made.spec, inputs=[value])[0].stdin.hex() == stdin
+
+
 def test_settings_that_need_others_say_so() -> None:
     with pytest.raises(InputError, match=r"dry_run_executes = True: .*give dry_run=true"):
         settings("dry_run_executes=true")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,22 @@ def test_a_users_own_flags_do_not_change_an_image_id(
     (folder / "Cargo.lock").touch()
     found.build(made, program)
     assert "--locked" in Path(f"{said}-arguments").read_text().splitlines()
+
+
+@needs_cargo
+def test_a_lock_file_that_does_not_fit_is_unusable_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARGO_NET_OFFLINE", "true")
+    crate(tmp_path / "other", "src/lib.rs", name="other")
+    folder = crate(tmp_path / "mine", "src/main.rs")
+    subprocess.run(["cargo", "generate-lockfile"], cwd=folder, check=True)
+    # The lock file is of a time before this dependency.
+    crate(folder, "src/main.rs", extra='[dependencies]\nother = { path = "../other" }\n')
+    found = crates.find(folder)
+    compiler = toolchain.Toolchain("stock", Path("rustc"), "rustc", tmp_path)
+    with pytest.raises(InputError, match=r"does not fit.*cargo update --workspace"):
+        compiler.build(found, found.programs[0])
 
 
 def test_a_manifest_keeps_its_other_guests(tmp_path: Path) -> None:

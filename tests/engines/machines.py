@@ -76,6 +76,11 @@ class Machines:
     def thaw(self, name: str) -> None:
         self._signal(self._processes[name], signal.SIGCONT)
 
+    def name_of(self, pid: int) -> str:
+        """The machine on which a process runs."""
+        session = os.getsid(pid)
+        return next(name for name, own in self._processes.items() if own.pid == session)
+
     def log(self, name: str) -> str:
         return (self._folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 

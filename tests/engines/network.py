@@ -11,9 +11,10 @@ import itertools
 import os
 import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
-from tests.engines.machines import Machines
+from tests.engines.machines import ROOT, Machines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,7 @@ class Network(Machines):
     def __init__(self, folder: Path, security: tuple[str, ...] = (), scheme: str = "tcp") -> None:
         self._prefix = f"rn{os.getpid()}n{next(_number)}"
         self._addresses: dict[str, str] = {}
+        self._links: list[subprocess.Popen[bytes]] = []
         self._bridge = f"{self._prefix}sw"
         _ip("netns", "add", self._bridge)
         self._in(self._bridge, "link", "add", "bridge", "type", "bridge")
@@ -55,6 +57,9 @@ class Network(Machines):
         trace: TracebackType | None,
     ) -> None:
         super().__exit__(kind, error, trace)
+        for link in self._links:
+            link.kill()
+            link.communicate()
         for name in [*map(self._space, self._addresses), self._bridge]:
             _ip("netns", "del", name)
 
@@ -79,13 +84,48 @@ class Network(Machines):
     def mend(self, name: str) -> None:
         self._in(self._bridge, "link", "set", self._port_of(name), "up")
 
-    def spoil(self, name: str, *how: str) -> bool:
-        """Delay or lose packets to a machine by ``netem``. Returns whether this kernel can."""
-        command = ["tc", "qdisc", "add", "dev", self._port_of(name), "root", "netem", *how]
-        done = subprocess.run(
-            ["ip", "netns", "exec", self._bridge, *command], capture_output=True, check=False
+    def spoil(
+        self, name: str, *, delay_s: float = 0.0, jitter_s: float = 0.0, loss: float = 0.0
+    ) -> None:
+        """Let a machine's link delay and lose packets, both ways.
+
+        Args:
+            name: the machine.
+            delay_s: the seconds that each packet takes.
+            jitter_s: how many seconds more or less it may be.
+            loss: the share of the packets that are lost.
+        """
+        self.ip(name)
+        port = self._port_of(name)
+        inner, outer = f"i{port}", f"o{port}"
+        self._in(self._bridge, "link", "add", inner, "type", "veth", "peer", "name", outer)
+        self._in(self._bridge, "link", "set", outer, "master", "bridge", "up")
+        self._in(self._bridge, "link", "set", inner, "up")
+        self._in(self._bridge, "link", "set", port, "nomaster")
+        script = [sys.executable, "-m", "tests.engines.slow_link", port, inner]
+        process = subprocess.Popen(
+            ["ip", "netns", "exec", self._bridge, *script, *map(str, (delay_s, jitter_s, loss))],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
         )
-        return done.returncode == 0
+        self._links.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+
+    def round_trip_s(self, name: str, other: str) -> float:
+        """The shortest time in seconds in which a machine's connection to another is refused."""
+        knock = (
+            "import socket, sys, time\n"
+            "times = []\n"
+            "for _ in range(5):\n"
+            "    begun = time.monotonic()\n"
+            "    socket.socket().connect_ex((sys.argv[1], 9))\n"
+            "    times.append(time.monotonic() - begun)\n"
+            "print(min(times))\n"
+        )
+        command = [*self.on(name), sys.executable, "-c", knock, self.ip(other)]
+        done = subprocess.run(command, capture_output=True, check=True, text=True)
+        return float(done.stdout)
 
     def _add(self, name: str) -> None:
         number = len(self._addresses) + 1

@@ -124,7 +124,11 @@ class TestContract:
 class TestWhatAnEngineSays:
     def test_jobs_on_a_host_share_its_cores_and_a_lone_one_has_them_all(self) -> None:
         hosts = [Host("a", 8, 4)]
-        assert [threads_for(hosts, jobs) for jobs in (1, 2, 3, 4, 100)] == [8, 4, 2, 2, 2]
+        assert [threads_for(hosts, jobs) for jobs in (1, 2, 3, 4, 100)] == [8, 4, 3, 2, 2]
+
+    def test_no_core_idles_for_the_last_jobs_and_none_that_the_user_keeps_is_taken(self) -> None:
+        assert [threads_for([Host("a", 16, 16)], jobs) for jobs in (9, 15, 16)] == [2, 2, 1]
+        assert [threads_for([Host("a", 16, 10)], jobs) for jobs in (9, 10, 11)] == [2, 1, 1]
 
     def test_the_host_that_gives_least_decides(self) -> None:
         hosts = [Host("large", 64, 2), Host("small", 4, 1)]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("distributed", reason="the Dask engine needs the dask extra")
 
 from runner.engines.dask_engine import DaskEngine
+from runner.engines.dask_fleet import Fleet
 from runner.engines.engine import Host, Requirements, jobs_at_once
 from runner.errors import InputError, JobTimeoutError, WorkerDiedError
 from tests.engines.cases import PATIENCE_S, until
@@ -95,11 +97,36 @@ class TestWhoMayWork:
         assert any("its zkVM is fake 0.9.0, the runner's is fake 1.0.0" in line for line in lines)
         assert any("the runner is not here" in line for line in lines)
 
+    def test_nobody_is_taken_for_gone_whom_dasks_own_look_leaves_out(
+        self, machines: Machines, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO")
+        machines.start_worker("one")
+        with engine_at(machines) as engine:
+            engine.hosts()
+            assert engine._cluster is not None
+            client, looked = engine._cluster.client, threading.Event()
+
+            def look_without_workers() -> None:
+                while not looked.is_set():
+                    client.sync(client._update_scheduler_info, n_workers=0)
+
+            dask = threading.Thread(target=look_without_workers)
+            dask.start()
+            try:
+                for _ in range(200):
+                    engine._fleet.look(client)
+            finally:
+                looked.set()
+                dask.join()
+        assert [line for line in caplog.messages if "has left the cluster" in line] == []
+
     def test_a_cluster_of_refused_workers_is_one_line_before_any_proof(
         self, machines: Machines
     ) -> None:
         machines.start_worker("differs", FAKE_ZKVM="fake 0.9.0")
-        engine = engine_at(machines, wait_s=6.0)
+        until(lambda: "Registered to" in machines.log("differs"))
+        engine = engine_at(machines, wait_s=12.0)  # a machine with much to do looks for seconds
         with pytest.raises(InputError, match=r"no worker that may work.* its zkVM is fake 0\.9\.0"):
             engine.hosts()
         engine.kill()
@@ -230,6 +257,36 @@ class TestLoss:
             assert future.result(PATIENCE_S) == 7
             machines.thaw("first")
             assert engine.submit(calls.add, 1, 2).result(PATIENCE_S) == 3
+
+    def test_a_worker_that_freezes_with_a_result_holds_up_nothing(
+        self, machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        machines.start_worker("first", FAKE_HOST="one")
+        gate, ended = threading.Event(), DaskEngine._ended
+
+        def held(self: DaskEngine, job: Any, sent: Any) -> None:  # noqa: ANN401  # what it has
+            assert gate.wait(PATIENCE_S)
+            ended(self, job, sent)
+
+        with engine_at(machines, lost_s=12.0) as engine:
+            engine.require(Requirements(functools.partial(facts, EXPECTED), EXPECTED, {}, near=str))
+            engine.hosts()
+            # The worker is not dropped, so that its result stays out of reach.
+            monkeypatch.setattr(Fleet, "_drop", lambda *_: None)
+            monkeypatch.setattr(DaskEngine, "_ended", held)
+            stuck = engine.submit(host_of, "one")
+            (job,) = engine._jobs
+            until(lambda: job.sent is not None and job.sent.status == "finished")
+            machines.start_worker("second", FAKE_HOST="two")
+            until(lambda: jobs_at_once(engine._fleet.hosts()) == 2)
+            machines.freeze("first")
+            gate.set()
+            assert engine.submit(host_of, "two").result(PATIENCE_S) == "two"
+            assert not stuck.done()
+            # Dask may give it to the frozen worker again, as it is still in the cluster.
+            job.near = "two"
+            assert stuck.result(PATIENCE_S) == "two"
+            machines.thaw("first")
 
     def test_a_scheduler_that_is_started_again_gets_the_jobs_again(
         self, machines: Machines, tmp_path: Path

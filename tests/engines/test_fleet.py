@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from runner.engines.dask_fleet import Fleet, differences
 from runner.engines.engine import Host
 from tests.engines.cases import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class TestFleet:
@@ -18,7 +23,8 @@ class TestFleet:
             self.dropped: list[str] = []
             self.scheduler = self
 
-        def scheduler_info(self, n_workers: int) -> dict[str, object]:
+        def identity(self, n_workers: int) -> dict[str, object]:
+            assert n_workers == -1
             return {"workers": dict(self.workers)}
 
         def run(self, fn: object, *args: object, workers: list[str], on_error: str) -> object:
@@ -28,8 +34,8 @@ class TestFleet:
         def unregister(self, address: str, stimulus_id: str) -> None:
             self.dropped.append(address)
 
-        def sync(self, fn: object, **named: object) -> None:
-            fn(**named)  # type: ignore[operator]
+        def sync(self, fn: Callable[..., object], **named: object) -> object:
+            return fn(**named)
 
         def add(self, address: str, host: str, threads: int, **resources: float) -> None:
             self.workers[address] = {

@@ -20,29 +20,32 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from runner.errors import L1Error
+from runner.evm.contracts import call_of, spoken
 from runner.files import SHIPPED
 
 sys.path.insert(0, str(SHIPPED / "scripts"))
 
 import compile_contracts
+from openvm_contract import COMPILER, SETTINGS
 from setup import cache_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.chains import TestChain
 
 FOLDER = Path(__file__).parent / "openvm_fixture"
 VERSION = "v2.0-base"
-COMPILER = "0.8.19"
-SETTINGS: dict[str, Any] = {
-    "evmVersion": "paris",
-    "optimizer": {
-        "enabled": True,
-        "runs": 100_000,
-        "details": {"constantOptimizer": False, "yul": False},
-    },
-    "metadata": {"bytecodeHash": "none", "appendCBOR": False},
-    "outputSelection": {"*": {"*": ["evm.bytecode", "evm.deployedBytecode"]}},
-}
-"""Those of the repository's ``foundry.toml``, without metadata in the code."""
+UNSAFE_POINT = bytes.fromhex("12ff4792b44bf4a1795c3aded21a0e490c8dd1a1730eebbf5bf5b2c9b4cbcc46")
+"""What contracts that rely on the unsafe test reference string have in their code.
+
+It was computed from the seed alone, apart from the library that makes the reference string.
+"""
 
 SOURCES = ("Halo2Verifier.sol", "OpenVmHalo2Verifier.sol", "interfaces/IOpenVmHalo2Verifier.sol")
 
@@ -61,6 +64,25 @@ def proof_path() -> Path:
     """The official proof, in the JSON of OpenVM's ``EvmProof``."""
     _read("evm.proof")
     return FOLDER / "evm.proof"
+
+
+def own_call(*, values: bytes, data: bytes, program: bytes, vm: bytes) -> bytes:
+    """The call of the contract itself, not of what leads a registry to it."""
+    return call_of("verify(bytes,bytes,bytes32,bytes32)", [values, data, program, vm])
+
+
+def refusal(chain: TestChain, to: str, data: bytes) -> str:
+    """How a contract refuses a call, in its own words."""
+    with pytest.raises(L1Error) as caught:
+        chain.chain.call(to, data, chain.key.address)
+    assert caught.value.reason == "reverted"
+    return spoken(caught.value)
+
+
+def flips(data: bytes, start: int = 0) -> Iterator[bytes]:
+    """The data with one bit changed: in the first byte, somewhere, and in the last one."""
+    for at in (start, len(data) // 2, len(data) - 1):
+        yield data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
 def _read(name: str) -> str:

@@ -1,8 +1,8 @@
 """OpenVM's own verifier with its official proof, on a real node, and what leads a registry to it.
 
-The proof and the contract are OpenVM's, with its default parameters. No proof of a batch of ours is
-verified here. So the whole path is seen with a true proof up to the registry, and the registry's
-own part with a contract in place of the verifier that accepts everything.
+The proof and the contract are OpenVM's, with its default parameters, and not of a batch of ours. So
+the whole path is seen with a true proof up to the registry, and the registry's own part with a
+contract in place of the verifier that accepts everything.
 """
 
 from __future__ import annotations
@@ -19,21 +19,19 @@ from runner.evm.contracts import (
     call_of,
     deployment_of,
     kept_address,
-    spoken,
 )
 from runner.evm.openvm import ORDER, EvmProof, commitment_of, digest_of
 from runner.evm.registry import batch_key, verify_call
 from runner.files import SHIPPED
 from runner.plan.journal import AggregationResult
 from tests.evm import openvm
+from tests.evm.openvm import flips, own_call, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.chains import TestChain
 
-OWN = "verify(bytes,bytes,bytes32,bytes32)"
 LED = "verify(bytes,bytes32,bytes32)"
 MEASURED = 345_256
 """The gas of this proof's verification that others measured, as a yardstick."""
@@ -57,23 +55,6 @@ def leading(chain: TestChain, verifier: str) -> str:
 @pytest.fixture
 def proof() -> EvmProof:
     return EvmProof.read("proof", openvm.proof_path())
-
-
-def own_call(*, values: bytes, data: bytes, program: bytes, vm: bytes) -> bytes:
-    return call_of(OWN, [values, data, program, vm])
-
-
-def refusal(chain: TestChain, to: str, data: bytes) -> str:
-    with pytest.raises(L1Error) as caught:
-        chain.chain.call(to, data, chain.key.address)
-    assert caught.value.reason == "reverted"
-    return spoken(caught.value)
-
-
-def flips(data: bytes, start: int = 0) -> Iterator[bytes]:
-    """The data with one bit changed: in the first byte, somewhere, and in the last one."""
-    for at in (start, len(data) // 2, len(data) - 1):
-        yield data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
 def test_the_official_proof_is_verified_and_its_gas_is_that_of_others(

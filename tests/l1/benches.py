@@ -15,6 +15,8 @@ from runner.l1.settings import Limits
 from runner.l1.store import locked_store
 from runner.l1.submission import Mode, Submission
 from runner.plan.journal import AggregationResult
+from tests.command import RUN
+from tests.fakes.prover import ADAPTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +45,12 @@ def commitment(registry: str, number: int) -> Submission:
     root = AggregationResult(IMAGE, 8, number.to_bytes(32, "big"))
     key = batch_key(root.encode()).hex()
     return Submission(key, Mode.COMMITMENT, registry, commit_call(root), "out")
+
+
+def fake_run(guests: Path, *more: str) -> list[str]:
+    """The arguments of a run of eight leaves that the fake prover proves."""
+    prover = ["prover=composite", f"prover.adapter={ADAPTER}", f"guests={guests}"]
+    return [*RUN, *prover, "guest=sha256", "guest.count=8", "cache=off", "output=out", *more]
 
 
 class Told:

@@ -13,7 +13,7 @@ from runner.audit.__main__ import main as audit
 from runner.audit.log import read_log
 from runner.batch.run import run as run_batch
 from runner.evm.keys import DEV_KEY
-from runner.evm.openvm import EvmProof
+from runner.evm.openvm import UNSAFE, EvmProof
 from runner.evm.registry import Registry
 from runner.folder import LEAVES
 from runner.inclusion import main as inclusion
@@ -23,9 +23,10 @@ from runner.l1.store import Store
 from runner.model import ReceiptKind
 from runner.verify.__main__ import main as verify
 from tests import builders
-from tests.command import RUN, run
+from tests.command import run
 from tests.evm import openvm
 from tests.fakes.prover import ADAPTER
+from tests.l1.benches import fake_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -348,14 +349,20 @@ def test_a_wrapped_proof_goes_to_the_verifier_that_the_registry_asks(
     assert place("submit", pinned, *wrapped) == 1
     assert "WrongProgram" in capsys.readouterr().out
     assert record(place)["state"] == "failed"
+    assert record(place)["verifier_warning"] is None
 
-    accepting = "0x" + "a1" * 20
-    place.chain.rpc.call("anvil_setCode", accepting, "0x00")
+    accepting, code = "0x" + "a1" * 20, bytes(1) + openvm.UNSAFE_POINT
+    place.chain.rpc.call("anvil_setCode", accepting, f"0x{code.hex()}")
     place.registry = place.chain.registry(accepting).address
-    pinned = f"verifier_code_sha256={sha256(bytes(1)).hexdigest()}"
+    pinned = f"verifier_code_sha256={sha256(code).hexdigest()}"
+    capsys.readouterr()
     assert place("submit", pinned, *wrapped) == 0
     assert record(place)["what"] == "verified on chain"
+    assert record(place)["verifier_warning"] == UNSAFE
+    assert f"verified on chain ({UNSAFE})" in capsys.readouterr().out
     assert place("status", pinned, *wrapped) == 0
+    assert place("verify", pinned) == 0
+    assert f"VERIFIED ON CHAIN by {accepting} ({UNSAFE})" in capsys.readouterr().out
 
 
 def test_a_router_of_another_address_or_code_is_refused_before_anything_is_signed(
@@ -439,11 +446,6 @@ def test_the_arguments_for_the_contract_find_a_leaf_included(
 
 
 # -- runs ------------------------------------------------------------------------------------------
-
-
-def fake_run(guests: Path, *more: str) -> list[str]:
-    prover = ["prover=composite", f"prover.adapter={ADAPTER}", f"guests={guests}"]
-    return [*RUN, *prover, "guest=sha256", "guest.count=8", "cache=off", "output=out", *more]
 
 
 @pytest.mark.usefixtures("elsewhere", "behaviours", "chain")

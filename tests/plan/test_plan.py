@@ -32,7 +32,7 @@ def test_a_good_plan_and_its_properties() -> None:
     assert PLAN.levels == 2
     assert PLAN.leaf_order() == PLAN.leaves
     assert PLAN.leaf_counts() == [1, 1, 1, 2, 2, 4]
-    assert PLAN.first_positions() == (0, 1, 3)
+    assert [*PLAN.first_positions()] == [0, 1, 3]
     assert PLAN.aggregation(4).children == (1, 2)
     assert pickle.loads(pickle.dumps(PLAN)) == PLAN
 

@@ -33,11 +33,11 @@ def test_no_more_workers_than_the_smallest_proofs_have_memory_for(
 def test_the_memory_of_a_proof_follows_its_largest_segment(monkeypatch: pytest.MonkeyPatch) -> None:
     own = (("gpus", 0), ("segment_po2", 18))
     prover = adapter.Risc0Prover(ProverSpec("risc0", ReceiptKind.COMPOSITE, own))
-    least = adapter.LEAST_MEMORY
+    process, cycle = adapter.PROCESS_MEMORY, adapter.CYCLE_MEMORY
     sizes = (1, 2**15, 2**16, 2**18, 2**30, None)
-    assert [prover.proof_bytes(size) for size in sizes] == [
-        *(least, least, 2 * least, 8 * least, 8 * least, 8 * least)
-    ]
+    of_cycles = (2**15, 2**15, 2**16, 2**18, 2**18, 2**18)
+    found = [prover.proof_bytes(size) for size in sizes]
+    assert found == [process + cycle * cycles for cycles in of_cycles]
     assert adapter.Risc0Prover(ProverSpec("risc0", ReceiptKind.EXECUTE)).proof_bytes() == 0
 
 
@@ -48,7 +48,7 @@ def test_segments_that_do_not_fit_are_told_with_figures() -> None:
     assert too_large(prover, 2, 2 * each) == ""
     assert too_large(prover, 2, 0) == ""
     told = too_large(prover, 2, 2 * each - 1)
-    assert told.startswith("a segment of full size takes about 10.7 GB of memory by the model")
-    assert "21.5 GB with 2 workers, and there are 21.5 GB" in told
+    assert told.startswith("a segment of full size takes about 8.7 GB of memory by the model")
+    assert "17.3 GB with 2 workers, and there are 17.3 GB" in told
     assert "lower prover.segment_po2 or executor.workers" in told
     assert too_large(prover, 2, 2 * each - 1, cycles=2**15) == ""

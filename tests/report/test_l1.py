@@ -69,6 +69,15 @@ def test_a_runs_page_and_a_sweeps_page_show_measured_gas(tmp_path: Path, guests:
     assert "288,462" in (tmp_path / "sweep" / REPORT).read_text()
 
 
+def test_a_page_says_that_a_proof_could_have_been_forged(tmp_path: Path, guests: Path) -> None:
+    warned = RECORD | {"what": "verified on chain", "verifier_warning": "unsafe <b>"}
+    for name in ("0", "1"):
+        submitted(tmp_path / "sweep" / name, guests, warned)
+    for folder in (tmp_path / "sweep" / "0", tmp_path / "sweep"):
+        assert report([str(folder)]) == 0
+        assert "<td>verified on chain (unsafe &lt;b&gt;)</td>" in (folder / REPORT).read_text()
+
+
 def test_a_run_that_was_not_submitted_says_so(tmp_path: Path, guests: Path) -> None:
     run(tmp_path / "a", guests)
     assert report([str(tmp_path / "a")]) == 0

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runner.evm.openvm import UNSAFE
 from runner.files import SHIPPED
+from tests.evm.openvm import UNSAFE_POINT
 
 sys.path.insert(0, str(SHIPPED / "scripts"))
 
 import archives
 import compile_contracts
 import ethereum_tools
+import openvm_contract
 from setup import cache_folder
 from steps import SetupError
 
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONTRACTS = SHIPPED / "contracts"
+NAME = "OpenVmHalo2Verifier"
+KEY = bytes(range(1, 33))
 
 
 def test_what_is_committed_is_what_the_sources_compile_to() -> None:
@@ -44,6 +49,28 @@ def test_the_manifest_pins_source_and_artifact() -> None:
         for suffix, key in ((".sol", "source_sha256"), (".json", "artifact_sha256")):
             data = (CONTRACTS / f"{name}{suffix}").read_bytes()
             assert hashlib.sha256(data).hexdigest() == row[key]
+
+
+def test_openvms_contract_is_named_for_the_unsafe_reference_string() -> None:
+    """What follows from the keys is a stand-in here, which has the point in its code or has not."""
+    generated = """
+    // SPDX-License-Identifier: MIT
+    pragma solidity 0.8.19;
+    contract Halo2Verifier {
+        fallback(bytes calldata) external returns (bytes memory) {
+            assembly { if iszero(eq(calldataload(0), 0x%s)) { revert(0, 0) } }
+        }
+    }
+    """
+    tools = cache_folder(os.environ) / "tools"
+    for point, name in ((UNSAFE_POINT, "UnsafeTestOpenVmHalo2Verifier"), (KEY, NAME)):
+        try:
+            found = openvm_contract.contract(generated % point.hex(), tools, os.environ)
+        except SetupError as error:
+            pytest.skip(f"no compiler here: {error}")
+        assert found["name"] == name
+        assert point.hex() in found["bytecode"]
+        assert (found["reference_string"] == UNSAFE) is (point == UNSAFE_POINT)
 
 
 def archive(top: str) -> bytes:

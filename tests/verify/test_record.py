@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runner.batch.run import run as run_batch
+from runner.codec.reads import journal_layout
+from runner.codec.work import unit_of
 from runner.errors import VerificationFailedError
 from runner.folder import LEAVES, RESULT, SUMS, write_sums
 from runner.model import ReceiptKind
@@ -174,3 +176,38 @@ def test_a_line_that_two_readers_may_take_differently_is_refused(
     sums(batch)
     with pytest.raises(VerificationFailedError, match=f"{LEAVES}: line 2"):
         check(batch, guests)
+
+
+@pytest.mark.parametrize("strategy", ["two_level", "none"])
+def test_work_is_counted_again_in_the_journals(tmp_path: Path, guests: Path, strategy: str) -> None:
+    given = {"name": "transfers", "field": "low"}
+    shape = {"journal": {"low": "u32", "rest": "raw"}}
+    layout = journal_layout(shape)
+    folder = tmp_path / "batch"
+    run_batch(
+        builders.batch_settings(
+            folder,
+            guests,
+            inputs=["a", "b", "a"],
+            count=None,
+            strategy=builders.strategy(strategy),
+            journal=layout,
+            unit=unit_of(given, layout, "guest.work"),
+            config={"guest": {"name": "sha256", "work": given, **shape}},
+        )
+    )
+    assert "summary.work.transfers.per_s" in check(folder, guests).claims_only
+    record = json.loads((folder / RESULT).read_bytes())
+    lines = (folder / LEAVES).read_text().splitlines()
+    counted = sum(json.loads(line)["shows"]["low"] for line in lines)
+    assert record["summary"]["work"]["transfers"]["count"] == counted
+    for where, value, problem in (
+        (("summary", "work", "transfers", "count"), counted + 1, "transfers.count"),
+        (("summary", "work", "batches"), {"count": 9, "per_s": 1.0}, "no guest counts this unit"),
+        (("summary", "work"), {}, "work.transfers: is missing"),
+        (("config", "guest", "work", "field"), "nothing", "not in the journal"),
+    ):
+        (folder / RESULT).write_text(json.dumps(edited(record, where, value)))
+        sums(folder)
+        with pytest.raises(VerificationFailedError, match=problem):
+            check(folder, guests)

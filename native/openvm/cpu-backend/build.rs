@@ -1,12 +1,7 @@
 //! Writes the root of this crate: the library's own, whose modules stay in the files in which cargo
 //! keeps them. Only `logup_zerocheck` is changed, in the lines that `CHANGES` has.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-};
-
-const LIBRARY: &str = "openvm-cpu-backend";
+use library_source::{module, own, Library};
 
 /// What is replaced in `logup_zerocheck`, and by what. Each text must be there once.
 const CHANGES: [(&str, &str); 5] = [
@@ -45,17 +40,9 @@ const ROUND_0: (&str, &str) = (
 );
 
 fn main() {
-    for file in ["build.rs", "library/Cargo.toml", "library/Cargo.lock"] {
-        println!("cargo:rerun-if-changed={file}");
-    }
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
-    let source = source(&here).join("src");
+    let library = Library::find("openvm-cpu-backend");
 
-    let mut changed = read(&source.join("logup_zerocheck/mod.rs"));
-    for (what, by) in CHANGES {
-        changed = replaced(&changed, what, by);
-    }
+    let mut changed = library.changed("logup_zerocheck/mod.rs", &CHANGES);
     let begin = changed.find(ROUND_0.0).expect("the first round is there");
     let length = changed[begin..].find(ROUND_0.1).expect("the call ends") + ROUND_0.1.len();
     let call = "                let [mut numer, denom] = self::interactions::round_0::<SC>(\n\
@@ -63,79 +50,10 @@ fn main() {
                 );\n";
     changed.replace_range(begin..begin + length, call);
     for name in ["fractions", "interactions"] {
-        changed += &module(name, &here.join(format!("src/{name}.rs")));
+        changed += &module(name, &own(&format!("src/{name}.rs")));
     }
-    write(&out.join("logup_zerocheck.rs"), &changed);
+    let changed = library.write("logup_zerocheck.rs", &changed);
 
-    let root = with_modules(&read(&source.join("lib.rs")), |name| match name {
-        "logup_zerocheck" => module(name, &out.join("logup_zerocheck.rs")),
-        _ => module(name, &source.join(format!("{name}.rs"))),
-    });
-    // `include!` takes no attributes and no comments on a whole file.
-    let root = root
-        .split_once(")]\n")
-        .map_or(root.as_str(), |(_, root)| root);
-    let is_inner = |line: &str| line.starts_with("#![") || line.starts_with("//!");
-    let root: Vec<&str> = root.lines().filter(|line| !is_inner(line)).collect();
-    write(&out.join("library.rs"), &root.join("\n"));
-}
-
-/// The folder in which cargo keeps the library's source, whose checksum it has compared.
-fn source(here: &Path) -> PathBuf {
-    let metadata = cargo_metadata::MetadataCommand::new()
-        .manifest_path(here.join("library/Cargo.toml"))
-        .other_options(["--locked".into()])
-        .exec()
-        .unwrap_or_else(|error| panic!("the source of {LIBRARY} cannot be had: {error}"));
-    let mut found = metadata.packages.iter();
-    let found = found
-        .find(|package| package.name.as_str() == LIBRARY)
-        .expect("library/Cargo.toml names it");
-    assert_eq!(
-        found.version.to_string(),
-        env::var("CARGO_PKG_VERSION").expect("cargo sets it"),
-        "library/Cargo.toml names another version of {LIBRARY} than this crate's"
-    );
-    let folder = found.manifest_path.parent().expect("a file has a folder");
-    folder.as_std_path().to_owned()
-}
-
-/// The text with each line that declares a module in a file of its own replaced.
-fn with_modules(text: &str, declaration: impl Fn(&str) -> String) -> String {
-    let mut result = String::new();
-    for line in text.lines() {
-        let name = line
-            .strip_prefix("pub mod ")
-            .or_else(|| line.strip_prefix("mod "))
-            .and_then(|rest| rest.strip_suffix(';'));
-        match name {
-            Some(name) if line.starts_with("pub") => result += &declaration(name),
-            Some(name) => result += &declaration(name).replace("pub mod", "mod"),
-            None => result += line,
-        }
-        result.push('\n');
-    }
-    result
-}
-
-fn module(name: &str, file: &Path) -> String {
-    format!("#[path = {file:?}]\npub mod {name};\n")
-}
-
-fn replaced(text: &str, what: &str, by: &str) -> String {
-    assert_eq!(
-        text.matches(what).count(),
-        1,
-        "{LIBRARY} has {what:?} elsewhere"
-    );
-    text.replace(what, by)
-}
-
-fn read(path: &Path) -> String {
-    println!("cargo:rerun-if-changed={}", path.display());
-    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn write(path: &Path, text: &str) {
-    fs::write(path, text).expect("OUT_DIR takes files");
+    let root = library.root(|name| (name == "logup_zerocheck").then(|| module(name, &changed)));
+    library.write("library.rs", &root);
 }

@@ -229,6 +229,7 @@ mod runner_openvm {
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
         runner_shared::install_hook();
+        super::memory::share_arenas();
         Ok(())
     }
 }

@@ -13,7 +13,25 @@ pub fn keep_freed() {
         // SAFETY: mallopt may be called at any time. It affects later allocations only.
         unsafe {
             libc::mallopt(libc::M_MMAP_MAX, 0);
-            libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+            // No number of bytes would be enough: more than 2 GiB cannot be given, and a proof takes
+            // more than that. -1 stands for never.
+            libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
         }
     });
+}
+
+/// Let threads share the C library's arenas: one for four cores. All arenas except the first unmap what
+/// is freed in them, whatever else is set. Threads that share one wait for each other where they
+/// allocate at once, so that many cores have several.
+///
+/// It counts for threads that do not allocate before it is called, so it is called when the module is
+/// loaded.
+pub fn share_arenas() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let arenas = i32::try_from(cores / 4).unwrap_or(i32::MAX).max(1);
+        // SAFETY: mallopt may be called at any time.
+        unsafe { libc::mallopt(libc::M_ARENA_MAX, arenas) };
+    }
 }

@@ -229,6 +229,7 @@ fn profile(
 
 #[pyfunction]
 #[pyo3(signature = (elf, stdin, receipts=Vec::new(), *, kind="composite", segment_po2=20, max_cycles=0, threads=0, gpu_lock=None))]
+#[expect(clippy::too_many_arguments, reason = "most are keywords in Python")]
 fn prove(
     py: Python<'_>,
     elf: &[u8],
@@ -256,6 +257,7 @@ fn prove(
 
 #[pyfunction]
 #[pyo3(signature = (elf, stdin, receipts=Vec::new(), *, most_segments=1, kind="composite", segment_po2=20, max_cycles=0, threads=0, gpu_lock=None))]
+#[expect(clippy::too_many_arguments, reason = "most are keywords in Python")]
 fn prove_if_short(
     py: Python<'_>,
     elf: &[u8],

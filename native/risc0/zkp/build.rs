@@ -1,55 +1,119 @@
 //! Writes the root of this crate: the library's own, whose modules stay in the files in which cargo
-//! keeps them. Only `hal::cpu` is ours. The library's is `hal::library` here, and does what there
-//! are no vectors for.
+//! keeps them. `hal::cpu` is ours. The library's is `hal::library` here, and does what there are no
+//! vectors for. The prover gives memory back earlier.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::env;
 
-const LIBRARY: &str = "risc0-zkp";
+use library_source::{module, own, Library};
+
+/// The library's buffers on the CPU, and what ours needs of them besides.
+const BUFFERS: (&str, &str) = (
+    "impl<T: Clone> Buffer<T> for CpuBuffer<T> {\n",
+    "impl<T> CpuBuffer<T> {
+    /// A buffer of these numbers.
+    pub(crate) fn of(name: &'static str, numbers: Vec<T>) -> Self {
+        let region = Region(0, numbers.len());
+        let buf = Arc::new(RwLock::new(TrackedVec::new(numbers)));
+        Self { name, buf, region }
+    }
+
+    /// Give the memory back. Whoever reads or writes the buffer afterwards panics.
+    pub(crate) fn give_back(&self) {
+        *self.buf.write() = TrackedVec::new(Vec::new());
+    }
+
+    /// Take the numbers of another buffer, whose memory is then this one's.
+    pub(crate) fn take(&self, other: &Self) {
+        assert!(self.is_whole() && other.is_whole() && self.region.1 == other.region.1);
+        std::mem::swap(&mut *self.buf.write(), &mut *other.buf.write());
+        other.give_back();
+    }
+
+    fn is_whole(&self) -> bool {
+        self.region.1 == self.buf.read().0.len()
+    }
+}
+
+impl<T: Clone> Buffer<T> for CpuBuffer<T> {
+",
+);
+
+/// Where the prover has mixed the coefficients of all columns into a few polynomials, nobody reads
+/// them any more; and nobody reads these polynomials once they are added up. The library keeps all of
+/// them until the proof is made.
+const PROVER: [(&str, &str); 5] = [
+    (
+        "            for (id, pg) in self.groups.iter().enumerate() {
+                let pg = pg.as_ref().unwrap();
+
+                let group_size = self.taps.group_size(id);
+",
+        "            for (id, pg) in self.groups.iter_mut().enumerate() {
+                let pg = pg.as_mut().unwrap();
+
+                let group_size = self.taps.group_size(id);
+",
+    ),
+    (
+        "                cur_mix *= mix.pow(group_size);\n",
+        "                cur_mix *= mix.pow(group_size);
+                pg.coeffs = self.hal.alloc_elem(\"nothing\", 1);
+",
+    ),
+    (
+        "        let check_group = PolyGroup::new(",
+        "        let mut check_group = PolyGroup::new(",
+    ),
+    (
+        "                &which_buf,
+                H::CHECK_SIZE,
+                self.cycles,
+            );
+",
+        "                &which_buf,
+                H::CHECK_SIZE,
+                self.cycles,
+            );
+            check_group.coeffs = self.hal.alloc_elem(\"nothing\", 1);
+",
+    ),
+    (
+        "            self.hal.eltwise_sum_extelem(&final_poly_coeffs, &combos);\n",
+        "            self.hal.eltwise_sum_extelem(&final_poly_coeffs, &combos);
+            drop(combos);
+",
+    ),
+];
+
+/// rustc knows the macro `digest!` by its path in the crate where a file has it, but not where
+/// `include!` has.
+const DIGEST: [(&str, &str); 1] = [("pub use crate::digest;\n", "")];
 
 fn main() {
-    for file in ["build.rs", "library/Cargo.toml", "library/Cargo.lock"] {
-        println!("cargo:rerun-if-changed={file}");
-    }
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
-    let source = source(&here).join("src");
+    let library = Library::find("risc0-zkp");
 
-    let modules_of = |folder: &str, ours: &dyn Fn(&str) -> Option<String>| {
-        let folder = source.join(folder);
-        let root = ["lib.rs", "mod.rs"].map(|name| folder.join(name));
-        let root = root.iter().find(|file| file.exists()).expect("a root");
-        with_modules(&read(root), |name| {
-            ours(name).unwrap_or_else(|| module(name, &file_of(&folder, name)))
-        })
-    };
-
-    let hal = modules_of("hal", &|name| {
-        (name == "cpu").then(|| {
-            let library = module("library", &source.join("hal/cpu.rs"));
-            library + &module("cpu", &here.join("src/cpu.rs"))
-        })
+    let buffers = library.write("buffers.rs", &library.changed("hal/cpu.rs", &[BUFFERS]));
+    let hal = library.modules("hal", |name| {
+        let both = || module("library", &buffers) + &module("cpu", &own("src/cpu.rs"));
+        (name == "cpu").then(both)
     });
-    write(&out.join("hal.rs"), &hal);
-
-    // rustc knows the macro `digest!` by its path in the crate where a file has it, but not where
-    // `include!` has.
-    let digest = read(&source.join("core/digest.rs"));
-    let digest = replaced(&digest, "pub use crate::digest;\n", "") + "pub use digest;\n";
-    write(&out.join("digest.rs"), &digest);
-    let ours = |name: &str| (name == "digest").then(|| module(name, &out.join("digest.rs")));
-    write(&out.join("core.rs"), &modules_of("core", &ours));
-
-    let root = modules_of("", &|name| {
-        let changed = ["core", "hal"].contains(&name);
-        changed.then(|| module(name, &out.join(format!("{name}.rs"))))
+    let prover = library.write("prover.rs", &library.changed("prove/prover.rs", &PROVER));
+    let prove = library.modules("prove", |name| {
+        (name == "prover").then(|| module(name, &prover))
     });
-    // `include!` takes no attributes and no comments on a whole file.
-    let is_inner = |line: &str| line.starts_with("#![") || line.starts_with("//!");
-    let root: Vec<&str> = root.lines().filter(|line| !is_inner(line)).collect();
-    write(&out.join("library.rs"), &root.join("\n"));
+    let digest = library.changed("core/digest.rs", &DIGEST) + "pub use digest;\n";
+    let digest = library.write("digest.rs", &digest);
+    let core = library.modules("core", |name| {
+        (name == "digest").then(|| module(name, &digest))
+    });
+
+    let changed = [("hal", hal), ("prove", prove), ("core", core)];
+    let changed = changed.map(|(name, text)| (name, library.write(&format!("{name}.rs"), &text)));
+    let root = library.root(|name| {
+        let (_, file) = changed.iter().find(|(changed, _)| *changed == name)?;
+        Some(module(name, file))
+    });
+    library.write("library.rs", &root);
 
     if env::var("CARGO_FEATURE_PROVE").is_ok()
         && env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "macos" || os == "ios")
@@ -57,73 +121,4 @@ fn main() {
         let kernels = env::var("DEP_RISC0_SYS_METAL_KERNELS_ZKP").expect("risc0-sys sets it");
         println!("cargo:rustc-env=ZKP_METAL_PATH={kernels}");
     }
-}
-
-/// The folder in which cargo keeps the library's source, whose checksum it has compared.
-fn source(here: &Path) -> PathBuf {
-    let metadata = cargo_metadata::MetadataCommand::new()
-        .manifest_path(here.join("library/Cargo.toml"))
-        .other_options(["--locked".into()])
-        .exec()
-        .unwrap_or_else(|error| panic!("the source of {LIBRARY} cannot be had: {error}"));
-    let mut found = metadata.packages.iter();
-    let found = found
-        .find(|package| package.name.as_str() == LIBRARY)
-        .expect("library/Cargo.toml names it");
-    assert_eq!(
-        found.version.to_string(),
-        env::var("CARGO_PKG_VERSION").expect("cargo sets it"),
-        "library/Cargo.toml names another version of {LIBRARY} than this crate's"
-    );
-    let folder = found.manifest_path.parent().expect("a file has a folder");
-    folder.as_std_path().to_owned()
-}
-
-/// The text with each line that declares a module in a file of its own replaced.
-fn with_modules(text: &str, declaration: impl Fn(&str) -> String) -> String {
-    let mut result = String::new();
-    for line in text.lines() {
-        let name = line
-            .strip_prefix("pub mod ")
-            .or_else(|| line.strip_prefix("mod "))
-            .and_then(|rest| rest.strip_suffix(';'));
-        match name {
-            Some(name) if line.starts_with("pub") => result += &declaration(name),
-            Some(name) => result += &declaration(name).replace("pub mod", "mod"),
-            None => result += line,
-        }
-        result.push('\n');
-    }
-    result
-}
-
-fn module(name: &str, file: &Path) -> String {
-    format!("#[path = {file:?}]\npub mod {name};\n")
-}
-
-fn file_of(folder: &Path, module: &str) -> PathBuf {
-    let file = folder.join(format!("{module}.rs"));
-    if file.exists() {
-        file
-    } else {
-        folder.join(module).join("mod.rs")
-    }
-}
-
-fn replaced(text: &str, what: &str, by: &str) -> String {
-    assert_eq!(
-        text.matches(what).count(),
-        1,
-        "{LIBRARY} has {what:?} elsewhere"
-    );
-    text.replace(what, by)
-}
-
-fn read(path: &Path) -> String {
-    println!("cargo:rerun-if-changed={}", path.display());
-    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn write(path: &Path, text: &str) {
-    fs::write(path, text).expect("OUT_DIR takes files");
 }

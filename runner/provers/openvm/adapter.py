@@ -8,6 +8,7 @@ and is pinned in their manifest.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -32,7 +33,7 @@ except ImportError as error:
     raise not_installed("openvm", error, "run `make setup-openvm`") from None
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from runner.gpus import Gpu
     from runner.model import Child, Guest
@@ -45,6 +46,15 @@ log = logging.getLogger(__name__)
 LEAST_MEMORY = 3 * 10**9
 """The bytes of memory that a worker takes for the smallest proofs, measured in
 docs/figures/provers.md. A run of three segments takes 5.4 GB."""
+
+_EXPLAINED = {
+    "couldn't parse the next instruction": "the VM has RV32IM, input and output, and the"
+    " verification of proofs, and no other extension of OpenVM (docs/provers.md)",
+    "the guest ended without a journal": "its public values are not the digest of a journal, as the"
+    " runtime in guests/openvm/rt leaves them (docs/your-project.md)",
+}
+"""What follows for a program that was made for another VM or on another runtime, by the words of
+the native module."""
 
 _MOST_VM_BYTES = 256 << 20
 _RANGES = {"security_bits": (1, 128)}
@@ -163,7 +173,7 @@ class OpenvmProver:
     ) -> Proof:
         """See :class:`Prover`. What a guest prints is not kept."""
         elf = read_elf(guest)
-        with prover_errors(native.NativeError):
+        with _program_errors():
             if kind is ReceiptKind.EXECUTE:
                 folder = guest.elf_path.parent.parent
                 claims = [(*_commitments(folder, c.image_id), c.journal) for c in children]
@@ -225,8 +235,24 @@ def _load_vm(folder: Path) -> dict[str, Any]:
 
 @lru_cache(maxsize=16)
 def _image_id(elf: bytes) -> bytes:
-    with prover_errors(native.NativeError):
+    with _program_errors():
         return native.image_id(*native.commitments(elf))
+
+
+@contextlib.contextmanager
+def _program_errors() -> Iterator[None]:
+    """Raise the native module's exceptions as ProverErrors.
+
+    They are explained where a program may be meant for another VM than the runner's.
+    """
+    try:
+        with prover_errors(native.NativeError):
+            yield
+    except ProverError as error:
+        for words, explained in _EXPLAINED.items():
+            if words in error.message:
+                raise ProverError(error.code, f"{error.message}; {explained}") from None
+        raise
 
 
 @lru_cache(maxsize=64)
@@ -243,7 +269,11 @@ def _commitments(folder: Path, image_id: bytes) -> tuple[bytes, bytes]:
                     return pair
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ProverError("bad_argument", f"{folder / 'manifest.json'}: {error}") from None
-    raise ProverError("bad_argument", f"no guest in {folder} has image id {image_id.hex()}")
+    problem = (
+        f"no guest in {folder} has image id {image_id.hex()}; an aggregation that is only executed"
+        " takes no other guests: use strategy=none, or prove it"
+    )
+    raise ProverError("bad_argument", problem)
 
 
 def _keys_folder(env: Mapping[str, str]) -> Path:

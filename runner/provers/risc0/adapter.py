@@ -53,7 +53,7 @@ log = logging.getLogger(__name__)
 _RANGES = {"segment_po2": (14, 22), "gpus": (0, 64), "gpu_proofs": (1, 8)}
 """The adapter's own settings. ``segment_po2`` is the size of the largest segment as a power of two,
 from the smallest that can be proved to the largest of the circuit. Larger segments need more
-memory, about 10 GiB at 2^20. Smaller segments cut a run into more pieces. ``gpus`` is the number of
+memory, about 8 GiB at 2^20. Smaller segments cut a run into more pieces. ``gpus`` is the number of
 GPUs to prove on, and ``gpu_proofs`` the number of proofs that each makes at once."""
 
 _AUTO = "auto"
@@ -62,9 +62,15 @@ MEMORY_SHARE = 0.75
 """The part of the memory that proofs may fill. The rest is for the runner, the system's cache of
 files, and what a proof needs beyond the estimate."""
 
-LEAST_MEMORY = 320 * 2**20
-"""The bytes of memory that a worker takes for proofs of 2^15 cycles, the smallest aggregation. Each
-doubling of the cycles doubles it. Measured in docs/figures/proofs.md."""
+CYCLE_MEMORY = 8 * 2**10
+"""The bytes of memory that a proof takes for each of its padded cycles, on a CPU. This and the next
+are measured in docs/figures/proofs.md."""
+
+PROCESS_MEMORY = 64 * 2**20
+"""The bytes of memory that a worker takes beside its proof."""
+
+LEAST_MEMORY = PROCESS_MEMORY + CYCLE_MEMORY * 2**15
+"""The bytes of memory that a worker takes for proofs of 2^15 cycles, the smallest aggregation."""
 
 _NO_ASSUMPTION = "no receipt found to resolve assumption: claim digest "
 """The words of the executor of risc0-zkvm 3.0, before the digest."""
@@ -147,11 +153,12 @@ class Risc0Prover:
         return tuple(own.items())
 
     def proof_bytes(self, cycles: int | None = None) -> int:
-        """See :class:`runner.provers.segments.Sized`. Twice the cycles take twice the memory."""
+        """See :class:`runner.provers.segments.Sized`. It grows with the cycles."""
         if self.gpus or not self._proves:
             return 0
         largest = 1 << self._segment_po2
-        return max(1, min(cycles or largest, largest) >> 15) * LEAST_MEMORY
+        most = min(cycles or largest, largest)
+        return max(LEAST_MEMORY, PROCESS_MEMORY + CYCLE_MEMORY * most)
 
     @property
     def workers(self) -> int | None:
@@ -473,8 +480,8 @@ def largest_po2(memory: int, workers: int) -> int:
     if not memory:
         return SEGMENT_PO2
     each = memory * MEMORY_SHARE / max(1, workers)
-    fit = (po2 for po2 in range(SEGMENT_PO2, 15, -1) if LEAST_MEMORY << (po2 - 15) <= each)
-    return next(fit, 16)
+    cycles = (each - PROCESS_MEMORY) / CYCLE_MEMORY
+    return next((po2 for po2 in range(SEGMENT_PO2, 15, -1) if 1 << po2 <= cycles), 16)
 
 
 @contextlib.contextmanager

@@ -247,4 +247,6 @@ impl Domain {
 }
 
 #[cfg(test)]
+mod proofs;
+#[cfg(test)]
 mod tests;

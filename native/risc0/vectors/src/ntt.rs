@@ -114,7 +114,7 @@ pub fn shift_factors(size: usize) -> &'static [u32] {
 ///
 /// Panics where there are not as many factors, or they do not fill vectors.
 pub fn multiply(set: &Instructions, io: &mut [u32], factors: &[u32]) {
-    assert!(io.len() == factors.len() && io.len() % set.lanes == 0);
+    assert!(io.len() == factors.len() && io.len().is_multiple_of(set.lanes));
     debug_assert!(factors.iter().all(|factor| *factor < P));
     // SAFETY: the kernel reads and writes this many numbers.
     unsafe { (set.multiply)(io.as_mut_ptr(), factors.as_ptr(), io.len()) }

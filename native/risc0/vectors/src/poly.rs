@@ -67,7 +67,7 @@ impl Point {
     /// Whether polynomials of this many coefficients can be evaluated.
     #[must_use]
     pub fn takes(coefficients: usize) -> bool {
-        coefficients > 0 && coefficients % BLOCK == 0
+        coefficients > 0 && coefficients.is_multiple_of(BLOCK)
     }
 }
 
@@ -80,7 +80,7 @@ impl Point {
 /// column has too few, or where there are not as many factors as columns.
 pub fn mix(set: &Instructions, out: &mut [Ext], columns: &[&[u32]], first: usize, factors: &[Ext]) {
     let count = out.len();
-    assert!(count <= MIX_BLOCK && count % set.lanes == 0);
+    assert!(count <= MIX_BLOCK && count.is_multiple_of(set.lanes));
     assert_eq!(columns.len(), factors.len());
     let columns: Vec<*const u32> = columns
         .iter()

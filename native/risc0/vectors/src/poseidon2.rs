@@ -62,8 +62,8 @@ pub fn hash_rows(
     digests: &mut [u32],
 ) {
     let rows = digests.len() / OUT;
-    assert!(digests.len() % OUT == 0 && rows % set.lanes == 0);
-    assert!(matrix.len() % stride == 0 && first + rows <= stride);
+    assert!(digests.len().is_multiple_of(OUT) && rows.is_multiple_of(set.lanes));
+    assert!(matrix.len().is_multiple_of(stride) && first + rows <= stride);
     // SAFETY: the kernel reads `rows` numbers from `first` on in each column, and writes 8 words
     // for each row.
     unsafe {
@@ -91,7 +91,7 @@ pub fn hash_pairs(
     folded: &mut [u32],
 ) {
     let pairs = folded.len() / OUT;
-    assert!(folded.len() % OUT == 0 && pairs % set.lanes == 0);
+    assert!(folded.len().is_multiple_of(OUT) && pairs.is_multiple_of(set.lanes));
     assert_eq!(digests.len(), 2 * folded.len());
     assert!(digests.iter().all(|word| *word < P));
     // SAFETY: the kernel reads 16 words and writes 8 for each pair.

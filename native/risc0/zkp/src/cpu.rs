@@ -6,7 +6,7 @@
 
 #![warn(warnings, clippy::all)]
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use rayon::prelude::*;
 use risc0_core::field::{
@@ -30,10 +30,19 @@ pub use super::library::CpuBuffer;
 /// The rows that a thread hashes at a time: enough to make the cost of handing them out small.
 const ROWS: usize = 256;
 
+/// The buffers of a witness that are read until the last of them is made, in all circuits.
+const WITNESS: [&str; 3] = ["code", "ctrl", "data"];
+
+/// The last buffer of a witness. A prover reads nothing of a witness once it has copied this one. The
+/// witness's owner keeps all of them until the proof is made.
+const LAST: &str = "accum";
+
 /// A prover's work on the CPU, with the hash functions of a suite.
 pub struct CpuHal<F: Field> {
     library: library::CpuHal<F>,
     vectors: Option<&'static Instructions>,
+    /// What the prover has copied of a witness whose last buffer is still to come.
+    witness: Mutex<Vec<CpuBuffer<F::Elem>>>,
 }
 
 impl<F: Field> CpuHal<F> {
@@ -44,8 +53,11 @@ impl<F: Field> CpuHal<F> {
 
     /// Use these instructions, or none.
     pub fn with(suite: HashSuite<F>, vectors: Option<&'static Instructions>) -> Self {
-        let library = library::CpuHal::new(suite);
-        Self { library, vectors }
+        Self {
+            library: library::CpuHal::new(suite),
+            vectors,
+            witness: Mutex::default(),
+        }
     }
 }
 
@@ -54,13 +66,19 @@ impl CpuHal<BabyBear> {
     fn vectors_for_hashes(&self, count: usize) -> Option<&'static Instructions> {
         let is_poseidon2 = self.library.get_hash_suite().name == "poseidon2";
         self.vectors
-            .filter(|set| is_poseidon2 && count > 0 && count % set.lanes == 0)
+            .filter(|set| is_poseidon2 && count > 0 && count.is_multiple_of(set.lanes))
     }
 
     /// The instructions, where columns of this size are large enough for transforms in vectors.
     fn vectors_for_columns(&self, size: usize) -> Option<&'static Instructions> {
         self.vectors.filter(|set| runner_vectors::is_large(set, size))
     }
+}
+
+/// Numbers whose memory the operating system gives when they are first written, by the threads that
+/// write them. The library writes zeros first, in one thread.
+fn zeros<T: bytemuck::Zeroable>(size: usize) -> Vec<T> {
+    bytemuck::zeroed_vec(size)
 }
 
 fn permutation() -> &'static Permutation {
@@ -111,15 +129,30 @@ impl Hal for CpuHal<BabyBear> {
     }
 
     fn alloc_digest(&self, name: &'static str, size: usize) -> Self::Buffer<Digest> {
-        self.library.alloc_digest(name, size)
+        CpuBuffer::of(name, zeros(size))
     }
 
     fn alloc_elem(&self, name: &'static str, size: usize) -> Self::Buffer<Self::Elem> {
-        self.library.alloc_elem(name, size)
+        CpuBuffer::of(name, zeros(size))
     }
 
     fn alloc_extelem(&self, name: &'static str, size: usize) -> Self::Buffer<Self::ExtElem> {
-        self.library.alloc_extelem(name, size)
+        CpuBuffer::of(name, zeros(size))
+    }
+
+    fn alloc_elem_init(
+        &self,
+        name: &'static str,
+        size: usize,
+        value: Self::Elem,
+    ) -> Self::Buffer<Self::Elem> {
+        let mut elems = zeros(size);
+        elems.par_iter_mut().for_each(|elem| *elem = value);
+        CpuBuffer::of(name, elems)
+    }
+
+    fn alloc_extelem_zeroed(&self, name: &'static str, size: usize) -> Self::Buffer<Self::ExtElem> {
+        self.alloc_extelem(name, size)
     }
 
     fn alloc_u32(&self, name: &'static str, size: usize) -> Self::Buffer<u32> {
@@ -253,7 +286,7 @@ impl Hal for CpuHal<BabyBear> {
         input_size: usize,
         count: usize,
     ) {
-        let Some(set) = self.vectors.filter(|_| count % MIX_BLOCK == 0) else {
+        let Some(set) = self.vectors.filter(|_| count.is_multiple_of(MIX_BLOCK)) else {
             let library = &self.library;
             return library
                 .mix_poly_coeffs(out, mix_start, mix, input, combos, input_size, count);
@@ -307,7 +340,16 @@ impl Hal for CpuHal<BabyBear> {
         output: &Self::Buffer<Self::Elem>,
         input: &Self::Buffer<Self::Elem>,
     ) {
-        self.library.eltwise_copy_elem(output, input);
+        let mut witness = self.witness.lock().expect("no holder panics");
+        if input.name() == LAST {
+            output.take(input);
+            witness.drain(..).for_each(|buffer| buffer.give_back());
+        } else {
+            self.library.eltwise_copy_elem(output, input);
+            if WITNESS.contains(&input.name()) {
+                witness.push(input.clone());
+            }
+        }
     }
 
     fn eltwise_copy_elem_slice(

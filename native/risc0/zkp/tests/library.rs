@@ -3,7 +3,10 @@
 
 #![cfg(feature = "prove")]
 
-use risc0_core::field::baby_bear::{BabyBear, BabyBearElem, BabyBearExtElem, P};
+use risc0_core::field::{
+    baby_bear::{BabyBear, BabyBearElem, BabyBearExtElem, P},
+    Elem as _,
+};
 use risc0_zkp::{
     core::{
         digest::Digest,
@@ -312,5 +315,60 @@ fn polynomials_are_mixed_as_the_library_does() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_witness_is_given_back_once_its_last_buffer_is_copied() {
+    let mut numbers = Numbers(9);
+    for (name, hal) in ours() {
+        let copied = |buffer: &<Ours as Hal>::Buffer<BabyBearElem>| {
+            let copy = hal.alloc_elem("coeffs", buffer.size());
+            hal.eltwise_copy_elem(&copy, buffer);
+            raw(&copy.to_vec())
+        };
+        let elems = numbers.elems(64);
+        // A second proof by the same prover is like the first.
+        for _ in 0..2 {
+            let [data, other, accum] = ["data", "other", "accum"].map(|name| {
+                let buffer = hal.alloc_elem(name, elems.len());
+                buffer.view_mut(|view| view.copy_from_slice(&elems));
+                buffer
+            });
+            for buffer in [&data, &other] {
+                assert_eq!(copied(buffer), raw(&elems), "{name}");
+                assert_eq!(raw(&buffer.to_vec()), raw(&elems), "{name}");
+            }
+            assert_eq!(copied(&accum), raw(&elems), "{name}");
+            assert!(data.to_vec().is_empty() && accum.to_vec().is_empty());
+            assert_eq!(raw(&other.to_vec()), raw(&elems), "{name}");
+        }
+    }
+}
+
+#[test]
+fn new_buffers_have_the_numbers_of_the_librarys() {
+    let (theirs, value) = (library(), BabyBearElem::INVALID);
+    for (name, hal) in ours() {
+        assert_eq!(
+            raw(&hal.alloc_elem("a", 9).to_vec()),
+            raw(&theirs.alloc_elem("a", 9).to_vec()),
+            "{name}"
+        );
+        assert_eq!(
+            hal.alloc_digest("a", 3).to_vec(),
+            theirs.alloc_digest("a", 3).to_vec()
+        );
+        for hal in [
+            hal.alloc_extelem("a", 5).to_vec(),
+            hal.alloc_extelem_zeroed("a", 5).to_vec(),
+        ] {
+            assert_eq!(hal, theirs.alloc_extelem_zeroed("a", 5).to_vec());
+        }
+        let filled = |buffer: Vec<BabyBearElem>| raw(&buffer);
+        assert_eq!(
+            filled(hal.alloc_elem_init("a", 99, value).to_vec()),
+            filled(theirs.alloc_elem_init("a", 99, value).to_vec())
+        );
     }
 }

@@ -84,7 +84,7 @@ impl Columns {
 }
 
 /// Run a test where one thread with a large stack does all work.
-fn on_one_thread(test: impl FnOnce() + Send + 'static) {
+pub(super) fn on_one_thread(test: impl FnOnce() + Send + 'static) {
     on_large_stack(|| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(1)
