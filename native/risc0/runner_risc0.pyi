@@ -20,12 +20,17 @@ __all__ = [
     "describe",
     "execute",
     "image_id",
+    "join",
+    "lift",
     "measure",
     "profile",
     "prove",
     "prove_if_short",
     "prove_segment",
+    "resolve",
     "verify",
+    "verify_joined",
+    "verify_lifted",
     "verify_segment",
 ]
 

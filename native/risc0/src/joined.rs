@@ -182,6 +182,7 @@ mod tests {
     fn halves() -> (ReceiptClaim, ReceiptClaim) {
         let last = stored().claim;
         let first = ReceiptClaim {
+            pre: last.post.clone(), // some other state
             post: last.pre.clone(),
             exit_code: ExitCode::SystemSplit,
             output: None.into(),
