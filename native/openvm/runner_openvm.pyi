@@ -124,9 +124,13 @@ def prove(
     receipts: list[bytes] = ...,
     *,
     keys: str,
+    segment_memory: int,
     threads: int = 0,
 ) -> Proof:
     """Run a guest and prove the run. The guest verifies the proofs in ``receipts``.
+
+    The run is cut where the library estimates that a segment takes more than ``segment_memory``
+    bytes. The estimate is that of a GPU's prover, and has a floor of 6 GiB.
 
     The proving keys are read from the folder ``keys`` once a process, and made if they are not
     there. With 0 ``threads``, the process's own pool is used, which has one thread a core.

@@ -36,12 +36,6 @@ use crate::{
     vm::{self, Definition},
 };
 
-/// The memory that a segment may take by the library's estimate, which decides where a run is cut
-/// (the default is 15 GiB). The estimate has a floor of 6 GiB and is that of a GPU's prover. The
-/// CPU's prover takes at most 5.4 GB with this number and 7.9 GB without it, in the same time
-/// (docs/figures/provers.md).
-const SEGMENT_MEMORY: usize = (6 << 30) + (900 << 20);
-
 /// The keys, as a file contains them.
 #[derive(Serialize, Deserialize)]
 struct Stored {
@@ -79,12 +73,7 @@ impl Stored {
 }
 
 impl Keys {
-    fn new(mut stored: Stored) -> Result<Self> {
-        let app = &stored.app.app_vm_pk;
-        let mut vm_config = app.vm_config.clone();
-        vm_config.system.config.segmentation_max_memory = SEGMENT_MEMORY;
-        let vm_pk = app.vm_pk.clone();
-        stored.app.app_vm_pk = Arc::new(VmProvingKey { vm_config, vm_pk });
+    fn new(stored: Stored) -> Result<Self> {
         let aggregator = aggregator(
             Arc::new(stored.app.get_app_vk().vk),
             &stored.aggregation,
@@ -100,8 +89,15 @@ impl Keys {
     }
 
     /// A prover for one program. It is bound to its thread, so it is not kept for the next job.
-    pub fn app(&self, exe: Arc<VmExe<F>>) -> Result<App> {
-        App::new(SdkVmCpuBuilder, &self.stored.app.app_vm_pk, exe)
+    ///
+    /// A run is cut where the library estimates that a segment takes more than `segment_memory`
+    /// bytes. The estimate is that of a GPU's prover, and has a floor of 6 GiB.
+    pub fn app(&self, exe: Arc<VmExe<F>>, segment_memory: usize) -> Result<App> {
+        let key = &self.stored.app.app_vm_pk;
+        let mut vm_config = key.vm_config.clone();
+        vm_config.system.config.segmentation_max_memory = segment_memory;
+        let vm_pk = key.vm_pk.clone();
+        App::new(SdkVmCpuBuilder, &VmProvingKey { vm_config, vm_pk }, exe)
             .map_err(|error| Error::ProverFailed(error.to_string()))
     }
 

@@ -127,19 +127,20 @@ fn execute(
 }
 
 #[pyfunction]
-#[pyo3(signature = (elf, stdin, receipts=Vec::new(), *, keys, threads=0))]
+#[pyo3(signature = (elf, stdin, receipts=Vec::new(), *, keys, segment_memory, threads=0))]
 fn prove(
     py: Python<'_>,
     elf: &[u8],
     stdin: &[u8],
     receipts: Vec<Vec<u8>>,
     keys: PathBuf,
+    segment_memory: usize,
     threads: usize,
 ) -> PyResult<Proof> {
     let (receipt, run) = detached(py, || {
         with_threads(threads, || {
             memory::keep_freed();
-            zkvm::prove(&keys, elf, stdin, &receipts)
+            zkvm::prove(&keys, elf, stdin, &receipts, segment_memory)
         })
     })?;
     Ok(Proof {

@@ -103,12 +103,13 @@ pub fn execute(elf: &[u8], stdin: &[u8], claims: &[Claim]) -> Result<Run> {
 const CHIPS: usize = 1024;
 
 /// Run the guest and prove the run. The receipts are proofs on this same VM, which the guest
-/// verifies.
+/// verifies. A segment takes at most `segment_memory` bytes by the library's estimate.
 pub fn prove(
     folder: &Path,
     elf: &[u8],
     stdin: &[u8],
     receipts: &[Vec<u8>],
+    segment_memory: usize,
 ) -> Result<(Vec<u8>, Run)> {
     let definition = vm::definition()?;
     let exe = program::load(elf)?;
@@ -128,7 +129,7 @@ pub fn prove(
     drop(proofs);
 
     let keys = keys::obtain(folder)?;
-    let mut app = keys.app(exe.clone())?;
+    let mut app = keys.app(exe.clone(), segment_memory)?;
     let run = metered(&app, &exe, input.clone())?;
     let proof = pipeline::prove(&keys, &mut app, input, children)?;
     Ok((receipt::encode(&run.journal, &proof)?, run))
