@@ -214,6 +214,32 @@ def test_segments_that_the_store_does_not_take_go_with_the_jobs(
     assert "the store failed on a segment" in caplog.text
 
 
+def test_receipts_are_lifted_and_joined_elsewhere_too(
+    long: Settings, engine: ElsewhereEngine, behaviours: Behaviours, tmp_path: Path
+) -> None:
+    """One joined receipt is lost on the way, and the store has all that it is made from."""
+    done: list[Span] = []
+
+    def lose(job: ProofJob) -> None:
+        if job.part is not None and job.part.step is Step.RESOLVE and not done:
+            done.append(job.part.span)
+            (stored,) = job.part.stored
+            assert stored is not None
+            for folder in (tmp_path / "worker", tmp_path / "store" / "blobs"):
+                (folder / stored.sha256[:2] / stored.sha256).unlink()
+
+    engine.before = lose  # type: ignore[method-assign]
+    succinct = ProverSpec(ADAPTER, ReceiptKind.SUCCINCT)
+    assert run_batch(dataclasses.replace(long, prover=succinct)).made == 3
+    assert done == [Span(0, 9)]
+    runs = [(run.guest, run.stdin) for run in behaviours.runs()]
+    steps = [step for step, _ in runs]
+    assert (steps.count("segment"), steps.count("lift")) == (9, 9)
+    assert steps.count("join") == 8 + 1  # the last one again
+    parts = [job.part for job in engine.jobs if job.part is not None]
+    assert all(part.data == (b"",) * len(part.stored) for part in parts)
+
+
 def test_without_a_store_a_run_stays_whole(
     long: Settings, behaviours: Behaviours, engine: ElsewhereEngine
 ) -> None:
