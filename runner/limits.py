@@ -17,9 +17,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["cores", "fitting", "memory_bytes", "oom_kills", "peak_memory_mib"]
+__all__ = ["MEMORY_SHARE", "cores", "fitting", "memory_bytes", "oom_kills", "peak_memory_mib"]
 
 _ROOT = Path("/")
+
+MEMORY_SHARE = 0.75
+"""The part of the memory that proofs may fill. The rest is for the runner, the system's cache of
+files, and what a proof needs beyond an estimate."""
 
 
 def cores(root: Path = _ROOT) -> int:

@@ -118,7 +118,7 @@ def too_large(prover: Sized, workers: int, memory: int, cycles: int | None = Non
     return (
         f"{known} about {each / 1e9:.1f} GB of memory by the model, {each * workers / 1e9:.1f} GB"
         f" with {workers} workers, and there are {memory / 1e9:.1f} GB: the system may kill some of"
-        " them; lower prover.segment_po2 or executor.workers"
+        f" them; lower prover.{prover.size_setting} or executor.workers"
     )
 
 

@@ -10,7 +10,7 @@ and in each worker process.
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -38,6 +38,7 @@ __all__ = [
     "Prover",
     "ProverSpec",
     "adapters",
+    "left_open",
     "load_adapter",
     "load_prover",
     "own_settings",
@@ -317,6 +318,12 @@ def load_prover(spec: ProverSpec) -> Prover:
             settings.
     """
     return load_adapter(spec.adapter)(spec)
+
+
+def left_open(spec: ProverSpec) -> ProverSpec:
+    """A spec with None for each setting that is ``auto``, which the adapter chooses."""
+    given = ((name, None if value == "auto" else value) for name, value in spec.settings)
+    return replace(spec, settings=tuple(given))
 
 
 def own_settings(spec: ProverSpec, ranges: Mapping[str, tuple[int, int]]) -> dict[str, int | None]:

@@ -6,7 +6,7 @@ as a whole.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +19,13 @@ __all__ = ["JoiningProver", "SegmentProver", "Sized"]
 
 @runtime_checkable
 class Sized(Protocol):
-    """A prover that chooses the size of its segments by the memory that there is."""
+    """A prover that chooses the size of its segments by the memory that there is.
+
+    Attributes:
+        size_setting: the name of the setting that decides how large a segment may be.
+    """
+
+    size_setting: ClassVar[str]
 
     def sized(self, workers: int) -> tuple[tuple[str, Scalar | None], ...]:
         """The prover's settings with what the user has left open.

@@ -30,6 +30,7 @@ class FakeNative(ModuleType):
         self.made: list[str] = []
         self.claims: list[tuple[bytes, bytes, bytes]] = []
         self.receipts: list[bytes] = []
+        self.segment_memory = 0
         self.fails: tuple[str, str] | None = None
 
     def _check(self) -> None:
@@ -69,10 +70,17 @@ class FakeNative(ModuleType):
         return SimpleNamespace(journal=stdin, instructions=1234, segments=1)
 
     def prove(
-        self, elf: bytes, stdin: bytes, receipts: list[bytes], *, keys: str, threads: int
+        self,
+        elf: bytes,
+        stdin: bytes,
+        receipts: list[bytes],
+        *,
+        keys: str,
+        segment_memory: int,
+        threads: int,
     ) -> SimpleNamespace:
         self._check()
-        self.receipts = receipts
+        self.receipts, self.segment_memory = receipts, segment_memory
         run = SimpleNamespace(journal=stdin, instructions=1234, segments=2)
         return SimpleNamespace(receipt=b"proof of " + stdin, execution=run)
 

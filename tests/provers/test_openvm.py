@@ -13,6 +13,7 @@ import pytest
 
 from runner.errors import InputError, ProverError
 from runner.model import Child, ReceiptKind
+from runner.provers.openvm.memory import DEFAULT
 from runner.provers.prover import load_prover
 from tests.provers.fake_openvm import SPEC, FakeNative
 
@@ -159,6 +160,7 @@ def test_children_are_verified_by_the_guest(
     children = tuple(Child(bytes(32), b"", receipt) for receipt in (b"one", b"two"))
     proof = prover.run(pinned.get("aggregator"), b"in", children, ReceiptKind.SUCCINCT, 1)
     assert native.receipts == [b"one", b"two"]
+    assert native.segment_memory == DEFAULT << 20
     assert (proof.receipt, proof.cycles.segments) == (b"proof of in", 2)
     assert proof.receipt is not None
     assert prover.describe(proof.receipt).kind == "succinct"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from runner.limits import MEMORY_SHARE
 from runner.model import ReceiptKind
 from runner.provers.prover import ProverSpec
 from runner.provers.risc0 import adapter
 from runner.provers.risc0.adapter import (
     CYCLE_MEMORY,
-    MEMORY_SHARE,
     PROCESS_MEMORY,
     Risc0Prover,
     largest_po2,

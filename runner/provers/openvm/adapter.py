@@ -15,7 +15,7 @@ import logging
 import os
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.errors import InputError, ProverError
 from runner.files import user_path
@@ -24,7 +24,16 @@ from runner.model import Cycles, ReceiptInfo, ReceiptKind, Versions
 from runner.provers.guests import default_folder, read_elf, read_manifest
 from runner.provers.native_module import not_installed, prover_errors
 from runner.provers.openvm.cost import AGGREGATOR, ProofCount
-from runner.provers.prover import Capability, Diagnosis, Proof, own_settings
+from runner.provers.openvm.memory import (
+    DEFAULT,
+    LARGEST,
+    LEAST_MEMORY,
+    SIZE_SETTING,
+    SMALLEST,
+    proof_bytes,
+    segment_memory,
+)
+from runner.provers.prover import Capability, Diagnosis, Proof, left_open, own_settings
 from runner.untrusted import read_regular, unhex
 
 try:
@@ -36,16 +45,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from runner.gpus import Gpu
-    from runner.model import Child, Guest
+    from runner.model import Child, Guest, Scalar
     from runner.provers.prover import ProverSpec
 
 __all__ = ["OpenvmProver"]
 
 log = logging.getLogger(__name__)
-
-LEAST_MEMORY = 3 * 10**9
-"""The bytes of memory that a worker takes for the smallest proofs, measured in
-docs/figures/provers.md. A run of three segments takes 5.4 GB."""
 
 _EXPLAINED = {
     "couldn't parse the next instruction": "the VM has RV32IM, input and output, and the"
@@ -57,12 +62,15 @@ _EXPLAINED = {
 the native module."""
 
 _MOST_VM_BYTES = 256 << 20
-_RANGES = {"security_bits": (1, 128)}
-"""The adapter's own settings. ``security_bits`` is the lowest proven security that is accepted."""
+_RANGES = {"security_bits": (1, 128), SIZE_SETTING: (SMALLEST, LARGEST)}
+"""The adapter's own settings. ``security_bits`` is the lowest proven security that is accepted,
+and ``segment_memory`` is in MiB, as in :mod:`runner.provers.openvm.memory`."""
 
 
 class OpenvmProver:
     """OpenVM on this machine's CPU. See :class:`Prover`."""
+
+    size_setting: ClassVar[str] = SIZE_SETTING
 
     def __init__(self, spec: ProverSpec) -> None:
         self._kind = spec.kind
@@ -70,7 +78,10 @@ class OpenvmProver:
             raise InputError(
                 "executor.max_cycles", spec.max_cycles, "OpenVM has no such limit", "use null"
             )
-        self._wanted_bits = own_settings(spec, _RANGES)["security_bits"]
+        self._settings = left_open(spec).settings
+        own = own_settings(left_open(spec), _RANGES)
+        self._wanted_bits = own["security_bits"]
+        self._segment_memory = own[SIZE_SETTING] or DEFAULT
         self._folder = _vm_folder(spec)
         self._vm = _load_vm(self._folder)
 
@@ -117,6 +128,19 @@ class OpenvmProver:
     def worker_bytes(self) -> int:
         """See :class:`Prover`."""
         return 0 if self._kind is ReceiptKind.EXECUTE else LEAST_MEMORY
+
+    def sized(self, workers: int) -> tuple[tuple[str, Scalar | None], ...]:
+        """See :class:`runner.provers.segments.Sized`."""
+        own = dict(self._settings)
+        if own.get(SIZE_SETTING) is None:
+            own[SIZE_SETTING] = segment_memory(memory_bytes(), workers)
+        return tuple(own.items())
+
+    def proof_bytes(self, cycles: int | None = None) -> int:
+        """See :class:`runner.provers.segments.Sized`. The cycles are instructions."""
+        if self._kind is ReceiptKind.EXECUTE:
+            return 0
+        return proof_bytes(self._segment_memory, cycles)
 
     @property
     def aggregation_cost(self) -> ProofCount:
@@ -184,6 +208,7 @@ class OpenvmProver:
                 stdin,
                 [child.receipt for child in children if child.receipt is not None],
                 keys=str(_keys_folder(os.environ)),
+                segment_memory=self._segment_memory << 20,
                 threads=threads,
             )
         return Proof(proof.execution.journal, proof.receipt, _cycles(proof.execution))

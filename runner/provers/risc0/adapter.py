@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.errors import InputError, ProverError
 from runner.gpus import usable
-from runner.limits import cores, fitting, memory_bytes
+from runner.limits import MEMORY_SHARE, cores, fitting, memory_bytes
 from runner.model import Cycles, GpuUse, LongRun, ReceiptInfo, ReceiptKind, Versions
 from runner.provers.composing import NO_RECEIPT
 from runner.provers.guests import read_elf
 from runner.provers.native_module import not_installed, prover_errors
-from runner.provers.prover import Capability, Diagnosis, Proof, own_settings
+from runner.provers.prover import Capability, Diagnosis, Proof, left_open, own_settings
 from runner.provers.risc0.cost import AGGREGATOR, SEGMENT_PO2, PaddedCycles
 from runner.provers.risc0.environment import ignored_variables
 from runner.provers.risc0.gpu import PROOFS_AT_ONCE, WORKERS_PER_GPU, Seat, lock_folder, take_seat
@@ -56,12 +56,6 @@ from the smallest that can be proved to the largest of the circuit. Larger segme
 memory, about 8 GiB at 2^20. Smaller segments cut a run into more pieces. ``gpus`` is the number of
 GPUs to prove on, and ``gpu_proofs`` the number of proofs that each makes at once."""
 
-_AUTO = "auto"
-
-MEMORY_SHARE = 0.75
-"""The part of the memory that proofs may fill. The rest is for the runner, the system's cache of
-files, and what a proof needs beyond the estimate."""
-
 CYCLE_MEMORY = 8 * 2**10
 """The bytes of memory that a proof takes for each of its padded cycles, on a CPU. This and the next
 are measured in docs/figures/proofs.md."""
@@ -86,10 +80,10 @@ class Risc0Prover:
     """
 
     composes: ClassVar[str] = "env::verify"
+    size_setting: ClassVar[str] = "segment_po2"
 
     def __init__(self, spec: ProverSpec) -> None:
-        given = ((name, None if value == _AUTO else value) for name, value in spec.settings)
-        spec = replace(spec, settings=tuple(given))
+        spec = left_open(spec)
         own = own_settings(spec, _RANGES)
         self._spec = spec
         self._segment_po2 = own["segment_po2"] or SEGMENT_PO2
