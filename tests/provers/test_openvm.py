@@ -15,6 +15,7 @@ from runner.errors import InputError, ProverError
 from runner.model import Child, ReceiptKind
 from runner.provers.openvm.memory import DEFAULT
 from runner.provers.prover import load_prover
+from runner.provers.segments import Sized
 from tests.provers.fake_openvm import SPEC, FakeNative
 
 if TYPE_CHECKING:
@@ -164,6 +165,14 @@ def test_children_are_verified_by_the_guest(
     assert (proof.receipt, proof.cycles.segments) == (b"proof of in", 2)
     assert proof.receipt is not None
     assert prover.describe(proof.receipt).kind == "succinct"
+
+
+def test_the_limit_of_segments_is_among_the_settings(
+    prover: Prover,
+) -> None:
+    assert isinstance(prover, Sized)
+    assert dict(prover.sized(2))["segment_memory"] == DEFAULT
+    assert prover.proof_bytes(1) < prover.proof_bytes()
 
 
 @pytest.mark.parametrize("call", ["image_id", "verify", "describe"])

@@ -31,7 +31,6 @@ from runner.provers.openvm.memory import (
     SIZE_SETTING,
     SMALLEST,
     proof_bytes,
-    segment_memory,
 )
 from runner.provers.prover import Capability, Diagnosis, Proof, left_open, own_settings
 from runner.untrusted import read_regular, unhex
@@ -129,12 +128,9 @@ class OpenvmProver:
         """See :class:`Prover`."""
         return 0 if self._kind is ReceiptKind.EXECUTE else LEAST_MEMORY
 
-    def sized(self, workers: int) -> tuple[tuple[str, Scalar | None], ...]:
-        """See :class:`runner.provers.segments.Sized`."""
-        own = dict(self._settings)
-        if own.get(SIZE_SETTING) is None:
-            own[SIZE_SETTING] = segment_memory(memory_bytes(), workers)
-        return tuple(own.items())
+    def sized(self, workers: int) -> tuple[tuple[str, Scalar | None], ...]:  # noqa: ARG002
+        """See :class:`runner.provers.segments.Sized`. The size does not depend on the workers."""
+        return tuple({**dict(self._settings), SIZE_SETTING: self._segment_memory}.items())
 
     def proof_bytes(self, cycles: int | None = None) -> int:
         """See :class:`runner.provers.segments.Sized`. The cycles are instructions."""
