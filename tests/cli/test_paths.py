@@ -19,7 +19,7 @@ from tests.command import RUN, run
 NO_PATHS = {
     *("aggregate", "guest.codec"),
     *("guest.inputs_format", "guest.name", "guest.journal", "strategy.name", "strategy.fan_in"),
-    *("prover.adapter", "prover.kind", "prover.segment_po2"),
+    *("prover.adapter", "prover.kind", "prover.segment_memory", "prover.segment_po2"),
     *("executor.workers", "executor.on_failure"),
     *(
         "executor.engine._target_",
