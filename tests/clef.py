@@ -19,15 +19,17 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Self
 
+from runner.evm.contracts import selector
 from runner.evm.libraries import Account
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_CALLS = ("commitRoot(bytes32,uint32,bytes32)", "verifyRoot(bytes,bytes32,uint32,bytes32)")
+"""What a registry takes. clef refuses data of which it does not know the function."""
+
 _MASTER, _PASSWORD = "a master password", "open sesame, clef"
-_LISTENING = re.compile(
-    r"extapi_http.*?(http://127\.0\.0\.1:\d+)/|HTTP endpoint opened\s+url=(\S+)/"
-)
+_LISTENING = re.compile(r"HTTP endpoint opened\s+url=(\S+)/")
 _RULES = """
 function OnSignerStartup(info) {}
 function OnApprovedTx(response) {}
@@ -65,6 +67,8 @@ class Clef:
         (folder / "keys").mkdir(parents=True)
         keystore = Account.encrypt(key, _PASSWORD, kdf="scrypt", iterations=4096)
         (folder / "keys" / "key").write_text(json.dumps(keystore))
+        known = {selector(call).hex(): call for call in _CALLS}
+        (folder / "4byte.json").write_text(json.dumps(known))
         rules = _RULES % contract.lower()
         (folder / "rules.js").write_text(rules)
         self._do(["init"], _MASTER, _MASTER)
@@ -89,6 +93,7 @@ class Clef:
         log = self._folder / "clef.log"
         http = ["--http", "--http.addr", "127.0.0.1", "--http.port", "0", "--ipcdisable"]
         more = ["--auditlog", "", "--rules", str(self._folder / "rules.js")]
+        more += ["--4bytedb-custom", str(self._folder / "4byte.json")]
         with log.open("w") as out:
             self._clef = subprocess.Popen(
                 [self._program, *self._options, *http, *more],

@@ -120,8 +120,8 @@ def test_what_geth_says_is_of_the_class_that_it_means(geth: GethChain) -> None:
     assert refused(chain_id=99) is Fault.WRONG_CHAIN
     assert refused(poor, nonce=0) is Fault.NO_FUNDS
     assert refused(nonce=nonce) is Fault.NONCE_USED
-    # geth keeps what pays less than the base fee, until it would be in a block.
-    waits = {"nonce": nonce + 1, "max_fee": max(2, base // 2), "tip": 1}
+    # geth keeps what pays less than the base fee, which never falls to 2 wei.
+    waits = {"nonce": nonce + 1, "max_fee": 2, "tip": 1}
     assert refused(geth.key, **waits) is Fault.KNOWN
     assert refused(geth.key, **waits | {"max_fee": waits["max_fee"] + 1}) is Fault.UNDERPRICED
     with pytest.raises(L1Error) as caught:
