@@ -101,7 +101,6 @@ def test_a_strangers_transaction_on_our_nonce_takes_it(bench: Bench, geth: GethC
 def test_what_geth_says_is_of_the_class_that_it_means(geth: GethChain) -> None:
     nonce, poor = geth.chain.nonce(geth.key.address), LocalKey(b"\x07" * 32)
     registry = geth.registry().address
-    base = geth.chain.head().base_fee
 
     def refused(key: LocalKey = geth.key, **changes: int) -> Fault:
         fields = {"chain_id": geth.chain_id, "nonce": nonce + 1, "gas": 100_000} | changes
@@ -133,7 +132,6 @@ def test_stuck_below_the_base_fee_is_answered_with_higher_fees(
     bench: Bench, geth: GethChain
 ) -> None:
     """geth takes such a transaction and lets it wait."""
-    base = geth.chain.head().base_fee
     with pytest.raises(L1Error) as caught:
         bench.submit(timeout_s=0.0, max_fee=base)
     assert caught.value.reason in {"late", "fee_cap"}
