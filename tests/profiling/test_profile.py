@@ -99,7 +99,7 @@ def test_a_real_proof_is_seen_from_python_down_to_the_kernels(
         host.require()
     except host.Unavailable as reason:
         pytest.skip(str(reason))
-    done = profile(tmp_path / "out", path, "strategy=none", "guest.count=1")
+    done = profile(tmp_path / "out", path, "strategy=none", "guest.count=3", "executor.workers=1")
     assert done.returncode == 0, done.stderr
     total: Counter[str] = Counter()
     for line in (tmp_path / "out" / "host.folded").read_text().splitlines():
