@@ -6,6 +6,7 @@
 
 #![warn(warnings, clippy::all)]
 
+use std::alloc::{handle_alloc_error, Layout};
 use std::sync::{Mutex, OnceLock};
 
 use rayon::prelude::*;
@@ -78,7 +79,10 @@ impl CpuHal<BabyBear> {
 /// Numbers whose memory the operating system gives when they are first written, by the threads that
 /// write them. The library writes zeros first, in one thread.
 fn zeros<T: bytemuck::Zeroable>(size: usize) -> Vec<T> {
-    bytemuck::zeroed_vec(size)
+    // As the standard library does, so that the worker is seen to have ended for want of memory.
+    bytemuck::allocation::try_zeroed_vec(size).unwrap_or_else(|()| {
+        handle_alloc_error(Layout::array::<T>(size).expect("a size that memory can have"))
+    })
 }
 
 fn permutation() -> &'static Permutation {
