@@ -132,6 +132,7 @@ def test_stuck_below_the_base_fee_is_answered_with_higher_fees(
     bench: Bench, geth: GethChain
 ) -> None:
     """geth takes such a transaction and lets it wait."""
+    base = geth.chain.head().base_fee
     with pytest.raises(L1Error) as caught:
         bench.submit(timeout_s=0.0, max_fee=base)
     assert caught.value.reason in {"late", "fee_cap"}
