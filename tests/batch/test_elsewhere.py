@@ -174,6 +174,7 @@ def test_a_worker_elsewhere_costs_the_runner_no_more_memory_than_one_here(
         )
     elsewhere, here = runs
     assert len(elsewhere.outcomes) == len(here.outcomes) == 7
+    # Both keep the same, as texts in which the times of each run have more digits or fewer.
     assert held(elsewhere.outcomes) <= 1.01 * held(here.outcomes)
 
 

@@ -138,7 +138,7 @@ ELSEWHERE = {
     *("l2_host_jobs", "l2_l1_batches", "l2_l1_failures_total", "l2_l1_rpc_errors_total"),
     "l2_last_run_work_per_second",
 }
-"""Metrics that have no series without a cluster or an L1."""
+"""Metrics that have no series without a cluster, an L1 or a unit of work."""
 
 L1_TIMES = {
     f"l2_l1_{name}_timestamp_seconds" for name in ("last_confirmation", "oldest_open", "last_look")
