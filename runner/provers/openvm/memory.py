@@ -26,8 +26,8 @@ _STEPS = ((7_044, 5_400_000_000, 700_000), (15_360, 7_900_000_000, 869_000))
 of a full segment, as measured in docs/figures/provers.md. The last limit is the library's own."""
 
 SMALLEST = 6_400
-"""The smallest limit that is taken. With it, a run of 325,000 instructions was not proved after 200 s
-of processor time. No limit below ``DEFAULT`` was seen to help, so none is chosen."""
+"""The smallest limit that is taken. With it, a run of 325,000 instructions was not proved after
+200 s of processor time. No limit below ``DEFAULT`` was seen to help, so none is chosen."""
 
 DEFAULT, LARGEST = (limit for limit, _, _ in _STEPS)
 
