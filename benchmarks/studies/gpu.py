@@ -2,6 +2,7 @@
 
     python -m benchmarks.studies.gpu OUT                 the whole check, some 8 minutes
     python -m benchmarks.studies.gpu OUT --rehearse      small sizes, without a GPU, with fakes
+    python -m benchmarks.studies.gpu OUT --only doctor gpu_batch      some of the steps
 
 Every step writes what it found into ``OUT/gpu.json`` at once, so that a check that is cut off
 leaves all that was measured until then. A step that fails is recorded with its error, and the
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKES = ROOT / "tests" / "fakes" / "gpu"
@@ -63,10 +64,12 @@ class Check:
     Args:
         out: the folder for figures, logs and batches.
         rehearse: whether the fakes stand in for a GPU.
+        only: the names of the steps that are done; all, if there are none.
     """
 
-    def __init__(self, out: Path, *, rehearse: bool) -> None:
+    def __init__(self, out: Path, *, rehearse: bool, only: Sequence[str] = ()) -> None:
         self.out = out
+        self.only = only
         self.rehearse = rehearse
         self.sizes = [16] if rehearse else [16, 17, 18, 19, 20]
         self.found: dict[str, Any] = {}
@@ -75,6 +78,8 @@ class Check:
 
     def step(self, name: str, work: Callable[[], object]) -> None:
         """Do one step, and write what it found or why it failed."""
+        if self.only and name not in self.only:
+            return
         clock = time.monotonic()
         try:
             self.found[name] = work()
@@ -347,6 +352,7 @@ def main() -> int:
     )
     parser.add_argument("out", type=Path, help="the folder for figures, logs and batches")
     parser.add_argument("--rehearse", action="store_true", help="use fakes in place of a GPU")
+    parser.add_argument("--only", nargs="+", default=[], help="the steps to do, by their names")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     if options.rehearse:
@@ -354,9 +360,10 @@ def main() -> int:
             [str(FAKES), *filter(None, [os.environ.get("PYTHONPATH")])]
         )
         sys.path.insert(0, str(FAKES))
-    check = Check(options.out.resolve(), rehearse=options.rehearse)
+    check = Check(options.out.resolve(), rehearse=options.rehearse, only=options.only)
     check.run_all()
-    print(json.dumps(check.found["seconds"]))
+    check.failed += sorted(set(options.only) - check.found.keys())  # there are no such steps
+    print(json.dumps(check.found.get("seconds", {})), *check.failed)
     return 1 if check.failed else 0
 
 

@@ -5,14 +5,16 @@
     python -m benchmarks.studies.segments prove            one process, 1 and 2 workers
     python -m benchmarks.studies.segments kill             a worker and the runner are killed
     python -m benchmarks.studies.segments prove --cycles 1000000 --po2 16
+    python -m benchmarks.studies.segments prove --ways whole 8 16
 
 ``execute`` cuts one run of sha256 on a long input, keeps one segment at a time and shows the
 resident memory of the process as the run goes on, and the sizes of the segments. Memory rises by
 some 50 MiB within the first ten segments: the executor takes a new table of 16 MiB for each, and
 the C library keeps those that were freed, from the second one on. After that it should not rise.
 Then it runs a whole batch in execute mode on the same input. ``short`` alternates the two calls and
-compares medians. ``prove`` runs whole batches of 20 million cycles without a cache. Its first line
-is the library's own way: one process that proves all segments, as one job. ``kill`` runs such a
+compares medians. ``prove`` runs whole batches of 20 million cycles without a cache. Its way
+``whole`` is the library's own: one process that proves all segments, as one job, with a thread for
+each core that it may use; the others are numbers of workers. ``kill`` runs such a
 batch with two workers, kills one of them after a third of the segments and the runner after two
 thirds, and gives the same command again. Peak memory is that of the largest worker, and disk is the
 largest sum of the files that wait in the folder of segments, looked at ten times a second.
@@ -31,7 +33,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.studies.long_batches import CYCLES_PER_BYTE, LongBatch, killed
+from benchmarks.studies.long_batches import CYCLES_PER_BYTE, LongBatch, Ran, killed
+from runner.limits import cores
 from runner.plan.journal import padded
 from runner.provers.guests import DEFAULT_FOLDER, Manifest, read_elf
 
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SEED = bytes(32)
+WHOLE = 0
+"""The way that has no workers: one process proves the whole run."""
 
 
 def main() -> None:
@@ -50,6 +55,9 @@ def main() -> None:
     parser.add_argument("--cycles", type=int, help="the user cycles of the run")
     parser.add_argument("--po2", type=int, default=18, help="the size of segments")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of `short`")
+    parser.add_argument(
+        "--ways", nargs="+", type=way, default=[WHOLE, 1, 2], help="`whole`, or numbers of workers"
+    )
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
@@ -61,7 +69,16 @@ def main() -> None:
     elif given.what == "kill":
         kill(given.cycles or 20_000_000, given.po2)
     else:
-        prove(given.cycles or 20_000_000, given.po2)
+        prove(given.cycles or 20_000_000, given.po2, given.ways)
+
+
+def way(text: str) -> int:
+    """A number of workers, or :data:`WHOLE`.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    return WHOLE if text == "whole" else int(text)
 
 
 def message(cycles: int) -> bytes:
@@ -155,8 +172,28 @@ def one_process(cycles: int, po2: int) -> dict[str, float]:
     return {"s": took, "mib": peak_mib(), "segments": proof.execution.segments}
 
 
-def prove(cycles: int, po2: int) -> None:
-    """Prove one long run in one process, and then by one and by two workers."""
+def prove(cycles: int, po2: int, ways: list[int]) -> None:
+    """Prove one long run in one process, and by some numbers of workers."""
+    print(f"{cycles:,} user cycles, segments of at most 2^{po2}, {cores()} cores", flush=True)
+    first = 0.0
+    for workers in ways:
+        with tempfile.TemporaryDirectory() as folder:
+            if workers == WHOLE:
+                name, ran = "one process", by_one_process(cycles, po2)
+            else:
+                name = f"{workers} workers"
+                ran = LongBatch(Path(folder), cycles, po2, workers=workers).run()
+        first = first or ran.wall_s
+        print(
+            f"{name:12} {ran.wall_s:8.1f} s  {ran.mib:6} MiB each"
+            f"  {first / ran.wall_s:.2f} times as fast,"
+            f" {ran.disk / 2**20:.1f} MiB of segments on disk",
+            flush=True,
+        )
+
+
+def by_one_process(cycles: int, po2: int) -> Ran:
+    """Prove a run as the library does it, in a process that ends."""
     command = [sys.executable, "-m", __spec__.name, "prove", "--one"]
     done = subprocess.run(
         [*command, f"--cycles={cycles}", f"--po2={po2}"],
@@ -165,16 +202,8 @@ def prove(cycles: int, po2: int) -> None:
         text=True,
     )
     whole = json.loads(done.stdout)
-    print(f"{whole['segments']:.0f} segments of at most 2^{po2}")
-    print(f"one process  {whole['s']:8.1f} s  {whole['mib']:6.0f} MiB")
-    for workers in (1, 2):
-        with tempfile.TemporaryDirectory() as folder:
-            ran = LongBatch(Path(folder), cycles, po2, workers=workers).run()
-        print(
-            f"{workers} workers    {ran.wall_s:8.1f} s  {ran.mib:6.0f} MiB each"
-            f"  {whole['s'] / ran.wall_s:.2f} times as fast,"
-            f" {ran.disk / 2**20:.1f} MiB of segments on disk"
-        )
+    print(f"{whole['segments']} segments")
+    return Ran(whole["s"], whole["mib"], 0)
 
 
 def kill(cycles: int, po2: int) -> None:

@@ -3,14 +3,16 @@
     python -m benchmarks.studies.threads                   leaves of 2^14, 2^16 and 2^18 cycles
     python -m benchmarks.studies.threads --bytes 400000    one of 2^20 cycles (8 GB a worker)
 
-Two processes are started, which stay. Each round makes a proof of the guest sha256 by one of them
-with one thread, then with two threads, and then two proofs side by side with one thread each. The
-shortest time of each counts. Nothing else should run.
+A process is started for each core, and stays. Each round makes a proof of the guest sha256 by one
+of them with one thread, then with two threads, and then two proofs side by side with one thread
+each. The shortest time of each counts. Nothing else should run.
 
 From these times follows the part of a proof that more threads do not shorten (Amdahl's law), by the
 two threads against the two workers, which share the machine's memory and caches as the threads do.
 The last table has the makespan of some proofs on many cores by it: as many workers as cores, with
-the threads that :func:`runner.engines.engine.threads_for` gives each, and fewer workers.
+the threads that :func:`runner.engines.engine.threads_for` gives each, and fewer workers. Where
+there are more than two cores, the same is measured as well: one proof with 4, 8, ... threads beside
+what the law says of it, and so many proofs side by side with one thread each.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.engines.engine import Host, threads_for
+from runner.limits import cores
 from runner.plan.journal import padded
 from runner.provers.guests import DEFAULT_FOLDER, Manifest, read_elf
 
@@ -76,9 +79,23 @@ def seconds(links: list[Connection], length: int, threads: int) -> float:
 
 def measure(links: list[Connection], length: int, rounds: int) -> Times:
     """The shortest times of some rounds."""
-    ways = ((links[:1], 1), (links[:1], 2), (links, 1))
+    ways = ((links[:1], 1), (links[:1], 2), (links[:2], 1))
     took = [[seconds(chosen, length, threads) for chosen, threads in ways] for _ in range(rounds)]
     return Times(*map(min, zip(*took, strict=True)))
+
+
+def measure_more(links: list[Connection], length: int, times: Times) -> None:
+    """Print what more threads, and more workers, do on the cores of this machine."""
+    threads = 4
+    while threads <= len(links):
+        one, beside = seconds(links[:1], length, threads), seconds(links[:threads], length, 1)
+        law = times.beside * (times.serial + (1 - times.serial) / threads)
+        print(
+            f"    measured: one proof with {threads} threads {one:.2f} s ({law:.2f} by the law),"
+            f" {threads} workers {beside:.2f} s for {threads} proofs",
+            flush=True,
+        )
+        threads *= 2
 
 
 def makespan(times: Times, jobs: int, cores: int, workers: int) -> float:
@@ -106,7 +123,7 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=16, help="the simulated cores (16)")
     given = parser.parse_args()
     context = multiprocessing.get_context("spawn")
-    pipes = [context.Pipe() for _ in range(2)]
+    pipes = [context.Pipe() for _ in range(max(2, cores()))]
     workers = [context.Process(target=work, args=(there,), daemon=True) for _, there in pipes]
     for worker in workers:
         worker.start()
@@ -120,6 +137,7 @@ def main() -> None:
             f" workers {times.beside:.2f} s for two proofs; serial {times.serial:.0%}",
             flush=True,
         )
+        measure_more(links, length, times)
         few = max(1, math.isqrt(given.cores))
         for jobs in (1, given.cores // 2 + 1, given.cores, 4 * given.cores):
             spans = [makespan(times, jobs, given.cores, n) for n in (given.cores, few, 1)]
