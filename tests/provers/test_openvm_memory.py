@@ -6,14 +6,12 @@ from runner.provers.openvm.memory import (
     DEFAULT,
     LARGEST,
     LEAST_MEMORY,
-    SMALLEST,
     proof_bytes,
 )
 
 
 def test_memory_grows_with_the_limit_and_with_the_instructions() -> None:
     assert LEAST_MEMORY < proof_bytes(DEFAULT) < proof_bytes(LARGEST)
-    assert proof_bytes(SMALLEST) == proof_bytes(DEFAULT)
     assert proof_bytes(DEFAULT + 1) == proof_bytes(LARGEST)
     assert proof_bytes(DEFAULT, 1) == LEAST_MEMORY
     assert LEAST_MEMORY < proof_bytes(DEFAULT, 500_000) < proof_bytes(DEFAULT)

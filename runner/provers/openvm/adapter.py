@@ -29,7 +29,6 @@ from runner.provers.openvm.memory import (
     LARGEST,
     LEAST_MEMORY,
     SIZE_SETTING,
-    SMALLEST,
     proof_bytes,
 )
 from runner.provers.prover import Capability, Diagnosis, Proof, left_open, own_settings
@@ -61,7 +60,7 @@ _EXPLAINED = {
 the native module."""
 
 _MOST_VM_BYTES = 256 << 20
-_RANGES = {"security_bits": (1, 128), SIZE_SETTING: (SMALLEST, LARGEST)}
+_RANGES = {"security_bits": (1, 128), SIZE_SETTING: (DEFAULT, LARGEST)}
 """The adapter's own settings. ``security_bits`` is the lowest proven security that is accepted,
 and ``segment_memory`` is in MiB, as in :mod:`runner.provers.openvm.memory`."""
 

@@ -1,8 +1,10 @@
 """The memory that OpenVM's proofs take, and the limit by which its runs are cut.
 
 OpenVM cuts a run where a segment would take more than a limit by the library's own estimate, which
-is that of a GPU's prover and never below 6 GiB. ``segment_memory`` is that limit, in MiB. What the
-CPU's prover takes was measured with two limits.
+is that of a GPU's prover and never below 6.25 GiB. ``segment_memory`` is that limit, in MiB. What
+the CPU's prover takes was measured with three limits. The lowest of them took more memory than the
+next one, since more segments make the proofs larger that join them. So none below ``DEFAULT`` is
+taken, and what follows from the machine's memory is the number of workers.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ __all__ = [
     "LARGEST",
     "LEAST_MEMORY",
     "SIZE_SETTING",
-    "SMALLEST",
     "proof_bytes",
 ]
 
@@ -24,10 +25,6 @@ LEAST_MEMORY = 3 * 10**9
 _STEPS = ((7_044, 5_400_000_000, 700_000), (15_360, 7_900_000_000, 869_000))
 """Limits, the bytes of memory that a worker takes for full segments with them, and the instructions
 of a full segment, as measured in docs/figures/provers.md. The last limit is the library's own."""
-
-SMALLEST = 6_400
-"""The smallest limit that is taken. With it, a run of 325,000 instructions was not proved after
-200 s of processor time. No limit below ``DEFAULT`` was seen to help, so none is chosen."""
 
 DEFAULT, LARGEST = (limit for limit, _, _ in _STEPS)
 
