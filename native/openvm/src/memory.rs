@@ -20,9 +20,9 @@ pub fn keep_freed() {
     });
 }
 
-/// Let threads share the C library's arenas: one for four cores. All arenas except the first unmap what
-/// is freed in them, whatever else is set. Threads that share one wait for each other where they
-/// allocate at once, so that many cores have several.
+/// Let threads share the C library's arenas: as many as there are cores. All arenas except the first unmap
+/// what is freed in them, whatever else is set, and the library would make eight for each core. Threads
+/// that share one wait for each other where they allocate at once (docs/figures/provers.md).
 ///
 /// It counts for threads that do not allocate before it is called, so it is called when the module is
 /// loaded.
@@ -30,7 +30,7 @@ pub fn share_arenas() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let arenas = i32::try_from(cores / 4).unwrap_or(i32::MAX).max(1);
+        let arenas = i32::try_from(cores).unwrap_or(i32::MAX);
         // SAFETY: mallopt may be called at any time.
         unsafe { libc::mallopt(libc::M_ARENA_MAX, arenas) };
     }
