@@ -1,4 +1,4 @@
-"""The command ``python -m runner.compile CRATE...``, which compiles guests for RISC Zero.
+"""The command ``python -m runner.compile CRATE...``, which compiles guests for a zkVM.
 
 A crate may be anywhere. Its own lock file and its ``[patch.crates-io]`` count, and a crate with
 several programs gives several guests.
@@ -15,6 +15,7 @@ from runner import streams
 from runner.compile import crates, pinned, toolchain
 from runner.errors import RunnerError
 from runner.model import ReceiptKind
+from runner.provers.committing import CommittingProver
 from runner.provers.prover import ProverSpec, load_prover
 
 if TYPE_CHECKING:
@@ -22,14 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_ZKVM = "risc0"
+_LIBRARIES = {"risc0": "risc0_zkvm", "openvm": "openvm"}
+"""The zkVMs, and how a manifest names the library of which it has the version."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m runner.compile",
-        description="Compile guest programs for RISC Zero, and pin them in a manifest.",
+        description="Compile guest programs for a zkVM, and pin them in a manifest.",
     )
     parser.add_argument("crate", nargs="+", type=Path, help="folder of a crate or a workspace")
     parser.add_argument(
@@ -43,6 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--only", action="append", default=[], metavar="NAME", help="only this program"
     )
     parser.add_argument(
+        "--zkvm",
+        choices=_LIBRARIES,
+        default="risc0",
+        help="the zkVM that the programs are written for (default: %(default)s)",
+    )
+    parser.add_argument(
         "--method",
         choices=toolchain.METHODS,
         help="rzup: an installed RISC Zero toolchain; stock: a stock Rust with its sources "
@@ -52,18 +60,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         found = [crates.find(folder, options.only) for folder in options.crate]
         compiler = toolchain.find(options.method)
-        prover = load_prover(ProverSpec(_ZKVM, ReceiptKind.EXECUTE))
+        prover = load_prover(ProverSpec(options.zkvm, ReceiptKind.EXECUTE))
         programs = []
         for crate in found:
             for program in crate.programs:
                 data = compiler.build(crate, program).read_bytes()
-                programs.append(pinned.Pinned(program.name, data, prover.image_id(data)))
+                parts = prover.commitments(data) if isinstance(prover, CommittingProver) else {}
+                programs.append(pinned.Pinned(program.name, data, prover.image_id(data), parts))
         made_by = {
             "method": compiler.method,
             "rustc": compiler.version,
-            "risc0_zkvm": prover.versions.zkvm_version,
+            _LIBRARIES[options.zkvm]: prover.versions.zkvm_version,
         }
-        pinned.write(options.out, programs, made_by, _ZKVM)
+        pinned.write(options.out, programs, made_by, options.zkvm)
     except RunnerError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code

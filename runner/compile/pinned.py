@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import InputError
@@ -12,7 +12,7 @@ from runner.files import atomic_write
 from runner.provers.guests import AGGREGATOR, read_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["Pinned", "write"]
@@ -28,11 +28,13 @@ class Pinned:
         name: its name.
         data: its ELF file. The adapter adds the kernel that it runs on.
         image_id: its image id, 32 bytes.
+        commitments: what the image id is made of, by name, where it is made of commitments.
     """
 
     name: str
     data: bytes
     image_id: bytes
+    commitments: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def write(folder: Path, programs: Sequence[Pinned], toolchain: dict[str, str], zkvm: str) -> None:
@@ -57,6 +59,7 @@ def write(folder: Path, programs: Sequence[Pinned], toolchain: dict[str, str], z
             "elf": f"elfs/{program.name}.elf",
             "elf_sha256": hashlib.sha256(program.data).hexdigest(),
             "image_id": program.image_id.hex(),
+            **{name: part.hex() for name, part in program.commitments.items()},
         }
     manifest = {"format": 1, "guests": guests, "toolchain": toolchain, "zkvm": zkvm}
     text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"

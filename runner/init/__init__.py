@@ -1,6 +1,6 @@
 """Makes a project of the user's own: a guest with a test, its configuration, inputs and a CI file.
 
-May import: errors, streams.
+May import: errors, files, streams.
 
 Only this room uses:
 

@@ -8,6 +8,7 @@ Other rooms use:
 - `guests.py`: compiled guests on disk and the manifest that pins them.
 - `segments.py`: what a zkVM offers beyond it whose segments are proved one by one.
 - `composing.py`: what a zkVM offers beyond it whose guests verify other programs' receipts.
+- `committing.py`: what a zkVM offers beyond it whose image ids are made of commitments.
 - `verifying.py`: the verification of one receipt, in whichever process.
 - `worker.py`: what a worker does with one job: it verifies the children, proves, and verifies the
   proof.

@@ -182,6 +182,11 @@ class OpenvmProver:
         """See :class:`Prover`."""
         return _image_id(elf)
 
+    def commitments(self, elf: bytes) -> Mapping[str, bytes]:
+        """See :class:`runner.provers.committing.CommittingProver`."""
+        with _program_errors():
+            return dict(zip(("executable", "vm"), native.commitments(elf), strict=True))
+
     def run(
         self,
         guest: Guest,

@@ -221,7 +221,7 @@ fn panic(_info: &PanicInfo) -> ! {
     fail("the guest panicked")
 }
 
-global_asm!(include_str!("../../../rt/src/mem.s"));
+global_asm!(include_str!("mem.s"));
 
 global_asm!(
     r#"
