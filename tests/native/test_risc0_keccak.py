@@ -52,10 +52,13 @@ def test_a_batch_with_such_a_guest_fails_at_its_first_attempt(
     assert "trying again" not in done.stderr
 
 
-def test_one_batch_is_executed_with_its_cycles(prover: Prover) -> None:
+def test_the_cycles_of_its_batches_count(prover: Prover) -> None:
     guest = Manifest.load(EXAMPLE / "guests").get("keccak_permutations")
-    one, many = (
-        prover.run(guest, struct.pack("<I", n), (), ReceiptKind.EXECUTE, 1).cycles.user
-        for n in (10, 100)
+    one, more, many = (
+        prover.run(guest, struct.pack("<I", n), (), ReceiptKind.EXECUTE, 1).cycles
+        for n in (10, 100, 2000)
     )
-    assert one < many
+    assert one.user < more.user < many.user
+    batch = 2**17  # the library's default
+    assert [run.total - run.segments * 2**16 for run in (one, more)] == [batch, batch]
+    assert (many.total - 2**20) % batch == 0

@@ -10,12 +10,12 @@ use std::{
 
 use risc0_zkvm::{
     Assumption, AssumptionReceipt, Digest, ExecutorEnv, ExecutorEnvBuilder, ExecutorImpl, ExitCode,
-    MaybePruned, ReceiptClaim, Segment, SegmentRef, Session, sha::Digestible,
+    MaybePruned, NullSegmentRef, ReceiptClaim, Segment, SegmentRef, Session, sha::Digestible,
 };
 use runner_shared::{Error, Result, guarded};
 
 use crate::{
-    program,
+    keccak, program,
     segment::replay,
     trace::{Profile, Profiler},
 };
@@ -66,6 +66,7 @@ pub struct Run {
     pub user_cycles: u64,
     pub paging_cycles: u64,
     pub reserved_cycles: u64,
+    /// With the padding, and with what the keccak accelerator proves beside the segments.
     pub total_cycles: u64,
     /// The size of each segment, as a power of two.
     pub segment_po2s: Vec<u32>,
@@ -212,17 +213,45 @@ pub fn run(
         let message = format!("the guest ended with {:?}", session.exit_code);
         return Err(with_log(Error::GuestFailed(message), &log));
     }
+    let beside = match keccak::used(&session) {
+        true => keccak_cycles(elf, stdin, assumptions, limits)?,
+        false => 0,
+    };
     let run = Run {
         journal: session.journal.clone().unwrap_or_default().bytes,
         user_cycles: session.user_cycles,
         paging_cycles: session.paging_cycles,
         reserved_cycles: session.reserved_cycles,
-        total_cycles: session.total_cycles,
+        total_cycles: session.total_cycles + beside,
         segment_po2s,
         segment_po2: limits.segment_po2,
         log: log.text(),
     };
     Ok(Executed { session, run, last })
+}
+
+/// The cycles of the keccak accelerator's batches in a run. The session does not tell them, so the
+/// guest is run once more, which takes little beside the proof of a batch.
+fn keccak_cycles(
+    elf: &[u8],
+    stdin: &[u8],
+    assumptions: &[AssumptionReceipt],
+    limits: &Limits<'_>,
+) -> Result<u64> {
+    let (counter, cycles) = keccak::Counter::new();
+    let mut builder = builder(stdin, assumptions, limits, &Log::default())?;
+    let env = builder.coprocessor_callback(counter).build();
+    guarded(|| {
+        ExecutorImpl::new(env.map_err(guest_failed)?, program::image(elf)?)
+            .and_then(|mut executor| {
+                executor.run_with_callback(|_| {
+                    anyhow::ensure!(!limits.cancelled.load(Ordering::Relaxed), CANCELLED);
+                    Ok(Box::new(NullSegmentRef))
+                })
+            })
+            .map_err(guest_failed)
+    })?;
+    Ok(cycles.get())
 }
 
 /// What a guest runs in, within the limits.

@@ -6,6 +6,7 @@
 mod error;
 mod execution;
 mod joined;
+mod keccak;
 mod parts;
 mod program;
 mod receipt;

@@ -2,16 +2,16 @@
 
 use std::sync::LazyLock;
 
-use risc0_circuit_recursion::{control_id::ALLOWED_CONTROL_ROOT, prove::zkr::get_zkr};
+use risc0_circuit_recursion::prove::zkr::get_zkr;
 use risc0_zkvm::{
-    AssumptionReceipt, Digest, NullSegmentRef, RECURSION_PO2, ReceiptKind, SegmentRef, Session,
+    AssumptionReceipt, Digest, NullSegmentRef, RECURSION_PO2, ReceiptKind, SegmentRef,
     SimpleSegmentRef, SystemState, get_prover_server, sha::Digestible,
 };
 use runner_shared::{Error, Result, guarded};
 
 use crate::{
     execution::{Executed, Limits, Run, run_fitted, run_profiled, unresolved},
-    program, receipt, segment,
+    keccak, program, receipt, segment,
     session::{self, Gpu},
     trace::Profile,
     verifier,
@@ -107,7 +107,7 @@ fn checked(
 /// Prove a run.
 fn proved(executed: Executed, kind: ReceiptKind, gpu: Option<&Gpu>) -> Result<(Vec<u8>, Run)> {
     let Executed { session, run, .. } = executed;
-    if joins_keccak_batches(&session) && !has_recursion() {
+    if keccak::joins(&session) && !has_recursion() {
         return Err(Error::Unavailable(
             "the guest uses the keccak accelerator for more than one batch of permutations, and the \
              proofs of several batches are joined by a recursion program, which this build has not"
@@ -174,16 +174,6 @@ pub fn require_recursion() -> Result<()> {
     Err(Error::Unavailable(
         "this build has no recursion programs, so it makes composite receipts only".into(),
     ))
-}
-
-/// Whether the proofs of the keccak accelerator's batches have to be joined. They are one assumption
-/// of the session, without a receipt yet, whose control root is that of the recursion programs if
-/// there are several batches, and that of the keccak programs if there is one.
-fn joins_keccak_batches(session: &Session) -> bool {
-    session.assumptions.iter().any(|(_, receipt)| {
-        matches!(receipt, AssumptionReceipt::Unresolved(assumption)
-            if assumption.control_root == ALLOWED_CONTROL_ROOT)
-    })
 }
 
 /// Whether the recursion programs are compiled in. In a build without them, their archive is empty.
