@@ -18,6 +18,6 @@ Only this room uses:
 - `part_worker.py`: the same for a part of a run of several segments.
 - `native_module.py`: the errors of an adapter's native module, in the runner's terms.
 - `gpu_extension.py`: whether an adapter's native module for GPUs works here, for the doctor.
-- `risc0/`: the RISC Zero adapter, the only importer of ``runner_risc0``.
-- `openvm/`: the OpenVM adapter, the only importer of ``runner_openvm``.
+- `risc0/`: the RISC Zero adapter, which alone imports ``runner_risc0``.
+- `openvm/`: the OpenVM adapter, which alone imports ``runner_openvm``.
 """

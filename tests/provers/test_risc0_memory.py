@@ -8,6 +8,7 @@ from runner.batch.trial import too_large
 from runner.model import ReceiptKind
 from runner.provers.prover import ProverSpec
 from runner.provers.risc0 import adapter
+from runner.provers.risc0.memory import CYCLE_MEMORY, LEAST_MEMORY, PROCESS_MEMORY
 
 
 @pytest.mark.parametrize(
@@ -15,8 +16,8 @@ from runner.provers.risc0 import adapter
     [
         (0, None),  # not known
         (64 * 2**30, None),
-        (8 * adapter.LEAST_MEMORY, None),
-        (8 * adapter.LEAST_MEMORY - 1, 7),
+        (8 * LEAST_MEMORY, None),
+        (8 * LEAST_MEMORY - 1, 7),
         (1, 1),
     ],
 )
@@ -33,7 +34,7 @@ def test_no_more_workers_than_the_smallest_proofs_have_memory_for(
 def test_the_memory_of_a_proof_follows_its_largest_segment(monkeypatch: pytest.MonkeyPatch) -> None:
     own = (("gpus", 0), ("segment_po2", 18))
     prover = adapter.Risc0Prover(ProverSpec("risc0", ReceiptKind.COMPOSITE, own))
-    process, cycle = adapter.PROCESS_MEMORY, adapter.CYCLE_MEMORY
+    process, cycle = PROCESS_MEMORY, CYCLE_MEMORY
     sizes = (1, 2**15, 2**16, 2**18, 2**30, None)
     of_cycles = (2**15, 2**15, 2**16, 2**18, 2**18, 2**18)
     found = [prover.proof_bytes(size) for size in sizes]

@@ -8,12 +8,8 @@ from runner.limits import MEMORY_SHARE
 from runner.model import ReceiptKind
 from runner.provers.prover import ProverSpec
 from runner.provers.risc0 import adapter
-from runner.provers.risc0.adapter import (
-    CYCLE_MEMORY,
-    PROCESS_MEMORY,
-    Risc0Prover,
-    largest_po2,
-)
+from runner.provers.risc0.adapter import Risc0Prover
+from runner.provers.risc0.memory import CYCLE_MEMORY, PROCESS_MEMORY, largest_po2
 
 GIB = 1 << 30
 
