@@ -121,7 +121,7 @@ bench-history: ## draw what `make bench` saved into bench-history.svg
 	$(set-up) dev
 	@$(python) -m benchmarks.compare.history $(args)
 
-bench-proof: ## real proofs: plain std guests against ours (10 minutes, a guest toolchain)
+bench-proof: ## real proofs: plain std guests against ours (5 minutes on two cores, a guest toolchain)
 	$(set-up) run
 	@$(python) -m benchmarks.studies.plain_guests $(args)
 

@@ -113,6 +113,16 @@ def test_it_serves_metrics(env: dict[str, str]) -> None:
             server.terminate()
 
 
+def test_a_project_for_openvm_has_its_runtime(env: dict[str, str]) -> None:
+    done = call(env, "runner.init", "--zkvm", "openvm", "mine")
+    assert done.returncode == 0, done.stderr
+    made, shipped = Path("mine", "guests"), SHIPPED / "guests"
+    for name in ("Cargo.toml", "src/lib.rs", "src/mem.s", "src/sha.rs", "src/zkvm.rs"):
+        assert (made / "rt" / name).read_bytes() == (shipped / "openvm" / "rt" / name).read_bytes()
+    names = sorted(path.name for path in (shipped / "core" / "src").iterdir())
+    assert sorted(path.name for path in (made / "core" / "src").iterdir()) == names
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_there(env: dict[str, str], command: str) -> None:
     done = call(env, "runner", command, "--help")
