@@ -2,26 +2,22 @@
 
 A run is cut while its segments are proved, by a stream that gives one segment each time that it is
 asked. It is asked only while few segments wait, so that neither memory nor disk holds a long run.
-
-Where receipts are joined, each segment's is lifted as soon as it is there, and two that follow each
-other are joined as soon as both are there. The joins are a tree of equal depth over the segments.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from runner.model import Part, Span, Step
+from runner.run_parts import RunParts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
     from concurrent.futures import Future
     from typing import Any
 
-    from runner.model import LongRun, Outcome, ProofJob
+    from runner.model import LongRun, Outcome, ProofJob, Span
 
 __all__ = ["CutSegment", "LongRuns", "SegmentStream", "most_ahead"]
 
@@ -71,25 +67,6 @@ class SegmentStream(Protocol):
         ...
 
 
-@dataclass
-class _Run:
-    """A run of which some parts are missing.
-
-    Attributes:
-        job: the job, without its children's receipts.
-        executed: the outcome of its execution.
-        run: the run.
-        made: the outcomes of its parts, without the receipts, by the part and its number.
-        joinable: the digests of the lifted and joined receipts that are in no join yet.
-    """
-
-    job: ProofJob
-    executed: Outcome
-    run: LongRun
-    made: dict[int, tuple[Part, Outcome]] = field(default_factory=dict)
-    joinable: dict[Span, bytes] = field(default_factory=dict)
-
-
 class LongRuns:
     """Keeps track of the runs of several segments. One thread calls the methods.
 
@@ -110,11 +87,11 @@ class LongRuns:
         self._cut = cut
         self._most_ahead = ahead
         self._ended = ended
-        self._runs: dict[int, _Run] = {}
+        self._runs: dict[int, RunParts] = {}
         # A stream is known by its run, because a job may have had another one before.
-        self._due: deque[tuple[_Run, Container[int]]] = deque()
-        self._idle: list[tuple[_Run, SegmentStream]] = []
-        self._asked: dict[Future[CutSegment | None], tuple[_Run, SegmentStream]] = {}
+        self._due: deque[tuple[RunParts, Container[int]]] = deque()
+        self._idle: list[tuple[RunParts, SegmentStream]] = []
+        self._asked: dict[Future[CutSegment | None], tuple[RunParts, SegmentStream]] = {}
         self._waiting: set[tuple[int, int]] = set()  # the keys of segments that are not proved
 
     @property
@@ -141,7 +118,7 @@ class LongRuns:
 
     def begin(self, job: ProofJob, executed: Outcome, run: LongRun) -> None:
         """Note that a job has turned out to be a run of several segments."""
-        begun = self._runs[job.id] = _Run(job, executed, run)
+        begun = self._runs[job.id] = RunParts(job, executed, run)
         self._due.append((begun, range(len(run.sizes))))
 
     def pull(self) -> list[Future[CutSegment | None]]:
@@ -173,8 +150,7 @@ class LongRuns:
             stream.close()
             return None
         self._idle.append((run, stream))
-        of, po2 = len(run.run.sizes), run.run.sizes[cut.index]
-        job = _job(run, Part(Step.SEGMENT, Span(cut.index, 1), of, po2, cut.digest))
+        job = run.segment(cut.index, cut.digest)
         self._waiting.add(job.key)
         return job
 
@@ -189,19 +165,14 @@ class LongRuns:
         run, part = self._runs.get(job.id), job.part
         if run is None or part is None:
             return None
-        run.made[part.number] = (part, replace(outcome, receipt=None))
-        following = _joined(run, part) if run.run.joins else _assembled(run)
-        return None if following is None else _job(run, following)
+        return run.finished(part, outcome)
 
     def lost(self, job_id: int, span: Span) -> None:
         """Cut some segments again, because what was kept of them cannot be used."""
         run = self._runs.get(job_id)
         if run is None:
             return
-        for number, (part, _) in list(run.made.items()):
-            if span.first <= part.span.first and part.span.end <= span.end:
-                del run.made[number]
-                run.joinable.pop(part.span, None)
+        run.lost(span)
         lost = range(span.first, span.end)
         self._waiting.difference_update((job_id, index) for index in lost)
         self._due.appendleft((run, lost))
@@ -216,20 +187,7 @@ class LongRuns:
             outcome: the outcome of the job that made the receipt.
         """
         run = self._runs.pop(job_id)
-        parts = [run.executed, *(made for _, made in run.made.values()), outcome]
-        whole = replace(
-            outcome,
-            cycles=run.run.cycles,
-            prove_s=sum(part.prove_s for part in parts),
-            verify_s=sum(part.verify_s for part in parts),
-            verifications=sum(part.verifications for part in parts),
-            started=min(part.started for part in parts),
-            attempts=run.executed.attempts,
-            parts=len(run.run.sizes),
-            joins=run.run.lifts_and_joins,
-            peak_memory_mib=max(part.peak_memory_mib for part in parts),
-        )
-        return run.job, whole
+        return run.job, run.whole(outcome)
 
     def drop(self, job_id: int) -> ProofJob | None:
         """Forget a run, because a part has failed or it is cut anew. Returns its job."""
@@ -248,59 +206,5 @@ class LongRuns:
         self._idle.clear()
         self._asked.clear()
 
-    def _wants(self, run: _Run) -> bool:
+    def _wants(self, run: RunParts) -> bool:
         return self._runs.get(run.job.id) is run
-
-
-def _assembled(run: _Run) -> Part | None:
-    """The receipt of a run that carries all others, once these are there."""
-    of = len(run.run.sizes)
-    return Part(Step.ASSEMBLE, Span(0, of), of) if len(run.made) == of else None
-
-
-def _joined(run: _Run, part: Part) -> Part | None:
-    """What can be made of the receipt of a part that is lifted or joined next."""
-    if part.step is Step.SEGMENT:
-        return Part(Step.LIFT, part.span, part.of, digest=_digest(Step.LIFT, part.digest))
-    if part.step is Step.JOIN:
-        for half in part.takes:
-            run.joinable.pop(half, None)
-    run.joinable[part.span] = part.digest
-    if (above := _above(part.span, part.of)) is None:
-        return Part(Step.RESOLVE, part.span, part.of)
-    left, right = (run.joinable.get(half, b"") for half in above.halves)
-    if not (left and right):
-        return None
-    return Part(Step.JOIN, above, part.of, digest=_digest(Step.JOIN, left, right))
-
-
-def _above(span: Span, of: int) -> Span | None:
-    """The span whose receipt is joined from that of this one and another; None for a whole run."""
-    above = Span(0, of)
-    if span == above:
-        return None
-    while span not in above.halves:
-        left, right = above.halves
-        above = left if span.first < right.first else right
-    return above
-
-
-def _digest(step: Step, *digests: bytes) -> bytes:
-    """The digest that stands for what a lifted or joined receipt proves."""
-    return hashlib.sha256(step.value.encode() + b"".join(digests)).digest()
-
-
-def _job(run: _Run, part: Part) -> ProofJob:
-    """The job of a part, without its data."""
-    first, of = part.span.first + 1, part.of
-    match part.step:
-        case Step.SEGMENT:
-            what = f"segment {first} of {of}"
-        case Step.LIFT:
-            what = f"lift of segment {first} of {of}"
-        case Step.JOIN:
-            what = f"join of segments {first} to {part.span.end} of {of}"
-        case _:
-            what = "all segments"
-    expected = run.run.journal if part.last else None
-    return replace(run.job, name=f"{run.job.name}, {what}", part=part, expected=expected)

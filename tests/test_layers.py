@@ -26,7 +26,7 @@ FOLDER = Path(runner.__file__).parent
 
 ORDER = (
     "errors model files text untrusted metric_kinds gpus limits lifeline stopping streams",
-    "consoles records",
+    "consoles records run_parts",
     "threads",
     "codec store",
     "plan provers engines cache folder events metric_table destination locks long_runs",
