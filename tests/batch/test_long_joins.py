@@ -4,12 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,12 +16,14 @@ from runner.errors import BatchFailedError
 from runner.model import ReceiptKind, Span
 from runner.provers.prover import ProverSpec
 from tests import builders
+from tests.batch.killed_runs import LONG, kill_the_runner
 from tests.batch.outcomes import metrics, record
-from tests.batch.test_long_runs import LONG, left_over
+from tests.batch.test_long_runs import left_over
 from tests.fakes.long_prover import ADAPTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from runner.batch.settings import Settings
     from tests.fakes.behaviours import Behaviours
@@ -148,43 +144,11 @@ def test_a_run_that_failed_goes_on_with_what_is_missing(
     assert sorted(after) == sorted({*everything(9)} - {*before} | {(step, position)})
 
 
-KILLED = """
-import sys
-from tests.batch.test_long_joins import killed_run
-killed_run(*sys.argv[1:])
-"""
-
-
-def killed_run(output: str, guests: str, cache: str) -> None:
-    """The run of :func:`test_the_runner_is_killed`, in a process of its own."""
-    settings = builders.batch_settings(
-        Path(output),
-        Path(guests),
-        prover=SUCCINCT,
-        inputs=[LONG, "short"],
-        count=None,
-        strategy=builders.strategy("single"),
-        cache=builders.disk_cache(Path(cache)),
-        make_engine=lambda: ProcessEngine(2),
-    )
-    run_batch(settings)
-
-
 def test_the_runner_is_killed(long: Settings, behaviours: Behaviours, tmp_path: Path) -> None:
     """It waits for the lift of segment 5, and everything that does not need it is made."""
     behaviours.hold(b"5")  # the segment, its lift, and the join whose second half it begins
-    arguments = [str(tmp_path / "killed"), str(long.guests), str(tmp_path / "long-cache")]
-    process = subprocess.Popen([sys.executable, "-c", KILLED, *arguments])
     # All of the other eight segments, their lifts, the joins at 1, 2, 3 and 7, and the short leaf.
-    wanted = 8 + 8 + 4 + 1
-    cache = long.cache
-    with cache:
-        deadline = time.monotonic() + 60
-        while cache.stats().entries < wanted and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert cache.stats().entries == wanted
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+    kill_the_runner(long, tmp_path / "long-cache", 8 + 8 + 4 + 1)
     before = made(behaviours)
     behaviours.release(b"5")
     behaviours.clear()

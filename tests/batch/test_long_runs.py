@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +22,7 @@ from runner.model import Part, ProofJob, ReceiptKind, Span, Step
 from runner.plan.strategy import make_plan
 from runner.provers.prover import ProverSpec
 from tests import builders
+from tests.batch.killed_runs import LONG, kill_the_runner
 from tests.batch.outcomes import metrics, record
 from tests.fakes import long_prover
 from tests.fakes.guests import sample_guest
@@ -39,9 +35,6 @@ if TYPE_CHECKING:
 
     from runner.batch.settings import Settings
     from tests.fakes.behaviours import Behaviours
-
-LONG = "!long 9 leaf"
-"""The input of a leaf whose run has nine segments."""
 
 
 @pytest.fixture
@@ -253,42 +246,10 @@ def test_without_memory_for_the_smallest_segment_the_job_fails(long: Settings) -
         run_batch(settings)
 
 
-KILLED = """
-import sys
-from tests.batch.test_long_runs import killed_run
-killed_run(*sys.argv[1:])
-"""
-
-
-def killed_run(output: str, guests: str, cache: str) -> None:
-    """The run of :func:`test_the_runner_is_killed`, in a process of its own."""
-    from pathlib import Path
-
-    settings = builders.batch_settings(
-        Path(output),
-        Path(guests),
-        prover=ProverSpec(ADAPTER, ReceiptKind.COMPOSITE),
-        inputs=[LONG, "short"],
-        count=None,
-        strategy=builders.strategy("single"),
-        cache=builders.disk_cache(Path(cache)),
-        make_engine=lambda: ProcessEngine(2),
-    )
-    run_batch(settings)
-
-
 def test_the_runner_is_killed(long: Settings, behaviours: Behaviours, tmp_path: Path) -> None:
     behaviours.hold(b"5")
-    arguments = [str(tmp_path / "killed"), str(long.guests), str(tmp_path / "long-cache")]
-    process = subprocess.Popen([sys.executable, "-c", KILLED, *arguments])
-    cache = long.cache
-    with cache:
-        deadline = time.monotonic() + 60
-        # All other segments and the short leaf are kept while one segment is held.
-        while cache.stats().entries < 9 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+    # All other segments and the short leaf are kept while one segment is held.
+    kill_the_runner(long, tmp_path / "long-cache", 8 + 1)
     before = proved_segments(behaviours)
     assert sorted(before) == list(range(9))
     assert len(left_over(tmp_path)) == 1

@@ -20,9 +20,10 @@ from runner.provers.prover import ProverSpec
 from runner.store.place import PlaceSettings, UrlPlace
 from runner.store.sweep import Bound
 from tests import builders
+from tests.batch.killed_runs import LONG
 from tests.batch.outcomes import metrics, record
 from tests.batch.test_elsewhere import ElsewhereEngine, ElsewhereProcesses
-from tests.batch.test_long_runs import LONG, proved_segments
+from tests.batch.test_long_runs import proved_segments
 from tests.fakes.guests import sample_guest
 from tests.fakes.long_prover import ADAPTER
 
