@@ -60,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         found = [crates.find(folder, options.only) for folder in options.crate]
         compiler = toolchain.find(options.method)
-        prover = load_prover(ProverSpec(options.zkvm, ReceiptKind.EXECUTE))
+        # A folder with a VM of its own gets image ids on that VM.
+        spec = ProverSpec(options.zkvm, ReceiptKind.EXECUTE, guests=str(options.out))
+        prover = load_prover(spec)
         programs = []
         for crate in found:
             for program in crate.programs:

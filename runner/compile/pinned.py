@@ -38,7 +38,7 @@ class Pinned:
 
 
 def write(folder: Path, programs: Sequence[Pinned], toolchain: dict[str, str], zkvm: str) -> None:
-    """Write ``elfs/NAME.elf`` for each program, and ``manifest.json``, which keeps other guests.
+    """Write ``elfs/NAME.elf`` for each program, and ``manifest.json``, which keeps all else that it has.
 
     Args:
         folder: the folder of the manifest.
@@ -50,7 +50,8 @@ def write(folder: Path, programs: Sequence[Pinned], toolchain: dict[str, str], z
         InputError: the folder cannot be written, it has guests for another zkVM, or a program has
             the aggregator's name.
     """
-    guests = _kept(folder, zkvm)
+    kept = _kept(folder, zkvm)
+    guests = dict(kept["guests"])
     for program in programs:
         if program.name == AGGREGATOR:
             remedy = "give the program another name"
@@ -61,7 +62,8 @@ def write(folder: Path, programs: Sequence[Pinned], toolchain: dict[str, str], z
             "image_id": program.image_id.hex(),
             **{name: part.hex() for name, part in program.commitments.items()},
         }
-    manifest = {"format": 1, "guests": guests, "toolchain": toolchain, "zkvm": zkvm}
+    own = {"format": 1, "guests": guests, "toolchain": toolchain, "zkvm": zkvm}
+    manifest = kept | own  # such as the digest of the folder's VM
     text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
     try:
         (folder / "elfs").mkdir(parents=True, exist_ok=True)
@@ -75,14 +77,14 @@ def write(folder: Path, programs: Sequence[Pinned], toolchain: dict[str, str], z
 
 
 def _kept(folder: Path, zkvm: str) -> dict[str, Any]:
-    """The entries of the manifest that is there already."""
+    """What the manifest that is there already has."""
     try:
         data = read_manifest(folder)
         if data["zkvm"] != zkvm:
             raise ValueError(f"its guests are for {data['zkvm']}")
-        return dict(data["guests"])
+        return {**data, "guests": dict(data["guests"])}
     except FileNotFoundError:
-        return {}
+        return {"guests": {}}
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = f"has a {MANIFEST} that cannot be added to ({error})"
         raise InputError("--out", str(folder), problem, "choose another folder") from None
