@@ -38,7 +38,7 @@ class Pinned:
 
 
 def write(folder: Path, programs: Sequence[Pinned], toolchain: dict[str, str], zkvm: str) -> None:
-    """Write ``elfs/NAME.elf`` for each program, and ``manifest.json``, which keeps all else that it has.
+    """Write ``elfs/NAME.elf`` for each program, and ``manifest.json``, which keeps all else in it.
 
     Args:
         folder: the folder of the manifest.
