@@ -29,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class WorkersChanged:
-    """Machines have joined or left the cluster.
+    """Machines have joined or left the cluster, or memory was short.
 
     Attributes:
         workers: the number of jobs that may run side by side now.
@@ -94,12 +94,15 @@ class JobRetried:
         wait_s: the seconds until the job may start again.
         smaller: whether memory was short, so that the whole run of the job is executed again and
             cut into smaller segments. Nothing that was proved of it is used.
+        fewer: how many jobs run side by side from now on, at most, because memory was short and the
+            job cannot be made smaller; 0 if that has not changed.
     """
 
     job: ProofJob
     error: BaseException
     wait_s: float
     smaller: bool = False
+    fewer: int = 0
 
 
 @dataclass(frozen=True, slots=True)

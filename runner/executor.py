@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import queue
+import sys
 import time
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -125,6 +126,7 @@ class PlanExecutor:
         self._jobs = jobs
         self._observers = tuple(observers)
         self._per_worker = per_worker
+        self._most = sys.maxsize  # jobs side by side, once memory was short
         self._take_hosts(hosts)
         self._lookup_threads = lookups
         self._pool = ThreadPoolExecutor(lookups, "lookup") if cached else None
@@ -146,6 +148,7 @@ class PlanExecutor:
             waiting=self._queue,
             runs=self._long,
             cuts=jobs,
+            fewer=self._run_fewer,
             tell=self._tell,
             clock=clock,
         )
@@ -184,6 +187,24 @@ class PlanExecutor:
         self._room = Room(self._workers)
         self._threads = functools.cache(functools.partial(threads_for, hosts))
 
+    def _run_fewer(self) -> int:
+        """Let one job fewer run side by side than did when one had too little memory.
+
+        Returns:
+            The number of jobs that may, or 0 if that job was alone.
+        """
+        most = min(self._most, 1 + len(self._running)) - 1
+        if most > 0:
+            self._most = most
+            self._engine.run_fewer(most)
+            self._tell(WorkersChanged(most))
+        return most
+
+    @property
+    def _at_once(self) -> int:
+        """The number of jobs that may be in the engine."""
+        return min(self._workers, self._most)
+
     @property
     def _waits_for_something(self) -> bool:
         return bool(self._lookups or self._running or self._long.busy)
@@ -198,7 +219,7 @@ class PlanExecutor:
         """Start everything that can start now."""
         if (hosts := self._engine.changed()) is not None:
             self._take_hosts(hosts)
-            self._tell(WorkersChanged(jobs_at_once(hosts)))
+            self._tell(WorkersChanged(min(jobs_at_once(hosts), self._most)))
         waiting = self._queue
         waiting.end_delays(self._clock())
         if self._failures.stopping:
@@ -208,17 +229,17 @@ class PlanExecutor:
             for future in ready:
                 self._cut(future)
         if self._pool is None:
-            while len(self._running) < self._workers and (job := self._next()) is not None:
+            while len(self._running) < self._at_once and (job := self._next()) is not None:
                 self._submit(job)
             return
         # Look-ups run ahead of the engine, but not so far that new leaves pile up.
         while len(self._lookups) < 2 * self._lookup_threads and (
-            waiting.has_near or waiting.to_run < self._workers
+            waiting.has_near or waiting.to_run < self._at_once
         ):
             if not self._look_up_next(self._pool):
                 break
         while (
-            len(self._running) < self._workers
+            len(self._running) < self._at_once
             and waiting.to_run
             and not self._overtakes()
             and not self._undecided()
@@ -238,7 +259,8 @@ class PlanExecutor:
         They take milliseconds, and a proof with half the cores may take minutes more.
         """
         known = len(self._running) + len(self._queue)
-        return self._threads(known) != self._threads(known + len(self._lookups))
+        least, most = (min(jobs, self._most) for jobs in (known, known + len(self._lookups)))
+        return self._threads(least) != self._threads(most)
 
     def _next(self) -> ProofJob | None:
         """The next job without a look-up, or None if no job can start."""
@@ -263,7 +285,8 @@ class PlanExecutor:
 
     def _submit(self, job: ProofJob) -> None:
         self._tell(JobStarted(job, self._failures.attempt(job)))
-        beside = 1 + len(self._running) + len(self._queue) + len(self._lookups)
+        known = 1 + len(self._running) + len(self._queue) + len(self._lookups)
+        beside = min(known, self._most)
         try:
             threads = self._threads(beside)
             full = replace(self._jobs.load(job), threads=threads, beside=beside)

@@ -49,6 +49,8 @@ class Failures:
         waiting: the jobs that wait, among them those for another attempt.
         runs: the runs of several segments.
         cuts: what knows how these are cut.
+        fewer: a function that lets fewer jobs run side by side, and returns how many may; 0 if they
+            cannot be fewer.
         tell: a function that tells the observers of an event.
         clock: a function that returns a monotonic time in seconds.
 
@@ -65,13 +67,14 @@ class Failures:
         waiting: JobQueue,
         runs: LongRuns,
         cuts: SmallerCuts,
+        fewer: Callable[[], int],
         tell: Callable[[Event], None],
         clock: Callable[[], float],
     ) -> None:
         self._policy, self._transient = policy, transient
         self._stops = stops
         self._waiting, self._runs, self._cuts = waiting, runs, cuts
-        self._tell, self._clock = tell, clock
+        self._fewer, self._tell, self._clock = fewer, tell, clock
         # Those at jobs that have failed and may yet succeed.
         self._attempts: dict[tuple[int, int], Attempts] = {}
         # Jobs that are cut smaller as soon as all parts of the earlier cut have ended, and when.
@@ -107,7 +110,8 @@ class Failures:
             self.give_up(job, error, attempts.number)
             return
         smaller = self._cuts.smaller(job) if attempts.memory_was_short else None
-        self._tell(JobRetried(job, error, wait_s, smaller=smaller is not None))
+        fewer = self._fewer() if attempts.memory_was_short and smaller is None else 0
+        self._tell(JobRetried(job, error, wait_s, smaller=smaller is not None, fewer=fewer))
         if smaller is not None:
             attempts.made_smaller(self._runs.attempts(job.id) or attempts.number - 1)
             self._drop_parts(job.id)

@@ -53,7 +53,7 @@ class AuditObserver:
             case JobSplit():
                 self._split(event.job, event.outcome, event.run)
             case JobRetried():
-                self._retried(event.job, event.error, event.wait_s, smaller=event.smaller)
+                self._retried(event)
             case JobFailed():
                 self._failed(event.job, event.error)
             case _:
@@ -125,13 +125,16 @@ class AuditObserver:
             )
         )
 
-    def _retried(
-        self, job: ProofJob, error: BaseException, wait_s: float, *, smaller: bool
-    ) -> None:
+    def _retried(self, event: JobRetried) -> None:
+        job, error = event.job, event.error
         if isinstance(error, ReceiptRejectedError):
             self._trail.add(rejected(error, job))
-        reason = f"{error}; cut into smaller segments" if smaller else str(error)
-        self._trail.add(Retried(**_of_job(job), reason=short(reason), wait_s=wait_s))
+        reason = str(error)
+        if event.smaller:
+            reason += "; cut into smaller segments"
+        elif event.fewer:
+            reason += f"; at most {event.fewer} at a time from now on"
+        self._trail.add(Retried(**_of_job(job), reason=short(reason), wait_s=event.wait_s))
 
     def _failed(self, job: ProofJob, error: JobFailedError) -> None:
         if isinstance(error.__cause__, ReceiptRejectedError):

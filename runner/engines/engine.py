@@ -103,6 +103,12 @@ class Engine(Executor, ABC):
         It is called before :meth:`hosts`, for a prover whose best number is not that of the cores.
         """
 
+    def run_fewer(self, workers: int) -> None:  # an engine may have nothing to give back
+        """Keep no more than so many workers, because memory was short.
+
+        No more jobs run side by side from now on. A worker that waits for one may hold memory.
+        """
+
     def kill(self) -> None:
         """Drop the jobs that wait and, if the engine can, end those that run. Do not wait."""
         self.shutdown(wait=False, cancel_futures=True)

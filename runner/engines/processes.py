@@ -64,6 +64,7 @@ class ProcessEngine(Engine):
         self._slots = [_Slot(timeout_s) for _ in range(workers or cores())]
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
+        self._ended = 0  # the threads that are to end, or have ended, before the others
         self._closed = False
         self._oom_kills = oom_kills()  # those that are known, or were some worker's death
 
@@ -87,11 +88,19 @@ class ProcessEngine(Engine):
             if self._closed:
                 raise RuntimeError("the engine is shut down")
             self._calls.put((future, fn, args, kwargs))
-            if len(self._threads) < len(self._slots):
+            if self._ended == 0 and len(self._threads) < len(self._slots):
                 slot = self._slots[len(self._threads)]
                 with stopping.held():
                     self._threads.append(threads.start("worker", self._serve, slot))
         return future
+
+    def run_fewer(self, workers: int) -> None:
+        """See :class:`Engine`. The workers that wait end first, and others after their jobs."""
+        with self._lock:
+            surplus = len(self._threads) - self._ended - workers
+            for _ in range(surplus):
+                self._calls.put(None)
+            self._ended += max(0, surplus)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers when all jobs are done.

@@ -73,7 +73,7 @@ class SilentProgress:
             case JobSplit():
                 self._split(event.job, event.run)
             case JobRetried():
-                self._retried(event.job, event.error, event.wait_s, smaller=event.smaller)
+                self._retried(event)
             case JobFailed():
                 self._failed(event.job, event.error)
             case LoadMeasured():
@@ -97,15 +97,17 @@ class SilentProgress:
             extra=fields,
         )
 
-    def _retried(
-        self, job: ProofJob, error: BaseException, wait_s: float, *, smaller: bool
-    ) -> None:
-        words, wait = one_line(error), round(wait_s, 3)
-        fields = self._fields("job_retried", job, error=words, wait_s=wait, smaller=smaller)
-        how = " with segments half as large" if smaller else ""
-        log.warning(
-            "%s: %s; trying again%s in %s", job.name, words, how, duration(wait_s), extra=fields
-        )
+    def _retried(self, event: JobRetried) -> None:
+        job, words, wait = event.job, one_line(event.error), round(event.wait_s, 3)
+        more = {"smaller": event.smaller, "fewer": event.fewer}
+        fields = self._fields("job_retried", job, error=words, wait_s=wait, **more)
+        how = ""
+        if event.smaller:
+            how = " with segments half as large"
+        elif event.fewer:
+            how = f" (at most {event.fewer} at a time from now on)"
+        wait_s = duration(event.wait_s)
+        log.warning("%s: %s; trying again%s in %s", job.name, words, how, wait_s, extra=fields)
 
     def _failed(self, job: ProofJob, error: JobFailedError) -> None:
         fields = self._fields("job_failed", job, error=error.reason, attempts=error.attempts)

@@ -68,6 +68,18 @@ class TestDeath:
         until(lambda: one.pids() == [])
         assert one.submit(calls.own_pid).result(PATIENCE_S) not in (pid, os.getpid())
 
+    def test_where_memory_is_short_idle_workers_end_and_the_others_go_on(
+        self, two: ProcessEngine
+    ) -> None:
+        wait([two.submit(time.sleep, 0.5) for _ in range(2)])
+        assert len(two.pids()) == 2
+        two.run_fewer(1)
+        until(lambda: len(two.pids()) == 1)
+        two.run_fewer(1)  # nothing ends twice
+        (left,) = two.pids()
+        assert [two.submit(calls.own_pid).result(PATIENCE_S) for _ in range(3)] == [left] * 3
+        assert two.pids() == [left]
+
     def test_an_overrun_ends_the_worker(self, one: ProcessEngine) -> None:
         pid = one.submit(calls.own_pid).result(PATIENCE_S)
         one._slots[0]._timeout_s = 0.05

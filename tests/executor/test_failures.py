@@ -9,7 +9,7 @@ import pytest
 
 from runner.engines.inline import InlineEngine
 from runner.errors import JobFailedError, WorkerDiedError
-from runner.events import JobFailed, JobRetried, JobStarted
+from runner.events import JobFailed, JobRetried, JobStarted, WorkersChanged
 from runner.plan.strategy import make_plan
 from tests.executor.bench import EIGHT, LASTING, TRANSIENT, Bench, HandEngine, everything, failing
 from tests.fakes.jobs import outcome_of
@@ -43,6 +43,37 @@ def test_attempts_end() -> None:
     assert caught.value.args == ("leaf 0", 3, "for now [internal]")
     assert caught.value.__cause__ is TRANSIENT
     assert bench.observer.ids(JobFailed) == [0]
+
+
+NO_MEMORY = WorkerDiedError("signal SIGKILL", out_of_memory=True)
+
+
+def test_a_job_without_memory_that_cannot_be_smaller_has_fewer_beside_it() -> None:
+    widest: list[int] = []
+
+    def script(engine: HandEngine) -> None:
+        widest.append(len(engine.running))
+        first = next(iter(engine.running))
+        failures = engine.submitted.count(first)
+        if first < 3 and failures == 1:
+            engine.fail(first, NO_MEMORY)
+        else:
+            engine.finish(first)
+
+    bench = Bench(make_plan("none", range(8)), script, workers=4).run()
+    assert widest[0] == 4
+    assert [event.fewer for event in bench.observer.of(JobRetried)] == [3, 2, 1]
+    assert [event.workers for event in bench.observer.of(WorkersChanged)] == [3, 2, 1]
+    assert set(widest[-6:]) == {1}
+    # A job that runs alone has all cores.
+    assert bench.engine.jobs[-1].threads > bench.engine.jobs[0].threads
+
+
+def test_a_job_that_has_no_memory_alone_fails() -> None:
+    bench = Bench(make_plan("none", range(2)), failing({0: [NO_MEMORY] * 3}), workers=2)
+    with pytest.raises(JobFailedError, match="after 3 attempts: worker died"):
+        bench.run()
+    assert [event.fewer for event in bench.observer.of(JobRetried)] == [1, 0]
 
 
 @pytest.mark.parametrize("error", [LASTING, ValueError("a bug"), MemoryError()])
