@@ -1,7 +1,14 @@
 //! What the programs compute. Nothing here knows the zkVM: a program brings the hash function that
-//! is fastest where it runs.
+//! is fastest where it runs, and reads its input and commits its journal in its own way.
+#![no_std]
+
+extern crate alloc;
+
+mod words;
 
 pub mod transfers;
+
+pub use words::{Words, journal};
 
 use k256::ecdsa::{Signature, VerifyingKey, signature::Verifier};
 
@@ -56,6 +63,8 @@ impl<'a> Fields<'a> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     fn hex(text: &str) -> Vec<u8> {

@@ -6,6 +6,8 @@
 //!
 //! The tree is perfect: the accounts that are not there have the balance 0.
 
+use alloc::{vec, vec::Vec};
+
 use crate::Sha256;
 
 /// The root hash of a state.
