@@ -66,6 +66,7 @@ def test_a_worker_loads_the_prover_and_little_else() -> None:
     prover = {f"provers.{name}" for name in ("guests", "native_module", "prover", "worker")}
     prover |= {f"provers.{name}" for name in ("composing", "part_worker", "segments", "verifying")}
     risc0 = {f"provers.risc0.{name}" for name in ("adapter", "cost", "gpu", "recursive")}
+    risc0 |= {f"provers.risc0.{name}" for name in ("calls", "memory", "parts")}
     risc0 |= {"provers.risc0.environment", "provers.risc0.program"}
     assert ours == ground | rooms | prover | risc0
     needless = {"hydra", "omegaconf", "yaml", "rich", "sqlite3", "asyncio", "prometheus_client"}
