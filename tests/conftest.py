@@ -41,6 +41,7 @@ sys.dont_write_bytecode = False
 _WAITING = ("cluster", "monitoring", "browser")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the lines
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that want a core or a port for themselves into two lines (see the Makefile).
 

@@ -105,7 +105,7 @@ def test_a_real_proof_is_seen_from_python_down_to_the_kernels(
     for line in (tmp_path / "out" / "host.folded").read_text().splitlines():
         frames, _, weight = line.rpartition(" ")
         total["all"] += int(weight)
-        python = frames.find("runner.provers.risc0.adapter.Risc0Prover.run_")
+        python = frames.find("runner.provers.risc0.parts.PartsOfRuns.run_")
         rust = frames.find("prove_segment")
         hashing = frames.find("poseidon2")
         total["proving"] += int(weight) * (0 <= python < rust)
