@@ -21,11 +21,10 @@ zkvm = $(if $(findstring $(comma),$(chosen)),-all,$(addprefix -,$(filter $(zkvms
 proved = $(shell set -- $(args); for folder; do \
 	sed -n 's/.*"zkvm": "\([a-z0-9_]*\)".*/\1/p' "$$folder/result.json"; done 2> /dev/null)
 
-# Tests that share nothing run side by side. The others are two lines side by side: those that make
-# proofs, and those with clusters, monitoring and browsers, which for the most part wait.
+# Tests that share nothing run side by side; the others want the machine, or a port, for themselves.
 quick := not real and not monitoring and not browser and not cluster
 fast := -n auto --dist worksteal -m "$(quick)"
-slow := -n 2 --dist loadgroup -m "not ($(quick))"
+slow := -m "not ($(quick))"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

@@ -38,24 +38,6 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
-_WAITING = ("cluster", "monitoring", "browser")
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for the lines
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that want a core or a port for themselves into two lines (see the Makefile).
-
-    Files with such a test stay whole, because their tests build on each other.
-    """
-    waiting = {
-        item.path for item in items if any(item.get_closest_marker(name) for name in _WAITING)
-    }
-    for item in items:
-        line = "waiting" if item.path in waiting else "proving"
-        if line == "waiting" or item.get_closest_marker("real"):
-            item.add_marker(pytest.mark.xdist_group(line))
-
-
 @pytest.fixture
 def guests(tmp_path: Path) -> Path:
     """A folder with a manifest and the fake guests fibonacci, sha256 and aggregator."""
