@@ -22,10 +22,10 @@ proved = $(shell set -- $(args); for folder; do \
 	sed -n 's/.*"zkvm": "\([a-z0-9_]*\)".*/\1/p' "$$folder/result.json"; done 2> /dev/null)
 
 # Tests that share nothing run side by side. Of the others, those of one file build on each other or
-# share what takes minutes to make, so that two files run side by side: many only wait.
+# share what takes minutes to make, so that two files run side by side, in order: many only wait.
 quick := not real and not monitoring and not browser and not cluster
 fast := -n auto --dist worksteal -m "$(quick)"
-slow := -n 2 --dist loadfile -m "not ($(quick))"
+slow := -n 2 --dist loadfile --no-loadscope-reorder -m "not ($(quick))"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
