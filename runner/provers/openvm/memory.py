@@ -24,8 +24,8 @@ LEAST_MEMORY = 3 * 10**9
 
 _STEPS = ((7_044, 6_000_000_000, 700_000), (15_360, 7_900_000_000, 869_000))
 """Limits, the bytes of memory that a worker takes for full segments with them, and the instructions
-of a full segment, as measured in docs/figures/provers.md and public-comparison.md. The last limit is
-the library's own."""
+of a full segment, as measured in docs/figures/provers.md and public-comparison.md. The last limit
+is the library's own."""
 
 DEFAULT, LARGEST = (limit for limit, _, _ in _STEPS)
 
