@@ -21,8 +21,8 @@ zkvm = $(if $(findstring $(comma),$(chosen)),-all,$(addprefix -,$(filter $(zkvms
 proved = $(shell set -- $(args); for folder; do \
 	sed -n 's/.*"zkvm": "\([a-z0-9_]*\)".*/\1/p' "$$folder/result.json"; done 2> /dev/null)
 
-# Tests that share nothing run side by side. Of the others, those of one file build on each other or
-# share what takes minutes to make, so that two files run side by side, in order: many only wait.
+# Tests that share nothing run side by side. The others run by whole files, two at a time and in order:
+# the tests of a file build on each other or share what takes minutes to make, and many only wait.
 quick := not real and not monitoring and not browser and not cluster
 fast := -n auto --dist worksteal -m "$(quick)"
 slow := -n 2 --dist loadfile --no-loadscope-reorder -m "not ($(quick))"

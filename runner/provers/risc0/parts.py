@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ LEAST_PO2 = 14
 """The smallest segment that can be proved, as a power of two of cycles."""
 
 
-class PartsOfRuns:
+class PartsOfRuns(ABC):
     """What makes the adapter one whose runs are proved segment by segment, and then joined.
 
     It is :class:`runner.provers.segments.SegmentProver` and
@@ -41,13 +42,13 @@ class PartsOfRuns:
 
     _segment_po2: int
 
+    @abstractmethod
     def _limits(self, guest: Guest, kind: ReceiptKind, threads: int) -> dict[str, Any]:
         """What the native module's functions that prove a run are given beside it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _on_gpu(self, prove: Callable[..., Any]) -> tuple[Any, GpuUse | None]:
         """Call a function of the native module, on a GPU where there is one that works."""
-        raise NotImplementedError
 
     @property
     def segment_sizes(self) -> range:
